@@ -1,0 +1,63 @@
+# Eyrie. CI calls only these targets. One build at a time: two cores, no swap.
+SHELL := /bin/bash
+SWIFT ?= swift
+VENV := .build/venv
+DEBUG := .build/debug/eyrie
+RELEASE := .build/release/eyrie
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help deps build release up down check format test test-unit test-outer bench generate verify-generated clean
+
+help:             ## lists the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+deps:             ## installs the Debian packages that are missing (asks once; EYRIE_YES=1 does not ask)
+	@scripts/dependencies.sh
+
+build: deps       ## builds the debug binary
+	$(SWIFT) build --product eyrie
+
+release: deps     ## builds the release binary
+	$(SWIFT) build -c release --product eyrie
+
+up: release       ## from nothing to three running nginx pods
+	@scripts/up.sh $(RELEASE)
+
+down:             ## deletes the cluster of `make up` and ends the service
+	@scripts/down.sh $(RELEASE)
+
+check: deps       ## format, tidy, build with warnings as errors, generated files
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests
+	EYRIE_STRICT=1 $(SWIFT) build --build-tests
+	EYRIE_STRICT=1 $(SWIFT) test --skip-build --filter TidyTests
+
+format:           ## formats the sources
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests
+
+test: test-unit test-outer  ## all tests: units, then real clients and containers
+
+test-unit: deps
+	EYRIE_STRICT=1 $(SWIFT) build --build-tests
+	EYRIE_STRICT=1 $(SWIFT) test --skip-build
+
+test-outer: deps $(VENV)/ready
+	EYRIE_STRICT=1 $(SWIFT) build --product eyrie
+	EYRIE=$(CURDIR)/$(DEBUG) KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws \
+	  $(VENV)/bin/python -m pytest -x -q -rA --tb=short -p no:cacheprovider Tests/outer
+
+$(VENV)/ready: Tests/outer/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r Tests/outer/requirements.txt
+	touch $@
+
+bench: release $(VENV)/ready  ## measures the figures of README and writes Benchmarks/results.md
+	KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws $(VENV)/bin/python Benchmarks/run.py $(CURDIR)/$(RELEASE)
+
+generate:         ## makes the generated tables anew
+	@scripts/generate.sh
+
+verify-generated: ## fails when the generated tables are not what the generators make
+	@scripts/generate.sh && git diff --exit-code -- Sources
+
+clean:
+	rm -rf .build

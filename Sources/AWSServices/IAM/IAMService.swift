@@ -1,0 +1,150 @@
+package import AWSProtocol
+
+/// One IAM call on its way.
+struct IAMCall: Sendable {
+    var identities: IdentityStore
+    var request: AWSRequest
+    var parameters: QueryParameters
+
+    var now: Double { identities.clock.now }
+    var account: String { identities.account }
+
+    /// A required parameter. Throws ValidationError in IAM's words.
+    func required(_ name: String, pattern: Set<Character>? = nil, longest: Int = 131_072) throws(AWSError) -> String {
+        let member = name.prefix(1).lowercased() + name.dropFirst()
+        guard let value = parameters[name], !value.isEmpty else {
+            throw IAMFault.invalid("1 validation error detected: Value null at '\(member)' failed to satisfy constraint: Member must not be null")
+        }
+        guard value.count <= longest else {
+            throw IAMFault.invalid(
+                "1 validation error detected: Value at '\(member)' failed to satisfy constraint: Member must have length less than or equal to \(longest)")
+        }
+        if let pattern, !value.allSatisfy(pattern.contains) {
+            throw IAMFault.invalid("The specified value for \(member) is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-")
+        }
+        return value
+    }
+
+    private static let nameCharacters = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+=,.@_-")
+
+    /// A required name of an entity.
+    func name(_ parameter: String, longest: Int = 64) throws(AWSError) -> String {
+        try required(parameter, pattern: IAMCall.nameCharacters, longest: longest)
+    }
+
+    /// `/` or `/a/b/`. Throws ValidationError.
+    func path() throws(AWSError) -> String {
+        let path = parameters["Path"] ?? "/"
+        let isSound = path.hasPrefix("/") && path.hasSuffix("/") && path.count <= 512 && path.unicodeScalars.allSatisfy { ("!"..."~").contains($0) }
+        guard isSound else {
+            throw IAMFault.invalid("The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.")
+        }
+        return path
+    }
+
+    /// `Tags.member.N.Key` and `.Value`.
+    func tags() -> [String: String] {
+        var tags: [String: String] = [:]
+        for tag in parameters.list("Tags") { if let key = tag["Key"] { tags[key] = tag["Value"] ?? "" } }
+        return tags
+    }
+
+    /// Writes a list with `IsTruncated` and `Marker`, of the names on the asked-for page. Throws for a marker that was not given out.
+    func page(_ names: some Sequence<String>, _ operation: String) throws(AWSError) -> (names: [String], finish: @Sendable (inout XMLWriter) -> Void) {
+        let size = parameters["MaxItems"].flatMap { Int($0) } ?? 100
+        guard (1...1_000).contains(size) else { throw IAMFault.invalid("MaxItems must be from 1 to 1000.") }
+        guard let found = IAMService.pages.page(of: names, operation: operation, token: parameters["Marker"], size: size) else {
+            throw IAMFault.invalid("Invalid Marker.")
+        }
+        let next = found.next
+        return (
+            found.page,
+            { xml in
+                xml.leaf("IsTruncated", next != nil)
+                xml.leaf("Marker", next)
+            }
+        )
+    }
+}
+
+/// What a handler answers: writes the result element, or nil when the operation returns nothing.
+typealias QueryResult = ((inout XMLWriter) -> Void)?
+
+/// One IAM operation: what it acts on, for authorisation, and what it does.
+struct IAMOperation: Sendable {
+    /// `user/{UserName}`: the parameter in braces is filled in. `*` for everything.
+    var resource: String
+    var run: @Sendable (IAMCall) async throws -> QueryResult
+
+    init(_ resource: String, _ run: @escaping @Sendable (IAMCall) async throws -> QueryResult) {
+        self.resource = resource
+        self.run = run
+    }
+}
+
+/// IAM on the wire. Upstream: botocore data/iam/2010-05-08.
+package struct IAMService: AWSService {
+    package let signingNames: Set<String> = ["iam"]
+    package let wireProtocol = AWSWireProtocol.query(namespace: IAMService.namespace)
+    package let isGlobal = true
+
+    static let namespace = "https://iam.amazonaws.com/doc/2010-05-08/"
+    /// Markers need not outlive the process: IAM's lists are short.
+    static let pages = PaginationTokens(key: Array(AWSIdentifier.secret().utf8))
+    static let operations: [String: IAMOperation] = userOperations.merging(roleOperations) { first, _ in first }
+        .merging(policyOperations) { first, _ in first }.merging(instanceProfileOperations) { first, _ in first }
+
+    let identities: IdentityStore
+
+    package init(identities: IdentityStore) { self.identities = identities }
+
+    package func handle(_ request: AWSRequest) async throws -> AWSResponse {
+        let parameters = try request.queryParameters()
+        let action = parameters["Action"] ?? ""
+        guard let operation = IAMService.operations[action] else { throw AWSError.unknownAction(action, version: "2010-05-08") }
+        let call = IAMCall(identities: identities, request: request, parameters: parameters)
+        try await identities.authorize(request.caller, action: "iam:\(action)", resource: await resource(operation.resource, call))
+        let result = try await operation.run(call)
+        return .query(action, namespace: IAMService.namespace, requestID: request.requestID, result: result)
+    }
+
+    /// The ARN an operation acts on. An entity that exists has its own ARN, with its path.
+    private func resource(_ template: String, _ call: IAMCall) async -> String {
+        guard let open = template.firstIndex(of: "{"), template.hasSuffix("}") else { return template }
+        let kind = String(template[..<open])
+        let parameter = String(template[template.index(after: open)...].dropLast())
+        guard let name = call.parameters[parameter] else {
+            // GetUser and the access keys' operations speak of the caller when they name nobody.
+            return kind == "user/" ? call.request.caller.principalARN : "*"
+        }
+        if kind == "policy/" { return name }
+        let known = await identities.state.read { tables -> String? in
+            switch kind {
+            case "user/": tables.users[name]?.arn
+            case "role/": tables.roles[name]?.arn
+            default: tables.instanceProfiles[name]?.arn
+            }
+        }
+        let path = call.parameters["Path"].map { String($0.dropFirst()) } ?? ""
+        return known ?? ARN(service: "iam", account: identities.account, resource: kind + path + name).description
+    }
+}
+
+extension AWSError {
+    /// A query service's answer to an operation it does not have, or that is not built yet.
+    static func unknownAction(_ action: String, version: String) -> AWSError {
+        if action.isEmpty { return AWSError("MissingAction", "The request must contain the parameter Action.") }
+        return AWSError("InvalidAction", "Could not find operation \(action.prefix(100)) for version \(version): it is not implemented by Eyrie.")
+    }
+}
+
+extension XMLWriter {
+    /// `<Tags><member><Key/><Value/></member></Tags>`; nothing without tags.
+    mutating func iamTags(_ tags: [String: String]) {
+        guard !tags.isEmpty else { return }
+        list("Tags", of: tags.sorted { $0.key < $1.key }, item: "member") { xml, tag in
+            xml.leaf("Key", tag.key)
+            xml.leaf("Value", tag.value)
+        }
+    }
+}

@@ -1,0 +1,17 @@
+#pragma once
+#include <stddef.h>
+
+// The tables of facts about the Kubernetes API that tools/generate-schema.py writes (see the first lines of each file in ../data), embedded at build time.
+
+/// A text that lives as long as the process.
+struct cschema_text {
+    const unsigned char *_Nonnull bytes;
+    size_t length;
+};
+
+/// Types, fields, list and patch rules: data/schema.txt.
+struct cschema_text cschema_types(void);
+/// The served built-in resources: data/resources.txt.
+struct cschema_text cschema_resources(void);
+/// The columns of `kubectl get`: data/columns.txt.
+struct cschema_text cschema_columns(void);

@@ -1,0 +1,54 @@
+/// Where a running control plane is reached.
+package struct ControlPlaneEndpoint: Codable, Sendable, Equatable {
+    /// `https://host:port`, as DescribeCluster's `endpoint`.
+    package var url: String
+    /// The cluster CA's PEM in base64, as DescribeCluster's `certificateAuthority.data`.
+    package var certificateAuthorityData: String
+    /// The OIDC issuer's URL, as DescribeCluster's `identity.oidc.issuer`.
+    package var oidcIssuer: String
+
+    package init(url: String, certificateAuthorityData: String, oidcIssuer: String) {
+        self.url = url
+        self.certificateAuthorityData = certificateAuthorityData
+        self.oidcIssuer = oidcIssuer
+    }
+}
+
+/// What a machine needs on its disk to join a cluster: files by name (the host decides names and forms; the lifecycle only carries them).
+package struct NodeBootstrap: Codable, Sendable, Equatable {
+    package var files: [String: [UInt8]]
+
+    package init(files: [String: [UInt8]]) { self.files = files }
+}
+
+/// One observation of a node's readiness in its cluster.
+package struct NodeReadiness: Sendable, Equatable {
+    package var clusterName: String
+    package var nodeName: String
+    package var isReady: Bool
+
+    package init(clusterName: String, nodeName: String, isReady: Bool) {
+        self.clusterName = clusterName
+        self.nodeName = nodeName
+        self.isReady = isReady
+    }
+}
+
+/// What runs clusters' control planes. The lifecycle decides when; a host knows how. All calls are idempotent: the lifecycle repeats them after a crash.
+///
+/// Implemented by the real control planes of this process and by `SimulatedControlPlaneHost`.
+package protocol ControlPlaneHost: Sendable {
+    /// Starts the cluster's control plane, or finds it running, and returns once it serves requests. Called for CREATING clusters, and for ACTIVE ones when the
+    /// service starts. Throws what the cluster's health should say.
+    func start(_ cluster: ClusterRecord) async throws -> ControlPlaneEndpoint
+    /// Stops the control plane and keeps its data; used when the service shuts down.
+    func stop(_ clusterName: String) async
+    /// Stops the control plane and removes all its data. Deleting what is not there succeeds.
+    func delete(_ clusterName: String) async throws
+    /// The files with which `instance` joins `cluster`: kubeconfig, CA, kubelet settings.
+    func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap
+    /// Readiness of the cluster's nodes: the present state of every node first, then each change. Ends when the control plane stops or is deleted.
+    func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness>
+    /// Cordons the node, evicts its pods and deletes the Node object. Draining a node that is not there succeeds.
+    func drainAndDeleteNode(_ clusterName: String, nodeName: String) async throws
+}

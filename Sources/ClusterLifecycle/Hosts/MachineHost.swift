@@ -1,0 +1,83 @@
+/// Everything a machine host needs to run one instance of a node group.
+package struct MachineSpec: Codable, Sendable, Equatable {
+    /// `i-` and 17 hexadecimal digits.
+    package var instanceID: String
+    package var clusterName: String
+    package var nodegroup: String
+    /// The private DNS name, which is the node's name: `ip-10-0-1-23.eu-central-1.compute.internal`.
+    package var hostName: String
+    /// `t3.medium`
+    package var instanceType: String
+    package var vcpus: Int
+    package var memoryMiB: Int
+    package var vpcID: String
+    /// `10.0.0.0/16`
+    package var vpcCIDR: String
+    package var subnetID: String
+    /// `10.0.1.0/24`
+    package var subnetCIDR: String
+    /// The subnet's first address, which AWS keeps for the VPC's router: `10.0.1.1`.
+    package var gatewayAddress: String
+    /// The machine's own address.
+    package var primaryAddress: String
+    /// The subnet's prefix length: 24.
+    package var prefixLength: Int
+    /// Addresses of the same subnet which the CNI plugin hands to pods.
+    package var podAddresses: [String]
+    package var macAddress: String
+    package var securityGroupIDs: [String]
+    /// `eu-central-1a`
+    package var zone: String
+    package var region: String
+    /// The EKS formula: interfaces × (addresses per interface − 1) + 2.
+    package var maxPods: Int
+    /// All labels of the node: the group's own, those of EKS, and the well-known ones.
+    package var labels: [String: String]
+    package var taints: [NodeTaint]
+    package var bootstrap: NodeBootstrap
+
+    package init(
+        instanceID: String, clusterName: String, nodegroup: String, hostName: String, instanceType: String, vcpus: Int, memoryMiB: Int, vpcID: String,
+        vpcCIDR: String, subnetID: String, subnetCIDR: String, gatewayAddress: String, primaryAddress: String, prefixLength: Int, podAddresses: [String],
+        macAddress: String, securityGroupIDs: [String], zone: String, region: String, maxPods: Int, labels: [String: String], taints: [NodeTaint],
+        bootstrap: NodeBootstrap
+    ) {
+        self.instanceID = instanceID
+        self.clusterName = clusterName
+        self.nodegroup = nodegroup
+        self.hostName = hostName
+        self.instanceType = instanceType
+        self.vcpus = vcpus
+        self.memoryMiB = memoryMiB
+        self.vpcID = vpcID
+        self.vpcCIDR = vpcCIDR
+        self.subnetID = subnetID
+        self.subnetCIDR = subnetCIDR
+        self.gatewayAddress = gatewayAddress
+        self.primaryAddress = primaryAddress
+        self.prefixLength = prefixLength
+        self.podAddresses = podAddresses
+        self.macAddress = macAddress
+        self.securityGroupIDs = securityGroupIDs
+        self.zone = zone
+        self.region = region
+        self.maxPods = maxPods
+        self.labels = labels
+        self.taints = taints
+        self.bootstrap = bootstrap
+    }
+}
+
+/// What runs instances. Calls are idempotent: the lifecycle repeats them after a crash.
+///
+/// Implemented by machines of Linux namespaces and by `SimulatedMachineHost`.
+package protocol MachineHost: Sendable {
+    /// Starts the machine, or finds it running. Throws a reason fit for a node group's health issue.
+    func start(_ spec: MachineSpec) async throws
+    /// Ends the machine and removes what it left behind. Terminating what is not there succeeds.
+    func terminate(_ instanceID: String) async throws
+    /// The instance ids of all machines alive now.
+    func running() async -> Set<String>
+    /// Instance ids of machines that died without `terminate`. One consumer: the lifecycle.
+    func exits() -> AsyncStream<String>
+}

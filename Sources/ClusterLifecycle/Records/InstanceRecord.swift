@@ -1,0 +1,79 @@
+/// How far one instance of a node group has come.
+///
+/// ```
+/// launching ─▶ joining ─▶ ready ─▶ draining ─▶ terminating ─▶ (gone)
+///     │           │         │                      ▲
+///     └───────────┴─────────┴──── machine died ────┘
+/// ```
+package enum InstancePhase: String, Codable, Sendable {
+    /// The record and its addresses exist; the machine may or may not.
+    case launching
+    /// The machine runs; its node is not Ready yet.
+    case joining
+    /// The node was Ready.
+    case ready
+    /// Chosen to go: pods are being evicted.
+    case draining
+    /// The machine is going; its node and addresses go with it.
+    case terminating
+}
+
+/// An instance of a node group as the lifecycle keeps it. EC2 holds a record of the same id with its addresses.
+package struct InstanceRecord: Codable, Sendable, Equatable {
+    /// `i-` and 17 hexadecimal digits.
+    package var instanceID: String
+    package var clusterName: String
+    package var nodegroup: String
+    /// The private DNS name, which is the node's name.
+    package var nodeName: String
+    package var instanceType: String
+    package var vcpus: Int
+    package var memoryMiB: Int
+    package var maxPods: Int
+    package var vpcID: String
+    package var vpcCIDR: String
+    package var subnetID: String
+    package var subnetCIDR: String
+    package var zone: String
+    package var region: String
+    package var networkInterfaceIDs: [String]
+    package var primaryAddress: String
+    package var macAddress: String
+    package var podAddresses: [String]
+    package var securityGroupIDs: [String]
+    /// Seconds since 1970.
+    package var createdAt: Double
+    package var phase: InstancePhase
+    /// Why it is being replaced or could not start, for the node group's health.
+    package var problem: String?
+
+    package init(
+        instanceID: String, clusterName: String, nodegroup: String, nodeName: String, instanceType: String, vcpus: Int, memoryMiB: Int, maxPods: Int,
+        vpcID: String, vpcCIDR: String, subnetID: String, subnetCIDR: String, zone: String, region: String, networkInterfaceIDs: [String],
+        primaryAddress: String, macAddress: String, podAddresses: [String], securityGroupIDs: [String], createdAt: Double,
+        phase: InstancePhase = .launching, problem: String? = nil
+    ) {
+        self.instanceID = instanceID
+        self.clusterName = clusterName
+        self.nodegroup = nodegroup
+        self.nodeName = nodeName
+        self.instanceType = instanceType
+        self.vcpus = vcpus
+        self.memoryMiB = memoryMiB
+        self.maxPods = maxPods
+        self.vpcID = vpcID
+        self.vpcCIDR = vpcCIDR
+        self.subnetID = subnetID
+        self.subnetCIDR = subnetCIDR
+        self.zone = zone
+        self.region = region
+        self.networkInterfaceIDs = networkInterfaceIDs
+        self.primaryAddress = primaryAddress
+        self.macAddress = macAddress
+        self.podAddresses = podAddresses
+        self.securityGroupIDs = securityGroupIDs
+        self.createdAt = createdAt
+        self.phase = phase
+        self.problem = problem
+    }
+}

@@ -1,0 +1,114 @@
+internal import Certificates
+internal import HTTPTransport
+internal import KubeAPI
+internal import KubeAPIServer
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
+/// A cluster's keys and certificates, in its directory: its CA, the API server's serving certificate, the API server's client certificate for kubelets, and the
+/// service-account key. All private keys are files of mode 0600.
+struct ClusterPKI: Sendable {
+    /// The CA lives ten years, as EKS's and kubeadm's do; leaves one year, made anew at each start.
+    private static let authorityLifetime: Int64 = 10 * 365 * 86400
+    private static let leafLifetime: Int64 = 365 * 86400
+    /// Clocks of clients may lag: certificates count from a little before now.
+    private static let backdating: Int64 = 300
+
+    let authority: CertificateAuthority
+    let serviceAccountKeyPEM: String
+
+    /// Loads what `directory` holds, or makes it. Throws on files that cannot be read, written, or do not fit together.
+    init(directory: String) throws {
+        let certificatePath = "\(directory)/ca.pem"
+        let keyPath = "\(directory)/ca.key"
+        if let certificate = try PrivateFile.read(certificatePath), let key = try PrivateFile.read(keyPath) {
+            authority = try CertificateAuthority(certificatePEM: certificate, privateKeyPEM: key)
+        } else {
+            authority = try CertificateAuthority(commonName: "kubernetes", validity: Self.validity(Self.authorityLifetime))
+            // The key first: a certificate without its key would be found complete and be useless.
+            try SecretFile.write(keyPath, Array(authority.privateKeyPEM.utf8))
+            try SecretFile.write(certificatePath, Array(authority.certificatePEM.utf8))
+        }
+        let accountPath = "\(directory)/service-account.key"
+        if let key = try PrivateFile.read(accountPath) {
+            serviceAccountKeyPEM = key
+        } else {
+            serviceAccountKeyPEM = ServiceAccountTokenIssuer.makePrivateKeyPEM()
+            try SecretFile.write(accountPath, Array(serviceAccountKeyPEM.utf8))
+        }
+    }
+
+    /// The API server's serving identity for the names and addresses clients use.
+    func apiServer(addresses: [String]) throws -> TLSIdentity {
+        try identity(
+            LeafRequest(
+                commonName: "kube-apiserver",
+                dnsNames: ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"],
+                ipAddresses: addresses, usage: .server, validity: Self.validity(Self.leafLifetime)))
+    }
+
+    /// The API server's identity towards kubelets. Upstream: kubeadm's apiserver-kubelet-client.
+    func kubeletClient() throws -> TLSIdentity {
+        try identity(
+            LeafRequest(
+                commonName: "kube-apiserver-kubelet-client", organizations: ["system:masters"], usage: .client, validity: Self.validity(Self.leafLifetime)))
+    }
+
+    /// A node's identity towards the API server, and its kubelet's serving identity.
+    func node(name: String, addresses: [String]) throws -> (client: TLSIdentity, server: TLSIdentity) {
+        let client = try identity(
+            LeafRequest(
+                commonName: "system:node:\(name)", organizations: ["system:nodes"], usage: .client, validity: Self.validity(Self.leafLifetime)))
+        let server = try identity(
+            LeafRequest(
+                commonName: "system:node:\(name)", organizations: ["system:nodes"], dnsNames: [name], ipAddresses: addresses, usage: .server,
+                validity: Self.validity(Self.leafLifetime)))
+        return (client, server)
+    }
+
+    private func identity(_ request: LeafRequest) throws -> TLSIdentity {
+        let leaf = try authority.issue(request)
+        return TLSIdentity(certificateChainPEM: leaf.certificatePEM, privateKeyPEM: leaf.privateKeyPEM)
+    }
+
+    private static func validity(_ lifetime: Int64) -> CertificateValidity {
+        let now = Timestamp.now.seconds
+        return CertificateValidity(notBefore: now - backdating, notAfter: now + lifetime)
+    }
+}
+
+/// Reads small private files whole.
+enum PrivateFile {
+    /// Bytes at most: keys and certificates are far smaller.
+    private static let limit = 1 << 20
+
+    /// The file's text; nil when there is none. Throws when there is one that cannot be read.
+    static func read(_ path: String) throws -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            guard errno == ENOENT else { throw ControlPlaneError.file(path, errno) }
+            return nil
+        }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: limit)
+        let count = Glibc.read(descriptor, &bytes, limit)
+        guard count >= 0 else { throw ControlPlaneError.file(path, errno) }
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
+    }
+}
+
+/// Why a control plane could not be started.
+package enum ControlPlaneError: Error, CustomStringConvertible {
+    case file(String, Int32)
+    case notReady(String)
+    case address(String)
+
+    package var description: String {
+        switch self {
+        case .file(let path, let code): "cannot read \(path): \(String(cString: strerror(code)))"
+        case .notReady(let why): "the control plane is not ready: \(why)"
+        case .address(let why): why
+        }
+    }
+}

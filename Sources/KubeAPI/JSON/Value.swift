@@ -1,0 +1,210 @@
+/// A mutable JSON value: built where something is patched, defaulted or applied, and thrown away after (`JSONDocument` is the form that is kept).
+package enum Value: Sendable, Equatable {
+    case null
+    case bool(Bool)
+    case int(Int64)
+    case double(Double)
+    case string(String)
+    case array([Value])
+    case object(Members)
+
+    package var string: String? { if case .string(let text) = self { text } else { nil } }
+    package var bool: Bool? { if case .bool(let flag) = self { flag } else { nil } }
+    package var array: [Value]? { if case .array(let items) = self { items } else { nil } }
+    package var object: Members? { if case .object(let members) = self { members } else { nil } }
+    package var isNull: Bool { self == .null }
+    /// An integer, also one written as a double without a fraction.
+    package var int: Int64? {
+        switch self {
+        case .int(let number): number
+        case .double(let number): Int64(exactly: number)
+        default: nil
+        }
+    }
+    package var double: Double? {
+        switch self {
+        case .int(let number): Double(number)
+        case .double(let number): number
+        default: nil
+        }
+    }
+
+    /// A member of an object. Setting one on a value that is no object makes it one; setting nil removes the member.
+    package subscript(key: String) -> Value? {
+        get { object?[key] }
+        set {
+            var members: Members
+            if case .object(let existing) = self { members = existing } else if newValue == nil { return } else { members = Members() }
+            self = .null  // Lets the members be changed in place: no second owner of their storage.
+            members[key] = newValue
+            self = .object(members)
+        }
+    }
+
+    /// A value deep inside: reading gives nil where a step is missing, writing makes the objects on the way.
+    package subscript(path path: some Collection<String>) -> Value? {
+        get {
+            guard let first = path.first else { return self }
+            return self[first]?[path: path.dropFirst()]
+        }
+        set {
+            guard let first = path.first else {
+                self = newValue ?? .null
+                return
+            }
+            if path.count == 1 {
+                self[first] = newValue
+                return
+            }
+            if newValue == nil, self[first] == nil { return }
+            var child = self[first] ?? .object(Members())
+            self[first] = .null
+            child[path: path.dropFirst()] = newValue
+            self[first] = child
+        }
+    }
+
+    package subscript(path path: String...) -> Value? {
+        get { self[path: path] }
+        set { self[path: path] = newValue }
+    }
+}
+
+extension Value: ExpressibleByStringLiteral, ExpressibleByStringInterpolation, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
+    ExpressibleByNilLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+    package init(stringLiteral text: String) { self = .string(text) }
+    package init(integerLiteral number: Int64) { self = .int(number) }
+    package init(booleanLiteral flag: Bool) { self = .bool(flag) }
+    package init(nilLiteral: ()) { self = .null }
+    package init(arrayLiteral items: Value...) { self = .array(items) }
+    package init(dictionaryLiteral pairs: (String, Value)...) { self = .object(Members(pairs)) }
+    package init(_ map: [String: String]) { self = .object(Members(map.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })) }
+    package init(_ strings: [String]) { self = .array(strings.map { .string($0) }) }
+}
+
+/// The members of a JSON object in their order. Look-up is linear: objects are small, and the order of fields is kept as it was sent.
+package struct Members: Sendable, Equatable, Sequence {
+    package private(set) var keys: [String] = []
+    package private(set) var values: [Value] = []
+
+    package init() {}
+    /// Pairs in order; of a key that stands twice the last value counts, at its first place.
+    package init(_ pairs: some Sequence<(String, Value)>) {
+        var places: [String: Int] = [:]
+        for (key, value) in pairs {
+            if let place = places[key] {
+                values[place] = value
+            } else {
+                places[key] = keys.count
+                keys.append(key)
+                values.append(value)
+            }
+        }
+    }
+
+    package var count: Int { keys.count }
+    package var isEmpty: Bool { keys.isEmpty }
+
+    package subscript(key: String) -> Value? {
+        get { keys.firstIndex(of: key).map { values[$0] } }
+        set {
+            switch (keys.firstIndex(of: key), newValue) {
+            case (let place?, let value?): values[place] = value
+            case (let place?, nil):
+                keys.remove(at: place)
+                values.remove(at: place)
+            case (nil, let value?):
+                keys.append(key)
+                values.append(value)
+            case (nil, nil): break
+            }
+        }
+    }
+
+    package func makeIterator() -> Zip2Sequence<[String], [Value]>.Iterator { zip(keys, values).makeIterator() }
+
+    /// Equal as JSON objects: the order of members does not count.
+    package static func == (a: Members, b: Members) -> Bool {
+        guard a.keys.count == b.keys.count else { return false }
+        for (index, key) in a.keys.enumerated() {
+            let other = index < b.keys.count && b.keys[index] == key ? b.values[index] : b[key]
+            guard let other, other == a.values[index] else { return false }
+        }
+        return true
+    }
+}
+
+extension Value {
+    /// The value as compact JSON.
+    package var jsonBytes: [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(256)
+        write(to: &out)
+        return out
+    }
+    package var jsonString: String { String(decoding: jsonBytes, as: UTF8.self) }
+
+    /// Parses JSON text into a tree. Throws `JSONError`.
+    package init(json bytes: [UInt8]) throws(JSONError) { self = try JSONDocument(bytes).root.value }
+    package init(json text: String) throws(JSONError) { try self.init(json: Array(text.utf8)) }
+
+    /// Appends the value as compact JSON. Recursion is bounded by the depth of what was parsed (`JSONLimits.depth`).
+    package func write(to out: inout [UInt8]) {
+        switch self {
+        case .null: out.append(contentsOf: "null".utf8)
+        case .bool(let flag): out.append(contentsOf: (flag ? "true" : "false").utf8)
+        case .int(let number): out.append(contentsOf: String(number).utf8)
+        case .double(let number):
+            // JSON has no infinities; Go's encoder refuses them, and no Kubernetes field can hold one.
+            let exact = Int64(exactly: number)
+            out.append(contentsOf: (exact.map { String($0) } ?? (number.isFinite ? "\(number)" : "null")).utf8)
+        case .string(let text): Self.write(text, to: &out)
+        case .array(let items):
+            out.append(UInt8(ascii: "["))
+            for (index, item) in items.enumerated() {
+                if index > 0 { out.append(UInt8(ascii: ",")) }
+                item.write(to: &out)
+            }
+            out.append(UInt8(ascii: "]"))
+        case .object(let members):
+            out.append(UInt8(ascii: "{"))
+            for (index, (key, value)) in members.enumerated() {
+                if index > 0 { out.append(UInt8(ascii: ",")) }
+                Self.write(key, to: &out)
+                out.append(UInt8(ascii: ":"))
+                value.write(to: &out)
+            }
+            out.append(UInt8(ascii: "}"))
+        }
+    }
+
+    /// Appends `text` as a JSON string with its quotes.
+    package static func write(_ text: String, to out: inout [UInt8]) {
+        out.append(UInt8(ascii: "\""))
+        var text = text
+        text.withUTF8 { bytes in
+            var clean = 0
+            for i in 0..<bytes.count {
+                let c = bytes[i]
+                guard c < 0x20 || c == UInt8(ascii: "\"") || c == UInt8(ascii: "\\") else { continue }
+                out.append(contentsOf: bytes[clean..<i])
+                clean = i + 1
+                switch c {
+                case 0x0A: out.append(contentsOf: "\\n".utf8)
+                case 0x0D: out.append(contentsOf: "\\r".utf8)
+                case 0x09: out.append(contentsOf: "\\t".utf8)
+                case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+                    out.append(UInt8(ascii: "\\"))
+                    out.append(c)
+                default:
+                    out.append(contentsOf: "\\u00".utf8)
+                    out.append(UInt8(ascii: "0") + (c >> 4))
+                    out.append(contentsOf: String(c & 0xF, radix: 16).utf8)
+                }
+            }
+            out.append(contentsOf: bytes[clean..<bytes.count])
+        }
+        out.append(UInt8(ascii: "\""))
+    }
+}

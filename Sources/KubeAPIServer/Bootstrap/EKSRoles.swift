@@ -1,0 +1,26 @@
+import KubeAPI
+
+/// What EKS adds to RBAC for its nodes. A node's identity comes from its IAM role: user `system:node:NAME` in `system:nodes` and `system:bootstrappers`.
+enum EKSRoles {
+    private static let text = """
+        eks:node-bootstrapper
+          create | certificates.k8s.io | certificatesigningrequests,certificatesigningrequests/selfnodeserver
+        """
+
+    static func clusterRoles() -> [Value] { BootstrapRoles.parse(text).map(BootstrapRoles.clusterRole).map(ours) }
+
+    static func clusterRoleBindings() -> [Value] {
+        [
+            BootstrapBindings.clusterRoleBinding("eks:node-bootstrapper", role: "eks:node-bootstrapper", [.group("system:bootstrappers"), .group("system:nodes")]),
+            BootstrapBindings.clusterRoleBinding(
+                "eks:kube-proxy", role: "system:node-proxier",
+                [.serviceAccount(namespace: "kube-system", name: "kube-proxy"), .group("system:node-proxier")]),
+        ].map(ours)
+    }
+
+    private static func ours(_ object: Value) -> Value {
+        var object = object
+        object[path: "metadata", "labels"] = ["eks.amazonaws.com/component": "node"]
+        return object
+    }
+}

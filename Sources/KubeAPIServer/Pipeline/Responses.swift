@@ -1,0 +1,73 @@
+import HTTPTransport
+import KubeAPI
+
+/// Responses as the wire carries them.
+enum Responses {
+    static let json = "application/json"
+
+    static func object(_ bytes: [UInt8], status: Int = 200, contentType: String = json) -> HTTPResponse {
+        HTTPResponse(status: status, fields: ["Cache-Control": "no-cache, private", "Content-Type": contentType], body: .bytes(bytes))
+    }
+
+    static func text(_ text: String, status: Int = 200) -> HTTPResponse {
+        HTTPResponse(
+            status: status, fields: ["Cache-Control": "no-cache, private", "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"],
+            body: .bytes(Array(text.utf8)))
+    }
+
+    /// The Status of a failure. Upstream: responsewriters.ErrorNegotiated.
+    static func failure(_ error: StatusError) -> HTTPResponse {
+        var response = object(error.value.jsonBytes, status: error.code)
+        if let details = error.details, details.retryAfterSeconds > 0 { response.fields["Retry-After"] = String(details.retryAfterSeconds) }
+        return response
+    }
+
+    /// The error any failure becomes. What is no Status is the server's own failure, not the client's.
+    static func statusError(_ error: any Error) -> StatusError {
+        switch error {
+        case let error as StatusError: error
+        case let error as JSONError: .badRequest("the object provided is unrecognized: \(error)")
+        case HTTPError.bodyTooLarge(let limit): tooLarge(limit)
+        case is CancellationError: timeout
+        default: .internalError("\(error)")
+        }
+    }
+
+    /// Upstream: errors.NewRequestEntityTooLargeError.
+    static func tooLarge(_ limit: Int) -> StatusError {
+        StatusError(code: 413, reason: "RequestEntityTooLarge", message: "Request entity too large: limit is \(limit)")
+    }
+
+    /// Upstream: errors.NewTimeoutError, as the timeout filter answers it.
+    static var timeout: StatusError {
+        StatusError(code: 504, reason: "Timeout", message: "Timeout: request did not complete within the allotted timeout", details: .init())
+    }
+
+    /// Upstream: errors.NewTooManyRequests with the in-flight filter's wait of one second.
+    static var tooManyRequests: StatusError {
+        StatusError(
+            code: 429, reason: "TooManyRequests", message: "Too many requests, please try again later.", details: .init(retryAfterSeconds: 1))
+    }
+
+    /// What client-go makes of a bare 404 for a resource that is not served.
+    static var unknownResource: StatusError {
+        StatusError(code: 404, reason: "NotFound", message: "the server could not find the requested resource", details: .init())
+    }
+
+    /// `Warning: 299 - "text"`, one header for each warning. Upstream: net.NewWarningHeader.
+    static func warningHeader(_ text: String) -> String {
+        let clean = text.unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F }
+        let escaped = String(String.UnicodeScalarView(clean)).split(separator: "\\", omittingEmptySubsequences: false).joined(separator: "\\\\")
+            .split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\\\"")
+        return "299 - \"\(escaped)\""
+    }
+
+    /// metav1.Status of success. Upstream: what a deletion answers for kinds that do not return the deleted object.
+    static func success(name: String, resource: GroupResource, uid: String) -> Value {
+        var details: Value = ["name": .string(name)]
+        if !resource.group.isEmpty { details["group"] = .string(resource.group) }
+        details["kind"] = .string(resource.resource)
+        if !uid.isEmpty { details["uid"] = .string(uid) }
+        return ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "details": details]
+    }
+}

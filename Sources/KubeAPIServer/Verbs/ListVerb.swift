@@ -1,0 +1,45 @@
+import KubeAPI
+import KubeStorage
+
+extension ResourceVerbs {
+    /// Upstream: handlers.ListResource over a cacher that is always current: every read sees what has been acknowledged before it.
+    func list() throws -> ObjectList {
+        let options = try ListOptions(request.query, row: row, isWatch: false)
+        let namespace = row.namespaced && !info.namespace.isEmpty ? info.namespace : nil
+        let kind = GroupVersionKind(group: row.group, version: row.version, kind: row.listKind)
+        let requested = try options.revision()
+        var token: ContinueToken?
+        if options.continueToken.isEmpty {
+            if let requested, requested > scope.storage.revision { throw ListOptions.tooLarge(requested, current: scope.storage.revision) }
+        } else {
+            guard (requested ?? 0) == 0 else { throw StatusError.badRequest("specifying resource version is not allowed when using continue") }
+            token = try ContinueToken(encoded: options.continueToken)
+        }
+        if token == nil, options.versionMatch != .exact, let name = options.fields.exactMatch("metadata.name"), let inside = namespace ?? (row.namespaced ? nil : "") {
+            let revision = scope.storage.revision
+            let object = scope.storage.get(namespace: inside, name: name).map { scope.external($0) }
+            return ObjectList(kind: kind, revision: revision, objects: object.map { options.matches($0) ? [$0] : [] } ?? [])
+        }
+        let limit = options.limit > 0 ? Int(clamping: options.limit) : nil
+        // The pages of one list show the revision of its first; -1 goes on with what is newest.
+        let revision = token.map { $0.revision > 0 ? $0.revision : nil } ?? (options.versionMatch == .exact ? requested : nil)
+        let page = try scope.storage.page(namespace: namespace, limit: limit, start: token?.start, revision: revision, filter: filter(options))
+        var list = ObjectList(kind: kind, revision: page.revision, objects: page.objects)
+        if scope.conversion != nil { list.objects = list.objects.map { scope.external($0) } }
+        if let next = page.nextKey {
+            let isConsistent = (token?.revision ?? 1) > 0
+            list.continueToken = ContinueToken(
+                revision: isConsistent ? page.revision : -1, start: scope.storage.relative(next, namespace: namespace)
+            ).encoded
+            if let remaining = page.remainingCount, remaining > 0 { list.remaining = remaining }
+        }
+        return list
+    }
+
+    /// What selects objects as they are stored; nil when all are wanted.
+    func filter(_ options: ListOptions) -> (@Sendable (Object) -> Bool)? {
+        guard !options.selectsAll else { return nil }
+        guard scope.conversion == nil else { return { [scope] in options.matches(scope.external($0)) } }
+        return { options.matches($0) }
+    }
+}

@@ -1,0 +1,126 @@
+import KubeAPI
+import KubeStorage
+
+extension ResourceVerbs {
+    /// Tries of a write whose client named no resourceVersion, each on the newest object: beyond any contention that ends. Upstream's GuaranteedUpdate has no limit.
+    static var maximumWriteAttempts: Int { 64 }
+
+    /// Upstream: handlers.UpdateResource.
+    func update(subresource: String) async throws -> APIResult {
+        try requireJSON()
+        let dryRun = try dryRun()
+        let object = try decode(request.body, validation: try fieldValidation())
+        try checkName(object)
+        if subresource.isEmpty, ObjectPreparation.allowsCreateOnUpdate(row), scope.storage.get(namespace: objectNamespace, name: info.name) == nil {
+            try authorizeCreate()
+            guard (object[path: "metadata", "resourceVersion"]?.string ?? "").isEmpty, (object[path: "metadata", "uid"]?.string ?? "").isEmpty else {
+                throw StatusError.notFound(scope.resource, info.name)
+            }
+            return .object(scope.external(try await store(new: object, dryRun: dryRun)), status: 201)
+        }
+        let written = try await write(subresource: subresource, dryRun: dryRun) { _ in object }
+        return .object(scope.external(written), status: 200)
+    }
+
+    /// An update that makes an object needs the right to create it too. Upstream: withAuthorization in handlers.UpdateResource.
+    private func authorizeCreate() throws {
+        var info = info
+        info.verb = "create"
+        try Authorization.require(info.attributes(request.user), environment.authorizers)
+    }
+
+    /// The name and namespace in a body must be those of the URL. Upstream: handlers.checkName.
+    func checkName(_ object: Value) throws {
+        let name = object[path: "metadata", "name"]?.string ?? ""
+        guard name == info.name else {
+            throw StatusError.badRequest("the name of the object (\(name)) does not match the name on the URL (\(info.name))")
+        }
+        let namespace = object[path: "metadata", "namespace"]?.string ?? ""
+        guard namespace.isEmpty || namespace == objectNamespace else {
+            throw StatusError.badRequest("the namespace of the object (\(namespace)) does not match the namespace on the request (\(objectNamespace))")
+        }
+    }
+
+    /// Changes the object of the URL: `change` makes the wanted object of the present one, and is called again when another write comes between and the
+    /// wanted object names no resourceVersion. Upstream: genericregistry.Store.Update with storage.GuaranteedUpdate.
+    func write(
+        name: String? = nil, subresource: String, dryRun: Bool, kind: GroupVersionKind? = nil, _ change: (Object) async throws -> Value
+    ) async throws -> Object {
+        let name = name ?? info.name
+        var attempt = 1
+        while true {
+            guard let old = scope.storage.get(namespace: objectNamespace, name: name) else { throw StatusError.notFound(scope.resource, name) }
+            do {
+                return try await writeOnce(old, name: name, subresource: subresource, dryRun: dryRun, change)
+            } catch let error as StoreError {
+                guard case .conflict = error, attempt < Self.maximumWriteAttempts else { throw statusError(error, name: name) }
+                attempt += 1
+            }
+        }
+    }
+
+    private func writeOnce(
+        _ old: Object, name: String, subresource: String, dryRun: Bool, _ change: (Object) async throws -> Value
+    ) async throws -> Object {
+        var object = try await change(old)
+        try checkPreconditions(object, old: old, subresource: subresource)
+        try ObjectPreparation.matchNamespace(&object, request: objectNamespace)
+        var attributes = admissionAttributes(.update, object, old: old, name: name, subresource: subresource, kind: scope.storedKind, dryRun: dryRun)
+        try await admit(&attributes)
+        warnings.add(attributes.warnings)
+        object = attributes.object
+        ObjectPreparation.prepareForUpdate(&object, old: old, row: row, subresource: subresource)
+        try scope.strategy?.prepareForUpdate(&object, old: old, subresource: subresource, reader)
+        ObjectPreparation.countGeneration(&object, old: old, row: row)
+        let stored = try ObjectPreparation.stored(object, kind: scope.storedKind)
+        let causes =
+            MetadataValidation.validateUpdate(stored.metadata, old: old.metadata)
+            + (scope.strategy?.validateUpdate(stored, old: old, subresource: subresource) ?? [])
+        guard causes.isEmpty else { throw StatusError.invalid(row.groupVersionKind, name, causes) }
+        attributes.object = object
+        attributes.warnings = []
+        try await validateAdmission(attributes)
+
+        if Deletion.isComplete(object, old: old, row: row) {
+            if dryRun { return stored.withResourceVersion(old) }
+            let removed = try await scope.storage.remove(old)
+            scope.strategy?.release(removed)
+            return stored.withResourceVersion(removed)
+        }
+        // A write that changes nothing is not made: no event, the same resourceVersion.
+        if stored.isSame(as: old) { return old }
+        if dryRun { return stored.withResourceVersion(old) }
+        return try await scope.storage.replace(old, with: stored, timeToLive: scope.timeToLive)
+    }
+
+    /// The resourceVersion and the UID a client names must be the present ones.
+    private func checkPreconditions(_ object: Value, old: Object, subresource: String) throws {
+        let name = old.metadata.name
+        let version = object[path: "metadata", "resourceVersion"]?.string ?? ""
+        if version.isEmpty || version == "0" {
+            if subresource.isEmpty, !ObjectPreparation.allowsUnconditionalUpdate(row) {
+                throw StatusError.invalid(
+                    row.groupVersionKind, name, [MetadataValidation.invalid("metadata.resourceVersion", .int(0), "must be specified for an update")])
+            }
+        } else if version != old.metadata.resourceVersion {
+            throw StatusError.staleResourceVersion(scope.resource, name)
+        }
+        let uid = object[path: "metadata", "uid"]?.string ?? ""
+        if !uid.isEmpty, uid != old.metadata.uid {
+            throw StatusError.conflict(
+                scope.resource, name, "Precondition failed: UID in precondition: \(uid), UID in object meta: \(old.metadata.uid)")
+        }
+    }
+}
+
+extension Object {
+    /// With the resourceVersion of `other`.
+    func withResourceVersion(_ other: Object) -> Object { Int64(other.metadata.resourceVersion).map { withResourceVersion($0) } ?? self }
+
+    /// Whether this (as it would be stored) and the present object differ in nothing but the resourceVersion.
+    func isSame(as present: Object) -> Bool {
+        var tree = present.value
+        tree[path: "metadata", "resourceVersion"] = nil
+        return value == tree
+    }
+}

@@ -1,0 +1,17 @@
+/// All controllers of a control plane, in one list. Upstream: NewControllerDescriptors in cmd/kube-controller-manager.
+package enum Controllers {
+    /// In the order they are started; each runs on its own from then on.
+    package static let standard: [@Sendable (ControllerEnvironment) -> any Controller] = [
+        { NamespaceController($0) },
+        { ServiceAccountController($0) },
+        { RootCAPublisher($0) },
+        { DeploymentController($0) },
+        { ReplicaSetController($0) },
+        { EndpointSliceController($0) },
+        { EndpointsController($0) },
+        { NodeLifecycleController($0) },
+        { TaintEvictionController($0) },
+        { PodGCController($0) },
+        { GarbageCollector($0) },
+    ]
+}

@@ -1,0 +1,249 @@
+package import KubeAPI
+internal import Synchronization
+
+/// The revision up to which all caches of a store have seen everything.
+final class Progress: Sendable {
+    let revision: Atomic<Int64>
+    init(_ revision: Int64) { self.revision = Atomic(revision) }
+}
+
+/// One page of a list.
+package struct ListPage: Sendable {
+    package var objects: [Object]
+    /// The revision as of which the list is complete.
+    package var revision: Int64
+    /// Objects after this page; nil when a filter makes the number unknown.
+    package var remainingCount: Int?
+    /// The key at which the next page begins; nil on the last page.
+    package var nextKey: String?
+}
+
+/// All objects of one resource, sorted by key and finished for sending (resourceVersion in place), and its recent events. The store's commits feed it; gets,
+/// lists and watches are answered from it. Upstream: storage/cacher.
+///
+/// Invariants: the content is always that of one revision; a subscription's snapshot and its events meet without gap or overlap; feeding never waits for a
+/// subscriber: one that falls behind the window of recent events is ended.
+package final class WatchCache: Sendable {
+    /// How many recent events are kept, for watches that resume and watchers that are slow.
+    package struct Limits: Sendable {
+        /// At most. At 200 changes a second a watcher may be 20 seconds behind.
+        package var events: Int
+        /// At least, whatever their age. Upstream: defaultLowerBoundCapacity is 100.
+        package var eventsKept: Int
+        /// Older ones are dropped, so that an idle cluster keeps little. Longer than the minute between two bookmarks.
+        package var age: Duration
+
+        package init(events: Int = 4096, eventsKept: Int = 128, age: Duration = .seconds(150)) {
+            self.events = events
+            self.eventsKept = eventsKept
+            self.age = age
+        }
+    }
+
+    /// Contents of unfinished paged lists that are kept, so that all pages show one revision.
+    static let pagedListLimit = 16
+
+    struct Waiter {
+        /// Only keys that begin so are of interest.
+        var keyPrefix: String
+        var wantsBookmarks: Bool
+        var continuation: CheckedContinuation<Void, Never>
+    }
+
+    struct State {
+        var objects: SortedObjects
+        var window: EventWindow
+        /// The revision of the last event of this cache.
+        var lastRevision: Int64
+        var waiters: [UInt64: Waiter] = [:]
+        var nextWaiter: UInt64 = 0
+        var pagedLists: [(revision: Int64, objects: SortedObjects)] = []
+        /// Counts requests for bookmarks: a subscription that has seen fewer owes one.
+        var bookmarkRound: UInt64 = 0
+        var isClosed = false
+    }
+
+    /// `/registry/<resource>/`: what the keys of this cache begin with.
+    package let prefix: String
+    let state: Mutex<State>
+    let progress: Progress
+    /// Held while events are applied and told, so that an observer hears of each object exactly once.
+    private let observers = Mutex<[@Sendable (_ old: Object?, _ new: Object?) -> Void]>([])
+
+    /// `entries` are sorted by key and complete as of `revision`.
+    init(prefix: String, entries: [(key: String, object: Object)], revision: Int64, progress: Progress, limits: Limits) {
+        self.prefix = prefix
+        self.progress = progress
+        state = Mutex(
+            State(objects: SortedObjects(sorted: entries), window: EventWindow(limits: limits, completeAfter: revision), lastRevision: revision))
+    }
+
+    /// Everything of this prefix up to this revision is in the cache. Called with the state locked: an event is applied before it counts as progress.
+    func revision(_ state: borrowing State) -> Int64 { max(progress.revision.load(ordering: .acquiring), state.lastRevision) }
+
+    /// The revision as of which the cache is complete.
+    package var revision: Int64 { state.withLock { revision($0) } }
+
+    package var count: Int { state.withLock(\.objects.count) }
+
+    /// The object of the full key `key`.
+    package func get(_ key: String) -> Object? { state.withLock { $0.objects[key] } }
+
+    /// Lists the objects of a namespace, or all, in the order of their keys.
+    ///
+    /// - Parameters:
+    ///   - limit: objects of a page; nil gives all.
+    ///   - startKey: a former page's `nextKey`.
+    ///   - revision: with `startKey`, the revision of the first page: all pages show the content of that revision. Nil shows the present content.
+    /// - Throws: `StatusError` 410 `Expired` when the content of `revision` is no longer held.
+    package func list(
+        namespace: String? = nil, limit: Int? = nil, startKey: String? = nil, revision wanted: Int64? = nil, filter: (@Sendable (Object) -> Bool)? = nil
+    ) throws(StatusError) -> ListPage {
+        let found = state.withLock { state -> (objects: SortedObjects, revision: Int64)? in
+            let current = revision(state)
+            // No event of this cache came after `wanted`: the present content is that revision's.
+            if let wanted, wanted < state.lastRevision {
+                return state.pagedLists.last { $0.revision == wanted }.map { ($0.objects, wanted) }
+            }
+            let revision = min(wanted ?? current, current)
+            if limit != nil, wanted == nil {
+                state.pagedLists.removeAll { $0.revision == revision }
+                state.pagedLists.append((revision, state.objects))
+                if state.pagedLists.count > Self.pagedListLimit { state.pagedLists.removeFirst() }
+            }
+            return (state.objects, revision)
+        }
+        guard let (content, revision) = found else { throw .expired(Self.expiredContinue) }
+
+        let scope = namespace.map { "\(prefix)\($0)/" } ?? prefix
+        let end = content.position(of: Self.end(of: scope))
+        let start = content.position(of: max(startKey ?? scope, scope))
+        let available = content.distance(from: start, to: end)
+        var page = ListPage(objects: [], revision: revision, remainingCount: nil, nextKey: nil)
+        guard available > 0 else {
+            page.remainingCount = filter == nil ? 0 : nil
+            return page
+        }
+        if filter == nil { page.objects.reserveCapacity(min(limit ?? available, available)) }
+        var at = start
+        var passed = 0
+        while passed < available, let (key, object) = content.entry(at: at) {
+            if let limit, limit > 0, page.objects.count >= limit {
+                page.nextKey = key
+                break
+            }
+            if filter?(object) ?? true { page.objects.append(object) }
+            at = content.advanced(at)
+            passed += 1
+        }
+        if filter == nil { page.remainingCount = available - passed }
+        return page
+    }
+
+    /// Upstream: storage/continue expired message, etcd3.handleCompactedErrorForPaging.
+    static let expiredContinue =
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter."
+
+    /// The first key after all that begin with `scope`, which ends in a slash.
+    static func end(of scope: String) -> String { scope.hasSuffix("/") ? String(scope.dropLast()) + "0" : scope + "\u{10FFFF}" }
+
+    /// Subscribes to changes.
+    ///
+    /// - Parameters:
+    ///   - revision: events after this revision are delivered. Nil, as 0: the present objects first, as added, then what follows.
+    ///   - sendInitialEvents: the present objects first even though `revision` is given, then `initialEventsEnd`.
+    ///   - bookmarks: whether `bookmark` events are delivered (once a minute, when nothing else is due).
+    ///   - filter: an object that begins to match is delivered as added, one that ceases to as deleted.
+    /// - Throws: `StatusError` 410 `Expired` when events after `revision` were dropped already, 504 when `revision` is in the future.
+    package func watch(
+        from revision: Int64? = nil, namespace: String? = nil, sendInitialEvents: Bool = false, bookmarks: Bool = false,
+        filter: (@Sendable (Object) -> Bool)? = nil
+    ) throws(StatusError) -> WatchSubscription {
+        let scope = namespace.map { "\(prefix)\($0)/" } ?? prefix
+        let startsWithState = sendInitialEvents || (revision ?? 0) == 0
+        let outcome: Result<WatchSubscription, StatusError> = state.withLock { state in
+            let current = self.revision(state)
+            if let revision, revision > current { return .failure(Self.tooLarge(revision, current: current)) }
+            var snapshot: SortedObjects?
+            var sequence = state.window.endSequence
+            if startsWithState {
+                snapshot = state.objects
+            } else if let revision {
+                guard revision >= state.window.droppedThrough else {
+                    return .failure(.expired("too old resource version: \(revision) (\(state.window.droppedThrough))"))
+                }
+                sequence = state.window.sequence(after: revision)
+            }
+            return .success(
+                WatchSubscription(
+                    cache: self, scope: scope, filter: filter, wantsBookmarks: bookmarks, announcesInitialEnd: sendInitialEvents, snapshot: snapshot,
+                    sequence: sequence, revision: startsWithState ? current : revision ?? current, bookmarkRound: state.bookmarkRound))
+        }
+        return try outcome.get()
+    }
+
+    /// Upstream: storage.NewTooLargeResourceVersionError.
+    private static func tooLarge(_ revision: Int64, current: Int64) -> StatusError {
+        StatusError(
+            code: 504, reason: "Timeout", message: "Too large resource version: \(revision), current: \(current)",
+            details: StatusError.Details(
+                causes: [StatusError.Cause(reason: "ResourceVersionTooLarge", message: "Too large resource version", field: "")], retryAfterSeconds: 1))
+    }
+
+    /// Calls `observer` for every object there is, as new, and then for every change, on the store's writer, in order, before the writing request is answered.
+    /// It must not block, and must not call `observe`.
+    package func observe(_ observer: @escaping @Sendable (_ old: Object?, _ new: Object?) -> Void) {
+        observers.withLock { observers in
+            let present = state.withLock(\.objects)
+            for chunk in present.chunks { for object in chunk.objects { observer(nil, object) } }
+            observers.append(observer)
+        }
+    }
+
+    /// Applies committed events of this prefix, in order. Called on the writer.
+    func apply(_ events: [StoreEvent]) {
+        observers.withLock { observers in
+            var changes: [(old: Object?, new: Object?)] = []
+            let now = ContinuousClock.now
+            let woken = state.withLock { state -> [Waiter] in
+                for event in events {
+                    // What is written was parsed before it was queued (`CachedStore.write`), what was there before when it was loaded.
+                    guard let object = try? Object(bytes: event.entry.value).withResourceVersion(event.revision) else { continue }
+                    let key = event.entry.key
+                    let old = event.kind == .deleted ? state.objects.remove(key) : state.objects.set(key, object)
+                    let kind: StoreEvent.Kind = event.kind == .deleted ? .deleted : old == nil ? .created : .updated
+                    state.window.append(EventWindow.Record(kind: kind, key: key, object: object, old: old, revision: event.revision, time: now))
+                    state.lastRevision = event.revision
+                    if !observers.isEmpty { changes.append((old, event.kind == .deleted ? nil : object)) }
+                }
+                return Self.take(&state.waiters) { waiter in events.contains { $0.entry.key.hasPrefix(waiter.keyPrefix) } }
+            }
+            for (old, new) in changes { for observer in observers { observer(old, new) } }
+            for waiter in woken { waiter.continuation.resume() }
+        }
+    }
+
+    /// Makes every subscription that wants bookmarks deliver one.
+    func requestBookmarks() {
+        let woken = state.withLock { state in
+            state.bookmarkRound &+= 1
+            return Self.take(&state.waiters, where: \.wantsBookmarks)
+        }
+        for waiter in woken { waiter.continuation.resume() }
+    }
+
+    /// Ends all subscriptions after what they have not taken yet.
+    func close() {
+        let woken = state.withLock { state in
+            state.isClosed = true
+            return Self.take(&state.waiters) { _ in true }
+        }
+        for waiter in woken { waiter.continuation.resume() }
+    }
+
+    private static func take(_ waiters: inout [UInt64: Waiter], where isMeant: (Waiter) -> Bool) -> [Waiter] {
+        let meant = waiters.filter { isMeant($0.value) }
+        for number in meant.keys { waiters[number] = nil }
+        return Array(meant.values)
+    }
+}

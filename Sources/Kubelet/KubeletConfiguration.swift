@@ -1,0 +1,113 @@
+package import HTTPTransport
+package import KubeAPI
+
+/// A caller of the kubelet's server, read off its client certificate. Upstream: user.Info.
+package struct KubeletCaller: Sendable, Equatable {
+    package var name: String
+    package var groups: [String]
+
+    package init(name: String, groups: [String]) {
+        self.name = name
+        self.groups = groups
+    }
+}
+
+/// Everything a kubelet is told when it starts. Upstream: KubeletConfiguration and the kubelet's flags.
+package struct KubeletConfiguration: Sendable {
+    /// The kubelet's own server on port 10250.
+    package struct Server: Sendable {
+        /// `0.0.0.0` serves all addresses of the node.
+        package var address: String = "0.0.0.0"
+        package var port: Int = 10250
+        package var identity: TLSIdentity
+        /// Callers must show a certificate signed by this CA.
+        package var clientCAPEM: String
+        /// Reads the subject of a verified leaf certificate (DER): its common name and organizations. Nil refuses the caller.
+        package var identify: @Sendable (_ leafDER: [UInt8]) -> KubeletCaller?
+
+        package init(identity: TLSIdentity, clientCAPEM: String, identify: @escaping @Sendable ([UInt8]) -> KubeletCaller?) {
+            self.identity = identity
+            self.clientCAPEM = clientCAPEM
+            self.identify = identify
+        }
+    }
+
+    /// A taint the node registers with. Upstream: core/v1 Taint.
+    package struct Taint: Sendable {
+        package var key: String
+        package var value: String
+        package var effect: String
+
+        package init(key: String, value: String = "", effect: String) {
+            self.key = key
+            self.value = value
+            self.effect = effect
+        }
+    }
+
+    package var nodeName: String
+    /// The node's primary address (InternalIP).
+    package var nodeIP: String
+    /// The node's Hostname address; the name when empty.
+    package var hostname: String = ""
+    package var labels: [String: String] = [:]
+    /// Registered with the node, such as `node.cloudprovider.kubernetes.io/uninitialized=true:NoSchedule`.
+    package var taints: [Taint] = []
+    /// `aws:///us-west-2a/i-0123456789abcdef0`; empty leaves it to the cloud controller.
+    package var providerID: String = ""
+    /// What the node has: `cpu`, `memory`, `ephemeral-storage`, `pods`.
+    package var capacity: ResourceList
+    /// Kept back for the system: allocatable is capacity less this.
+    package var reserved: ResourceList = [:]
+    package var clusterDNS: [String] = []
+    package var clusterDomain: String = "cluster.local"
+    /// The host's resolver configuration, for pods with dnsPolicy Default and for the upstream searches.
+    package var resolverConfiguration: String = "/etc/resolv.conf"
+    /// Pods' volumes and files.
+    package var rootDirectory: String = "/var/lib/kubelet"
+    package var podLogsDirectory: String = "/var/log/pods"
+    /// The cgroup below which pods' cgroups are made, as a path from the hierarchy's root: `/eyrie/i-0123`. Empty is the root.
+    package var cgroupRoot: String = ""
+    /// Where cgroup hierarchies are mounted.
+    package var cgroupMount: String = "/sys/fs/cgroup"
+    /// False leaves pods without a cgroup of their own: nodes without root.
+    package var managesCgroups: Bool = true
+    /// False makes no volumes and files for pods: simulated nodes, whose containers are records.
+    package var managesPodFiles: Bool = true
+    /// False keeps secrets and memory volumes on the disk: nodes that may not mount.
+    package var mountsFilesystems: Bool = true
+    /// As the node reports it: `v1.36.2-eks-…`.
+    package var kubeletVersion: String
+    /// Nil serves nothing: simulated nodes.
+    package var server: Server?
+
+    /// Upstream: nodeStatusUpdateFrequency 10 s, nodeStatusReportFrequency 5 min, nodeLeaseDurationSeconds 40 (renewed at a quarter of it).
+    package var nodeStatusCheckPeriod: Duration = .seconds(10)
+    package var nodeStatusReportPeriod: Duration = .seconds(300)
+    package var leaseDurationSeconds: Int64 = 40
+    /// How often everything is listed from the runtime whatever its events say. Upstream: eventedPlegRelistPeriod 300 s; containerd's events are not persisted, so shorter.
+    package var relistPeriod: Duration = .seconds(60)
+    /// How often a pod is looked at again without any event: volumes' contents and tokens are refreshed. Upstream: syncFrequency 60 s.
+    package var resyncPeriod: Duration = .seconds(60)
+    /// Upstream: MaxContainerBackOff and its initial value.
+    package var backOffInitial: Duration = .seconds(10)
+    package var backOffLimit: Duration = .seconds(300)
+
+    package init(nodeName: String, nodeIP: String, capacity: ResourceList, kubeletVersion: String) {
+        self.nodeName = nodeName
+        self.nodeIP = nodeIP
+        self.capacity = capacity
+        self.kubeletVersion = kubeletVersion
+    }
+
+    /// What pods may use. Upstream: Node Allocatable.
+    package var allocatable: ResourceList {
+        var allocatable = capacity
+        for (name, amount) in reserved {
+            guard let whole = allocatable[name] else { continue }
+            let rest = whole - amount
+            allocatable[name] = rest.sign < 0 ? .zero : rest
+        }
+        return allocatable
+    }
+}

@@ -1,0 +1,190 @@
+internal import CLinux
+internal import Crypto
+internal import Logging
+package import Processes
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
+/// Files as this module reads them.
+enum MachineFiles {
+    static func text(_ path: String) -> String? { SmallFile.readText(path) }
+
+    /// The names in a directory, without the two dots; nothing where there is none.
+    static func names(_ path: String) -> [String] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+}
+
+/// The machines of this host: each a set of Linux namespaces and a cgroup with its own containerd and node agent.
+///
+///     absent ──start──▶ running ──exit of its init, or terminate──▶ absent
+///
+/// A machine is a process tree of its own session: it outlives this service. After a restart `recover` finds it again by its process id and start time.
+package actor LinuxMachines {
+    package struct Configuration: Sendable {
+        /// Where machines keep their directories.
+        package var directory: String
+        /// The eyrie executable, run inside the machine as agent and as CNI plug-in.
+        package var executable: String
+        package init(directory: String, executable: String) {
+            self.directory = directory
+            self.executable = executable
+        }
+    }
+
+    private let configuration: Configuration
+    private let networks: VPCNetworks
+    private var processes: [String: ProcessIdentity] = [:]
+    private var watchers: [String: Task<Void, Never>] = [:]
+    /// Machines a `start` or `terminate` is at work on: calls for one machine follow one another.
+    private var busy: [String: Task<Void, any Error>] = [:]
+    private let exitStream: AsyncStream<String>
+    private let exitContinuation: AsyncStream<String>.Continuation
+    private let logger = Logger(label: "eyrie.machines")
+
+    package init(_ configuration: Configuration, networks: VPCNetworks) {
+        self.configuration = configuration
+        self.networks = networks
+        (exitStream, exitContinuation) = AsyncStream.makeStream(of: String.self)
+    }
+
+    /// Ids of machines whose process tree ended, by crash or by `terminate`. One consumer.
+    package nonisolated var exits: AsyncStream<String> { exitStream }
+
+    package var running: Set<String> { Set(processes.filter(\.value.isRunning).keys) }
+
+    /// Ends all machines, also those found only as directories.
+    package func terminateAll() async throws {
+        for id in MachineFiles.names(configuration.directory) where id.hasPrefix("i-") { try await terminate(id) }
+    }
+
+    /// The paths of one machine.
+    package nonisolated func paths(_ instanceID: String) -> MachinePaths {
+        MachinePaths(machinesDirectory: configuration.directory, instanceID: instanceID)
+    }
+
+    /// Finds the machines that still run from an earlier life of the service.
+    package func recover() {
+        for id in MachineFiles.names(configuration.directory) where id.hasPrefix("i-") {
+            let paths = paths(id)
+            guard let record = SmallFile.readText(paths.process) else { continue }
+            let numbers = record.split(whereSeparator: { !$0.isNumber }).compactMap { Int64($0) }
+            guard numbers.count == 2, let pid = Int32(exactly: numbers[0]) else { continue }
+            let identity = ProcessIdentity(pid: pid, startTime: numbers[1])
+            if identity.isRunning { adopt(id, identity) }
+        }
+    }
+
+    /// Starts a machine that does not run yet: its network, its cgroup, its files, its init. `bootstrap` are the agent's files by name. Repeating it is no error.
+    /// Throws `CommandError` with what failed and why.
+    package func start(_ machine: MachineConfiguration, bootstrap: [String: [UInt8]]) async throws {
+        try await exclusively(machine.instanceID) { try await self.startNow(machine, bootstrap) }
+    }
+
+    /// Ends a machine with everything in it and removes its traces. Repeating it is no error.
+    package func terminate(_ instanceID: String) async throws {
+        try await exclusively(instanceID) { try await self.terminateNow(instanceID) }
+    }
+
+    private func exclusively(_ id: String, _ body: @escaping @Sendable () async throws -> Void) async throws {
+        let before = busy[id]
+        let task = Task {
+            _ = await before?.result
+            try await body()
+        }
+        busy[id] = task
+        defer { if busy[id] == task { busy[id] = nil } }
+        try await task.value
+    }
+
+    private func startNow(_ machine: MachineConfiguration, _ bootstrap: [String: [UInt8]]) async throws {
+        let paths = paths(machine.instanceID)
+        if let process = processes[machine.instanceID], process.isRunning { return }
+        try requirePrograms()
+        for directory in [
+            paths.directory, paths.containerdRoot, paths.kubelet, paths.podLogs, paths.cniConfiguration, paths.cniBinaries, paths.bootstrap, paths.registryHosts,
+        ] { try SmallFile.makeDirectory(directory) }
+        for (name, bytes) in bootstrap { try SmallFile.write("\(paths.bootstrap)/\(name)", bytes) }
+        try SmallFile.write(paths.containerdConfiguration, Array(ContainerdConfiguration.toml(paths).utf8))
+        try SmallFile.write("\(paths.cniConfiguration)/10-eyrie.conflist", Array(ContainerdConfiguration.cni(paths, addresses: machine.podAddresses).utf8))
+        for (registry, mirror) in machine.registryMirrors {
+            try SmallFile.makeDirectory("\(paths.registryHosts)/\(registry)", mode: 0o755)
+            let hosts = ContainerdConfiguration.hosts(registry: registry, mirror: mirror)
+            try SmallFile.write("\(paths.registryHosts)/\(registry)/hosts.toml", Array(hosts.utf8))
+        }
+        try SmallFile.write(paths.pauseImage, PauseImage.archive(name: MachinePaths.pauseImageName))
+        for name in ["eyrie-cni", "loopback"] {
+            let link = "\(paths.cniBinaries)/\(name)"
+            unlink(link)
+            guard symlink(configuration.executable, link) == 0 else { throw CommandError(arguments: ["symlink", link], code: -errno, output: "") }
+        }
+        let network = VPCNetwork(vpcID: machine.network.vpcID, cidr: machine.network.vpcCIDR)
+        try await networks.use(machine.network.vpcID, cidr: machine.network.vpcCIDR, by: machine.instanceID)
+        try await network.add(address: machine.network.gateway, prefixLength: machine.network.prefixLength)
+        try await network.connect(machine, paths)
+        let procs = try ControlGroups(path: paths.cgroup).create(vcpus: machine.vcpus, memoryMiB: machine.memoryMiB)
+        try SmallFile.write(paths.configuration, Array(MachineRun.encode(machine, procs).utf8))
+        let pid = try Command.spawnSession([configuration.executable, MachineRun.command, paths.directory], log: paths.log)
+        guard let identity = ProcessIdentity(pid: pid) else {
+            throw CommandError(arguments: [configuration.executable, MachineRun.command], code: 1, output: lastLines(paths.log))
+        }
+        try SmallFile.write(paths.process, Array("{\"pid\":\(identity.pid),\"startTime\":\(identity.startTime)}".utf8))
+        adopt(machine.instanceID, identity)
+        logger.info("machine started", metadata: ["instance": "\(machine.instanceID)", "pid": "\(pid)"])
+    }
+
+    private func terminateNow(_ id: String) async throws {
+        let paths = paths(id)
+        watchers[id]?.cancel()
+        if let process = processes[id] {
+            process.kill()
+            await process.waitForExit()
+        }
+        processes[id] = nil
+        // The kernel kills the namespace's processes with its init; the cgroup is empty when the last is gone.
+        let groups = ControlGroups(path: paths.cgroup)
+        for pid in groups.processes() { if let process = ProcessIdentity(pid: pid) { process.kill(); await process.waitForExit() } }
+        try await VPCNetwork.disconnect(paths)
+        groups.remove()
+        try await Command.run(["rm", "-rf", "--one-file-system", paths.directory])
+        try await networks.release(by: id)
+        logger.info("machine terminated", metadata: ["instance": "\(id)"])
+    }
+
+    private func adopt(_ id: String, _ identity: ProcessIdentity) {
+        processes[id] = identity
+        watchers[id]?.cancel()
+        watchers[id] = Task { [weak self, exitContinuation] in
+            await identity.waitForExit()
+            guard !Task.isCancelled else { return }
+            await self?.ended(id, identity)
+            exitContinuation.yield(id)
+        }
+    }
+
+    private func ended(_ id: String, _ identity: ProcessIdentity) {
+        guard processes[id] == identity else { return }
+        processes[id] = nil
+        logger.warning("machine ended", metadata: ["instance": "\(id)"])
+    }
+
+    /// The programs a machine needs. Throws with the package to install.
+    private func requirePrograms() throws(CommandError) {
+        for (program, package) in [("containerd", "containerd"), ("runc", "runc"), ("ctr", "containerd"), ("ip", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux")] {
+            let found = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].contains { access("\($0)/\(program)", X_OK) == 0 }
+            guard found else {
+                throw CommandError(arguments: [program], code: -ENOENT, output: "install it: apt-get install \(package)")
+            }
+        }
+    }
+
+    private func lastLines(_ path: String) -> String { String((SmallFile.readText(path) ?? "").suffix(500)) }
+}

@@ -1,0 +1,67 @@
+internal import Processes
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
+/// The VPCs that stand on this host, each kept while something uses it: a machine, or a control plane with network interfaces in it. Users are noted as files
+/// (`<directory>/<vpc>/<user>`), so a restarted service, or `eyrie down`, knows what to remove.
+package actor VPCNetworks {
+    private let directory: String
+
+    package init(directory: String) { self.directory = directory }
+
+    /// Makes the VPC's network if need be and notes its user. Throws `CommandError`; an overlapping VPC is refused with its name.
+    package func use(_ vpcID: String, cidr: String, by user: String) async throws {
+        if let other = overlapping(vpcID, cidr) {
+            throw CommandError(
+                arguments: ["vpc", vpcID, cidr], code: 1,
+                output: "its addresses overlap those of \(other), which has machines or clusters on this host: use another range")
+        }
+        let path = "\(directory)/\(vpcID)"
+        try SmallFile.makeDirectory(path)
+        try SmallFile.write("\(path)/cidr", Array(cidr.utf8))
+        try SmallFile.write("\(path)/\(user).user", [])
+        try await VPCNetwork(vpcID: vpcID, cidr: cidr).create()
+    }
+
+    /// Notes that `user` is gone, and removes the networks nobody uses any more.
+    package func release(by user: String) async throws {
+        for vpcID in names(directory) where vpcID.hasPrefix("vpc-") {
+            let path = "\(directory)/\(vpcID)"
+            guard unlink("\(path)/\(user).user") == 0, !names(path).contains(where: { $0.hasSuffix(".user") }) else { continue }
+            try await VPCNetwork(vpcID: vpcID, cidr: SmallFile.readText("\(path)/cidr") ?? "").remove()
+            unlink("\(path)/cidr")
+            rmdir(path)
+        }
+    }
+
+    /// Removes all networks, whoever uses them.
+    package func removeAll() async throws {
+        for vpcID in names(directory) where vpcID.hasPrefix("vpc-") {
+            for name in names("\(directory)/\(vpcID)") where name.hasSuffix(".user") { try await release(by: String(name.dropLast(".user".count))) }
+        }
+    }
+
+    private func overlapping(_ vpcID: String, _ cidr: String) -> String? {
+        names(directory).first { other in
+            other.hasPrefix("vpc-") && other != vpcID
+                && Self.overlap(cidr, SmallFile.readText("\(directory)/\(other)/cidr") ?? "")
+        }
+    }
+
+    static func overlap(_ a: String, _ b: String) -> Bool {
+        guard let (first, firstLength) = parse(a), let (second, secondLength) = parse(b) else { return false }
+        let mask = UInt32.max << UInt32(32 - min(firstLength, secondLength))
+        return first & mask == second & mask
+    }
+
+    private static func parse(_ cidr: String) -> (UInt32, Int)? {
+        let parts = cidr.split(separator: "/")
+        guard parts.count == 2, let length = Int(parts[1]), (1...32).contains(length) else { return nil }
+        let octets = parts[0].split(separator: ".").compactMap { UInt8($0) }
+        guard octets.count == 4 else { return nil }
+        return (octets.reduce(0) { $0 << 8 | UInt32($1) }, length)
+    }
+
+    private func names(_ path: String) -> [String] { MachineFiles.names(path) }
+}

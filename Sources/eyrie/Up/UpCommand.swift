@@ -1,0 +1,129 @@
+import ArgumentParser
+import Glibc
+import KubeAPI
+import Processes
+
+/// `eyrie up`: the service, a cluster, nodes and a kubeconfig in one command. Repeating it continues where it stopped.
+struct UpCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "up", abstract: "Starts the service and a cluster with nodes, and merges the kubeconfig.")
+
+    @Argument(help: "The cluster's name.") var name = "dev"
+    @OptionGroup var data: DataDirectoryOption
+    @Option(help: "Nodes of the default node group.") var nodes = 1
+    @Option(help: "The Kubernetes version; the newest if left out.") var version: String?
+    @Option(help: "Where the service listens when it is started.") var listen = ServeCommand.defaultListen
+    @Option(name: .customLong("registry-mirror"), help: "REGISTRY=URL of a mirror for the nodes, given to the service when it is started.") var mirrors: [String] = []
+    @Option(help: "Seconds to wait for the nodes.") var wait = 120
+    @Flag(name: .customLong("no-switch-context"), help: "Leave kubectl's current context as it is.") var keepsContext = false
+
+    func validate() throws {
+        guard (0...100).contains(nodes) else { throw ValidationError("--nodes takes 0 to 100") }
+    }
+
+    func run() async throws {
+        let directory = data.directory
+        let progress = Progress()
+        progress.header("Starting cluster \"\(name)\"")
+        let endpoint = try await startService(directory, progress)
+        progress.done("Service running", detail: endpoint)
+        let client = try ServiceClient(directory)
+        do {
+            let defaults = try await Defaults.ensure(client)
+            let cluster = try await createCluster(client, defaults, progress)
+            progress.done("Control plane ready", detail: cluster["endpoint"].string ?? "")
+            if nodes > 0 {
+                try await createNodegroup(client, defaults, progress)
+                progress.done("Nodes Ready", detail: "\(nodes)")
+            }
+            try await Kubeconfig(cluster: cluster, directory: directory).merge(switchContext: !keepsContext, progress)
+            await client.close()
+        } catch {
+            await client.close()
+            throw error
+        }
+        progress.header("Cluster \"\(name)\" is ACTIVE.\n")
+        progress.header("Try it:    kubectl get nodes")
+        progress.header("AWS CLI:   eval \"$(\(Executable.path) env --data-dir \(directory.path))\" && aws eks describe-cluster --name \(name)")
+        progress.header("Stop:      \(Executable.path) down --data-dir \(directory.path)")
+    }
+
+    private func startService(_ directory: DataDirectory, _ progress: Progress) async throws -> String {
+        if let service = directory.service(), service.process.isRunning { return service.endpoint }
+        progress.waiting("Starting the service")
+        try SmallFile.makeDirectory(directory.path)
+        var arguments = [Executable.path, "serve", "--data-dir", directory.path, "--listen", listen]
+        for mirror in mirrors { arguments += ["--registry-mirror", mirror] }
+        let pid = try Command.spawnSession(arguments, log: directory.log)
+        let identity = ProcessIdentity(pid: pid)
+        for _ in 0..<600 {
+            if let service = directory.service(), service.process.pid == pid, service.process.isRunning { return service.endpoint }
+            guard let identity, identity.isRunning else { break }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let log = (SmallFile.readText(directory.log) ?? "").split(separator: "\n").suffix(5).joined(separator: "\n        ")
+        throw CLIError(what: "The service did not start.", why: log, fix: "\(Executable.path) serve --data-dir \(directory.path) --listen \(listen)")
+    }
+
+    private func createCluster(_ client: ServiceClient, _ defaults: Defaults, _ progress: Progress) async throws -> JSONView {
+        do {
+            var request: Value = [
+                "name": .string(name), "roleArn": .string(defaults.clusterRole), "resourcesVpcConfig": ["subnetIds": Value(defaults.subnets)],
+            ]
+            if let version { request["version"] = .string(version) }
+            _ = try await client.eks("POST", "/clusters", request)
+        } catch let refused as ServiceClient.Refused where refused.code == "ResourceInUseException" {}  // It is there: go on with it.
+        return try await poll("Control plane", progress, seconds: 60) {
+            let cluster = try await client.eks("GET", "/clusters/\(self.name)")["cluster"]
+            switch cluster["status"].string {
+            case "ACTIVE": return .done(cluster)
+            case "FAILED": return .failed(cluster["health"]["issues"].elements.first?["message"].string ?? "no reason was given")
+            case let status: return .waiting(status ?? "")
+            }
+        }
+    }
+
+    private func createNodegroup(_ client: ServiceClient, _ defaults: Defaults, _ progress: Progress) async throws {
+        let group = "default"
+        do {
+            let count = Value.int(Int64(nodes))
+            _ = try await client.eks(
+                "POST", "/clusters/\(name)/node-groups",
+                [
+                    "nodegroupName": .string(group), "nodeRole": .string(defaults.nodeRole), "subnets": Value(defaults.subnets),
+                    "scalingConfig": ["minSize": 1, "maxSize": .int(Int64(max(nodes, 5))), "desiredSize": count],
+                ])
+        } catch let refused as ServiceClient.Refused where refused.code == "ResourceInUseException" {}
+        _ = try await poll("Nodes", progress, seconds: wait) {
+            let answer = try await client.eks("GET", "/clusters/\(self.name)/node-groups/\(group)")["nodegroup"]
+            switch answer["status"].string {
+            case "ACTIVE": return .done(answer)
+            case "CREATE_FAILED": return .failed(answer["health"]["issues"].elements.first?["message"].string ?? "no reason was given")
+            case let status: return .waiting(answer["health"]["issues"].elements.first?["message"].string ?? status ?? "")
+            }
+        }
+    }
+
+    private enum Look {
+        case done(JSONView?)
+        case waiting(String)
+        case failed(String)
+    }
+
+    /// Asks until it is done, has failed, or the time is up. What was begun goes on in the service.
+    private func poll(_ what: String, _ progress: Progress, seconds: Int, _ look: () async throws -> Look) async throws -> JSONView {
+        let start = Timestamp.now
+        var last = ""
+        while Timestamp.now.timeInterval(since: start) < Double(seconds) {
+            switch try await look() {
+            case .done(let view?): return view
+            case .done(nil): throw CLIError(what: "\(what): the service answered without the object.", why: nil, fix: nil)
+            case .failed(let why): throw CLIError(what: "\(what) could not be made.", why: why, fix: "mend the cause, then run the same command again")
+            case .waiting(let state):
+                last = state
+                progress.waiting("\(what): \(state)")
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw CLIError(what: "\(what) not ready after \(seconds) s (\(last)).", why: "The service keeps trying.", fix: "run the same command again to go on waiting")
+    }
+}

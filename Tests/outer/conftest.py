@@ -1,0 +1,160 @@
+"""The outer ring: unmodified aws and kubectl against a running `eyrie serve`, with real containers. Needs root, containerd, and the programs of scripts/dependencies.sh."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+REGION = "us-west-2"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, what, timeout=60.0, every=0.2):
+    """Waits until condition() returns something true and returns that; fails naming what was waited for."""
+    deadline = time.monotonic() + timeout
+    last = None
+    while time.monotonic() < deadline:
+        try:
+            last = condition()
+            if last:
+                return last
+        except subprocess.CalledProcessError as error:
+            last = error.output
+        time.sleep(every)
+    raise AssertionError(f"{what}: not within {timeout} s; last seen: {last}")
+
+
+class Service:
+    """One `eyrie serve` with its data directory, and the real clients set up for it."""
+
+    def __init__(self, directory, mirrors):
+        self.directory = pathlib.Path(directory)
+        self.binary = os.environ.get("EYRIE", str(ROOT / ".build/debug/eyrie"))
+        self.kubectl_binary = os.environ.get("KUBECTL", "kubectl")
+        self.aws_binary = os.environ.get("AWS", "aws")
+        self.port = free_port()
+        self.data = self.directory / "data"
+        self.mirrors = mirrors
+        self.kubeconfig = self.directory / "kubeconfig"
+        self.process = None
+        self.env = dict(os.environ, KUBECONFIG=str(self.kubeconfig), AWS_PAGER="", HOME=str(self.directory))
+        for name in list(self.env):
+            if name.startswith("AWS_") and name != "AWS_PAGER":
+                del self.env[name]
+
+    def start(self):
+        log = open(self.directory / "serve.log", "ab")
+        arguments = [self.binary, "serve", "--data-dir", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
+        for registry, mirror in self.mirrors.items():
+            arguments += ["--registry-mirror", f"{registry}={mirror}"]
+        self.process = subprocess.Popen(arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        wait_for(self.answers, "the service listens", timeout=30, every=0.05)
+        exports = subprocess.run([self.binary, "env", "--data-dir", str(self.data)], check=True, capture_output=True, text=True).stdout
+        for line in exports.splitlines():
+            if line.startswith("export "):
+                name, value = line[len("export "):].split("=", 1)
+                self.env[name] = value.strip('"\'')
+
+    def answers(self):
+        assert self.process.poll() is None, (self.directory / "serve.log").read_text()[-3000:]
+        with socket.socket() as s:
+            s.settimeout(1)
+            return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise AssertionError("the service did not end within 30 s of SIGTERM")
+
+    def run(self, *arguments, check=True, timeout=120, input=None):
+        return subprocess.run(
+            [str(a) for a in arguments], env=self.env, check=check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, input=input)
+
+    def aws(self, *arguments, check=True, timeout=180):
+        """Runs the aws CLI; its answer as parsed JSON, or the text when it is none."""
+        result = self.run(self.aws_binary, *arguments, check=False, timeout=timeout)
+        if check and result.returncode != 0:
+            raise AssertionError(f"aws {' '.join(map(str, arguments))}: {result.stdout}")
+        if not check:
+            return result
+        try:
+            return json.loads(result.stdout)
+        except ValueError:
+            return result.stdout
+
+    def kubectl(self, *arguments, check=True, timeout=120, input=None):
+        result = self.run(self.kubectl_binary, *arguments, check=False, timeout=timeout, input=input)
+        if check and result.returncode != 0:
+            raise AssertionError(f"kubectl {' '.join(map(str, arguments))}: {result.stdout}")
+        return result.stdout if check else result
+
+    def get(self, *arguments):
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+
+def leftovers():
+    """What Eyrie may leave on a host: processes, namespaces, bridges, cgroups, mounts, rules."""
+    def lines(*command):
+        return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    found = [f"netns {line}" for line in lines("ip", "netns", "list") if line.startswith("eyrie-")]
+    found += [f"link {line.split(':')[1].strip()}" for line in lines("ip", "-o", "link") if line.split(":")[1].strip().startswith(("eyb", "eyrie0", "eyi"))]
+    found += [f"rules {line}" for line in lines("nft", "list", "tables") if line.endswith(" eyrie")]
+    found += [f"mount {line.split()[1]}" for line in open("/proc/mounts") if "/machines/i-" in line]
+    found += [f"cgroup {p}" for p in pathlib.Path("/sys/fs/cgroup").glob("**/eyrie/i-*")]
+    return found
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory):
+    """A registry on loopback with the fixture images; yields its URL."""
+    directory = tmp_path_factory.mktemp("registry")
+    port = free_port()
+    script = ROOT / "Tests/fixtures/registry.sh"
+    subprocess.run([script, "start", directory, str(port)], check=True)
+    yield f"http://127.0.0.1:{port}"
+    subprocess.run([script, "stop", directory], check=False)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, registry):
+    if os.geteuid() != 0:
+        pytest.fail("the walk-through runs real containers: run it as root")
+    before = leftovers()
+    assert not before, f"an earlier run left: {before}"
+    directory = tmp_path_factory.mktemp("eyrie")
+    service = Service(directory, {"docker.io": registry})
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+        keep = os.environ.get("EYRIE_KEEP_LOGS")
+        if keep:
+            pathlib.Path(keep).mkdir(parents=True, exist_ok=True)
+            for log in directory.glob("*.log"):
+                shutil.copy(log, keep)
+        clean_up(service)
+
+
+def clean_up(service):
+    """After a failed run: end what the service would have ended."""
+    subprocess.run([service.binary, "down", "--data-dir", str(service.data), "--purge"], check=False)

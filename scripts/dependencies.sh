@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that Eyrie needs and this machine lacks. Asks once; EYRIE_YES=1 (CI) does not ask.
+set -euo pipefail
+
+packages=(
+    libsqlite3-dev            # the store
+    containerd runc           # containers
+    nftables iproute2         # networks
+    util-linux procps         # nsenter, sysctl
+    docker-registry skopeo    # the fixture registry, where the internet's cannot be reached
+    curl python3-venv ca-certificates
+)
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+    echo "Eyrie needs these packages, which this user may not install here: ${missing[*]}" >&2
+    echo "Fix   sudo apt-get install ${missing[*]}" >&2
+    exit 1
+fi
+if [ "${EYRIE_YES:-}" != 1 ]; then
+    if [ ! -t 0 ]; then
+        echo "Eyrie needs these packages: ${missing[*]}" >&2
+        echo "Fix   EYRIE_YES=1 make deps     or     apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    read -r -p "Install ${missing[*]}? [Y/n] " answer
+    case $answer in "" | [yY]*) ;; *) exit 1 ;; esac
+fi
+export DEBIAN_FRONTEND=noninteractive
+# A package's service must not be started by its installation: Eyrie runs containerd itself, one for each node.
+policy=/usr/sbin/policy-rc.d
+[ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy"; chmod +x "$policy"; trap 'rm -f "$policy"' EXIT; }
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+echo "Installed ${missing[*]}"
