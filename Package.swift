@@ -96,7 +96,7 @@ let testTargets: [Target] = [
     tests("MachinesTests", ["Machines", "Processes"]),
     tests("AWSProtocolTests", ["AWSProtocol"]),
     tests("AWSServicesTests", ["AWSServices"]),
-    tests("ControlPlaneTests", ["ControlPlane"]),
+    tests("ControlPlaneTests", ["ControlPlane", "KubeClient", "KubeAPI", "HTTPTransport"]),
     tests("ClusterLifecycleTests", ["ClusterLifecycle"]),
     tests("EKSAPITests", ["EKSAPI"]),
 ]

@@ -1,7 +1,8 @@
 package import KubeAPI
 internal import Synchronization
 
-/// A store with a watch cache for each resource: what an API server reads and writes. Every commit is in the caches, and was told to their watchers, before
+/// A store with a watch cache for each resource: what an API server reads and writes. Every commit is in the caches, and was told to their watchers,
+/// before
 /// the write returns: who reads after writing reads what was written.
 package final class CachedStore: Sendable {
     /// How often watches that want bookmarks get one. Upstream: bookmarkFrequency, a minute.

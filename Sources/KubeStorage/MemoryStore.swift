@@ -42,7 +42,9 @@ package final class MemoryStore: Store {
             state.entries[write.key] = change.stored
             committed.store(state.revision, ordering: .releasing)
             state.expirations.removeValue(forKey: write.key)?.cancel()
-            if let seconds = write.timeToLive, write.value != nil { state.expirations[write.key] = expiration(of: write.key, state.revision, after: seconds) }
+            if let seconds = write.timeToLive, write.value != nil {
+                state.expirations[write.key] = expiration(of: write.key, state.revision, after: seconds)
+            }
             for observer in state.observers { observer([change.event]) }
             return state.revision
         }

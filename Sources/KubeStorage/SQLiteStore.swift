@@ -8,7 +8,8 @@ internal import Synchronization
 ///
 ///     write ──▶ queue ──▶ one writer: BEGIN … check, change, number … COMMIT (one fsync) ──▶ observers ──▶ answers
 ///
-/// Writes that come while a commit is on its way to the disk form the next group. Each is checked by itself against what the group did before it, so a
+/// Writes that come while a commit is on its way to the disk form the next group. Each is checked by itself against what the group did before it, so
+/// a
 /// conflict fails one write and not its neighbours; a failing disk fails the group, and nothing of it is left. The revision is part of the commit.
 package final class SQLiteStore: Store {
     /// Writes of one commit: bounds the time until the first of them is answered.
@@ -41,9 +42,13 @@ package final class SQLiteStore: Store {
     private let observers = Mutex<[@Sendable ([StoreEvent]) -> Void]>([])
     private let committed: Atomic<Int64>
 
-    /// Opens or creates the database at `path` (mode 0600); blocks for that time. Throws `StoreError.unavailable`.
-    package init(path: String) throws {
-        do { writer = try Writer(path: path) } catch let error as SQLiteError { throw StoreError.unavailable(error.description) }
+    /// Opens or creates the database at `path` (mode 0600); blocks for that time. A database that would grow beyond `maximumBytes` refuses writes as
+    /// on a
+    /// full disk (upstream: etcd's `--quota-backend-bytes`). Throws `StoreError.unavailable`.
+    package init(path: String, maximumBytes: Int64? = nil) throws {
+        do { writer = try Writer(path: path, maximumBytes: maximumBytes) } catch let error as SQLiteError {
+            throw StoreError.unavailable(error.description)
+        }
         committed = Atomic(writer.revision)
         dispatch.async { [self] in armExpiry() }
     }
@@ -137,7 +142,9 @@ package final class SQLiteStore: Store {
         let now = Writer.now
         let expired = writer.expired(at: now, limit: Self.expiryLimit)
         if !expired.isEmpty { commit(expired.map { Pending(write: $0, continuation: nil) }) }
-        guard let next = writer.nextExpiry(), next <= now, writer.expired(at: now, limit: 1).first?.key == expired.first?.key else { return armExpiry() }
+        guard let next = writer.nextExpiry(), next <= now, writer.expired(at: now, limit: 1).first?.key == expired.first?.key else {
+            return armExpiry()
+        }
         // Nothing could be removed: the disk is full. Tried again, not at once.
         writer.armedExpiry = next
         dispatch.asyncAfter(wallDeadline: .now() + .seconds(Int(Self.expiryPause))) { [weak self] in self?.expire(next) }

@@ -13,6 +13,9 @@ final class Writer: @unchecked Sendable {
     /// The form of the tables above.
     private static let schemaVersion: Int64 = 1
 
+    /// Bytes of a page: SQLite's default, and that of the file systems.
+    private static let pageSize: Int64 = 4096
+
     private let connection: Connection
     /// Of the last commit.
     private(set) var revision: Int64
@@ -23,9 +26,10 @@ final class Writer: @unchecked Sendable {
     static var now: Int64 { Timestamp.now.seconds }
 
     /// Throws `SQLiteError`.
-    init(path: String) throws {
+    init(path: String, maximumBytes: Int64?) throws {
         connection = try Connection(path: path)
         let connection = connection
+        if let maximumBytes { try connection.execute("PRAGMA max_page_count=\(max(1, maximumBytes / Self.pageSize))") }
         revision = try connection.transaction {
             try connection.execute(Self.schema)
             try connection.statement("INSERT OR IGNORE INTO meta(name, value) VALUES('schema', ?), ('revision', ?)")

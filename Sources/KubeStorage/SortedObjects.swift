@@ -1,6 +1,7 @@
 package import KubeAPI
 
-/// Objects sorted by key, in chunks, so that an insertion moves little memory and a copy (a list's snapshot) costs nothing until the next change, and then
+/// Objects sorted by key, in chunks, so that an insertion moves little memory and a copy (a list's snapshot) costs nothing until the next change,
+/// and then
 /// one chunk. A value type.
 struct SortedObjects: Sendable {
     /// Entries of a chunk; a chunk that reaches it is split. Small enough to copy in a microsecond, large enough that few chunks are searched.

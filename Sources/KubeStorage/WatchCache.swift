@@ -18,10 +18,12 @@ package struct ListPage: Sendable {
     package var nextKey: String?
 }
 
-/// All objects of one resource, sorted by key and finished for sending (resourceVersion in place), and its recent events. The store's commits feed it; gets,
+/// All objects of one resource, sorted by key and finished for sending (resourceVersion in place), and its recent events. The store's commits feed
+/// it; gets,
 /// lists and watches are answered from it. Upstream: storage/cacher.
 ///
-/// Invariants: the content is always that of one revision; a subscription's snapshot and its events meet without gap or overlap; feeding never waits for a
+/// Invariants: the content is always that of one revision; a subscription's snapshot and its events meet without gap or overlap; feeding never waits
+/// for a
 /// subscriber: one that falls behind the window of recent events is ended.
 package final class WatchCache: Sendable {
     /// How many recent events are kept, for watches that resume and watchers that are slow.
@@ -97,7 +99,8 @@ package final class WatchCache: Sendable {
     ///   - revision: with `startKey`, the revision of the first page: all pages show the content of that revision. Nil shows the present content.
     /// - Throws: `StatusError` 410 `Expired` when the content of `revision` is no longer held.
     package func list(
-        namespace: String? = nil, limit: Int? = nil, startKey: String? = nil, revision wanted: Int64? = nil, filter: (@Sendable (Object) -> Bool)? = nil
+        namespace: String? = nil, limit: Int? = nil, startKey: String? = nil, revision wanted: Int64? = nil,
+        filter: (@Sendable (Object) -> Bool)? = nil
     ) throws(StatusError) -> ListPage {
         let found = state.withLock { state -> (objects: SortedObjects, revision: Int64)? in
             let current = revision(state)
@@ -105,13 +108,7 @@ package final class WatchCache: Sendable {
             if let wanted, wanted < state.lastRevision {
                 return state.pagedLists.last { $0.revision == wanted }.map { ($0.objects, wanted) }
             }
-            let revision = min(wanted ?? current, current)
-            if limit != nil, wanted == nil {
-                state.pagedLists.removeAll { $0.revision == revision }
-                state.pagedLists.append((revision, state.objects))
-                if state.pagedLists.count > Self.pagedListLimit { state.pagedLists.removeFirst() }
-            }
-            return (state.objects, revision)
+            return (state.objects, min(wanted ?? current, current))
         }
         guard let (content, revision) = found else { throw .expired(Self.expiredContinue) }
 
@@ -137,6 +134,13 @@ package final class WatchCache: Sendable {
             passed += 1
         }
         if filter == nil { page.remainingCount = available - passed }
+        if page.nextKey != nil {
+            state.withLock { state in
+                guard !state.pagedLists.contains(where: { $0.revision == revision }) else { return }
+                state.pagedLists.append((revision, content))
+                if state.pagedLists.count > Self.pagedListLimit { state.pagedLists.removeFirst() }
+            }
+        }
         return page
     }
 
@@ -187,10 +191,12 @@ package final class WatchCache: Sendable {
         StatusError(
             code: 504, reason: "Timeout", message: "Too large resource version: \(revision), current: \(current)",
             details: StatusError.Details(
-                causes: [StatusError.Cause(reason: "ResourceVersionTooLarge", message: "Too large resource version", field: "")], retryAfterSeconds: 1))
+                causes: [StatusError.Cause(reason: "ResourceVersionTooLarge", message: "Too large resource version", field: "")], retryAfterSeconds: 1
+            ))
     }
 
-    /// Calls `observer` for every object there is, as new, and then for every change, on the store's writer, in order, before the writing request is answered.
+    /// Calls `observer` for every object there is, as new, and then for every change, on the store's writer, in order, before the writing request is
+    /// answered.
     /// It must not block, and must not call `observe`.
     package func observe(_ observer: @escaping @Sendable (_ old: Object?, _ new: Object?) -> Void) {
         observers.withLock { observers in

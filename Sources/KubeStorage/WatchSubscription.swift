@@ -14,13 +14,15 @@ package enum WatchCacheEvent: Sendable {
 
     package var revision: Int64 {
         switch self {
-        case .added(_, let revision), .deleted(_, let revision), .modified(_, _, let revision), .initialEventsEnd(let revision), .bookmark(let revision):
+        case .added(_, let revision), .deleted(_, let revision), .modified(_, _, let revision), .initialEventsEnd(let revision),
+            .bookmark(let revision):
             revision
         }
     }
 }
 
-/// One watcher's place in a watch cache's events. It holds a position, not a queue: events stay in the cache's window until it takes them, so a slow watcher
+/// One watcher's place in a watch cache's events. It holds a position, not a queue: events stay in the cache's window until it takes them, so a slow
+/// watcher
 /// costs nothing, and one that is overtaken by the window's end is ended with 410 `Expired`. One consumer.
 package final class WatchSubscription: AsyncSequence, Sendable {
     package typealias Element = WatchCacheEvent
@@ -49,7 +51,8 @@ package final class WatchSubscription: AsyncSequence, Sendable {
     private let state: Mutex<State>
 
     init(
-        cache: WatchCache, scope: String, filter: (@Sendable (Object) -> Bool)?, wantsBookmarks: Bool, announcesInitialEnd: Bool, snapshot: SortedObjects?,
+        cache: WatchCache, scope: String, filter: (@Sendable (Object) -> Bool)?, wantsBookmarks: Bool, announcesInitialEnd: Bool,
+        snapshot: SortedObjects?,
         sequence: UInt64, revision: Int64, bookmarkRound: UInt64
     ) {
         self.cache = cache
@@ -66,7 +69,8 @@ package final class WatchSubscription: AsyncSequence, Sendable {
     /// The revision up to which everything was delivered: where a new watch can go on.
     package var progressRevision: Int64 { state.withLock(\.revision) }
 
-    /// The next events, at least one; nil when the store was closed or the task is cancelled. Throws `StatusError` 410 `Expired` when this watcher was too slow.
+    /// The next events, at least one; nil when the store was closed or the task is cancelled. Throws `StatusError` 410 `Expired` when this watcher
+    /// was too slow.
     package func nextBatch() async throws -> [WatchCacheEvent]? {
         while !Task.isCancelled {
             if let initial = state.withLock({ nextInitial(&$0) }) { return initial }

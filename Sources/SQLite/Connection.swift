@@ -4,7 +4,8 @@ internal import Glibc
 /// One connection to a database file. Not Sendable: it belongs to one thread or serial queue, which also closes it.
 ///
 /// Durability: WAL with synchronous=FULL, so that a `COMMIT` that returned is on the disk. The connection locks the file for itself as long as it is
-/// open (locking_mode=EXCLUSIVE): two processes can never write the same database. Checkpoints are made by its owner (`checkpoint`), never by a commit.
+/// open (locking_mode=EXCLUSIVE): two processes can never write the same database. Checkpoints are made by its owner (`checkpoint`), never by a
+/// commit.
 package final class Connection {
     /// How long to wait for another process that is about to let go of the file.
     static let busyTimeoutMilliseconds: Int32 = 5000
@@ -22,7 +23,9 @@ package final class Connection {
         guard file >= 0 else { throw SQLiteError(code: SQLITE_CANTOPEN, message: "cannot open \(path): \(String(cString: strerror(errno)))") }
         let madePrivate = fchmod(file, 0o600)
         Glibc.close(file)
-        guard madePrivate == 0 else { throw SQLiteError(code: SQLITE_PERM, message: "cannot make \(path) private: \(String(cString: strerror(errno)))") }
+        guard madePrivate == 0 else {
+            throw SQLiteError(code: SQLITE_PERM, message: "cannot make \(path) private: \(String(cString: strerror(errno)))")
+        }
 
         let code = sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
         guard code == SQLITE_OK else {
@@ -76,7 +79,8 @@ package final class Connection {
         return statement
     }
 
-    /// Runs `body` in one transaction: committed (and on disk) when this returns, undone when it throws. Rethrows `body`'s error; throws `SQLiteError` when the
+    /// Runs `body` in one transaction: committed (and on disk) when this returns, undone when it throws. Rethrows `body`'s error; throws
+    /// `SQLiteError` when the
     /// commit fails.
     package func transaction<T>(_ body: () throws -> T) throws -> T {
         try execute("BEGIN IMMEDIATE")

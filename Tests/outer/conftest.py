@@ -107,6 +107,10 @@ class Service:
             raise AssertionError(f"kubectl {' '.join(map(str, arguments))}: {result.stdout}")
         return result.stdout if check else result
 
+    def aws_token(self, cluster):
+        """The ExecCredential of Eyrie's own token plug-in, as JSON text."""
+        return self.run(self.binary, "token", "--data-dir", self.data, "--cluster", cluster).stdout
+
     def get(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 

@@ -68,7 +68,7 @@ package actor DurableState<Tables: DurableTables> {
     }
 
     /// Looks at the committed state.
-    package func read<Result>(_ body: (borrowing Tables) throws -> sending Result) rethrows -> sending Result { try body(tables) }
+    package func read<Result: Sendable>(_ body: @Sendable (Tables) throws -> Result) rethrows -> Result { try body(tables) }
 
     /// Changes the state. `body` decides on a copy; what it throws is rethrown and nothing changes. Also throws what the storage throws.
     package func update<Result: Sendable>(_ body: @Sendable (inout Tables) throws -> Result) async throws -> Result {

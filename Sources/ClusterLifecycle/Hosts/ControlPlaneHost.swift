@@ -51,4 +51,10 @@ package protocol ControlPlaneHost: Sendable {
     func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness>
     /// Cordons the node, evicts its pods and deletes the Node object. Draining a node that is not there succeeds.
     func drainAndDeleteNode(_ clusterName: String, nodeName: String) async throws
+    /// Deletes the Node object of a machine that is dead: there is nobody to drain. Deleting what is not there succeeds.
+    func deleteNode(_ clusterName: String, nodeName: String) async throws
+}
+
+extension ControlPlaneHost {
+    package func deleteNode(_ clusterName: String, nodeName: String) async throws { try await drainAndDeleteNode(clusterName, nodeName: nodeName) }
 }

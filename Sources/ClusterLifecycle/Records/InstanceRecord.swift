@@ -41,17 +41,22 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     package var macAddress: String
     package var podAddresses: [String]
     package var securityGroupIDs: [String]
+    /// All labels of its node.
+    package var labels: [String: String]
+    package var taints: [NodeTaint]
     /// Seconds since 1970.
     package var createdAt: Double
     package var phase: InstancePhase
+    /// When its machine started, seconds since 1970: the wait for its node counts from here.
+    package var startedAt: Double?
     /// Why it is being replaced or could not start, for the node group's health.
     package var problem: String?
 
     package init(
         instanceID: String, clusterName: String, nodegroup: String, nodeName: String, instanceType: String, vcpus: Int, memoryMiB: Int, maxPods: Int,
         vpcID: String, vpcCIDR: String, subnetID: String, subnetCIDR: String, zone: String, region: String, networkInterfaceIDs: [String],
-        primaryAddress: String, macAddress: String, podAddresses: [String], securityGroupIDs: [String], createdAt: Double,
-        phase: InstancePhase = .launching, problem: String? = nil
+        primaryAddress: String, macAddress: String, podAddresses: [String], securityGroupIDs: [String], labels: [String: String] = [:],
+        taints: [NodeTaint] = [], createdAt: Double, phase: InstancePhase = .launching, problem: String? = nil
     ) {
         self.instanceID = instanceID
         self.clusterName = clusterName
@@ -72,6 +77,8 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
         self.macAddress = macAddress
         self.podAddresses = podAddresses
         self.securityGroupIDs = securityGroupIDs
+        self.labels = labels
+        self.taints = taints
         self.createdAt = createdAt
         self.phase = phase
         self.problem = problem

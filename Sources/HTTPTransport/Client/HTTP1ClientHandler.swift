@@ -217,14 +217,16 @@ final class HTTP1ClientHandler: ChannelDuplexHandler, RemovableChannelHandler, @
     private func receiveEnd(_ context: ChannelHandlerContext) {
         switch state {
         case .receiving(_, let queue):
-            queue.finish()
             resumeReading()
-            guard keepAlive, context.channel.isActive else {
+            if keepAlive, context.channel.isActive {
+                state = .idle
+                onIdle(self)
+            } else {
                 state = .closed
-                return context.close(promise: nil)
+                context.close(promise: nil)
             }
-            state = .idle
-            onIdle(self)
+            // Last, so that who has read the whole body finds the connection free.
+            queue.finish()
         case .switching(_, let fields, let answer):
             state = .closed
             onInactive(self)

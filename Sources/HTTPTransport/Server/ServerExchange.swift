@@ -122,13 +122,14 @@ final class ServerExchange: @unchecked Sendable {
 
     /// The client is gone: cancels the responder.
     func disconnect() {
-        complete()
+        // First the task, so that whoever is woken by a failing write finds itself cancelled.
         task?.cancel()
+        complete()
     }
 
     /// The client has closed its half; whether it still listens is unknown. Upstream: net/http cancels a request's context at the end of input.
     func cancel() {
-        body?.fail(HTTPError.connectionClosed)
         task?.cancel()
+        body?.fail(HTTPError.connectionClosed)
     }
 }

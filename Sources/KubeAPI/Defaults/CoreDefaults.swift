@@ -89,7 +89,8 @@ enum CoreDefaults {
     /// Go writes all of these, empty or not.
     private static func nodeInfo(_ info: inout Value) {
         for key in [
-            "architecture", "bootID", "containerRuntimeVersion", "kernelVersion", "kubeProxyVersion", "kubeletVersion", "machineID", "operatingSystem", "osImage",
+            "architecture", "bootID", "containerRuntimeVersion", "kernelVersion", "kubeProxyVersion", "kubeletVersion", "machineID",
+            "operatingSystem", "osImage",
             "systemUUID",
         ] { info.fill(key, "") }
     }

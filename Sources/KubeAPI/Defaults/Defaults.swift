@@ -1,6 +1,6 @@
-/// Fills in what a client left out, as the versioned defaulting of Kubernetes does: functions attached to schema types, run from the object down to its
-/// parts. Running them twice changes nothing. What upstream's strategies and admission plug-ins set (addresses, service accounts, generated selectors)
-/// is not done here. Upstream: pkg/apis/*/v*/defaults.go and the conversions that move fields.
+/// Fills in what a client left out, as the versioned defaulting of Kubernetes does: functions attached to schema types, run from the object down to
+/// its parts. Running them twice changes nothing. What upstream's strategies and admission plug-ins set (addresses, service accounts, generated
+/// selectors) is not done here. Upstream: pkg/apis/*/v*/defaults.go and the conversions that move fields.
 package enum Defaults {
     /// A default of one type; the value is always an object of it.
     typealias Rule = @Sendable (inout Value) -> Void

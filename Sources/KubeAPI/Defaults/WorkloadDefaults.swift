@@ -107,7 +107,9 @@ enum WorkloadDefaults {
             spec.fill("manualSelector", false)
             spec.fill("podReplacementPolicy", spec["podFailurePolicy"] == nil ? "TerminatingOrFailed" : "Failed")
         }
-        if let labels = job[path: "spec", "template", "metadata", "labels"], labels.object?.isEmpty == false, job["metadata"]?.hasElements("labels") != true {
+        if let labels = job[path: "spec", "template", "metadata", "labels"], labels.object?.isEmpty == false,
+            job["metadata"]?.hasElements("labels") != true
+        {
             job[path: "metadata", "labels"] = labels
         }
     }

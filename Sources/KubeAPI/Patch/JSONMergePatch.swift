@@ -26,7 +26,7 @@ package enum JSONMergePatch {
 
     /// The smallest merge patch that makes `new` of `old`; nil when nothing differs. Upstream: jsonpatch.CreateMergePatch.
     package static func difference(from old: Value, to new: Value) -> Value? {
-        guard case .object(let before) = old, case .object(let after) = new else { return old == new ? nil : new }
+        guard case .object(let before) = old, case .object(let after) = new else { return old == new ? Value?.none : new }
         var changes = Members()
         for (key, value) in after {
             guard let earlier = before[key] else {
@@ -36,6 +36,6 @@ package enum JSONMergePatch {
             if let change = difference(from: earlier, to: value) { changes[key] = change }
         }
         for key in before.keys where after[key] == nil { changes[key] = .null }
-        return changes.isEmpty ? nil : .object(changes)
+        return changes.isEmpty ? Value?.none : .object(changes)
     }
 }

@@ -2,8 +2,8 @@
 package struct JSONPatch: Sendable {
     /// Upstream: maxJSONPatchOperations.
     package static let maxOperations = 10_000
-    /// What all `copy` operations of one patch may add together, against patches that double a document over and over. Upstream: limits.MaxRequestBodyBytes
-    /// as json-patch's AccumulatedCopySizeLimit.
+    /// What all `copy` operations of one patch may add together, against patches that double a document over and over. Upstream:
+    /// limits.MaxRequestBodyBytes as json-patch's AccumulatedCopySizeLimit.
     package static let copyLimit = 3 << 20
 
     private struct Operation: Sendable {
@@ -117,7 +117,9 @@ package struct JSONPatch: Sendable {
     }
 
     /// Lets `change` work on the value that holds the last step of `path`.
-    private static func descend<R>(_ path: ArraySlice<String>, _ value: inout Value, _ change: (inout Value, String) throws(Failure) -> R) throws(Failure) -> R {
+    private static func descend<R>(_ path: ArraySlice<String>, _ value: inout Value, _ change: (inout Value, String) throws(Failure) -> R)
+        throws(Failure) -> R
+    {
         guard let step = path.first else { throw Failure() }
         if path.count == 1 { return try change(&value, step) }
         switch value {

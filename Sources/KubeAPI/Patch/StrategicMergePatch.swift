@@ -113,7 +113,10 @@ package struct StrategicMergePatch {
             if item[Self.directive] != nil { continue }
             while at < wanted.count, !same(wanted[at], item, key) { at += 1 }
             guard at < wanted.count else {
-                throw .badRequest("The order in patch list:\n\(Value.array(patch).jsonString)\n doesn't match $setElementOrder list:\n\(Value.array(wanted).jsonString)\n")
+                throw .badRequest(
+                    "The order in patch list:\n\(Value.array(patch).jsonString)\n"
+                        + " doesn't match $setElementOrder list:\n\(Value.array(wanted).jsonString)\n"
+                )
             }
             at += 1
         }
@@ -174,8 +177,8 @@ package struct StrategicMergePatch {
         return a[key] != nil && a[key] == b[key]
     }
 
-    /// Brings the elements that `wanted` names into its order; the others keep the server's order among themselves, and stand before a named one where
-    /// they did so before. Upstream: normalizeElementOrder.
+    /// Brings the elements that `wanted` names into its order; the others keep the server's order among themselves, and stand before a named one
+    /// where they did so before. Upstream: normalizeElementOrder.
     private func ordered(_ items: [Value], by wanted: [Value], _ server: [Value], _ key: String?) -> [Value] {
         func place(_ item: Value, _ list: [Value]) -> Int? { list.firstIndex { same($0, item, key) } }
         let named = items.filter { place($0, wanted) != nil }.enumerated()
@@ -204,7 +207,8 @@ package struct StrategicMergePatch {
         return result
     }
 
-    /// A part of the patch that becomes part of the object: without directives and nulls; nil when it stands for a deletion. Upstream: removeDirectives.
+    /// A part of the patch that becomes part of the object: without directives and nulls; nil when it stands for a deletion. Upstream:
+    /// removeDirectives.
     private func withoutDirectives(_ value: Value) -> Value? {
         switch value {
         case .array(let items): return .array(items.compactMap { withoutDirectives($0) })
@@ -212,7 +216,9 @@ package struct StrategicMergePatch {
             if members[Self.directive]?.string == "delete" { return nil }
             var pairs: [(String, Value)] = []
             for (name, member) in members {
-                if member.isNull || name == Self.directive || name == Self.retainKeys || name.hasPrefix(Self.orderPrefix) || name.hasPrefix(Self.deletePrefix) {
+                if member.isNull || name == Self.directive || name == Self.retainKeys || name.hasPrefix(Self.orderPrefix)
+                    || name.hasPrefix(Self.deletePrefix)
+                {
                     continue
                 }
                 if let kept = withoutDirectives(member) { pairs.append((name, kept)) }

@@ -26,7 +26,8 @@ package enum IntOrString: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The number, or the percentage of `total`, rounded up or down. Nil for a text that is no percentage. Upstream: intstr.GetScaledValueFromIntOrPercent.
+    /// The number, or the percentage of `total`, rounded up or down. Nil for a text that is no percentage. Upstream:
+    /// intstr.GetScaledValueFromIntOrPercent.
     package func scaled(total: Int, roundUp: Bool) -> Int? {
         switch self {
         case .int(let number): return Int(number)

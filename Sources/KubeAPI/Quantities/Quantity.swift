@@ -7,8 +7,8 @@ package struct QuantityError: Error, Equatable, CustomStringConvertible {
     static let suffix = QuantityError(description: "unable to parse quantity's suffix")
 }
 
-/// A fixed-point number with a unit, such as `500m`, `1.5Gi` or `1e3`: kept exactly, in billionths. Finer digits are rounded away from zero and values
-/// are capped at ±(2^63-1), as upstream does. Upstream: resource.Quantity.
+/// A fixed-point number with a unit, such as `500m`, `1.5Gi` or `1e3`: kept exactly, in billionths. Finer digits are rounded away from zero and
+/// values are capped at ±(2^63-1), as upstream does. Upstream: resource.Quantity.
 package struct Quantity: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// The family of suffixes the quantity is written with.
     package enum Format: Sendable, Hashable { case decimalSI, binarySI, decimalExponent }

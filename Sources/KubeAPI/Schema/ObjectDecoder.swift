@@ -5,8 +5,8 @@ package enum FieldValidation: String, Sendable {
     case ignore = "Ignore"
 }
 
-/// Reads JSON as an object of a schema type, as Go's typed decoding does: unknown fields are dropped (and told), nulls vanish, quantities and times take
-/// their canonical form, a value of the wrong type is an error in Go's words. Upstream: the strict JSON serializer of k8s.io/apimachinery.
+/// Reads JSON as an object of a schema type, as Go's typed decoding does: unknown fields are dropped (and told), nulls vanish, quantities and times
+/// take their canonical form, a value of the wrong type is an error in Go's words. Upstream: the strict JSON serializer of k8s.io/apimachinery.
 package struct ObjectDecoder {
     /// Problems told of one object at most; an attacker's body of junk keys must not grow the answer. Upstream: strictErrorsLimit.
     package static let problemLimit = 100
@@ -49,7 +49,11 @@ package struct ObjectDecoder {
         }
         let root = document.root
         guard root.kind == .object else {
-            throw unrecognized(kind, bytes, "couldn't get version/kind; json parse error: json: cannot unmarshal \(goName(of: root)) into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }")
+            throw unrecognized(
+                kind, bytes,
+                "couldn't get version/kind; json parse error: json: cannot unmarshal \(goName(of: root)) into Go value of type struct "
+                    + #"{ APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#
+            )
         }
         let sent = GroupVersionKind(apiVersion: root["apiVersion"].string ?? "", kind: root["kind"].string ?? "")
         if !sent.version.isEmpty, sent.apiVersion != kind.apiVersion {
@@ -57,7 +61,9 @@ package struct ObjectDecoder {
         }
         if !sent.kind.isEmpty, sent.kind != kind.kind {
             throw .badRequest(
-                "\(sent.kind) in version \(kind.version.goQuoted) cannot be handled as a \(kind.kind): converting (\(kind.version).\(sent.kind)) to (\(kind.kind)): unknown conversion")
+                "\(sent.kind) in version \(kind.version.goQuoted) cannot be handled as a \(kind.kind): "
+                    + "converting (\(kind.version).\(sent.kind)) to (\(kind.kind)): unknown conversion"
+            )
         }
         var (value, warnings) = try decode(root, kind: kind, type: type, in: table, validation: validation)
         if value["kind"]?.string?.isEmpty ?? true { value["kind"] = .string(kind.kind) }
@@ -93,7 +99,8 @@ package struct ObjectDecoder {
         } else {
             summary = head.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
         }
-        return .badRequest("the object provided is unrecognized (must be of type \(kind.kind)): \(why) (\(summary)\(bytes.count > shown ? " ..." : ""))")
+        return .badRequest(
+            "the object provided is unrecognized (must be of type \(kind.kind)): \(why) (\(summary)\(bytes.count > shown ? " ..." : ""))")
     }
 
     // MARK: Walking
@@ -142,7 +149,9 @@ package struct ObjectDecoder {
             guard let flag = view.bool else { throw mismatch(view, type, owner) }
             return .bool(flag)
         case .int32, .int64:
-            guard view.kind == .integer, let number = view.int, type == .int64 || Int32(exactly: number) != nil else { throw mismatch(view, type, owner) }
+            guard view.kind == .integer, let number = view.int, type == .int64 || Int32(exactly: number) != nil else {
+                throw mismatch(view, type, owner)
+            }
             return .int(number)
         case .double:
             guard let number = view.double else { throw mismatch(view, type, owner) }
@@ -232,7 +241,10 @@ package struct ObjectDecoder {
     private func mismatch(_ view: JSONView, _ type: FieldType, _ owner: SchemaType) -> Mismatch {
         let fields = path.compactMap { if case .field(let name) = $0 { name } else { nil } }.joined(separator: ".")
         return Mismatch(
-            text: "json: cannot unmarshal \(isNumber(type) ? Self.described(view) : Self.goName(of: view)) into Go struct field \(owner.shortName).\(fields) of type \(goName(type))")
+            text:
+                "json: cannot unmarshal \(isNumber(type) ? Self.described(view) : Self.goName(of: view)) into Go struct field "
+                + "\(owner.shortName).\(fields) of type \(goName(type))"
+        )
     }
 
     /// `string`, `number`, `bool`, `array`, `object`: JSON's types as Go's decoder names them.
@@ -284,7 +296,8 @@ enum Base64Check {
         var padding = 0
         for (offset, c) in text.utf8.enumerated() where c != 0x0A && c != 0x0D {
             switch c {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"),
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                UInt8(ascii: "+"),
                 UInt8(ascii: "/"):
                 if padding > 0 { return offset }
                 digits += 1

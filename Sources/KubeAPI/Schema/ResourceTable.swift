@@ -59,7 +59,8 @@ package struct ResourceRow: Sendable, Hashable {
 
     package init(
         group: String, version: String, resource: String, kind: String, singular: String = "", shortNames: [String] = [], categories: [String] = [],
-        namespaced: Bool, verbs: [String] = ResourceRow.allVerbs, subresources: [Subresource] = [], typeName: String = "", columns: [TableColumn] = [],
+        namespaced: Bool, verbs: [String] = ResourceRow.allVerbs, subresources: [Subresource] = [], typeName: String = "",
+        columns: [TableColumn] = [],
         isCustom: Bool = false
     ) {
         self.group = group
@@ -180,7 +181,8 @@ package struct ResourceTable: Sendable {
             guard words.count >= 8 else { return }
             let names = GroupVersionKind(apiVersion: words[1], kind: words[3])
             var row = ResourceRow(
-                group: names.group, version: names.version, resource: words[2], kind: words[3], singular: words[4], namespaced: words[5] == "namespaced",
+                group: names.group, version: names.version, resource: words[2], kind: words[3], singular: words[4],
+                namespaced: words[5] == "namespaced",
                 typeName: words[6], columns: columnsByResource["\(words[1])/\(words[2])"] ?? [])
             for mark in words.dropFirst(7) {
                 guard let equals = mark.firstIndex(of: "=") else { continue }
@@ -198,7 +200,8 @@ package struct ResourceTable: Sendable {
     }
 }
 
-/// The order of API versions: `v2` before `v1` before `v1beta2` before `v1alpha1` before anything else by name. Upstream: version.CompareKubeAwareVersionStrings.
+/// The order of API versions: `v2` before `v1` before `v1beta2` before `v1alpha1` before anything else by name. Upstream:
+/// version.CompareKubeAwareVersionStrings.
 package enum KubernetesVersion {
     /// Whether `a` is preferred to `b`.
     package static func isPreferred(_ a: String, _ b: String) -> Bool {

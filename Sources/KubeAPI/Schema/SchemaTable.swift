@@ -113,7 +113,8 @@ package struct SchemaTable: Sendable {
     }
 
     private static let scalars: [Substring: FieldType] = [
-        "string": .string, "bytes": .bytes, "bool": .bool, "int32": .int32, "int64": .int64, "double": .double, "time": .time, "microtime": .microTime,
+        "string": .string, "bytes": .bytes, "bool": .bool, "int32": .int32, "int64": .int64, "double": .double, "time": .time,
+        "microtime": .microTime,
         "quantity": .quantity, "intorstring": .intOrString, "fields": .fields, "any": .any,
     ]
 }

@@ -60,7 +60,8 @@ package struct SchemaField: Sendable, Equatable {
     package var mergeKey: String?
 
     package init(
-        name: String, type: FieldType, required: Bool = false, list: ListKind? = nil, atomicMap: Bool = false, patch: PatchStrategy = [], mergeKey: String? = nil
+        name: String, type: FieldType, required: Bool = false, list: ListKind? = nil, atomicMap: Bool = false, patch: PatchStrategy = [],
+        mergeKey: String? = nil
     ) {
         self.name = name
         self.type = type

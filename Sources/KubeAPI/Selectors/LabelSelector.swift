@@ -33,11 +33,17 @@ package struct LabelSelector: Sendable, Hashable, CustomStringConvertible {
             let list = "[" + self.values.map(\.goQuoted).joined(separator: ",") + "]"
             switch op {
             case .in, .notIn:
-                if self.values.isEmpty { throw SelectorError("values: Invalid value: \(list): for 'in', 'notin' operators, values set can't be empty") }
+                if self.values.isEmpty {
+                    throw SelectorError("values: Invalid value: \(list): for 'in', 'notin' operators, values set can't be empty")
+                }
             case .equals, .doubleEquals, .notEquals:
-                if self.values.count != 1 { throw SelectorError("values: Invalid value: \(list): exact-match compatibility requires one single value") }
+                if self.values.count != 1 {
+                    throw SelectorError("values: Invalid value: \(list): exact-match compatibility requires one single value")
+                }
             case .exists, .doesNotExist:
-                if !self.values.isEmpty { throw SelectorError("values: Invalid value: \(list): values set must be empty for exists and does not exist") }
+                if !self.values.isEmpty {
+                    throw SelectorError("values: Invalid value: \(list): values set must be empty for exists and does not exist")
+                }
             case .greaterThan, .lessThan:
                 if self.values.count != 1 {
                     throw SelectorError("values: Invalid value: \(list): for 'Gt', 'Lt' operators, exactly one value is required")

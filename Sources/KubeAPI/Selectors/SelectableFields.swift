@@ -1,4 +1,5 @@
-/// The fields that field selectors may name, by kind, and how they read. Upstream: the AddFieldLabelConversionFunc calls and ToSelectableFields functions.
+/// The fields that field selectors may name, by kind, and how they read. Upstream: the AddFieldLabelConversionFunc calls and ToSelectableFields
+/// functions.
 package enum SelectableFields {
     /// Refuses a selector that names a field this resource does not offer. Upstream's texts; the caller answers BadRequest.
     package static func check(_ selector: FieldSelector, _ row: ResourceRow) throws(SelectorError) {
@@ -23,7 +24,8 @@ package enum SelectableFields {
         case "status.successful": return String(object["status"]["succeeded"].int ?? 0)
         case "status.replicas": return String(object["status"]["replicas"].int ?? 0)
         case "status.podIP", "status.podIPs": return object["status"]["podIP"].string ?? ""
-        case "source": return object["source"]["component"].string ?? object["deprecatedSource"]["component"].string ?? object["reportingComponent"].string ?? ""
+        case "source":
+            return object["source"]["component"].string ?? object["deprecatedSource"]["component"].string ?? object["reportingComponent"].string ?? ""
         case "reportingComponent", "reportingController": return object["reportingComponent"].string ?? object["reportingController"].string ?? ""
         default: break
         }
@@ -39,7 +41,8 @@ package enum SelectableFields {
 
     private static let fields: [GroupResource: Set<String>] = [
         GroupResource(group: "", resource: "pods"): [
-            "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP",
+            "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase",
+            "status.podIP",
             "status.podIPs", "status.nominatedNodeName",
         ],
         GroupResource(group: "", resource: "nodes"): ["spec.unschedulable"],

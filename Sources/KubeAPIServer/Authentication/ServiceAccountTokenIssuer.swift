@@ -68,7 +68,7 @@ package final class ServiceAccountTokenIssuer: Sendable {
         kubernetes["serviceaccount"] = ["name": .string(name), "uid": .string(uid)]
         let claims: Value = [
             "aud": Value(audiences.isEmpty ? self.audiences : audiences), "exp": .int(expiration.seconds), "iat": .int(issuedAt), "iss": .string(issuer),
-            "jti": .string(ObjectPreparation.uid()), "kubernetes.io": kubernetes, "nbf": .int(issuedAt),
+            "jti": .string(RandomText.uuid()), "kubernetes.io": kubernetes, "nbf": .int(issuedAt),
             "sub": .string("system:serviceaccount:\(namespace):\(name)"),
         ]
         return (try JSONWebToken.sign(claims, with: key, keyID: keyID), expiration)

@@ -155,12 +155,10 @@ extension ResourceStrategy {
     package func release(_ object: Object) {}
 }
 
-/// A resource that is answered and never stored: TokenReview, SubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, LocalSubjectAccessReview,
-/// SelfSubjectReview. Upstream: the rest.Creater of each.
-package protocol VirtualResource: Sendable {
-    /// `object` is the object as sent, already decoded; `namespace` is empty for cluster-scoped resources. Returns the object with its status.
-    func create(_ object: Value, namespace: String, user: UserInfo) async throws -> Value
-}
+/// Answers a resource that is never stored: TokenReview, SubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, LocalSubjectAccessReview,
+/// SelfSubjectReview. Gets the object as sent, already decoded, the namespace of the URL (empty for cluster-scoped resources) and who asks; returns the object
+/// with its status. Upstream: the rest.Creater of each.
+package typealias ReviewHandler = @Sendable (_ review: Object, _ namespace: String, _ user: UserInfo) async throws -> Value
 
 /// Answers paths that are no resources: discovery, OpenAPI, the OIDC documents. Called after authentication and authorisation. Must not block.
 package protocol PathResponder: Sendable {

@@ -82,9 +82,10 @@ struct RequestInfo: Sendable, Equatable {
         apiGroup = resource.group
         apiVersion = resource.version
         self.resource = resource.resource
-        self.namespace = namespace
         self.name = name
         self.subresource = subresource
+        // As the path of a namespace reads: its name is its namespace too.
+        self.namespace = resource.group.isEmpty && resource.resource == "namespaces" ? name : namespace
     }
 
     func attributes(_ user: UserInfo) -> AuthorizationAttributes {
@@ -121,7 +122,7 @@ struct RequestInfo: Sendable, Equatable {
     }
 
     /// The name a field selector pins (`metadata.name=x`): authorisation by name then applies. Upstream: RequestInfoFactory.NewRequestInfo.
-    private static func nameSelected(_ selector: String?) -> String? {
+    static func nameSelected(_ selector: String?) -> String? {
         guard let selector else { return nil }
         for term in selector.split(separator: ",") {
             guard term.hasPrefix("metadata.name="), !term.contains("!=") else { continue }

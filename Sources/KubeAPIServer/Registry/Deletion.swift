@@ -182,7 +182,7 @@ enum Deletion {
 
     private static func changedTree(_ tree: Value, finalizers: [String]) -> Value {
         var tree = tree
-        tree[path: "metadata", "finalizers"] = finalizers.isEmpty ? nil : Value(finalizers)
+        tree[path: "metadata", "finalizers"] = finalizers.isEmpty ? Value?.none : Value(finalizers)
         return tree
     }
 

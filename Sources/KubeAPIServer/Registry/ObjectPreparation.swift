@@ -27,7 +27,7 @@ enum ObjectPreparation {
         for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "resourceVersion"] { metadata[field] = nil }
         metadata["uid"] = .string(RandomText.uuid())
         metadata["creationTimestamp"] = .string(now.rfc3339)
-        metadata["generation"] = hasGeneration(row) ? 1 : nil
+        metadata["generation"] = hasGeneration(row) ? .int(1) : Value?.none
         object["metadata"] = metadata
     }
 

@@ -1,4 +1,4 @@
-import KubeAPI
+package import KubeAPI
 import KubeStorage
 import Synchronization
 

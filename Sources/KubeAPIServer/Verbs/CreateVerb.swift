@@ -10,8 +10,8 @@ extension ResourceVerbs {
         try requireJSON()
         let dryRun = try dryRun()
         let object = try decode(request.body, validation: try fieldValidation())
-        if let virtual = environment.virtualResources[scope.resource] {
-            return .object(try Object(try await virtual.create(object, namespace: info.namespace, user: request.user)), status: 201)
+        if let review = environment.reviews[scope.resource] {
+            return .object(try Object(try await review(try Object(object), info.namespace, request.user)), status: 201)
         }
         if row.resource == "bindings", row.group.isEmpty {
             let name = object[path: "metadata", "name"]?.string ?? ""
@@ -29,9 +29,9 @@ extension ResourceVerbs {
     }
 
     func defaulted(_ object: Value) -> Value {
-        var object = scope.conversion?.toStored(object) ?? object
-        ObjectDefaults.apply(&object, kind: scope.storedKind)
-        return object
+        var object = object
+        Defaults.apply(&object, row)
+        return scope.conversion?.toStored(object) ?? object
     }
 
     /// Makes an object that was decoded: namespace, admission, system fields, strategy, validation, write.

@@ -18,13 +18,7 @@ struct ListOptions: Sendable {
 
     /// Throws 400 for what cannot be read and 422 for combinations that mean nothing.
     init(_ query: QueryParameters, row: ResourceRow, isWatch: Bool) throws {
-        do {
-            labels = try LabelSelector(parsing: query["labelSelector"] ?? "")
-            fields = try FieldSelector(parsing: query["fieldSelector"] ?? "")
-            try SelectableFields.check(fields, row)
-        } catch let error as SelectorError {
-            throw StatusError.badRequest(error.description)
-        }
+        (labels, fields) = try Self.selectors(query, row)
         resourceVersion = query["resourceVersion"] ?? ""
         limit = try query.integer("limit") ?? 0
         continueToken = query["continue"] ?? ""
@@ -41,6 +35,17 @@ struct ListOptions: Sendable {
             versionMatch = known
         }
         try validate(isWatch: isWatch)
+    }
+
+    private static func selectors(_ query: QueryParameters, _ row: ResourceRow) throws -> (LabelSelector, FieldSelector) {
+        do throws(SelectorError) {
+            let labels = try LabelSelector(parsing: query["labelSelector"] ?? "")
+            let fields = try FieldSelector(parsing: query["fieldSelector"] ?? "")
+            try SelectableFields.check(fields, row)
+            return (labels, fields)
+        } catch {
+            throw StatusError.badRequest(error.description)
+        }
     }
 
     private func validate(isWatch: Bool) throws {

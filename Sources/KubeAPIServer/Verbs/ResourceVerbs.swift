@@ -7,22 +7,21 @@ final class VerbEnvironment: Sendable {
     let registry: ResourceRegistry
     let schema: SchemaTable
     let admission: [any AdmissionPlugin]
-    let virtualResources: [GroupResource: any VirtualResource]
+    let reviews: [GroupResource: ReviewHandler]
     let tokenIssuer: ServiceAccountTokenIssuer?
     let kubelets: KubeletConnections?
-    let snapshots = ListSnapshots()
     /// Whether a user may do something, for verbs that ask more than the pipeline has (deleting on eviction, proxying).
     let authorizers: [any Authorizer]
     let now: @Sendable () -> Timestamp
 
     init(
-        registry: ResourceRegistry, schema: SchemaTable, admission: [any AdmissionPlugin], virtualResources: [GroupResource: any VirtualResource],
+        registry: ResourceRegistry, schema: SchemaTable, admission: [any AdmissionPlugin], reviews: [GroupResource: ReviewHandler],
         tokenIssuer: ServiceAccountTokenIssuer?, kubelets: KubeletConnections?, authorizers: [any Authorizer], now: @escaping @Sendable () -> Timestamp
     ) {
         self.registry = registry
         self.schema = schema
         self.admission = admission
-        self.virtualResources = virtualResources
+        self.reviews = reviews
         self.tokenIssuer = tokenIssuer
         self.kubelets = kubelets
         self.authorizers = authorizers

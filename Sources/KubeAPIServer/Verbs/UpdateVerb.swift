@@ -71,7 +71,8 @@ extension ResourceVerbs {
         object = attributes.object
         ObjectPreparation.prepareForUpdate(&object, old: old, row: row, subresource: subresource)
         try scope.strategy?.prepareForUpdate(&object, old: old, subresource: subresource, reader)
-        ObjectPreparation.countGeneration(&object, old: old, row: row)
+        // A binding is no change of what is wanted of the pod. Upstream: BindingREST writes around the pod strategy.
+        if subresource != "binding" { ObjectPreparation.countGeneration(&object, old: old, row: row) }
         let stored = try ObjectPreparation.stored(object, kind: scope.storedKind)
         let causes =
             MetadataValidation.validateUpdate(stored.metadata, old: old.metadata)

@@ -1,6 +1,7 @@
 package import KubeAPI
 
-/// A client of the Kubernetes API, by resource. Every function throws `StatusError` for the server's refusals and the transport's own errors otherwise.
+/// A client of the Kubernetes API, by resource. Every function throws `StatusError` for the server's refusals and the transport's own errors
+/// otherwise.
 /// Upstream: client-go's dynamic client.
 package struct KubeClient: Sendable {
     /// Objects asked for in one page of a list. Upstream: pager.defaultPageSize.
@@ -27,7 +28,8 @@ package struct KubeClient: Sendable {
         var whole = try await listPage(resource, namespace: namespace, options: options, limit: Self.pageSize, continueToken: nil)
         while !whole.continueToken.isEmpty {
             do {
-                let page = try await listPage(resource, namespace: namespace, options: options, limit: Self.pageSize, continueToken: whole.continueToken)
+                let page = try await listPage(
+                    resource, namespace: namespace, options: options, limit: Self.pageSize, continueToken: whole.continueToken)
                 whole.items += page.items
                 whole.continueToken = page.continueToken
                 whole.resourceVersion = page.resourceVersion
@@ -44,7 +46,10 @@ package struct KubeClient: Sendable {
     ) async throws -> ObjectList {
         var options = options
         // A continue token holds the revision of its list; naming another is an error.
-        if continueToken != nil { options.resourceVersion = nil; options.resourceVersionMatch = nil }
+        if continueToken != nil {
+            options.resourceVersion = nil
+            options.resourceVersionMatch = nil
+        }
         var query = options.query
         if let limit { query.append(("limit", String(limit))) }
         if let continueToken { query.append(("continue", continueToken)) }
@@ -62,14 +67,16 @@ package struct KubeClient: Sendable {
         return try await transport.watch(KubeRequest(.watch, resource, namespace: namespace, query: query))
     }
 
-    /// Creates an object; its namespace is taken from its metadata unless given. With `subresource` and `name`, creates that (`binding`, `eviction`, `token`).
+    /// Creates an object; its namespace is taken from its metadata unless given. With `subresource` and `name`, creates that (`binding`, `eviction`,
+    /// `token`).
     @discardableResult
     package func create(
         _ resource: GroupVersionResource, namespace: String? = nil, _ object: Value, name: String? = nil, subresource: String? = nil
     ) async throws -> Object {
         let inObject = object[path: "metadata", "namespace"]?.string.flatMap { $0.isEmpty ? nil : $0 }
         return try await transport.perform(
-            KubeRequest(.create, resource, namespace: namespace ?? inObject, name: name, subresource: subresource, query: writeQuery, body: object.jsonBytes))
+            KubeRequest(
+                .create, resource, namespace: namespace ?? inObject, name: name, subresource: subresource, query: writeQuery, body: object.jsonBytes))
     }
 
     /// Replaces an object (or its subresource); name and namespace are its metadata's. Its resourceVersion, if set, must be the current one.

@@ -28,7 +28,11 @@ package struct ListOptions: Sendable, Hashable {
 }
 
 /// What becomes of an object's dependents. Upstream: metav1.DeletionPropagation.
-package enum PropagationPolicy: String, Sendable { case background = "Background", foreground = "Foreground", orphan = "Orphan" }
+package enum PropagationPolicy: String, Sendable {
+    case background = "Background"
+    case foreground = "Foreground"
+    case orphan = "Orphan"
+}
 
 /// Upstream: metav1.DeleteOptions.
 package struct DeleteOptions: Sendable {

@@ -1,9 +1,11 @@
 import KubeAPI
 
-/// Keeps events from flooding the server: an event seen before raises a count, many alike become one combined event, and an object that causes too many
+/// Keeps events from flooding the server: an event seen before raises a count, many alike become one combined event, and an object that causes too
+/// many
 /// is cut off for a while. Upstream: client-go/tools/record.EventCorrelator.
 struct EventCorrelator {
-    /// Similar events (all but the message alike) within `window` after which they are combined. Upstream: defaultAggregateMaxEvents, -IntervalInSeconds.
+    /// Similar events (all but the message alike) within `window` after which they are combined. Upstream: defaultAggregateMaxEvents,
+    /// -IntervalInSeconds.
     static let similarLimit = 10
     static let windowMicroseconds: Int64 = 600 * 1_000_000
     /// Events of one source about one object at once, and the seconds after which one more is allowed. Upstream: defaultSpamBurst, defaultSpamQPS.

@@ -12,7 +12,10 @@ package final class EventRecorder: Sendable {
     static let pause = Duration.seconds(10)
 
     /// Upstream: core/v1 EventTypeNormal, EventTypeWarning.
-    package enum EventType: String, Sendable { case normal = "Normal", warning = "Warning" }
+    package enum EventType: String, Sendable {
+        case normal = "Normal"
+        case warning = "Warning"
+    }
 
     struct Occurrence: Sendable {
         var regarding: ObjectReference
@@ -83,9 +86,11 @@ package final class EventRecorder: Sendable {
                         // The event has expired: written anew below.
                     }
                 }
-                let name = "\(occurrence.regarding.name).\(String(UInt64(bitPattern: occurrence.time.microseconds) &* 1000 &+ correlated.serial, radix: 16))"
+                let name =
+                    "\(occurrence.regarding.name).\(String(UInt64(bitPattern: occurrence.time.microseconds) &* 1000 &+ correlated.serial, radix: 16))"
                 try await client.create(
-                    .events, namespace: namespace, event(occurrence, named: name, namespace: namespace, message: correlated.message, correlated.known))
+                    .events, namespace: namespace, event(occurrence, named: name, namespace: namespace, message: correlated.message, correlated.known)
+                )
                 correlator.wrote(correlated, name: name)
                 return
             } catch is CancellationError {

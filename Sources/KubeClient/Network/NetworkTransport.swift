@@ -100,7 +100,8 @@ package final class NetworkTransport: KubeTransport {
         let digits = Array("0123456789ABCDEF".utf8)
         for c in text.utf8 {
             switch c {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                UInt8(ascii: "-"),
                 UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
                 out.append(c)
             case UInt8(ascii: "/") where keepSlashes, UInt8(ascii: ":") where keepSlashes: out.append(c)
@@ -177,7 +178,8 @@ struct LineFramer {
 
     init(limit: Int) { self.limit = limit }
 
-    /// The lines that `piece` completes, without their ends; empty lines are left out. Throws `HTTPError.bodyTooLarge` when a line is longer than the limit.
+    /// The lines that `piece` completes, without their ends; empty lines are left out. Throws `HTTPError.bodyTooLarge` when a line is longer than
+    /// the limit.
     mutating func add(_ piece: [UInt8]) throws -> [[UInt8]] {
         var lines: [[UInt8]] = []
         var start = 0

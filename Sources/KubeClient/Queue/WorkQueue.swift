@@ -1,7 +1,8 @@
 package import Logging
 internal import Synchronization
 
-/// A queue of keys for controllers. A key stands in it once however often it is added; a key added while it is being processed is queued again when that is
+/// A queue of keys for controllers. A key stands in it once however often it is added; a key added while it is being processed is queued again when
+/// that is
 /// done, so one key is never processed by two workers at once. Upstream: client-go/util/workqueue (Type, delaying and rate-limiting queue).
 package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     /// Delays of `addRateLimited`: the first, doubled with each failure, up to the last. Upstream: workqueue.DefaultControllerRateLimiter.
@@ -181,7 +182,8 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         for task in tasks { task.cancel() }
     }
 
-    /// Processes keys with `workers` tasks until the task is cancelled or the queue shut down. A key whose processing throws is added again rate-limited;
+    /// Processes keys with `workers` tasks until the task is cancelled or the queue shut down. A key whose processing throws is added again
+    /// rate-limited;
     /// one that succeeds is forgotten. On return no body is running and the queue is shut down.
     package func run(workers: Int, logger: Logger? = nil, _ process: @escaping @Sendable (Key) async throws -> Void) async {
         await withDiscardingTaskGroup { group in

@@ -11,6 +11,8 @@ final class NodeLifecycleController: Controller {
     /// Upstream: scheduler.UpdateWorkerSize.
     private static let workers = 8
     private static let leaseNamespace = "kube-node-lease"
+    /// Between looks at a silent node of a disrupted zone. Upstream: --node-monitor-period.
+    private static let disruptedZoneRecheck = Duration.seconds(5)
 
     private let environment: ControllerEnvironment
     private let nodes: SharedInformer
@@ -42,6 +44,11 @@ final class NodeLifecycleController: Controller {
 
     func run() async throws {
         for informer in [nodes, leases, pods] { try await informer.waitForSync() }
+        // Zones are judged by all their nodes from the first decision on, not by those that happened to be looked at.
+        for node in nodes.indexer.list() {
+            let isReady = node.condition("Ready")["status"].string == "True"
+            zones.withLock { $0.observe(node: node.metadata.name, zone: Self.zone(of: node), ready: isReady) }
+        }
         await queue.run(workers: Self.workers, logger: environment.logger) { try await self.sync($0) }
     }
 
@@ -86,7 +93,12 @@ final class NodeLifecycleController: Controller {
         }
         // The whole cluster fell silent, or came back: what may be evicted changes for every node.
         if wasAll != isAll { for other in nodes.indexer.keys where other != name { queue.add(other) } }
-        if let wait, wait > 0 { queue.addAfter(name, .fromSeconds(wait + 0.001)) }
+        if let wait, wait > 0 {
+            queue.addAfter(name, .fromSeconds(wait + 0.001))
+        } else if wait == nil, !isAll, NodeTaints.needsEviction(node: node, ready: ready) {
+            // Its zone is too badly hit to evict from; that changes with other nodes.
+            queue.addAfter(name, Self.disruptedZoneRecheck)
+        }
         guard let taints = NodeTaints.plan(node: node, ready: ready, mayEvict: wait == 0, forbidEvict: isAll, now: now) else { return }
         let meta = node.metadata
         try await client.patch(

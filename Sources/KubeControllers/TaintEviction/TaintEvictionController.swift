@@ -39,7 +39,7 @@ final class TaintEvictionController: Controller {
                 updated: { old, new in
                     let moved = old["spec"]["nodeName"].string != new["spec"]["nodeName"].string
                     if moved || old["spec"]["tolerations"].value != new["spec"]["tolerations"].value { queue.add(new.metadata.key) }
-                }, deleted: { [scheduled] pod in scheduled.withLock { _ = $0.remove(pod.metadata.key) } }))
+                }, deleted: { [weak self] pod in self?.scheduled.withLock { _ = $0.remove(pod.metadata.key) } }))
     }
 
     private static func noExecute(_ node: Object) -> [Taint] {

@@ -34,7 +34,7 @@ package struct ServiceCIDR: Sendable, Hashable {
     package var first: String { address(0) }
 
     /// The usable address number `offset`, from 0.
-    func address(_ offset: UInt128) -> String { IPAddress(number: base &+ 1 &+ offset, isIPv6: isIPv6).description }
+    package func address(_ offset: UInt128) -> String { IPAddress(number: base &+ 1 &+ offset, isIPv6: isIPv6).description }
 
     /// Which usable address this is; nil when it is not one of the range.
     func offset(of address: IPAddress) -> UInt128? {

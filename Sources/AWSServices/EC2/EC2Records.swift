@@ -1,0 +1,230 @@
+import AWSProtocol
+
+/// Upstream: ec2 Vpc and its attributes.
+struct VPCRecord: Codable, Sendable, Equatable {
+    var id: String
+    var cidr: String
+    var isDefault = false
+    var enableDNSSupport = true
+    var enableDNSHostnames = false
+    var instanceTenancy = "default"
+}
+
+/// Upstream: ec2 Subnet.
+struct SubnetRecord: Codable, Sendable, Equatable {
+    var id: String
+    var vpcID: String
+    var cidr: String
+    var zone: String
+    var zoneID: String
+    var isDefault = false
+    var mapPublicIPOnLaunch = false
+    var privateDNSHostnameType = "ip-name"
+}
+
+/// Upstream: ec2 SecurityGroupRule: one peer each.
+struct SecurityGroupRuleRecord: Codable, Sendable, Equatable {
+    /// `sgr-…`
+    var id: String
+    var isEgress: Bool
+    /// `-1`, `tcp`, `udp`, `icmp`, or a number.
+    var ipProtocol: String
+    var fromPort: Int?
+    var toPort: Int?
+    var cidrIPv4: String?
+    var cidrIPv6: String?
+    var groupID: String?
+    var prefixListID: String?
+    var description: String?
+
+    /// Whether both let the same through; ids and descriptions apart.
+    func isSame(as other: SecurityGroupRuleRecord) -> Bool {
+        isEgress == other.isEgress && ipProtocol == other.ipProtocol && fromPort == other.fromPort && toPort == other.toPort && cidrIPv4 == other.cidrIPv4
+            && cidrIPv6 == other.cidrIPv6 && groupID == other.groupID && prefixListID == other.prefixListID
+    }
+}
+
+/// Upstream: ec2 SecurityGroup.
+struct SecurityGroupRecord: Codable, Sendable, Equatable {
+    var id: String
+    var name: String
+    var description: String
+    var vpcID: String
+    var rules: [SecurityGroupRuleRecord] = []
+}
+
+/// Upstream: ec2 InternetGateway.
+struct InternetGatewayRecord: Codable, Sendable, Equatable {
+    var id: String
+    var vpcID: String?
+}
+
+/// Upstream: ec2 Route. Exactly one target.
+struct RouteRecord: Codable, Sendable, Equatable {
+    var destination: String
+    var gatewayID: String?
+    var natGatewayID: String?
+    var networkInterfaceID: String?
+    var origin = "CreateRoute"
+}
+
+/// Upstream: ec2 RouteTable.
+struct RouteTableRecord: Codable, Sendable, Equatable {
+    struct Association: Codable, Sendable, Equatable {
+        var id: String
+        /// Nil for the main association.
+        var subnetID: String?
+    }
+    var id: String
+    var vpcID: String
+    var routes: [RouteRecord]
+    var associations: [Association] = []
+
+    var isMain: Bool { associations.contains { $0.subnetID == nil } }
+}
+
+/// Upstream: ec2 NetworkInterface.
+struct NetworkInterfaceRecord: Codable, Sendable, Equatable {
+    struct Attachment: Codable, Sendable, Equatable {
+        var id: String
+        /// Nil when it is a service's, such as EKS's.
+        var instanceID: String?
+        var deviceIndex: Int
+        var attachedAt: Double
+    }
+    var id: String
+    var subnetID: String
+    var vpcID: String
+    var zone: String
+    var description: String
+    var primaryAddress: String
+    var secondaryAddresses: [String]
+    var macAddress: String
+    var groupIDs: [String]
+    /// `interface`
+    var interfaceType = "interface"
+    /// A service holds it: users cannot delete it.
+    var isRequesterManaged = false
+    /// Names the one that made it, so that asking twice makes one.
+    var ownerToken: String?
+    var attachment: Attachment?
+
+    var addresses: [String] { [primaryAddress] + secondaryAddresses }
+}
+
+/// Upstream: ec2 Instance.
+struct EC2InstanceRecord: Codable, Sendable, Equatable {
+    var id: String
+    var reservationID: String
+    var imageID: String
+    var instanceType: String
+    var subnetID: String
+    var vpcID: String
+    var zone: String
+    var privateDNSName: String
+    var privateAddress: String
+    var interfaceIDs: [String]
+    var groupIDs: [String]
+    var architecture: String
+    /// `pending`, `running`, `shutting-down`, `terminated`, …
+    var state: String
+    var launchedAt: Double
+    var terminatedAt: Double?
+
+    static let stateCodes = ["pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80]
+}
+
+/// All of EC2 in one region.
+struct EC2Tables: DurableTables {
+    var vpcs = Table<VPCRecord>("ec2.vpcs")
+    var subnets = Table<SubnetRecord>("ec2.subnets")
+    var securityGroups = Table<SecurityGroupRecord>("ec2.securityGroups")
+    var internetGateways = Table<InternetGatewayRecord>("ec2.internetGateways")
+    var routeTables = Table<RouteTableRecord>("ec2.routeTables")
+    var instances = Table<EC2InstanceRecord>("ec2.instances")
+    /// By resource id.
+    var tags = Table<[String: String]>("ec2.tags")
+    private(set) var interfaces = Table<NetworkInterfaceRecord>("ec2.networkInterfaces")
+    /// Derived from `interfaces`: the addresses in use, by subnet.
+    private(set) var usedAddresses: [String: Set<IPv4Address>] = [:]
+
+    init() {}
+
+    mutating func load(from storage: any RowStorage) async throws {
+        try await vpcs.load(from: storage)
+        try await subnets.load(from: storage)
+        try await securityGroups.load(from: storage)
+        try await internetGateways.load(from: storage)
+        try await routeTables.load(from: storage)
+        try await interfaces.load(from: storage)
+        try await instances.load(from: storage)
+        try await tags.load(from: storage)
+        for interface in interfaces.values { usedAddresses[interface.subnetID, default: []].formUnion(interface.addresses.compactMap { IPv4Address($0) }) }
+    }
+
+    mutating func takeChanges() -> [RowChange] {
+        let network = vpcs.takeChanges() + subnets.takeChanges() + securityGroups.takeChanges() + internetGateways.takeChanges() + routeTables.takeChanges()
+        return network + interfaces.takeChanges() + instances.takeChanges() + tags.takeChanges()
+    }
+
+    /// Adds or replaces an interface and keeps the count of addresses true.
+    mutating func put(_ interface: NetworkInterfaceRecord) {
+        if let old = interfaces[interface.id] { usedAddresses[old.subnetID]?.subtract(old.addresses.compactMap { IPv4Address($0) }) }
+        interfaces[interface.id] = interface
+        usedAddresses[interface.subnetID, default: []].formUnion(interface.addresses.compactMap { IPv4Address($0) })
+    }
+
+    mutating func removeInterface(_ id: String) {
+        guard let old = interfaces[id] else { return }
+        usedAddresses[old.subnetID]?.subtract(old.addresses.compactMap { IPv4Address($0) })
+        interfaces[id] = nil
+        tags[id] = nil
+    }
+
+    func freeAddresses(_ subnet: SubnetRecord) -> Int { max(0, (IPv4Block(subnet.cidr)?.usable ?? 0) - (usedAddresses[subnet.id]?.count ?? 0)) }
+
+    func tags(of id: String) -> [String: String] { tags[id] ?? [:] }
+
+    mutating func setTags(_ new: [String: String], on id: String) {
+        guard !new.isEmpty else { return }
+        tags[id] = tags(of: id).merging(new) { _, new in new }
+    }
+}
+
+/// EC2's errors. Upstream: EC2 API Reference, "Error codes".
+enum EC2Fault {
+    static func missingParameter(_ name: String) -> AWSError { AWSError("MissingParameter", "The request must contain the parameter \(name)") }
+    static func invalidValue(_ text: String) -> AWSError { AWSError("InvalidParameterValue", text) }
+    static func dependency(_ text: String) -> AWSError { AWSError("DependencyViolation", text) }
+    static func noFreeAddresses(_ subnet: String) -> AWSError {
+        AWSError("InsufficientFreeAddressesInSubnet", "There are not enough free addresses in subnet '\(subnet)' to satisfy the requested number of instances.")
+    }
+    static func missing(_ code: String, _ noun: String, _ id: String) -> AWSError { AWSError(code, "The \(noun) ID '\(id)' does not exist") }
+}
+
+extension EC2Tables {
+    func vpc(_ id: String) throws(AWSError) -> VPCRecord {
+        guard let found = vpcs[id] else { throw EC2Fault.missing("InvalidVpcID.NotFound", "vpc", id) }
+        return found
+    }
+    func subnet(_ id: String) throws(AWSError) -> SubnetRecord {
+        guard let found = subnets[id] else { throw EC2Fault.missing("InvalidSubnetID.NotFound", "subnet", id) }
+        return found
+    }
+    func securityGroup(_ id: String) throws(AWSError) -> SecurityGroupRecord {
+        guard let found = securityGroups[id] else { throw AWSError("InvalidGroup.NotFound", "The security group '\(id)' does not exist") }
+        return found
+    }
+    func internetGateway(_ id: String) throws(AWSError) -> InternetGatewayRecord {
+        guard let found = internetGateways[id] else { throw EC2Fault.missing("InvalidInternetGatewayID.NotFound", "internetGateway", id) }
+        return found
+    }
+    func routeTable(_ id: String) throws(AWSError) -> RouteTableRecord {
+        guard let found = routeTables[id] else { throw EC2Fault.missing("InvalidRouteTableID.NotFound", "routeTable", id) }
+        return found
+    }
+    func interface(_ id: String) throws(AWSError) -> NetworkInterfaceRecord {
+        guard let found = interfaces[id] else { throw EC2Fault.missing("InvalidNetworkInterfaceID.NotFound", "networkInterface", id) }
+        return found
+    }
+}

@@ -1,0 +1,232 @@
+package import AWSProtocol
+
+/// What EKS asks of a subnet.
+package struct SubnetFacts: Sendable, Equatable {
+    package var id: String
+    package var vpcID: String
+    package var cidr: String
+    package var zone: String
+    package var zoneID: String
+    package var freeAddresses: Int
+    package var mapsPublicAddresses: Bool
+}
+
+/// What EKS asks of a VPC.
+package struct VPCFacts: Sendable, Equatable {
+    package var id: String
+    package var cidr: String
+    package var enableDNSSupport: Bool
+    package var enableDNSHostnames: Bool
+}
+
+/// A network interface a service holds.
+package struct InterfaceFacts: Sendable, Equatable {
+    package var id: String
+    package var subnetID: String
+    package var primaryAddress: String
+    package var secondaryAddresses: [String]
+    package var macAddress: String
+}
+
+/// What an instance is launched with.
+package struct InstanceLaunch: Sendable {
+    /// Chosen by the caller and kept by it first, so that a launch repeated after a crash finds the same instance.
+    package var instanceID: String
+    package var instanceType: String
+    package var imageID: String
+    package var subnetID: String
+    package var groupIDs: [String]
+    /// Secondary addresses for pods, spread over as many interfaces as that takes.
+    package var podAddresses: Int
+    package var tags: [String: String]
+
+    package init(
+        instanceID: String, instanceType: String, imageID: String, subnetID: String, groupIDs: [String], podAddresses: Int, tags: [String: String]
+    ) {
+        self.instanceID = instanceID
+        self.instanceType = instanceType
+        self.imageID = imageID
+        self.subnetID = subnetID
+        self.groupIDs = groupIDs
+        self.podAddresses = podAddresses
+        self.tags = tags
+    }
+}
+
+/// A launched instance.
+package struct InstanceFacts: Sendable, Equatable {
+    package var id: String
+    /// `ip-10-0-1-7.eu-central-1.compute.internal`
+    package var privateDNSName: String
+    package var primaryAddress: String
+    package var macAddress: String
+    package var interfaceIDs: [String]
+    package var podAddresses: [String]
+    package var zone: String
+    package var vpcID: String
+    package var vpcCIDR: String
+    package var subnetCIDR: String
+    /// `pending`, `running`, …
+    package var state: String
+}
+
+/// The part of EC2 that the cluster lifecycle calls directly. All calls may be repeated: what is there already is found again.
+extension EC2Network {
+    /// Those of the subnets that exist, in the given order.
+    package func subnets(_ ids: [String]) async -> [SubnetFacts] {
+        await state.read { tables in
+            ids.compactMap { id in
+                tables.subnets[id].map { subnet in
+                    SubnetFacts(
+                        id: id, vpcID: subnet.vpcID, cidr: subnet.cidr, zone: subnet.zone, zoneID: subnet.zoneID, freeAddresses: tables.freeAddresses(subnet),
+                        mapsPublicAddresses: subnet.mapPublicIPOnLaunch)
+                }
+            }
+        }
+    }
+
+    package func vpc(_ id: String) async -> VPCFacts? {
+        await state.read { tables in
+            tables.vpcs[id].map { VPCFacts(id: id, cidr: $0.cidr, enableDNSSupport: $0.enableDNSSupport, enableDNSHostnames: $0.enableDNSHostnames) }
+        }
+    }
+
+    /// The VPC of a security group; nil when there is no such group.
+    package func vpcID(ofSecurityGroup id: String) async -> String? { await state.read { $0.securityGroups[id]?.vpcID } }
+
+    /// The security group of this name in the VPC, made when it is not there. It lets all of its members in and all out. Throws `AWSError` or what the storage throws.
+    package func ensureSelfReferencingGroup(name: String, description: String, vpcID: String, tags: [String: String]) async throws -> String {
+        try await state.update { tables in
+            let known = tables.securityGroups.values.first { $0.vpcID == vpcID && $0.name == name }
+            let group = try known ?? tables.createSecurityGroup(name: name, description: description, vpcID: vpcID)
+            let fromSelf = SecurityGroupRuleRecord(id: AWSIdentifier.resource("sgr"), isEgress: false, ipProtocol: "-1", groupID: group.id)
+            if !group.rules.contains(where: { $0.isSame(as: fromSelf) }) { try tables.authorize(group.id, [fromSelf]) }
+            tables.setTags(tags, on: group.id)
+            return group.id
+        }
+    }
+
+    /// Removes a security group and the rules of others that name it; one that is not there, or that interfaces still use, stays as it is and false is returned for the latter.
+    package func removeSecurityGroup(_ id: String) async throws -> Bool {
+        try await state.update { tables in
+            guard tables.securityGroups[id] != nil else { return true }
+            guard !tables.interfaces.values.contains(where: { $0.groupIDs.contains(id) }) else { return false }
+            for var group in tables.securityGroups.values where group.id != id && group.rules.contains(where: { $0.groupID == id }) {
+                group.rules.removeAll { $0.groupID == id }
+                tables.securityGroups[group.id] = group
+            }
+            try tables.deleteSecurityGroup(id)
+            return true
+        }
+    }
+
+    /// The interface made for `ownerToken`, made when it is not there, attached to a service. Throws `AWSError` when the subnet lacks addresses.
+    package func ensureInterface(
+        ownerToken: String, subnetID: String, description: String, groupIDs: [String], tags: [String: String]
+    ) async throws -> InterfaceFacts {
+        let now = clock.now
+        return try await state.update { tables in
+            if let known = tables.interfaces.values.first(where: { $0.ownerToken == ownerToken }) { return InterfaceFacts(known) }
+            var interface = try tables.createInterface(
+                subnetID: subnetID, description: description, groupIDs: groupIDs, secondary: 0, ownerToken: ownerToken, isRequesterManaged: true)
+            interface.attachment = NetworkInterfaceRecord.Attachment(id: AWSIdentifier.resource("ela-attach"), deviceIndex: 1, attachedAt: now)
+            tables.put(interface)
+            tables.setTags(tags, on: interface.id)
+            return InterfaceFacts(interface)
+        }
+    }
+
+    /// Removes all interfaces whose owner's token begins with `prefix`.
+    package func removeInterfaces(ownerTokenPrefix prefix: String) async throws {
+        try await state.update { tables in
+            for interface in tables.interfaces.values where interface.ownerToken?.hasPrefix(prefix) ?? false { tables.removeInterface(interface.id) }
+        }
+    }
+
+    /// Launches an instance in state pending, or finds the one of this id. Throws `AWSError`: InvalidInstanceType, InsufficientFreeAddressesInSubnet, …
+    package func launch(_ launch: InstanceLaunch) async throws -> InstanceFacts {
+        guard let type = InstanceTypes.all[launch.instanceType] else { throw AWSError("InvalidInstanceType", "The instance type '\(launch.instanceType)' does not exist") }
+        let now = clock.now
+        return try await state.update { tables in
+            if let known = tables.instances[launch.instanceID] { return try tables.facts(known) }
+            let subnet = try tables.subnet(launch.subnetID)
+            // Each interface holds its own address and as many for pods as fit beside it.
+            let perInterface = type.addressesPerInterface - 1
+            var remaining = min(max(0, launch.podAddresses), type.podAddresses)
+            var interfaces: [NetworkInterfaceRecord] = []
+            repeat {
+                let secondary = min(remaining, perInterface)
+                var interface = try tables.createInterface(
+                    subnetID: subnet.id, description: interfaces.isEmpty ? "" : "aws-K8S-\(launch.instanceID)", groupIDs: launch.groupIDs, secondary: secondary)
+                interface.attachment = NetworkInterfaceRecord.Attachment(
+                    id: AWSIdentifier.resource("eni-attach"), instanceID: launch.instanceID, deviceIndex: interfaces.count, attachedAt: now)
+                tables.put(interface)
+                interfaces.append(interface)
+                remaining -= secondary
+            } while remaining > 0 && interfaces.count < type.maxInterfaces
+            guard let first = interfaces.first, let address = IPv4Address(first.primaryAddress) else { throw EC2Fault.noFreeAddresses(subnet.id) }
+            let instance = EC2InstanceRecord(
+                id: launch.instanceID, reservationID: AWSIdentifier.resource("r"), imageID: launch.imageID, instanceType: type.name, subnetID: subnet.id,
+                vpcID: subnet.vpcID, zone: subnet.zone, privateDNSName: self.privateDNSName(of: address), privateAddress: first.primaryAddress,
+                interfaceIDs: interfaces.map(\.id), groupIDs: launch.groupIDs, architecture: type.architecture, state: "pending", launchedAt: now)
+            tables.instances[instance.id] = instance
+            tables.setTags(launch.tags, on: instance.id)
+            return try tables.facts(instance)
+        }
+    }
+
+    /// Sets an instance's state: `running`, `shutting-down`. One that is not there stays so.
+    package func setInstanceState(_ id: String, _ instanceState: String) async throws {
+        try await state.update { tables in
+            guard var instance = tables.instances[id], instance.state != "terminated" else { return }
+            instance.state = instanceState
+            tables.instances[id] = instance
+        }
+    }
+
+    /// Ends an instance: its interfaces and addresses are released; its record answers `terminated` for an hour.
+    package func terminate(_ id: String) async throws {
+        let now = clock.now
+        try await state.update { tables in
+            for old in tables.instances.values {
+                guard let end = old.terminatedAt, end + EC2Network.terminatedVisibility < now else { continue }
+                tables.instances[old.id] = nil
+                tables.tags[old.id] = nil
+            }
+            guard var instance = tables.instances[id] else { return }
+            for interface in instance.interfaceIDs { tables.removeInterface(interface) }
+            instance.interfaceIDs = []
+            instance.state = "terminated"
+            instance.terminatedAt = instance.terminatedAt ?? now
+            tables.instances[id] = instance
+        }
+    }
+
+    /// Seconds a terminated instance is still described. Upstream: EC2 User Guide, "Terminate Amazon EC2 instances".
+    private static let terminatedVisibility: Double = 3_600
+}
+
+extension InterfaceFacts {
+    fileprivate init(_ record: NetworkInterfaceRecord) {
+        self.init(
+            id: record.id, subnetID: record.subnetID, primaryAddress: record.primaryAddress, secondaryAddresses: record.secondaryAddresses,
+            macAddress: record.macAddress)
+    }
+}
+
+extension EC2Tables {
+    fileprivate func facts(_ instance: EC2InstanceRecord) throws(AWSError) -> InstanceFacts {
+        let interfaces = instance.interfaceIDs.compactMap { self.interfaces[$0] }
+        return InstanceFacts(
+            id: instance.id, privateDNSName: instance.privateDNSName, primaryAddress: instance.privateAddress, macAddress: interfaces.first?.macAddress ?? "",
+            interfaceIDs: instance.interfaceIDs, podAddresses: interfaces.flatMap(\.secondaryAddresses), zone: instance.zone, vpcID: instance.vpcID,
+            vpcCIDR: try vpc(instance.vpcID).cidr, subnetCIDR: try subnet(instance.subnetID).cidr, state: instance.state)
+    }
+}
+
+extension EC2Network {
+    /// The ids of all instances, terminated ones apart, that carry the tag `key`.
+    package func instanceIDs(tagged key: String) async -> Set<String> {
+        await state.read { tables in Set(tables.instances.values.filter { $0.state != "terminated" && tables.tags(of: $0.id)[key] != nil }.map(\.id)) }
+    }
+}

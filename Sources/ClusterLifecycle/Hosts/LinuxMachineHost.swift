@@ -1,0 +1,29 @@
+package import Machines
+
+/// Instances as machines of Linux namespaces on this host.
+package struct LinuxMachineHost: MachineHost {
+    private let machines: LinuxMachines
+    private let registryMirrors: [String: String]
+
+    /// `registryMirrors` maps a registry's host to the mirror's URL as machines reach it.
+    package init(machines: LinuxMachines, registryMirrors: [String: String]) {
+        self.machines = machines
+        self.registryMirrors = registryMirrors
+    }
+
+    package func start(_ spec: MachineSpec) async throws {
+        try await machines.start(
+            MachineConfiguration(
+                instanceID: spec.instanceID, hostName: spec.hostName, vcpus: spec.vcpus, memoryMiB: spec.memoryMiB,
+                network: .init(
+                    vpcID: spec.vpcID, vpcCIDR: spec.vpcCIDR, gateway: spec.gatewayAddress, address: spec.primaryAddress, prefixLength: spec.prefixLength),
+                podAddresses: spec.podAddresses, registryMirrors: registryMirrors),
+            bootstrap: spec.bootstrap.files)
+    }
+
+    package func terminate(_ instanceID: String) async throws { try await machines.terminate(instanceID) }
+
+    package func running() async -> Set<String> { await machines.running }
+
+    package func exits() -> AsyncStream<String> { machines.exits }
+}

@@ -1,0 +1,78 @@
+import AWSProtocol
+package import AWSServices
+
+/// What a `clientRequestToken` made, so that the same request again is answered the same.
+package struct TokenRecord: Codable, Sendable, Equatable {
+    var token: IdempotencyToken
+    /// The name or id of what was made.
+    var resource: String
+}
+
+/// All durable state of clusters and node groups.
+package struct LifecycleTables: DurableTables {
+    /// By name.
+    var clusters = Table<ClusterRecord>("eks.clusters")
+    /// By `cluster/nodegroup`.
+    var nodegroups = Table<NodegroupRecord>("eks.nodegroups")
+    /// By instance id.
+    var instances = Table<InstanceRecord>("eks.instances")
+    /// By update id.
+    var updates = Table<UpdateRecord>("eks.updates")
+    /// By operation, place and token.
+    var tokens = Table<TokenRecord>("eks.tokens")
+
+    package init() {}
+
+    package mutating func load(from storage: any RowStorage) async throws {
+        try await clusters.load(from: storage)
+        try await nodegroups.load(from: storage)
+        try await instances.load(from: storage)
+        try await updates.load(from: storage)
+        try await tokens.load(from: storage)
+    }
+
+    package mutating func takeChanges() -> [RowChange] {
+        clusters.takeChanges() + nodegroups.takeChanges() + instances.takeChanges() + updates.takeChanges() + tokens.takeChanges()
+    }
+
+    static func key(_ cluster: String, _ nodegroup: String) -> String { "\(cluster)/\(nodegroup)" }
+
+    func nodegroups(of cluster: String) -> [NodegroupRecord] { nodegroups.values.filter { $0.clusterName == cluster } }
+
+    func instances(of nodegroup: NodegroupRecord) -> [InstanceRecord] {
+        instances.values.filter { $0.clusterName == nodegroup.clusterName && $0.nodegroup == nodegroup.name }.sorted { $0.instanceID < $1.instanceID }
+    }
+
+    /// The cluster `name`. Throws ResourceNotFoundException in EKS's words.
+    func cluster(_ name: String) throws(AWSError) -> ClusterRecord {
+        guard let cluster = clusters[name] else { throw EKSFault.noCluster(name) }
+        return cluster
+    }
+
+    /// The node group `name`. Throws ResourceNotFoundException in EKS's words.
+    func nodegroup(_ cluster: String, _ name: String) throws(AWSError) -> NodegroupRecord {
+        _ = try self.cluster(cluster)
+        guard let nodegroup = nodegroups[LifecycleTables.key(cluster, name)] else {
+            throw EKSFault.notFound("No node group found for name: \(name).", ["clusterName": .string(cluster), "nodegroupName": .string(name)])
+        }
+        return nodegroup
+    }
+
+    /// What the token made before; nil for a new one. Throws InvalidParameterException when it came with other parameters.
+    mutating func replay(_ operation: String, _ token: IdempotencyToken?) throws(AWSError) -> String? {
+        guard let token else { return nil }
+        for (key, old) in tokens.rows where old.token.createdAt + IdempotencyToken.lifetime <= token.createdAt { tokens[key] = nil }
+        guard let known = tokens["\(operation)/\(token.token)"] else { return nil }
+        switch known.token.answer(to: token) {
+        case .new: return nil
+        case .replay: return known.resource
+        case .conflict:
+            throw EKSFault.invalidParameter("The clientRequestToken \(token.token.prefix(64)) was used before with other parameters: use a new one.")
+        }
+    }
+
+    mutating func remember(_ operation: String, _ token: IdempotencyToken?, made resource: String) {
+        guard let token else { return }
+        tokens["\(operation)/\(token.token)"] = TokenRecord(token: token, resource: resource)
+    }
+}

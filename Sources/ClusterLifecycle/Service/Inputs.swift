@@ -1,0 +1,73 @@
+package import AWSProtocol
+
+/// What CreateCluster asks for, already of the right form. Upstream: eks CreateClusterRequest.
+package struct CreateClusterInput: Sendable {
+    package var name: String
+    package var version: String?
+    package var roleARN: String
+    package var subnetIDs: [String]
+    package var securityGroupIDs: [String] = []
+    package var endpointPublicAccess = true
+    package var endpointPrivateAccess = false
+    package var publicAccessCIDRs: [String] = []
+    package var serviceIPv4CIDR: String?
+    package var authenticationMode: String?
+    package var bootstrapClusterCreatorAdminPermissions = true
+    package var supportType: String?
+    package var deletionProtection = false
+    package var bootstrapSelfManagedAddons = true
+    package var zonalShiftEnabled = false
+    package var tags: [String: String] = [:]
+    package var token: IdempotencyToken?
+
+    package init(name: String, roleARN: String, subnetIDs: [String]) {
+        self.name = name
+        self.roleARN = roleARN
+        self.subnetIDs = subnetIDs
+    }
+}
+
+/// What CreateNodegroup asks for. Upstream: eks CreateNodegroupRequest.
+package struct CreateNodegroupInput: Sendable {
+    package var clusterName: String
+    package var name: String
+    package var scaling: ScalingConfig?
+    package var subnetIDs: [String]
+    package var instanceTypes: [String] = []
+    package var amiType: String?
+    package var capacityType: String?
+    package var nodeRoleARN: String
+    package var labels: [String: String] = [:]
+    package var taints: [NodeTaint] = []
+    package var diskSize: Int?
+    package var version: String?
+    package var releaseVersion: String?
+    package var updateConfig: NodegroupUpdateConfig?
+    package var nodeRepairEnabled = false
+    package var tags: [String: String] = [:]
+    package var token: IdempotencyToken?
+
+    package init(clusterName: String, name: String, subnetIDs: [String], nodeRoleARN: String) {
+        self.clusterName = clusterName
+        self.name = name
+        self.subnetIDs = subnetIDs
+        self.nodeRoleARN = nodeRoleARN
+    }
+}
+
+/// What UpdateNodegroupConfig asks for. Upstream: eks UpdateNodegroupConfigRequest.
+package struct UpdateNodegroupConfigInput: Sendable {
+    package var clusterName: String
+    package var name: String
+    package var minSize: Int?
+    package var maxSize: Int?
+    package var desiredSize: Int?
+    package var updateConfig: NodegroupUpdateConfig?
+    package var nodeRepairEnabled: Bool?
+    package var token: IdempotencyToken?
+
+    package init(clusterName: String, name: String) {
+        self.clusterName = clusterName
+        self.name = name
+    }
+}

@@ -1,0 +1,238 @@
+package import AWSProtocol
+import AWSServices
+
+/// The checks of node groups. Upstream: EKS User Guide, "Create a managed node group".
+enum NodegroupRequirements {
+    /// Upstream: EKS quotas.
+    static let perCluster = 30
+    static let largestSize = 450
+    static let reservedLabelPrefixes = ["kubernetes.io/", "k8s.io/", "eks.amazonaws.com/"]
+    static let taintLimit = 50
+
+    static func checkScaling(_ scaling: ScalingConfig) throws(AWSError) {
+        guard scaling.minSize >= 0, scaling.maxSize >= 1, scaling.desiredSize >= 0 else {
+            throw EKSFault.invalidParameter("Node group sizes: minSize and desiredSize must be 0 at least, maxSize 1")
+        }
+        guard scaling.maxSize <= largestSize else { throw EKSFault.invalidParameter("maxSize \(scaling.maxSize) exceeds the limit of \(largestSize) nodes per node group") }
+        guard scaling.minSize <= scaling.maxSize else {
+            throw EKSFault.invalidParameter("Minimum capacity \(scaling.minSize) can't be greater than max size \(scaling.maxSize)")
+        }
+        guard scaling.minSize <= scaling.desiredSize else {
+            throw EKSFault.invalidParameter("Minimum capacity \(scaling.minSize) can't be greater than desired size \(scaling.desiredSize)")
+        }
+        guard scaling.desiredSize <= scaling.maxSize else {
+            throw EKSFault.invalidParameter("Desired capacity \(scaling.desiredSize) can't be greater than max size \(scaling.maxSize)")
+        }
+    }
+
+    /// The AMI type of the group, and that all types run it. Only the host's own architecture can be run.
+    static func amiType(asked: String?, types: [InstanceTypeFacts]) throws(AWSError) -> String {
+        #if arch(arm64)
+            let (hosted, other, standard) = ("arm64", "x86_64", "AL2023_ARM_64_STANDARD")
+        #else
+            let (hosted, other, standard) = ("x86_64", "arm64", "AL2023_x86_64_STANDARD")
+        #endif
+        let amiType = asked ?? standard
+        guard amiType == standard else { throw EKSFault.notImplemented("The amiType \(amiType) (this machine runs \(standard))") }
+        let wrong = types.filter { $0.architecture != hosted }.map(\.name)
+        guard wrong.isEmpty else {
+            throw EKSFault.invalidRequest("[\(wrong.joined(separator: ", "))] is not a valid instance type for requested amiType \(amiType): it is \(other)")
+        }
+        return amiType
+    }
+
+    static func checkLabels(_ labels: [String: String]) throws(AWSError) {
+        for (key, value) in labels {
+            guard !reservedLabelPrefixes.contains(where: key.hasPrefix) else {
+                throw EKSFault.invalidParameter("Label cannot contain reserved prefixes [\(reservedLabelPrefixes.joined(separator: ", "))]: \(key.prefix(100))")
+            }
+            guard isLabelKey(key), isLabelPart(value, mayBeEmpty: true) else { throw EKSFault.invalidParameter("Invalid label \(key.prefix(100))=\(value.prefix(100))") }
+        }
+    }
+
+    static func checkTaints(_ taints: [NodeTaint]) throws(AWSError) {
+        guard taints.count <= taintLimit else { throw EKSFault.invalidParameter("A node group can have \(taintLimit) taints at most") }
+        for taint in taints {
+            guard isLabelKey(taint.key), isLabelPart(taint.value ?? "", mayBeEmpty: true) else { throw EKSFault.invalidParameter("Invalid taint \(taint.key.prefix(100))") }
+        }
+    }
+
+    /// Upstream: apimachinery validation.IsQualifiedName.
+    private static func isLabelKey(_ key: String) -> Bool {
+        let parts = key.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let name = parts.last, isLabelPart(name, mayBeEmpty: false) else { return false }
+        guard parts.count == 2 else { return true }
+        let prefix = parts[0]
+        return !prefix.isEmpty && prefix.utf8.count <= 253
+            && prefix.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { part in
+                !part.isEmpty && part.utf8.first != 0x2D && part.utf8.last != 0x2D
+                    && part.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+            }
+    }
+
+    private static func isLabelPart(_ text: some StringProtocol, mayBeEmpty: Bool) -> Bool {
+        func isAlphanumeric(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) }
+        let bytes = Array(text.utf8)
+        guard let first = bytes.first, let last = bytes.last else { return mayBeEmpty }
+        return bytes.count <= 63 && isAlphanumeric(first) && isAlphanumeric(last)
+            && bytes.allSatisfy { isAlphanumeric($0) || $0 == 0x2D || $0 == 0x2E || $0 == 0x5F }
+    }
+}
+
+extension EKSService {
+    /// Records a new node group in CREATING. Upstream: eks CreateNodegroup. Throws ResourceInUseException, InvalidParameterException, InvalidRequestException,
+    /// ResourceLimitExceededException, ResourceNotFoundException.
+    package func createNodegroup(_ input: CreateNodegroupInput, caller: AWSCaller) async throws -> NodegroupRecord {
+        let operation = "CreateNodegroup/\(input.clusterName)"
+        let key = LifecycleTables.key(input.clusterName, input.name)
+        let (cluster, replayed) = try await state.update { tables -> (ClusterRecord, NodegroupRecord?) in
+            let cluster = try tables.cluster(input.clusterName)
+            if let name = try tables.replay(operation, input.token), let known = tables.nodegroups[LifecycleTables.key(input.clusterName, name)] { return (cluster, known) }
+            try EKSService.checkRoom(tables, input, key)
+            return (cluster, nil)
+        }
+        if let replayed { return replayed }
+        let fields: [String: AWSJSON] = ["clusterName": .string(cluster.name), "nodegroupName": .string(input.name)]
+        guard cluster.status == .active || cluster.status == .updating else {
+            throw EKSFault.invalidRequest("Cluster '\(cluster.name)' is not in ACTIVE status", fields)
+        }
+        let record = try await newNodegroup(input, cluster, caller)
+        let created = try await state.update { tables -> NodegroupRecord in
+            let cluster = try tables.cluster(input.clusterName)
+            guard cluster.status == .active || cluster.status == .updating else { throw EKSFault.invalidRequest("Cluster '\(cluster.name)' is not in ACTIVE status", fields) }
+            try EKSService.checkRoom(tables, input, key)
+            tables.nodegroups[key] = record
+            tables.remember(operation, input.token, made: record.name)
+            return record
+        }
+        await reconciler.wake(.nodegroup(cluster: cluster.name, name: record.name))
+        return created
+    }
+
+    private static func checkRoom(_ tables: LifecycleTables, _ input: CreateNodegroupInput, _ key: String) throws(AWSError) {
+        let fields: [String: AWSJSON] = ["clusterName": .string(input.clusterName), "nodegroupName": .string(input.name)]
+        guard tables.nodegroups[key] == nil else {
+            throw EKSFault.inUse("NodeGroup already exists with name \(input.name) and cluster name \(input.clusterName)", fields)
+        }
+        guard tables.nodegroups(of: input.clusterName).count < NodegroupRequirements.perCluster else {
+            throw EKSFault.limit("The cluster has the most node groups it can have: \(NodegroupRequirements.perCluster)", fields)
+        }
+    }
+
+    private func newNodegroup(_ input: CreateNodegroupInput, _ cluster: ClusterRecord, _ caller: AWSCaller) async throws -> NodegroupRecord {
+        let scaling = input.scaling ?? ScalingConfig(minSize: 1, maxSize: 2, desiredSize: 2)
+        try NodegroupRequirements.checkScaling(scaling)
+        try await checkNodeRole(input.nodeRoleARN)
+        try await identities.authorize(caller, action: "iam:PassRole", resource: input.nodeRoleARN)
+        let subnetIDs = input.subnetIDs.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+        let subnets = await network.subnets(subnetIDs)
+        if let missing = subnetIDs.first(where: { id in !subnets.contains { $0.id == id } }) {
+            throw EKSFault.invalidParameter("The subnet ID '\(missing.prefix(64))' does not exist")
+        }
+        guard !subnets.isEmpty else { throw EKSFault.invalidParameter("At least one subnet must be given") }
+        for subnet in subnets where subnet.vpcID != cluster.network.vpcID {
+            throw EKSFault.invalidParameter("Subnet \(subnet.id) is in VPC \(subnet.vpcID), the cluster is in VPC \(cluster.network.vpcID)")
+        }
+        let names = input.instanceTypes.isEmpty ? ["t3.medium"] : input.instanceTypes
+        let unknown = names.filter { InstanceTypes.all[$0] == nil }
+        guard unknown.isEmpty else {
+            throw EKSFault.invalidParameter("The following supplied instance types do not exist: [\(unknown.map { String($0.prefix(64)) }.joined(separator: ", "))]")
+        }
+        let amiType = try NodegroupRequirements.amiType(asked: input.amiType, types: names.compactMap { InstanceTypes.all[$0] })
+        try NodegroupRequirements.checkLabels(input.labels)
+        try NodegroupRequirements.checkTaints(input.taints)
+        try TagFault.check(input.tags)
+        let capacity = input.capacityType ?? "ON_DEMAND"
+        guard capacity != "CAPACITY_BLOCK" else { throw EKSFault.notImplemented("The capacityType CAPACITY_BLOCK") }
+        guard input.version == nil || input.version == cluster.version else {
+            throw EKSFault.invalidParameter("Requested Nodegroup version \(input.version?.prefix(32) ?? "") is not the cluster's version \(cluster.version)")
+        }
+        let release = KubernetesVersions.named(cluster.version)?.nodeReleaseVersion ?? cluster.version
+        guard input.releaseVersion == nil || input.releaseVersion == release else {
+            throw EKSFault.invalidParameter("Requested release version \(input.releaseVersion?.prefix(64) ?? "") is not valid for kubernetes version \(cluster.version): it is \(release)")
+        }
+        let diskSize = input.diskSize ?? 20
+        guard (1...16_384).contains(diskSize) else { throw EKSFault.invalidParameter("diskSize must be from 1 to 16384 GiB") }
+        let id = AWSIdentifier.uuid()
+        return NodegroupRecord(
+            clusterName: cluster.name, name: input.name, id: id, arn: configuration.arn("nodegroup/\(cluster.name)/\(input.name)/\(id)"), createdAt: clock.now,
+            version: cluster.version, releaseVersion: release, scaling: scaling, instanceTypes: names, subnetIDs: subnetIDs, amiType: amiType,
+            capacityType: capacity, nodeRoleARN: input.nodeRoleARN, labels: input.labels, taints: input.taints, diskSize: diskSize,
+            updateConfig: input.updateConfig ?? NodegroupUpdateConfig(maxUnavailable: 1), nodeRepairEnabled: input.nodeRepairEnabled, tags: input.tags,
+            clientRequestToken: input.token?.token, autoScalingGroupName: "eks-\(input.name)-\(id)")
+    }
+
+    private func checkNodeRole(_ arn: String) async throws {
+        guard let parsed = ARN(arn), parsed.service == "iam", parsed.resource.hasPrefix("role/") else {
+            throw EKSFault.invalidParameter("Error in role params: '\(arn.prefix(200))' is not the ARN of an IAM role")
+        }
+        guard let role = await identities.roleFacts(arn: arn, services: ["ec2.amazonaws.com"], actions: []) else {
+            throw EKSFault.invalidParameter("The role with name \(parsed.resourceParts.last ?? "") cannot be found: \(arn) does not exist")
+        }
+        guard role.trustedServices.contains("ec2.amazonaws.com") else {
+            throw EKSFault.invalidParameter("Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of nodeRole \(arn)")
+        }
+    }
+
+    /// Sets a node group to DELETING. Upstream: eks DeleteNodegroup. Throws ResourceNotFoundException.
+    package func deleteNodegroup(_ cluster: String, _ name: String) async throws -> NodegroupRecord {
+        let group = try await state.update { tables in
+            var group = try tables.nodegroup(cluster, name)
+            guard group.status != .deleting else { return group }
+            group.status = .deleting
+            tables.nodegroups[LifecycleTables.key(cluster, name)] = group
+            return group
+        }
+        await reconciler.wake(.nodegroup(cluster: cluster, name: name))
+        return group
+    }
+
+    /// Changes a node group's sizes and settings; the update is InProgress until the instances follow. Upstream: eks UpdateNodegroupConfig. Throws
+    /// ResourceNotFoundException, ResourceInUseException, InvalidRequestException, InvalidParameterException.
+    package func updateNodegroupConfig(_ input: UpdateNodegroupConfigInput) async throws -> UpdateRecord {
+        let operation = "UpdateNodegroupConfig/\(input.clusterName)/\(input.name)"
+        let now = clock.now
+        let update = try await state.update { tables -> UpdateRecord in
+            var group = try tables.nodegroup(input.clusterName, input.name)
+            if let id = try tables.replay(operation, input.token), let known = tables.updates[id] { return known }
+            let fields: [String: AWSJSON] = ["clusterName": .string(group.clusterName), "nodegroupName": .string(group.name)]
+            guard group.status == .active || group.status == .degraded else {
+                let text = "Nodegroup cannot be updated as it is currently not in Active State: it is \(group.status.rawValue)"
+                throw group.status == .updating ? EKSFault.inUse(text, fields) : EKSFault.invalidRequest(text, fields)
+            }
+            var parameters: [UpdateParameter] = []
+            if input.minSize != nil || input.maxSize != nil || input.desiredSize != nil {
+                let old = group.scaling
+                group.scaling = ScalingConfig(
+                    minSize: input.minSize ?? old.minSize, maxSize: input.maxSize ?? old.maxSize, desiredSize: input.desiredSize ?? old.desiredSize)
+                try NodegroupRequirements.checkScaling(group.scaling)
+                parameters += [
+                    UpdateParameter(type: "MinSize", value: String(group.scaling.minSize)), UpdateParameter(type: "MaxSize", value: String(group.scaling.maxSize)),
+                    UpdateParameter(type: "DesiredSize", value: String(group.scaling.desiredSize)),
+                ]
+            }
+            if let config = input.updateConfig {
+                group.updateConfig = config
+                if let count = config.maxUnavailable { parameters.append(UpdateParameter(type: "MaxUnavailable", value: String(count))) }
+                if let share = config.maxUnavailablePercentage { parameters.append(UpdateParameter(type: "MaxUnavailablePercentage", value: String(share))) }
+                if let strategy = config.updateStrategy { parameters.append(UpdateParameter(type: "UpdateStrategy", value: strategy)) }
+            }
+            if let repair = input.nodeRepairEnabled {
+                group.nodeRepairEnabled = repair
+                parameters.append(UpdateParameter(type: "NodeRepairEnabled", value: String(repair)))
+            }
+            guard !parameters.isEmpty else { throw EKSFault.invalidParameter("No changes were given for the node group", fields) }
+            group.status = .updating
+            group.modifiedAt = now
+            tables.nodegroups[LifecycleTables.key(group.clusterName, group.name)] = group
+            let update = UpdateRecord(
+                id: AWSIdentifier.uuid(), clusterName: group.clusterName, nodegroup: group.name, type: "ConfigUpdate", parameters: parameters, createdAt: now,
+                clientRequestToken: input.token?.token)
+            tables.updates[update.id] = update
+            tables.remember(operation, input.token, made: update.id)
+            return update
+        }
+        await reconciler.wake(.nodegroup(cluster: input.clusterName, name: input.name))
+        return update
+    }
+}

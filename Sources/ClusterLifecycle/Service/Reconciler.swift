@@ -1,0 +1,466 @@
+import AWSProtocol
+import AWSServices
+import Logging
+
+/// What is reconciled, each on its own and never twice at once.
+enum ReconcileKey: Hashable, Sendable {
+    case cluster(String)
+    case nodegroup(cluster: String, name: String)
+    case instance(String)
+}
+
+/// Makes the records true. Level-triggered: a key says only that something may have to be done; what, is read from the records.
+///
+/// ```
+///  operations, machine exits, node readiness, timers ──wake(key)──▶ queue ──▶ reconcile(key): read records, do one step, write records, wake whoever depends on it
+/// ```
+actor Reconciler {
+    private let context: StepContext
+    private var logger: Logger { context.logger }
+
+    private let queue: AsyncStream<ReconcileKey>
+    private let queueInput: AsyncStream<ReconcileKey>.Continuation
+    private let timers: AsyncStream<(ReconcileKey, Duration)>
+    private let timersInput: AsyncStream<(ReconcileKey, Duration)>.Continuation
+    private var running: Set<ReconcileKey> = []
+    private var dirty: Set<ReconcileKey> = []
+    private var failures: [ReconcileKey: Int] = [:]
+    private var isRunning = false
+    private var settling: [CheckedContinuation<Void, Never>] = []
+
+    /// Control planes started by this process: only they take bootstraps and drains.
+    private var serving: Set<String> = []
+    private var starting: [String: Task<ClusterRecord, any Error>] = [:]
+    private var watches: [String: Task<Void, Never>] = [:]
+    /// What the readiness feeds said last, by cluster and node.
+    private var readiness: [String: [String: Bool]] = [:]
+    /// Node groups that may not launch before a moment, after failures in a row: seconds since 1970.
+    private var notBefore: [ReconcileKey: (count: Int, moment: Double)] = [:]
+
+    init(_ context: StepContext) {
+        self.context = context
+        (queue, queueInput) = AsyncStream.makeStream()
+        (timers, timersInput) = AsyncStream.makeStream()
+    }
+
+    // MARK: The queue
+
+    /// Has `key` looked at, soon and once.
+    func wake(_ key: ReconcileKey) {
+        guard !running.contains(key) else {
+            dirty.insert(key)
+            return
+        }
+        running.insert(key)
+        queueInput.yield(key)
+    }
+
+    func wake(_ key: ReconcileKey, after delay: Duration) { timersInput.yield((key, delay)) }
+
+    func run() async {
+        isRunning = true
+        await resume()
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.watchExits() }
+            group.addTask {
+                await withDiscardingTaskGroup { group in
+                    for await (key, delay) in self.timers {
+                        group.addTask {
+                            // Cancellation ends the wait; the wake is then of no use and does no harm.
+                            try? await Task.sleep(for: delay)
+                            await self.wake(key)
+                        }
+                    }
+                }
+            }
+            group.addTask {
+                await withDiscardingTaskGroup { group in
+                    for await key in self.queue { group.addTask { await self.process(key) } }
+                }
+            }
+        }
+        for watch in watches.values { watch.cancel() }
+        for name in serving { await context.controlPlanes.stop(name) }
+        serving = []
+    }
+
+    func settled() async {
+        if running.isEmpty { return }
+        await withCheckedContinuation { settling.append($0) }
+    }
+
+    private func process(_ key: ReconcileKey) async {
+        repeat {
+            dirty.remove(key)
+            do {
+                switch key {
+                case .cluster(let name): try await reconcileCluster(name)
+                case .nodegroup(let cluster, let name): try await reconcileNodegroup(cluster, name)
+                case .instance(let id): try await reconcileInstance(id)
+                }
+                failures[key] = nil
+            } catch is CancellationError {
+                break
+            } catch {
+                let delay = retryDelay(key)
+                logger.error("reconciling failed; it is tried again", metadata: ["key": "\(key)", "error": "\(error)", "delay": "\(delay)"])
+                wake(key, after: delay)
+            }
+        } while dirty.contains(key) && !Task.isCancelled
+        running.remove(key)
+        if running.isEmpty {
+            for waiter in settling { waiter.resume() }
+            settling = []
+        }
+    }
+
+    /// Doubles with each failure in a row.
+    private func retryDelay(_ key: ReconcileKey) -> Duration {
+        let count = failures[key, default: 0]
+        failures[key] = count + 1
+        return delay(after: count)
+    }
+
+    private func delay(after count: Int) -> Duration {
+        min(context.configuration.firstRetry * (1 << min(count, 16)), context.configuration.longestRetry)
+    }
+
+    // MARK: Start
+
+    /// After a start of the service: everything is looked at; machines that went with their host are started again; instances without a record are ended.
+    private func resume() async {
+        let alive = await context.machines.running()
+        do {
+            let launched = await context.network.instanceIDs(tagged: LaunchInstancesStep.clusterTag)
+            let orphans = try await context.state.update { tables -> [String] in
+                for var instance in tables.instances.values where !alive.contains(instance.instanceID) && (instance.phase == .joining || instance.phase == .ready) {
+                    instance.phase = .launching
+                    tables.instances[instance.instanceID] = instance
+                }
+                return launched.filter { tables.instances[$0] == nil }
+            }
+            let strays = await context.state.read { tables in alive.filter { tables.instances[$0] == nil } }
+            for id in strays.union(orphans) {
+                try await context.machines.terminate(id)
+                try await context.network.terminate(id)
+            }
+        } catch {
+            logger.error("cleaning up after the last run failed; it is tried again at the next start", metadata: ["error": "\(error)"])
+        }
+        let keys = await context.state.read { tables -> [ReconcileKey] in
+            tables.clusters.rows.keys.map(ReconcileKey.cluster) + tables.nodegroups.values.map { .nodegroup(cluster: $0.clusterName, name: $0.name) }
+                + tables.instances.rows.keys.map(ReconcileKey.instance)
+        }
+        for key in keys { wake(key) }
+    }
+
+    // MARK: Clusters
+
+    private func reconcileCluster(_ name: String) async throws {
+        guard let cluster = await context.state.read({ $0.clusters[name] }) else { return forget(name) }
+        switch cluster.status {
+        case .creating: try await create(cluster)
+        case .active, .updating: try await keepServing(cluster)
+        case .deleting: try await delete(cluster)
+        case .failed: break
+        }
+    }
+
+    private func create(_ cluster: ClusterRecord) async throws {
+        var cluster = cluster
+        do {
+            for step in ClusterCreation.steps {
+                let before = cluster
+                let context = context
+                let task = Task { try await step.run(before, context) }
+                starting[cluster.name] = task
+                defer { starting[cluster.name] = nil }
+                let after = try await withTaskCancellationHandler { try await task.value } onCancel: { task.cancel() }
+                let isCurrent = try await context.state.update { tables in
+                    guard var current = tables.clusters[after.name], current.id == after.id, current.status == .creating else { return false }
+                    current.network = after.network
+                    current.endpoint = after.endpoint
+                    tables.clusters[after.name] = current
+                    return true
+                }
+                // Deleted meanwhile: the key is dirty, and the next round removes what was made.
+                guard isCurrent else { return }
+                cluster = after
+            }
+        } catch {
+            try Task.checkCancellation()
+            let issue = HealthIssue(error, resourceIDs: cluster.network.subnetIDs)
+            logger.error("cluster could not be created", metadata: ["cluster": "\(cluster.name)", "error": "\(error)"])
+            try await setStatus(cluster, from: .creating, to: .failed, health: [issue])
+            return
+        }
+        try await setStatus(cluster, from: .creating, to: .active, health: [])
+        await startServing(cluster.name)
+    }
+
+    private func setStatus(_ cluster: ClusterRecord, from old: ClusterStatus, to new: ClusterStatus, health: [HealthIssue]) async throws {
+        try await context.state.update { tables in
+            guard var current = tables.clusters[cluster.name], current.id == cluster.id, current.status == old else { return }
+            current.status = new
+            current.health = health
+            tables.clusters[cluster.name] = current
+        }
+    }
+
+    /// An ACTIVE cluster whose control plane this process has not started yet: after a restart.
+    private func keepServing(_ cluster: ClusterRecord) async throws {
+        guard !serving.contains(cluster.name) else { return }
+        do {
+            let endpoint = try await context.controlPlanes.start(cluster)
+            try await context.state.update { tables in
+                guard var current = tables.clusters[cluster.name], current.id == cluster.id else { return }
+                current.endpoint = endpoint
+                current.health.removeAll { $0.code == "ClusterUnreachable" }
+                tables.clusters[cluster.name] = current
+            }
+        } catch {
+            try Task.checkCancellation()
+            let issue = HealthIssue(code: "ClusterUnreachable", message: "\(error)")
+            try await setStatus(cluster, from: cluster.status, to: cluster.status, health: [issue])
+            throw error
+        }
+        await startServing(cluster.name)
+    }
+
+    private func startServing(_ name: String) async {
+        // It may have been deleted while it started.
+        guard await context.state.read({ $0.clusters[name].map { $0.status != .deleting } ?? false }) else { return wake(.cluster(name)) }
+        serving.insert(name)
+        if watches[name] == nil { watches[name] = Task { await self.watchReadiness(name) } }
+        await wakeNodegroups(of: name)
+    }
+
+    private func wakeNodegroups(of name: String) async {
+        let keys = await context.state.read { tables -> [ReconcileKey] in
+            tables.nodegroups(of: name).map { .nodegroup(cluster: name, name: $0.name) }
+                + tables.instances.values.filter { $0.clusterName == name }.map { .instance($0.instanceID) }
+        }
+        for key in keys { wake(key) }
+    }
+
+    /// Ends a start under way: its cluster is being deleted.
+    func cancelStart(_ name: String) { starting[name]?.cancel() }
+
+    private func delete(_ cluster: ClusterRecord) async throws {
+        // Node groups go first; DeleteCluster saw to it, and this holds for records of any origin.
+        guard await context.state.read({ $0.nodegroups(of: cluster.name).isEmpty }) else { return }
+        forget(cluster.name)
+        try await DeleteClusterStep().run(cluster, context)
+    }
+
+    private func forget(_ name: String) {
+        watches.removeValue(forKey: name)?.cancel()
+        serving.remove(name)
+        readiness[name] = nil
+    }
+
+    // MARK: Node groups
+
+    private func reconcileNodegroup(_ clusterName: String, _ name: String) async throws {
+        let key = LifecycleTables.key(clusterName, name)
+        let read = await context.state.read { tables -> (NodegroupRecord, ClusterRecord, [InstanceRecord])? in
+            guard let group = tables.nodegroups[key], let cluster = tables.clusters[clusterName] else { return nil }
+            return (group, cluster, tables.instances(of: group))
+        }
+        guard let (group, cluster, instances) = read else { return }
+        let plan = NodegroupPlan.plan(group, instances)
+        if plan.isGone { return try await remove(group) }
+        try await mark(plan)
+        guard group.status != .deleting else { return }
+        if plan.isSettled { return try await settle(group) }
+        guard plan.launch > 0, serving.contains(clusterName) else { return }
+        let reconcileKey = ReconcileKey.nodegroup(cluster: clusterName, name: name)
+        if let moment = notBefore[reconcileKey]?.moment, moment > context.clock.now {
+            return wake(reconcileKey, after: .seconds(moment - context.clock.now))
+        }
+        do {
+            try await LaunchInstancesStep().run(group, cluster, instances, count: plan.launch, context)
+        } catch {
+            try Task.checkCancellation()
+            try await fail(group, HealthIssue(error, resourceIDs: group.subnetIDs))
+        }
+        for id in await context.state.read({ tables in tables.instances(of: group).filter { $0.phase == .launching }.map(\.instanceID) }) { wake(.instance(id)) }
+    }
+
+    private func mark(_ plan: NodegroupPlan) async throws {
+        guard !plan.drain.isEmpty || !plan.terminate.isEmpty else { return }
+        try await context.state.update { tables in
+            for id in plan.drain { tables.instances[id]?.phase = .draining }
+            for id in plan.terminate { tables.instances[id]?.phase = .terminating }
+        }
+        for id in plan.drain + plan.terminate { wake(.instance(id)) }
+    }
+
+    private func remove(_ group: NodegroupRecord) async throws {
+        try await context.state.update { tables in
+            let key = LifecycleTables.key(group.clusterName, group.name)
+            guard tables.nodegroups[key]?.id == group.id else { return }
+            tables.nodegroups[key] = nil
+            for update in tables.updates.values where update.clusterName == group.clusterName && update.nodegroup == group.name { tables.updates[update.id] = nil }
+        }
+        notBefore[.nodegroup(cluster: group.clusterName, name: group.name)] = nil
+        wake(.cluster(group.clusterName))
+    }
+
+    /// All wanted nodes are Ready.
+    private func settle(_ group: NodegroupRecord) async throws {
+        let key = ReconcileKey.nodegroup(cluster: group.clusterName, name: group.name)
+        notBefore[key] = nil
+        guard group.status == .creating || group.status == .updating || group.status == .degraded else { return }
+        try await finish(group, status: .active, health: [], updates: .successful, errors: [])
+    }
+
+    /// Something could not be launched or did not join. A new group fails; one that was well is degraded and tries again, later each time.
+    private func fail(_ group: NodegroupRecord, _ issue: HealthIssue) async throws {
+        logger.error("node group has a problem", metadata: ["cluster": "\(group.clusterName)", "nodegroup": "\(group.name)", "code": "\(issue.code)", "message": "\(issue.message)"])
+        let key = ReconcileKey.nodegroup(cluster: group.clusterName, name: group.name)
+        let current = await context.state.read { $0.nodegroups[LifecycleTables.key(group.clusterName, group.name)] }
+        switch current?.status {
+        case .creating: try await finish(group, status: .createFailed, health: [issue], updates: .failed, errors: [issue])
+        case .active, .updating, .degraded:
+            try await finish(group, status: .degraded, health: [issue], updates: .failed, errors: [HealthIssue(code: EKSErrorCode.of(issue), message: issue.message, resourceIDs: issue.resourceIDs)])
+            let count = notBefore[key]?.count ?? 0
+            let delay = delay(after: count)
+            notBefore[key] = (count + 1, context.clock.now + delay.inSeconds)
+            wake(key, after: delay)
+        default: break
+        }
+    }
+
+    private func finish(_ group: NodegroupRecord, status: NodegroupStatus, health: [HealthIssue], updates: UpdateStatus, errors: [HealthIssue]) async throws {
+        try await context.state.update { tables in
+            let key = LifecycleTables.key(group.clusterName, group.name)
+            guard var current = tables.nodegroups[key], current.id == group.id, current.status != .deleting else { return }
+            // Sizes that changed meanwhile are for the next round.
+            guard status != .active || current.scaling == group.scaling else { return }
+            current.status = status
+            current.health = health
+            tables.nodegroups[key] = current
+            for var update in tables.updates.values
+            where update.clusterName == group.clusterName && update.nodegroup == group.name && update.status == .inProgress {
+                update.status = updates
+                update.errors = errors
+                tables.updates[update.id] = update
+            }
+        }
+    }
+
+    // MARK: Instances
+
+    private func reconcileInstance(_ id: String) async throws {
+        let read = await context.state.read { tables -> (InstanceRecord, ClusterRecord?, NodegroupRecord?)? in
+            guard let instance = tables.instances[id] else { return nil }
+            return (instance, tables.clusters[instance.clusterName], tables.nodegroups[LifecycleTables.key(instance.clusterName, instance.nodegroup)])
+        }
+        guard let (instance, cluster, group) = read else { return }
+        let groupKey = ReconcileKey.nodegroup(cluster: instance.clusterName, name: instance.nodegroup)
+        let isServing = serving.contains(instance.clusterName)
+        switch instance.phase {
+        case .launching:
+            guard isServing, let cluster else { return }
+            do {
+                try await StartMachineStep().run(instance, cluster, context)
+                dirty.insert(.instance(id))
+            } catch {
+                try Task.checkCancellation()
+                try await giveUp(instance, group, HealthIssue(code: "AsgInstanceLaunchFailures", message: "instance \(id) could not be started: \(error)", resourceIDs: [id]))
+            }
+        case .joining: try await join(instance, group)
+        case .ready: break
+        case .draining:
+            guard isServing else { return }
+            try await DrainInstanceStep().run(instance, context)
+            dirty.insert(.instance(id))
+        case .terminating:
+            try await TerminateInstanceStep().run(instance, isClusterServing: isServing, context)
+            readiness[instance.clusterName]?[instance.nodeName] = nil
+            wake(groupKey)
+        }
+    }
+
+    private func join(_ instance: InstanceRecord, _ group: NodegroupRecord?) async throws {
+        if readiness[instance.clusterName]?[instance.nodeName] ?? false {
+            try await context.state.update { tables in
+                guard tables.instances[instance.instanceID]?.phase == .joining else { return }
+                tables.instances[instance.instanceID]?.phase = .ready
+            }
+            wake(.nodegroup(cluster: instance.clusterName, name: instance.nodegroup))
+            return
+        }
+        let timeout = context.configuration.nodeJoinTimeout.inSeconds
+        let remaining = (instance.startedAt ?? context.clock.now) + timeout - context.clock.now
+        if remaining > 0 { return wake(.instance(instance.instanceID), after: .seconds(remaining)) }
+        let message = "Instances failed to join the kubernetes cluster: \(instance.nodeName) was not Ready within \(Int(timeout)) seconds"
+        try await giveUp(instance, group, HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [instance.instanceID]))
+    }
+
+    /// Ends an instance that failed and tells its group.
+    private func giveUp(_ instance: InstanceRecord, _ group: NodegroupRecord?, _ issue: HealthIssue) async throws {
+        try await context.state.update { tables in
+            guard var current = tables.instances[instance.instanceID] else { return }
+            current.phase = .terminating
+            current.problem = issue.message
+            tables.instances[current.instanceID] = current
+        }
+        dirty.insert(.instance(instance.instanceID))
+        if let group { try await fail(group, issue) }
+    }
+
+    // MARK: Events
+
+    /// Machines that died are replaced: their instance goes, and its group launches another.
+    private func watchExits() async {
+        for await id in context.machines.exits() {
+            do {
+                let isOurs = try await context.state.update { tables in
+                    guard var instance = tables.instances[id] else { return false }
+                    instance.phase = .terminating
+                    instance.problem = "its machine died"
+                    tables.instances[id] = instance
+                    return true
+                }
+                guard isOurs else { continue }
+                logger.warning("a machine died; its instance is replaced", metadata: ["instance": "\(id)"])
+                wake(.instance(id))
+            } catch {
+                logger.error("a machine died and this could not be recorded; the next start of the service sees it", metadata: ["instance": "\(id)", "error": "\(error)"])
+            }
+        }
+    }
+
+    private func watchReadiness(_ cluster: String) async {
+        while !Task.isCancelled {
+            for await change in await context.controlPlanes.nodeReadiness(cluster) {
+                readiness[cluster, default: [:]][change.nodeName] = change.isReady
+                let ids = await context.state.read { tables in
+                    tables.instances.values.filter { $0.clusterName == cluster && $0.nodeName == change.nodeName && $0.phase == .joining }.map(\.instanceID)
+                }
+                for id in ids { wake(.instance(id)) }
+            }
+            // The feed ended: the control plane was replaced, or goes. Ask again unless it goes.
+            do { try await Task.sleep(for: context.configuration.firstRetry) } catch { return }
+        }
+    }
+}
+
+extension Duration {
+    fileprivate var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
+}
+
+/// Upstream: eks ErrorCode, the codes of Update.errors: fewer than health issues have.
+enum EKSErrorCode {
+    static func of(_ issue: HealthIssue) -> String {
+        switch issue.code {
+        case "InsufficientFreeAddresses", "NodeCreationFailure", "ClusterUnreachable", "AccessDenied": issue.code
+        case "Ec2SubnetNotFound": "SubnetNotFound"
+        case "Ec2SecurityGroupNotFound": "SecurityGroupNotFound"
+        case "AsgInstanceLaunchFailures": "NodeCreationFailure"
+        default: "Unknown"
+        }
+    }
+}

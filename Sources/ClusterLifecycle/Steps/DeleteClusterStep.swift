@@ -1,0 +1,16 @@
+/// Removes all that a cluster has: control plane and data, interfaces, security group; its record last.
+struct DeleteClusterStep {
+    func run(_ cluster: ClusterRecord, _ context: StepContext) async throws {
+        try await context.controlPlanes.delete(cluster.name)
+        try await context.network.removeInterfaces(ownerTokenPrefix: ControlPlaneInterfacesStep.token(cluster))
+        if let group = cluster.network.clusterSecurityGroupID, try await !context.network.removeSecurityGroup(group) {
+            // Somebody's own interfaces use it: EKS leaves it behind too.
+            context.logger.warning("cluster security group is in use and stays", metadata: ["cluster": "\(cluster.name)", "group": "\(group)"])
+        }
+        try await context.state.update { tables in
+            guard tables.clusters[cluster.name]?.id == cluster.id else { return }
+            tables.clusters[cluster.name] = nil
+            for update in tables.updates.values where update.clusterName == cluster.name { tables.updates[update.id] = nil }
+        }
+    }
+}

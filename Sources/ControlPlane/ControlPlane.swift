@@ -1,0 +1,220 @@
+internal import Certificates
+internal import CloudControllers
+internal import HTTPTransport
+internal import KubeAPI
+internal import KubeAPIServer
+internal import KubeClient
+internal import KubeControllers
+internal import KubeScheduler
+internal import KubeStorage
+internal import Logging
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
+/// One cluster's running control plane: store, API server with its listeners, controllers, scheduler.
+///
+///     stopped ──start──▶ running ──stop──▶ stopped
+///
+/// All its data is in its directory; starting again goes on with it.
+package actor ControlPlane {
+    /// What clients need to know of a running control plane.
+    package struct Endpoint: Sendable, Equatable {
+        /// `https://127.0.0.1:40123`.
+        package var url: String
+        package var certificateAuthorityPEM: String
+    }
+
+    /// What a node needs to join. Upstream: nodeadm's NodeConfig.
+    package struct Node: Sendable {
+        package var name: String
+        package var address: String
+        package var instanceID: String
+        package var zone: String
+        package var vcpus: Int
+        package var memoryMiB: Int
+        package var maxPods: Int
+        package var labels: [String: String]
+        package var taints: [(key: String, value: String, effect: String)]
+
+        package init(
+            name: String, address: String, instanceID: String, zone: String, vcpus: Int, memoryMiB: Int, maxPods: Int, labels: [String: String],
+            taints: [(key: String, value: String, effect: String)]
+        ) {
+            self.name = name
+            self.address = address
+            self.instanceID = instanceID
+            self.zone = zone
+            self.vcpus = vcpus
+            self.memoryMiB = memoryMiB
+            self.maxPods = maxPods
+            self.labels = labels
+            self.taints = taints
+        }
+    }
+
+    private struct Running {
+        var endpoint: Endpoint
+        var pki: ClusterPKI
+        var server: APIServer
+        var listeners: [HTTPServer]
+        var client: KubeClient
+        var loops: Task<Void, Never>
+        var readiness: NodeReadinessFeed
+    }
+
+    /// Time for requests in flight when a control plane stops.
+    private static let stopGrace = Duration.seconds(2)
+    /// The port of the control plane's interfaces in the VPC, as EKS's.
+    private static let privatePort = 443
+
+    private let configuration: ControlPlaneConfiguration
+    private let logger: Logger
+    private var running: Running?
+    private var starting: Task<Running, any Error>?
+
+    package init(_ configuration: ControlPlaneConfiguration) {
+        self.configuration = configuration
+        var logger = Logger(label: "eyrie.controlplane")
+        logger[metadataKey: "cluster"] = "\(configuration.name)"
+        self.logger = logger
+    }
+
+    /// Starts everything and returns when `/readyz` is ok. A second call waits for the first. Throws what failed.
+    package func start() async throws -> Endpoint {
+        if let running { return running.endpoint }
+        if let starting { return try await starting.value.endpoint }
+        let task = Task { try await Self.launch(configuration, logger) }
+        starting = task
+        defer { starting = nil }
+        let running = try await task.value
+        self.running = running
+        return running.endpoint
+    }
+
+    /// Stops everything; data is kept.
+    package func stop() async {
+        guard let running else { return }
+        self.running = nil
+        running.loops.cancel()
+        running.readiness.finish()
+        await withTaskGroup(of: Void.self) { group in
+            for listener in running.listeners { group.addTask { await listener.stop(grace: Self.stopGrace) } }
+        }
+        await running.loops.value
+        await running.server.stop()
+    }
+
+    /// Files for the machine of a node, by name. Throws when the control plane does not run.
+    package func nodeFiles(_ node: Node) throws -> [String: [UInt8]] {
+        guard let running else { throw ControlPlaneError.notReady("it does not run") }
+        guard let host = configuration.privateAddresses.first, let cidr = ServiceCIDR(configuration.serviceCIDR) else {
+            throw ControlPlaneError.address("cluster \(configuration.name) has no network interface that nodes could reach")
+        }
+        let identities = try running.pki.node(name: node.name, addresses: [node.address])
+        let settings: Value = [
+            "nodeName": .string(node.name), "nodeIP": .string(node.address), "apiServerHost": .string(host), "apiServerPort": .int(Int64(Self.privatePort)),
+            "providerID": .string("aws:///\(node.zone)/\(node.instanceID)"), "vcpus": .int(Int64(node.vcpus)), "memoryMiB": .int(Int64(node.memoryMiB)),
+            "maxPods": .int(Int64(node.maxPods)), "kubeletVersion": .string(configuration.gitVersion), "clusterDNS": [.string(cidr.address(9))],
+            "labels": Value(node.labels),
+            "taints": .array(node.taints.map { ["key": .string($0.key), "value": .string($0.value), "effect": .string($0.effect)] }),
+        ]
+        return [
+            "node.json": settings.jsonBytes, "ca.pem": Array(running.pki.authority.certificatePEM.utf8),
+            "client.pem": Array(identities.client.certificateChainPEM.utf8), "client.key": Array(identities.client.privateKeyPEM.utf8),
+            "server.pem": Array(identities.server.certificateChainPEM.utf8), "server.key": Array(identities.server.privateKeyPEM.utf8),
+        ]
+    }
+
+    /// Readiness of all nodes, then each change: (node name, is Ready). Ends when the control plane stops.
+    package func nodeReadiness() -> AsyncStream<(name: String, isReady: Bool)> {
+        running?.readiness.subscribe() ?? AsyncStream { $0.finish() }
+    }
+
+    /// Cordons, evicts, deletes. Nothing to do when the control plane does not run or the node is gone.
+    package func drainAndDelete(node: String) async throws {
+        guard let running else { return }
+        try await NodeDrain(client: running.client, nodeName: node).run()
+    }
+
+    // MARK: - The way up
+
+    private static func launch(_ configuration: ControlPlaneConfiguration, _ logger: Logger) async throws -> Running {
+        guard let cidr = ServiceCIDR(configuration.serviceCIDR) else {
+            throw ControlPlaneError.address("the service range \"\(configuration.serviceCIDR)\" is no CIDR")
+        }
+        guard mkdir(configuration.directory, 0o700) == 0 || errno == EEXIST else { throw ControlPlaneError.file(configuration.directory, errno) }
+        let pki = try ClusterPKI(directory: configuration.directory)
+        let store = try SQLiteStore(path: "\(configuration.directory)/store.db")
+        let privateAddress = configuration.privateAddresses.first.map { "\($0):\(privatePort)" } ?? configuration.publicHost
+        let server = try ClusterAPIServer.make(configuration, pki, store: store, cidr: cidr, address: privateAddress)
+        do {
+            try await server.start()
+            let client = client(server, "system:kube-controller-manager", groups: ["system:masters"])
+            let administrator = InProcessTransport(server, user: UserInfo(name: "system:apiserver", groups: ["system:masters"]))
+            try await Bootstrap.reconcile(
+                .init(serviceCIDR: cidr, apiServerAddresses: configuration.privateAddresses, apiServerPort: privatePort)
+            ) { try await administrator.perform($0) }
+            let listeners = try await listen(configuration, pki, cidr, server)
+            server.markReady()
+            let readiness = NodeReadinessFeed()
+            let loops = Task { await run(configuration, pki, server, client, readiness, logger) }
+            let port = listeners.first?.port ?? 0
+            return Running(
+                endpoint: Endpoint(url: "https://\(configuration.publicHost):\(port)", certificateAuthorityPEM: pki.authority.certificatePEM), pki: pki,
+                server: server, listeners: listeners, client: client, loops: loops, readiness: readiness)
+        } catch {
+            await server.stop()
+            throw error
+        }
+    }
+
+    private static func client(_ server: APIServer, _ user: String, groups: [String] = []) -> KubeClient {
+        KubeClient(transport: InProcessTransport(server, user: UserInfo(name: user, groups: groups)))
+    }
+
+    /// The public listener first, then one on each interface in the VPC.
+    private static func listen(
+        _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ cidr: ServiceCIDR, _ server: APIServer
+    ) async throws -> [HTTPServer] {
+        let addresses = ["127.0.0.1", configuration.publicHost, cidr.first] + configuration.privateAddresses
+        let identity = try pki.apiServer(addresses: Array(Set(addresses)).sorted())
+        let authority = pki.authority.certificatePEM
+        let verifier = try ClientCertificateVerifier(caPEM: authority)
+        let tls = HTTPServer.TLS(identity: identity, clientCAPEM: authority, verifyClientChain: { await verifier.validate($0) })
+        var listeners: [HTTPServer] = []
+        do {
+            let portFile = "\(configuration.directory)/port"
+            let port = try PrivateFile.read(portFile).flatMap { Int($0) } ?? 0
+            let first = try await HTTPServer.start(.init(address: .tcp(host: configuration.publicHost, port: port), tls: tls), responder: server)
+            listeners.append(first)
+            // Kubeconfigs name the port: it is kept for the cluster's life.
+            if first.port != port { try SecretFile.write(portFile, Array(String(first.port).utf8)) }
+            for address in configuration.privateAddresses {
+                listeners.append(try await HTTPServer.start(.init(address: .tcp(host: address, port: privatePort), tls: tls), responder: server))
+            }
+            return listeners
+        } catch {
+            for listener in listeners { await listener.stop(grace: .zero) }
+            throw error
+        }
+    }
+
+    /// Controllers, scheduler and feeds, until cancelled.
+    private static func run(
+        _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ server: APIServer, _ client: KubeClient, _ readiness: NodeReadinessFeed, _ logger: Logger
+    ) async {
+        let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }  // Stopped: what was served at the start.
+        let environment = ControllerEnvironment(
+            client: client, configuration: ControllerConfiguration(rootCAPEM: pki.authority.certificatePEM, resources: resources), logger: logger)
+        readiness.follow(environment.informers.informer(for: .nodes))
+        let scheduler = Scheduler(client: self.client(server, "system:kube-scheduler"), informers: environment.informers, logger: logger)
+        let cloud = CloudNodeController(
+            client: client, provider: CloudInstanceProvider(cloud: configuration.cloud), informers: environment.informers, logger: logger)
+        await withDiscardingTaskGroup { group in
+            group.addTask { await ControllerRunner.run(environment) }
+            group.addTask { await scheduler.run() }
+            group.addTask { await cloud.run() }
+        }
+    }
+}

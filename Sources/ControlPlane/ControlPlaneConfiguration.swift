@@ -1,0 +1,131 @@
+internal import CloudControllers
+internal import KubeAPIServer
+
+/// Who a bearer token stands for, as the cluster's authenticator outside (EKS's) decided.
+package struct TokenIdentity: Sendable, Equatable {
+    package var userName: String
+    package var uid: String
+    package var groups: [String]
+    /// For audit and `kubectl auth whoami`: `arn`, `canonicalArn`, `sessionName`, `accessKeyId`.
+    package var extra: [String: [String]]
+
+    package init(userName: String, uid: String, groups: [String], extra: [String: [String]] = [:]) {
+        self.userName = userName
+        self.uid = uid
+        self.groups = groups
+        self.extra = extra
+    }
+}
+
+/// The instance behind a node, as the cloud knows it.
+package struct NodeInstance: Sendable, Equatable {
+    /// `i-0123456789abcdef0`.
+    package var instanceID: String
+    package var nodeName: String
+    package var instanceType: String
+    package var zone: String
+    package var region: String
+    package var privateAddress: String
+
+    package init(instanceID: String, nodeName: String, instanceType: String, zone: String, region: String, privateAddress: String) {
+        self.instanceID = instanceID
+        self.nodeName = nodeName
+        self.instanceType = instanceType
+        self.zone = zone
+        self.region = region
+        self.privateAddress = privateAddress
+    }
+}
+
+/// What the control plane asks of the cloud. Answered by the service's instance records.
+package struct CloudInstances: Sendable {
+    /// The instance of a node name; nil when there is none.
+    package var instance: @Sendable (_ nodeName: String) async -> NodeInstance?
+    /// Whether an instance still exists.
+    package var exists: @Sendable (_ instanceID: String) async -> Bool
+    /// Says that instances came or went. One consumer.
+    package var changes: AsyncStream<Void>
+
+    package init(
+        instance: @escaping @Sendable (String) async -> NodeInstance?, exists: @escaping @Sendable (String) async -> Bool, changes: AsyncStream<Void>
+    ) {
+        self.instance = instance
+        self.exists = exists
+        self.changes = changes
+    }
+}
+
+/// The cloud as the cloud controllers see it.
+struct CloudInstanceProvider: InstanceProvider {
+    let cloud: CloudInstances
+    var changes: AsyncStream<Void> { cloud.changes }
+
+    func instance(forNodeName name: String) async throws -> InstanceFacts? {
+        await cloud.instance(name).map { instance in
+            InstanceFacts(
+                providerID: "aws:///\(instance.zone)/\(instance.instanceID)", instanceType: instance.instanceType, zone: instance.zone, region: instance.region,
+                addresses: [
+                    .init(type: "InternalIP", address: instance.privateAddress), .init(type: "InternalDNS", address: instance.nodeName),
+                    .init(type: "Hostname", address: instance.nodeName),
+                ])
+        }
+    }
+
+    func instanceExists(providerID: String) async throws -> Bool { await cloud.exists(String(providerID.split(separator: "/").last ?? "")) }
+
+    /// Instances are running or gone: stopping one is not offered.
+    func instanceIsShutDown(providerID: String) async throws -> Bool { false }
+}
+
+/// Everything a control plane is told.
+package struct ControlPlaneConfiguration: Sendable {
+    /// The cluster's name.
+    package var name: String
+    /// Keys, certificates and the store file live here, mode 0700.
+    package var directory: String
+    /// `1.36`.
+    package var version: String
+    package var serviceCIDR: String
+    /// The public endpoint's address: loopback unless told otherwise.
+    package var publicHost = "127.0.0.1"
+    /// Addresses of the control plane's network interfaces, present on this host: nodes and pods reach it there, at port 443.
+    package var privateAddresses: [String] = []
+    /// The OIDC issuer named in service-account tokens.
+    package var issuer: String
+    /// Nil: not a token of this kind. Throws for one of this kind that is refused.
+    package var authenticate: @Sendable (_ token: String) async throws -> TokenIdentity?
+    package var cloud: CloudInstances
+
+    package init(
+        name: String, directory: String, version: String, serviceCIDR: String, issuer: String,
+        authenticate: @escaping @Sendable (String) async throws -> TokenIdentity?, cloud: CloudInstances
+    ) {
+        self.name = name
+        self.directory = directory
+        self.version = version
+        self.serviceCIDR = serviceCIDR
+        self.issuer = issuer
+        self.authenticate = authenticate
+        self.cloud = cloud
+    }
+
+    /// The version that is served for a minor: `v1.36.2-eks-eyrie`.
+    package var gitVersion: String { KubernetesVersions.gitVersion(version) }
+}
+
+/// The Kubernetes versions that can be served.
+package enum KubernetesVersions {
+    /// Minor to the patch release whose behaviour is followed.
+    package static let patches = ["1.33": 8, "1.34": 5, "1.35": 3, "1.36": 2]
+
+    package static func gitVersion(_ minor: String) -> String { "v\(minor).\(patches[minor] ?? 0)-eks-eyrie" }
+}
+
+/// Brings EKS's verdict on a token into the API server's chain.
+struct CloudTokenAuthenticator: BearerTokenAuthenticator {
+    let decide: @Sendable (String) async throws -> TokenIdentity?
+
+    func authenticate(token: String) async throws -> UserInfo? {
+        try await decide(token).map { UserInfo(name: $0.userName, uid: $0.uid, groups: $0.groups, extra: $0.extra) }
+    }
+}

@@ -1,0 +1,91 @@
+package import HTTPTransport
+package import KubeAPI
+
+/// What a cluster decides about its API server; all else is as upstream's defaults.
+package struct ClusterSettings: Sendable {
+    /// The range of Service addresses.
+    package var serviceCIDR: ServiceCIDR
+    /// Signs service accounts' tokens.
+    package var tokenIssuer: ServiceAccountTokenIssuer
+    /// Tokens beside service accounts': EKS's.
+    package var bearerAuthenticators: [any BearerTokenAuthenticator]
+    /// Asked after the Node authoriser and before RBAC: EKS access policies.
+    package var authorizers: @Sendable (any ObjectReader) -> [any Authorizer]
+
+    package init(
+        serviceCIDR: ServiceCIDR, tokenIssuer: ServiceAccountTokenIssuer, bearerAuthenticators: [any BearerTokenAuthenticator] = [],
+        authorizers: @escaping @Sendable (any ObjectReader) -> [any Authorizer] = { _ in [] }
+    ) {
+        self.serviceCIDR = serviceCIDR
+        self.tokenIssuer = tokenIssuer
+        self.bearerAuthenticators = bearerAuthenticators
+        self.authorizers = authorizers
+    }
+}
+
+extension APIServer.Components {
+    /// The parts of a cluster's API server: client certificates and bearer tokens, `system:masters`, Node and RBAC, the default admission plug-ins, the strategies
+    /// of the kinds that have code, the reviews. Upstream: the defaults of kube-apiserver's options.
+    package static func standard(_ settings: ClusterSettings, reader: any ObjectReader) -> APIServer.Components {
+        let authorization = ClusterAuthorization(reader: reader, extra: settings.authorizers(reader))
+        let serviceAccounts = ServiceAccountTokenAuthenticator(issuer: settings.tokenIssuer, reader: reader)
+        let bearer = BearerTokenRequestAuthenticator([serviceAccounts] + settings.bearerAuthenticators)
+        return APIServer.Components(
+            authenticators: [ClientCertificateAuthenticator(), bearer], authorizers: [authorization.authorizer],
+            admission: AdmissionChain.standard(reader: reader, authorization: authorization),
+            strategies: StrategyTable.standard(serviceCIDR: settings.serviceCIDR, reader: reader),
+            reviews: reviews(settings, authorization, serviceAccounts), tokenIssuer: settings.tokenIssuer,
+            paths: [IssuerDocuments(issuer: settings.tokenIssuer)])
+    }
+
+    private static func reviews(
+        _ settings: ClusterSettings, _ authorization: ClusterAuthorization, _ serviceAccounts: ServiceAccountTokenAuthenticator
+    ) -> [GroupResource: ReviewHandler] {
+        func authentication(_ name: String) -> GroupResource { GroupResource(group: "authentication.k8s.io", resource: name) }
+        func authorizationResource(_ name: String) -> GroupResource { GroupResource(group: "authorization.k8s.io", resource: name) }
+        let authorizer = authorization.authorizer
+        let rbac = authorization.rbac
+        let issuer = settings.tokenIssuer
+        let others = settings.bearerAuthenticators
+        return [
+            authentication("tokenreviews"): { review, _, _ in
+                try await AuthenticationReviews.tokenReview(review, serviceAccounts: serviceAccounts, issuer: issuer, others: others)
+            },
+            authentication("selfsubjectreviews"): { _, _, user in AuthenticationReviews.selfSubjectReview(user: user) },
+            authorizationResource("subjectaccessreviews"): { review, _, _ in try AccessReviews.subjectAccessReview(review, authorizer: authorizer) },
+            authorizationResource("localsubjectaccessreviews"): { review, namespace, _ in
+                try AccessReviews.localSubjectAccessReview(review, namespace: namespace, authorizer: authorizer)
+            },
+            authorizationResource("selfsubjectaccessreviews"): { review, _, user in
+                try AccessReviews.selfSubjectAccessReview(review, user: user, authorizer: authorizer)
+            },
+            authorizationResource("selfsubjectrulesreviews"): { review, _, user in
+                try AccessReviews.selfSubjectRulesReview(review, user: user, rbac: rbac)
+            },
+        ]
+    }
+}
+
+extension APIServer {
+    /// Writes the default objects that are missing, as the API server itself, then reports ready. Throws the first error of a write.
+    package func bootstrap(_ configuration: Bootstrap.Configuration) async throws {
+        let client = InProcessTransport(self, user: .apiServer)
+        try await Bootstrap.reconcile(configuration) { try await client.perform($0) }
+        markReady()
+    }
+}
+
+/// The documents by which others verify service accounts' tokens. Upstream: routes.OpenIDMetadataServer.
+struct IssuerDocuments: PathResponder {
+    let issuer: ServiceAccountTokenIssuer
+
+    func respond(to head: HTTPRequestHead, path: String, user: UserInfo) -> HTTPResponse? {
+        let fields: (String) -> HTTPFields = { ["Cache-Control": "public, max-age=3600", "Content-Type": $0] }
+        switch path {
+        case "/.well-known/openid-configuration":
+            return HTTPResponse(status: 200, fields: fields("application/json"), body: .bytes(issuer.openIDConfiguration().jsonBytes))
+        case "/openid/v1/jwks": return HTTPResponse(status: 200, fields: fields("application/jwk-set+json"), body: .bytes(issuer.jwks.jsonBytes))
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import KubeAPI
+
+/// Why a node cannot take a pod.
+struct Rejection: Sendable, Equatable {
+    /// Upstream's words, counted over all nodes in the message.
+    var reasons: [String]
+    /// Whether removing other pods could not help. Upstream: UnschedulableAndUnresolvable.
+    var isUnresolvable: Bool
+
+    init(_ reasons: String..., unresolvable: Bool = false) {
+        self.reasons = reasons
+        isUnresolvable = unresolvable
+    }
+
+    init(reasons: [String], unresolvable: Bool = false) {
+        self.reasons = reasons
+        isUnresolvable = unresolvable
+    }
+}
+
+/// A pod about to be scheduled, with what its plugins need from elsewhere.
+struct CycleInput: Sendable {
+    var pod: PodInfo
+    /// Selects the pods of the same Services and workload, for spreading by default; nil when there are none.
+    var workloadSelector: LabelSelector?
+}
+
+/// The highest score of one plugin for one node. Upstream: framework.MaxNodeScore.
+let maxNodeScore: Int64 = 100
+
+/// What a plugin made of one pod, to be asked about each node. Upstream: a plugin's PreFilter state with its Filter.
+protocol NodeFilter {
+    /// Nil: the node will do.
+    func filter(_ node: NodeInfo) -> Rejection?
+}
+
+/// Upstream: framework.PreFilterPlugin and FilterPlugin.
+protocol FilterPlugin: Sendable {
+    var name: String { get }
+    /// Nil: the plugin has nothing to say about this pod (upstream's Skip).
+    func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)?
+    /// The only nodes that could do, where the pod names them; nil: any. Upstream: PreFilterResult.
+    func candidates(_ input: CycleInput) -> Set<String>?
+}
+
+extension FilterPlugin {
+    func candidates(_ input: CycleInput) -> Set<String>? { nil }
+}
+
+/// What a plugin made of one pod and the nodes that are left, to be asked about each. Upstream: PreScore state with Score and NormalizeScore.
+protocol NodeScorer {
+    func score(_ node: NodeInfo) -> Int64
+    /// Brings all nodes' scores into 0...100. `nodes` are those of `scores`, in the same order.
+    func normalize(_ scores: inout [Int64], _ nodes: [NodeInfo])
+}
+
+extension NodeScorer {
+    func normalize(_ scores: inout [Int64], _ nodes: [NodeInfo]) {}
+
+    /// Upstream: helper.DefaultNormalizeScore.
+    func scaleToMaximum(_ scores: inout [Int64], reverse: Bool) {
+        let most = scores.max() ?? 0
+        if most == 0 {
+            if reverse { for index in scores.indices { scores[index] = maxNodeScore } }
+            return
+        }
+        for index in scores.indices {
+            let scaled = maxNodeScore * scores[index] / most
+            scores[index] = reverse ? maxNodeScore - scaled : scaled
+        }
+    }
+}
+
+/// Upstream: framework.PreScorePlugin and ScorePlugin.
+protocol ScorePlugin: Sendable {
+    var name: String { get }
+    /// What this plugin's score counts among the others'. Upstream: the default profile's weights.
+    var weight: Int64 { get }
+    /// Nil: the plugin has no preference for this pod.
+    func prepareScore(_ input: CycleInput, _ nodes: [NodeInfo], _ cache: inout SchedulerCache) -> (any NodeScorer)?
+}
+

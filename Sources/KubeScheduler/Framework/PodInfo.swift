@@ -1,0 +1,227 @@
+import KubeAPI
+
+/// A host port a pod takes. Upstream: framework.ProtocolPort with its address.
+struct HostPort: Sendable, Hashable {
+    var address: String
+    var `protocol`: String
+    var port: Int64
+
+    /// The address that stands for all of a node's.
+    static let anyAddress = "0.0.0.0"
+
+    func conflicts(with other: HostPort) -> Bool {
+        port == other.port && self.protocol == other.protocol
+            && (address == other.address || address == Self.anyAddress || other.address == Self.anyAddress)
+    }
+}
+
+/// Upstream: core/v1 Toleration.
+struct Toleration: Sendable, Hashable {
+    var key: String
+    var op: String
+    var value: String
+    var effect: String
+
+    init(_ view: JSONView) {
+        key = view["key"].string ?? ""
+        op = view["operator"].string ?? ""
+        value = view["value"].string ?? ""
+        effect = view["effect"].string ?? ""
+    }
+
+    init(key: String, op: String, value: String = "", effect: String = "") {
+        self.key = key
+        self.op = op
+        self.value = value
+        self.effect = effect
+    }
+
+    /// Upstream: Toleration.ToleratesTaint.
+    func tolerates(_ taint: Taint) -> Bool {
+        if !effect.isEmpty, effect != taint.effect { return false }
+        if !key.isEmpty, key != taint.key { return false }
+        switch op {
+        case "", "Equal": return value == taint.value
+        case "Exists": return true
+        default: return false
+        }
+    }
+}
+
+/// Upstream: core/v1 Taint.
+struct Taint: Sendable, Hashable {
+    var key: String
+    var value: String
+    var effect: String
+
+    init(_ view: JSONView) {
+        key = view["key"].string ?? ""
+        value = view["value"].string ?? ""
+        effect = view["effect"].string ?? ""
+    }
+
+    init(key: String, value: String = "", effect: String) {
+        self.key = key
+        self.value = value
+        self.effect = effect
+    }
+
+    /// Whether the taint keeps pods off, rather than only being disliked.
+    var forbids: Bool { effect == "NoSchedule" || effect == "NoExecute" }
+}
+
+/// A set of pods by their labels and namespaces, and what "together" means. Upstream: framework.AffinityTerm.
+struct AffinityTerm: Sendable, Hashable {
+    var selector: LabelSelector
+    var namespaces: Set<String>
+    /// Namespaces by their labels, in addition; nil: none.
+    var namespaceSelector: LabelSelector?
+    var topologyKey: String
+
+    /// Nil when a selector cannot be read; the API server refuses those.
+    init?(_ view: JSONView, namespace: String) {
+        guard let selector = try? LabelSelector(object: view["labelSelector"]) else { return nil }
+        self.selector = selector
+        topologyKey = view["topologyKey"].string ?? ""
+        let names = view["namespaces"].strings
+        let byLabels = view["namespaceSelector"].flatMap { $0.isNull ? nil : $0 }
+        namespaces = names.isEmpty && byLabels == nil ? [namespace] : Set(names)
+        if let byLabels {
+            guard let selector = try? LabelSelector(object: byLabels) else { return nil }
+            namespaceSelector = selector
+        }
+    }
+
+    /// - Parameter namespaceLabels: of the namespace the pod is in.
+    func matches(_ pod: PodInfo, namespaceLabels: [String: String]) -> Bool {
+        guard namespaces.contains(pod.namespace) || (namespaceSelector?.matches(namespaceLabels) ?? false) else { return false }
+        return selector.matches(pod.labels)
+    }
+}
+
+/// An affinity term with what it is worth; negative for anti-affinity.
+struct WeightedAffinityTerm: Sendable, Hashable {
+    var term: AffinityTerm
+    var weight: Int64
+}
+
+/// How evenly pods are to be spread. Upstream: core/v1 TopologySpreadConstraint.
+struct TopologySpreadConstraint: Sendable, Hashable {
+    var maxSkew: Int64
+    var topologyKey: String
+    var doNotSchedule: Bool
+    var selector: LabelSelector
+    var minDomains: Int64
+    /// Whether only nodes the pod's node affinity allows are counted.
+    var honorsNodeAffinity: Bool
+    /// Whether only nodes whose taints the pod tolerates are counted.
+    var honorsNodeTaints: Bool
+
+    init(maxSkew: Int64, topologyKey: String, doNotSchedule: Bool, selector: LabelSelector) {
+        self.maxSkew = maxSkew
+        self.topologyKey = topologyKey
+        self.doNotSchedule = doNotSchedule
+        self.selector = selector
+        minDomains = 1
+        honorsNodeAffinity = true
+        honorsNodeTaints = false
+    }
+
+    init?(_ view: JSONView, labels: [String: String]) {
+        guard var selector = try? LabelSelector(object: view["labelSelector"]) else { return nil }
+        // The pod's own values of these labels are part of the selector.
+        let extra = view["matchLabelKeys"].strings.compactMap { key in
+            labels[key].flatMap { try? LabelSelector.Requirement(key: key, op: .in, values: [$0]) }
+        }
+        if !extra.isEmpty { selector = LabelSelector(selector.requirements + extra) }
+        self.init(
+            maxSkew: max(1, view["maxSkew"].int ?? 1), topologyKey: view["topologyKey"].string ?? "",
+            doNotSchedule: view["whenUnsatisfiable"].string != "ScheduleAnyway", selector: selector)
+        minDomains = max(1, view["minDomains"].int ?? 1)
+        honorsNodeAffinity = view["nodeAffinityPolicy"].string != "Ignore"
+        honorsNodeTaints = view["nodeTaintsPolicy"].string == "Honor"
+    }
+}
+
+/// A pod with everything scheduling reads of it, taken apart once. Upstream: framework.PodInfo.
+final class PodInfo: Sendable {
+    let object: Object
+    let uid: String
+    let key: String
+    let name: String
+    let namespace: String
+    let labels: [String: String]
+    let owner: OwnerReference?
+    let created: Timestamp
+    let isTerminating: Bool
+    let priority: Int64
+    /// The node it is bound to, or empty.
+    let nodeName: String
+    let schedulingGates: [String]
+    let requests: Resource
+    /// With the defaults for containers that ask for nothing: for comparing nodes only.
+    let nonZeroRequests: Resource
+    let hostPorts: [HostPort]
+    let tolerations: [Toleration]
+    let nodeAffinity: RequiredNodeAffinity
+    let preferredNodes: [(weight: Int64, term: NodeSelectorTerm)]
+    let requiredAffinity: [AffinityTerm]
+    let requiredAntiAffinity: [AffinityTerm]
+    let preferredAffinity: [WeightedAffinityTerm]
+    let spreadConstraints: [TopologySpreadConstraint]
+    let images: [String]
+    let containerCount: Int
+
+    init(_ object: Object) {
+        let meta = object.metadata
+        let spec = object["spec"]
+        self.object = object
+        uid = meta.uid
+        key = meta.key
+        name = meta.name
+        let namespace = meta.namespace
+        self.namespace = namespace
+        let labels = meta.labels
+        self.labels = labels
+        owner = meta.controller
+        created = meta.creationTimestamp ?? Timestamp(seconds: 0)
+        isTerminating = meta.isBeingDeleted
+        priority = spec["priority"].int ?? 0
+        nodeName = spec["nodeName"].string ?? ""
+        schedulingGates = spec["schedulingGates"].elements.compactMap { $0["name"].string }
+        requests = PodRequests.of(spec, nonZero: false)
+        nonZeroRequests = PodRequests.of(spec, nonZero: true)
+        let containers = spec["containers"].elements
+        let initContainers = spec["initContainers"].elements
+        let running = containers + initContainers.filter { $0["restartPolicy"].string == "Always" }
+        hostPorts = running.flatMap { $0["ports"]?.elements.map { $0 } ?? [] }.compactMap { port in
+            guard let number = port["hostPort"].int, number > 0 else { return nil }
+            let address = port["hostIP"].string ?? ""
+            return HostPort(address: address.isEmpty ? HostPort.anyAddress : address, protocol: port["protocol"].string ?? "TCP", port: number)
+        }
+        tolerations = spec["tolerations"].elements.map(Toleration.init)
+        nodeAffinity = RequiredNodeAffinity(spec)
+        preferredNodes = spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].elements.compactMap { item in
+            item["preference"].map { (item["weight"].int ?? 0, NodeSelectorTerm($0)) }
+        }
+        let affinity = spec["affinity"]["podAffinity"]
+        let antiAffinity = spec["affinity"]["podAntiAffinity"]
+        let required = "requiredDuringSchedulingIgnoredDuringExecution"
+        let preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+        requiredAffinity = affinity[required].elements.compactMap { AffinityTerm($0, namespace: namespace) }
+        requiredAntiAffinity = antiAffinity[required].elements.compactMap { AffinityTerm($0, namespace: namespace) }
+        func weighted(_ list: [JSONView], _ sign: Int64) -> [WeightedAffinityTerm] {
+            list.compactMap { item in
+                guard let term = item["podAffinityTerm"].flatMap({ AffinityTerm($0, namespace: namespace) }) else { return nil }
+                // The API allows 1 to 100.
+                return WeightedAffinityTerm(term: term, weight: sign * min(100, max(0, item["weight"].int ?? 0)))
+            }
+        }
+        preferredAffinity = weighted(affinity[preferred].elements, 1) + weighted(antiAffinity[preferred].elements, -1)
+        spreadConstraints = spec["topologySpreadConstraints"].elements.compactMap { TopologySpreadConstraint($0, labels: labels) }
+        images = (containers + initContainers).compactMap { $0["image"].string }
+        containerCount = containers.count + initContainers.count
+    }
+
+    func tolerates(_ taint: Taint) -> Bool { tolerations.contains { $0.tolerates(taint) } }
+}

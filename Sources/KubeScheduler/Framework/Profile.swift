@@ -1,0 +1,14 @@
+/// The plugins, in the order they are asked. Upstream: the default profile (getDefaultPlugins).
+struct Profile: Sendable {
+    var filters: [any FilterPlugin]
+    var scores: [any ScorePlugin]
+
+    static let standard = Profile(
+        filters: [
+            NodeUnschedulable(), NodeName(), TaintToleration(), NodeAffinity(), NodePorts(), NodeResourcesFit(), PodTopologySpread(), InterPodAffinity(),
+        ],
+        scores: [
+            TaintToleration(), NodeAffinity(), NodeResourcesFit(), NodeResourcesBalancedAllocation(), PodTopologySpread(), InterPodAffinity(),
+            ImageLocality(),
+        ])
+}

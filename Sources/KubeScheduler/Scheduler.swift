@@ -1,0 +1,276 @@
+package import KubeAPI
+package import KubeClient
+package import Logging
+import Synchronization
+
+/// Binds pods to nodes. Upstream: pkg/scheduler.
+///
+/// One task decides, pod after pod, from a cache that counts its own decisions in at once; binding is done beside it, many at a time. Informers keep queue
+/// and cache; a decision is made under the same lock, so that no event can fall between a decision and what is queued for it.
+package final class Scheduler: Sendable {
+    /// Bindings and failure reports under way at once, so that a burst does not turn into as many requests.
+    private static let maxInFlight = 256
+    package static let defaultName = "default-scheduler"
+
+    private struct State: Sendable {
+        var cache = SchedulerCache()
+        var queue = SchedulingQueue()
+        var cycle = SchedulingCycle()
+    }
+
+    private enum Step: Sendable {
+        case bind(QueuedPod, node: String)
+        case fail(QueuedPod, message: String)
+    }
+
+    private let name: String
+    private let client: KubeClient
+    private let informers: InformerFactory
+    private let ownsInformers: Bool
+    private let pods: SharedInformer
+    private let nodes: SharedInformer
+    private let namespaces: SharedInformer
+    private let others: [SharedInformer]
+    private let selectors: WorkloadSelectors
+    private let recorder: EventRecorder
+    private let now: @Sendable () -> Timestamp
+    private let logger: Logger
+    private let state = Mutex(State())
+    private let timers: WorkQueue<String>
+    private let wake: AsyncStream<Void>
+    private let waker: AsyncStream<Void>.Continuation
+
+    /// - Parameters:
+    ///   - name: only pods with this `spec.schedulerName` are scheduled.
+    ///   - informers: shared ones that the caller runs; nil: the scheduler makes and runs its own.
+    package init(
+        client: KubeClient, informers: InformerFactory? = nil, name: String = Scheduler.defaultName, now: @escaping @Sendable () -> Timestamp = { .now },
+        clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "scheduler")
+    ) {
+        self.client = client
+        self.name = name
+        self.now = now
+        self.logger = logger
+        ownsInformers = informers == nil
+        let informers = informers ?? InformerFactory(client: client, clock: clock, logger: logger)
+        self.informers = informers
+        pods = informers.informer(for: .pods)
+        nodes = informers.informer(for: .nodes)
+        namespaces = informers.informer(for: .namespaces)
+        let services = informers.informer(for: .services)
+        let replicaSets = informers.informer(for: .replicaSets)
+        let statefulSets = informers.informer(for: .statefulSets)
+        let replicationControllers = informers.informer(for: .replicationControllers)
+        others = [services, replicaSets, statefulSets, replicationControllers]
+        selectors = WorkloadSelectors(
+            services: services.indexer,
+            workloads: [
+                "ReplicaSet": replicaSets.indexer, "StatefulSet": statefulSets.indexer, "ReplicationController": replicationControllers.indexer,
+            ])
+        recorder = EventRecorder(client: client, component: name, clock: clock, wallClock: now, logger: logger)
+        timers = WorkQueue(name: "scheduler-backoff", clock: clock)
+        (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        addHandlers()
+    }
+
+    /// Runs until the task is cancelled. Run once.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            if ownsInformers { group.addTask { await self.informers.run() } }
+            group.addTask { await self.recorder.run() }
+            group.addTask { await self.timers.run(workers: 1) { self.timerEnded($0) } }
+            // All pods and nodes must be known before the first decision, or full nodes would look empty.
+            for informer in [nodes, pods, namespaces] + others {
+                do { try await informer.waitForSync() } catch { return }
+            }
+            let (slots, giveBack) = AsyncStream<Void>.makeStream()
+            for _ in 0..<Self.maxInFlight { giveBack.yield() }
+            var free = slots.makeAsyncIterator()
+            waker.yield()
+            for await _ in wake {
+                while !Task.isCancelled {
+                    guard await free.next() != nil else { return }
+                    guard let step = next() else {
+                        giveBack.yield()
+                        break
+                    }
+                    group.addTask {
+                        switch step {
+                        case .bind(let pod, let node): await self.bind(pod, node)
+                        case .fail(let pod, let message): await self.report(pod, message)
+                        }
+                        giveBack.yield()
+                    }
+                }
+            }
+        }
+        timers.shutDown()
+    }
+
+    // MARK: Deciding
+
+    /// Takes the next pod and decides; nil when none waits. Upstream: ScheduleOne up to assume.
+    private func next() -> Step? {
+        let time = now()
+        let selectors = selectors
+        let (step, timer) = state.withLock { state -> (Step?, SchedulingQueue.Timer?) in
+            while let pod = state.queue.pop() {
+                if state.cache.nodeName(of: pod.info.uid) != nil { continue }
+                let input = CycleInput(pod: pod.info, workloadSelector: pod.info.spreadConstraints.isEmpty ? selectors.selector(for: pod.info) : nil)
+                switch state.cycle.schedule(input, &state.cache) {
+                case .node(let node):
+                    state.cache.assume(pod.info, on: node)
+                    return (.bind(pod, node: node), nil)
+                case .unfit(let error):
+                    let timer = state.queue.addUnschedulable(pod, rejectedBy: error.plugins, now: time)
+                    return (.fail(pod, message: error.message), timer)
+                case .noNodes:
+                    let timer = state.queue.addUnschedulable(pod, rejectedBy: [], now: time)
+                    return (.fail(pod, message: SchedulingCycle.noNodesMessage), timer)
+                }
+            }
+            return (nil, nil)
+        }
+        if let timer { start(timer) }
+        return step
+    }
+
+    private func start(_ timer: SchedulingQueue.Timer) { timers.addAfter(timer.uid, .milliseconds(Int64(timer.after * 1000) + 1)) }
+
+    private func timerEnded(_ uid: String) {
+        let time = now()
+        if let timer = state.withLock({ $0.queue.flush(uid, now: time) }) { start(timer) } else { waker.yield() }
+    }
+
+    // MARK: Acting
+
+    /// Upstream: bindingCycle with the DefaultBinder.
+    private func bind(_ pod: QueuedPod, _ node: String) async {
+        let info = pod.info
+        do {
+            try await client.create(
+                .pods, namespace: info.namespace,
+                [
+                    "apiVersion": "v1", "kind": "Binding",
+                    "metadata": ["name": .string(info.name), "namespace": .string(info.namespace), "uid": .string(info.uid)],
+                    "target": ["apiVersion": "v1", "kind": "Node", "name": .string(node)],
+                ], name: info.name, subresource: "binding")
+            recorder.event(
+                info.object, .normal, reason: "Scheduled", message: "Successfully assigned \(info.namespace)/\(info.name) to \(node)")
+        } catch {
+            if error is CancellationError { return }
+            let time = now()
+            let isGone = (error as? StatusError)?.isNotFound ?? false
+            // The pod's place is free again; pods that waited for room may fit.
+            let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
+                state.cache.forget(info.uid)
+                var timers = state.queue.move(.assignedPodRemoved, now: time)
+                let isBound = state.cache.nodeName(of: info.uid) != nil
+                if !isGone, !isBound, pods.indexer.get(info.key)?.metadata.uid == info.uid, !state.queue.contains(info.uid) {
+                    timers.append(state.queue.addBackoff(pod, now: time))
+                }
+                return timers
+            }
+            timersToStart.forEach(start)
+            waker.yield()
+            if isGone { return }
+            let text = (error as? StatusError)?.message ?? "\(error)"
+            logger.info("binding failed", metadata: ["pod": "\(info.key)", "node": "\(node)", "error": "\(text)"])
+            await report(pod, "running Bind plugin \"DefaultBinder\": \(text)", reason: "SchedulerError")
+        }
+    }
+
+    /// Tells why a pod is not scheduled: by an event and its PodScheduled condition. Upstream: handleSchedulingFailure.
+    private func report(_ pod: QueuedPod, _ message: String, reason: String = "Unschedulable") async {
+        recorder.event(pod.info.object, .warning, reason: "FailedScheduling", message: message)
+        // The newest the cache has: the decision may be older than the last change of status.
+        guard let current = pods.indexer.get(pod.info.key), current.metadata.uid == pod.info.uid, current["spec"]["nodeName"].string == nil,
+            let value = PodScheduledCondition.failure(current, reason: reason, message: message, now: now())
+        else { return }
+        do {
+            try await client.updateStatus(.pods, value)
+        } catch {
+            // The next try writes it again; the pod's scheduling does not depend on it.
+            logger.debug("condition not written", metadata: ["pod": "\(pod.info.key)", "error": "\(error)"])
+        }
+    }
+
+    // MARK: Hearing
+
+    private func addHandlers() {
+        pods.addHandler(
+            InformerHandler(
+                added: { [weak self] in self?.podChanged(nil, $0) }, updated: { [weak self] in self?.podChanged($0, $1) },
+                deleted: { [weak self] in self?.podChanged($0, nil) }))
+        nodes.addHandler(
+            InformerHandler(
+                added: { [weak self] in self?.nodeChanged(nil, $0) }, updated: { [weak self] in self?.nodeChanged($0, $1) },
+                deleted: { [weak self] in self?.nodeChanged($0, nil) }))
+        namespaces.addHandler(
+            InformerHandler(
+                added: { [weak self] in self?.namespaceChanged($0.metadata.name, $0.metadata.labels) },
+                updated: { [weak self] old, new in
+                    if old.metadata.labels != new.metadata.labels { self?.namespaceChanged(new.metadata.name, new.metadata.labels) }
+                }, deleted: { [weak self] in self?.namespaceChanged($0.metadata.name, nil) }))
+    }
+
+    private func podChanged(_ old: Object?, _ new: Object?) {
+        let effect = PodChange.of(old, new, schedulerName: name)
+        if effect == .none { return }
+        let time = now()
+        // Taken apart before the lock is taken.
+        let info = new.flatMap { effect == .remove ? nil : PodInfo($0) }
+        let uid = new?.metadata.uid ?? old?.metadata.uid ?? ""
+        let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
+            switch effect {
+            case .none: return []
+            case .remove:
+                state.queue.remove(uid)
+                return state.cache.remove(uid) == nil ? [] : state.queue.move(.assignedPodRemoved, now: time)
+            case .bound:
+                guard let info else { return [] }
+                state.queue.remove(uid)
+                let wasKnown = state.cache.nodeName(of: uid)
+                state.cache.set(info)
+                var timers = state.queue.move(.assignedPodChanged, now: time)
+                // It may take less than before, or another node than was assumed.
+                if wasKnown != nil, old.map({ $0["spec"]["nodeName"].string != nil }) ?? false || wasKnown != info.nodeName {
+                    timers += state.queue.move(.assignedPodRemoved, now: time)
+                }
+                return timers
+            case .pending:
+                guard let info, state.cache.nodeName(of: uid) == nil else { return [] }
+                state.queue.set(info, now: time)
+                return []
+            }
+        }
+        timersToStart.forEach(start)
+        waker.yield()
+    }
+
+    private func nodeChanged(_ old: Object?, _ new: Object?) {
+        guard let new else {
+            if let old { state.withLock { $0.cache.removeNode(old.metadata.name) } }
+            return
+        }
+        let change = NodeChange.of(old, new)
+        guard change.isRelevant else { return }
+        let time = now()
+        let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
+            state.cache.setNode(new)
+            return change.events.flatMap { state.queue.move($0, now: time) }
+        }
+        timersToStart.forEach(start)
+        waker.yield()
+    }
+
+    private func namespaceChanged(_ name: String, _ labels: [String: String]?) {
+        let time = now()
+        let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
+            state.cache.setNamespace(name, labels: labels)
+            return state.queue.move(.namespaceChanged, now: time)
+        }
+        timersToStart.forEach(start)
+        waker.yield()
+    }
+}

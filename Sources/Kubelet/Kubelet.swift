@@ -1,0 +1,133 @@
+package import ContainerRuntime
+import HTTPTransport
+import KubeAPI
+package import KubeClient
+package import Logging
+
+/// The node agent: registers the node, runs the pods that are bound to it, tells the API server how they are, and serves logs and commands.
+/// Upstream: pkg/kubelet.Kubelet.
+package struct Kubelet: Sendable {
+    private let configuration: KubeletConfiguration
+    private let client: KubeClient
+    private let runtime: any ContainerRuntime
+    private let logger: Logger
+
+    package init(configuration: KubeletConfiguration, client: KubeClient, runtime: any ContainerRuntime, logger: Logger) {
+        self.configuration = configuration
+        self.client = client
+        self.runtime = runtime
+        self.logger = logger
+    }
+
+    /// Runs until the task is cancelled; containers are left running, and found again by the next run. Throws when the runtime cannot be reached for
+    /// `startTimeout`, or the server's port is taken.
+    package func run(startTimeout: Duration = .seconds(60)) async throws {
+        let now: @Sendable () -> Timestamp = { .now }
+        let version = try await waitForRuntime(startTimeout)
+        if configuration.managesPodFiles {
+            let configuration = configuration
+            try await FileWork.run {
+                try FileTree.makeDirectories(configuration.rootDirectory, mode: 0o750)
+                try FileTree.makeDirectories(configuration.rootDirectory + "/pods", mode: 0o750)
+                try FileTree.makeDirectories(configuration.podLogsDirectory)
+            }
+        }
+        let informers = InformerFactory(client: client, logger: logger)
+        let podInformer = informers.informer(for: .pods, fieldSelector: "spec.nodeName=\(configuration.nodeName)")
+        let serviceInformer = informers.informer(for: .services)
+        let recorder = EventRecorder(client: client, component: "kubelet", host: configuration.nodeName, logger: logger)
+        let pleg = PLEG(runtime: runtime, relistPeriod: configuration.relistPeriod, logger: logger)
+        let statuses = PodStatusWriter(client: client, pods: podInformer.lister, logger: logger)
+        let node = NodeAgent(
+            configuration: configuration, client: client, runtime: runtime, version: version, port: configuration.server?.port ?? 10250, now: now,
+            logger: logger)
+        let (wakes, wake) = AsyncStream<String>.makeStream()
+        let actions = ProbeActions(runtime: runtime, userAgent: "kube-probe/1.36")
+        let prober = Prober(actions: actions, recorder: recorder) { wake.yield($0) }
+        let services = PodServices(
+            configuration: configuration, runtime: runtime, runtimeName: version.name, recorder: recorder,
+            images: ImagePuller(
+                runtime: runtime, backOff: BackOff(initial: configuration.backOffInitial.inSeconds, limit: configuration.backOffLimit.inSeconds), now: now),
+            prober: prober, probeActions: actions,
+            volumes: PodVolumes(rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems),
+            cgroups: PodCgroups(mount: configuration.cgroupMount, root: configuration.cgroupRoot), objects: CachedObjects(client: client),
+            tokens: PodTokens(client: client, now: now), services: serviceInformer.lister, statuses: statuses, pleg: pleg,
+            networkProblem: { node.networkProblem }, now: now, logger: logger)
+        let workers = PodWorkers(services: services)
+        // Changes reach the workers in the order the informer told them.
+        let (changes, change) = AsyncStream<PodChange>.makeStream()
+        podInformer.addHandler(
+            InformerHandler(
+                added: { change.yield(.current($0)) },
+                updated: { old, new in
+                    // A pod deleted and made anew while the watch was away.
+                    if old.metadata.uid != new.metadata.uid { change.yield(.gone(old)) }
+                    change.yield(.current(new))
+                },
+                deleted: { change.yield(.gone($0)) }))
+        let server = try await startServer(pods: podInformer.lister, pleg: pleg)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await informers.run() }
+            group.addTask { await recorder.run() }
+            group.addTask { await statuses.run() }
+            group.addTask { await node.run { recorder.event(regarding: nodeReference, .normal, reason: "Starting", message: "Starting kubelet.") } }
+            group.addTask { await workers.run() }
+            group.addTask {
+                do { try await informers.waitForSync() } catch { return }  // Cancelled.
+                // Services too: a pod's variables name those that exist when it starts.
+                for await one in changes {
+                    switch one {
+                    case .current(let object):
+                        await workers.update(object)
+                        statuses.changedInAPI(uid: object.metadata.uid)
+                    case .gone(let object): await workers.remove(object)
+                    case .synced:
+                        // Every pod the API server has now has its worker: the rest are orphans.
+                        await workers.sourcesAreReady()
+                        await pleg.relist(changed: { wake.yield($0) }, present: { await workers.cleanUp(present: $0) })
+                    }
+                }
+            }
+            group.addTask {
+                do { try await podInformer.waitForSync() } catch { return }  // Cancelled.
+                change.yield(.synced)
+            }
+            group.addTask { for await uid in wakes { await workers.wake(uid) } }
+            group.addTask { await pleg.run(changed: { wake.yield($0) }, present: { await workers.cleanUp(present: $0) }) }
+            await group.waitForAll()
+        }
+        prober.stopAll()
+        if let server { await server.stop(grace: .seconds(1)) }
+    }
+
+    private enum PodChange: Sendable {
+        case current(Object)
+        case gone(Object)
+        case synced
+    }
+
+    private var nodeReference: ObjectReference {
+        // Upstream's events about a node bear its name as uid.
+        ObjectReference(apiVersion: "v1", kind: "Node", name: configuration.nodeName, uid: configuration.nodeName)
+    }
+
+    private func waitForRuntime(_ timeout: Duration) async throws -> RuntimeVersion {
+        let deadline = ContinuousClock.now + timeout
+        while true {
+            do { return try await runtime.version() } catch {
+                guard ContinuousClock.now < deadline else { throw error }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+    }
+
+    private func startServer(pods: Lister, pleg: PLEG) async throws -> HTTPServer? {
+        guard let server = configuration.server else { return nil }
+        let responder = KubeletServer(
+            configuration: server, nodeName: configuration.nodeName, nodeConfiguration: configuration, runtime: runtime, pleg: pleg,
+            watcher: try FileWatcher(), pods: pods, logger: logger)
+        let tls = HTTPServer.TLS(identity: server.identity, clientCAPEM: server.clientCAPEM)
+        return try await HTTPServer.start(
+            HTTPServer.Configuration(address: .tcp(host: server.address, port: server.port), tls: tls), responder: responder)
+    }
+}

@@ -1,0 +1,125 @@
+import Glibc
+import KubeAPI
+
+/// The cgroups of pods: `ROOT/kubepods[/burstable|/besteffort]/podUID`, in every hierarchy of cgroup v1 or in the one of v2. Functions block: call them by
+/// `FileWork`. Upstream: pkg/kubelet/cm (driver cgroupfs).
+struct PodCgroups: Sendable {
+    let mount: String
+    /// Path of the node's own cgroup from the hierarchy's root.
+    let root: String
+
+    /// Hierarchies of cgroup v1 in which pods get a cgroup; runc makes the containers' below them in all.
+    static let controllers = ["cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "net_cls", "net_prio", "perf_event", "hugetlb", "systemd"]
+
+    var isUnified: Bool { FileTree.exists(mount + "/cgroup.controllers") }
+
+    /// The path to hand to the runtime as cgroup parent.
+    func path(_ pod: Pod) -> String { "\(classPath(pod.qosClass))/pod\(pod.uid)" }
+
+    private func classPath(_ qos: QOSClass) -> String {
+        let base = (root == "/" ? "" : root) + "/kubepods"
+        switch qos {
+        case .guaranteed: return base
+        case .burstable: return base + "/burstable"
+        case .bestEffort: return base + "/besteffort"
+        }
+    }
+
+    private func hierarchies() -> [String] {
+        if isUnified { return [mount] }
+        // cpu and cpuacct are often two names of one hierarchy: links are followed, making it twice does no harm.
+        return Self.controllers.map { "\(mount)/\($0)" }.filter { FileTree.exists($0) }
+    }
+
+    /// Makes the pod's cgroup and sets its limits. Throws `FileError`.
+    func make(_ pod: Pod) throws(FileError) {
+        for qos in [QOSClass.guaranteed, .burstable, .bestEffort] { try makeGroup(classPath(qos)) }
+        let path = path(pod)
+        try makeGroup(path)
+        try set(path, "cpu", "cpu.shares", v2: "cpu.weight", shares(pod)) { String(CPUArithmetic.weight(shares: $0)) }
+        try set(classPath(.bestEffort), "cpu", "cpu.shares", v2: "cpu.weight", CPUArithmetic.minimumShares) { String(CPUArithmetic.weight(shares: $0)) }
+        if pod.limitsAll("cpu"), let limit = pod.total("cpu", of: \.limits), limit.sign > 0 {
+            try set(path, "cpu", "cpu.cfs_quota_us", v2: "cpu.max", CPUArithmetic.quota(milli: limit.milliValue)) { "\($0) \(CPUArithmetic.period)" }
+        }
+        if pod.limitsAll("memory"), let limit = pod.total("memory", of: \.limits), limit.sign > 0 {
+            try set(path, "memory", "memory.limit_in_bytes", v2: "memory.max", limit.value) { String($0) }
+        }
+    }
+
+    private func shares(_ pod: Pod) -> Int64 {
+        pod.qosClass == .bestEffort
+            ? CPUArithmetic.minimumShares : CPUArithmetic.shares(milli: (pod.total("cpu", of: { $0.requests.isEmpty ? $0.limits : $0.requests }) ?? .zero).milliValue)
+    }
+
+    private func makeGroup(_ path: String) throws(FileError) {
+        for hierarchy in hierarchies() {
+            let directory = hierarchy + path
+            if FileTree.exists(directory) { continue }
+            try FileTree.makeDirectories(directory)
+            if isUnified { enableControllers(above: path) } else if hierarchy.hasSuffix("/cpuset") { try fillCpuset(path) }
+        }
+    }
+
+    /// A new cpuset is empty and takes no process: it gets its parent's.
+    private func fillCpuset(_ path: String) throws(FileError) {
+        var at = ""
+        for part in path.split(separator: "/") {
+            let parent = "\(mount)/cpuset\(at)"
+            at += "/\(part)"
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                let own = "\(mount)/cpuset\(at)/\(file)"
+                guard try FileTree.read(own).allSatisfy({ $0 == 0x0A }) else { continue }
+                try writeControl(own, String(decoding: FileTree.read("\(parent)/\(file)"), as: UTF8.self))
+            }
+        }
+    }
+
+    /// In cgroup v2 a parent must pass its controllers on. A controller the kernel lacks is no error: limits of it are simply not set.
+    private func enableControllers(above path: String) {
+        var at = mount
+        for part in [""] + path.split(separator: "/").map(String.init).dropLast() {
+            if !part.isEmpty { at += "/" + part }
+            for controller in ["cpu", "cpuset", "memory", "pids", "io"] { try? writeControl(at + "/cgroup.subtree_control", "+" + controller) }
+        }
+    }
+
+    private func set(_ path: String, _ controller: String, _ v1: String, v2: String, _ number: Int64, _ write: (Int64) -> String) throws(FileError) {
+        let file = isUnified ? "\(mount)\(path)/\(v2)" : "\(mount)/\(controller)\(path)/\(v1)"
+        guard FileTree.exists(file) else { return }  // The kernel has no such controller.
+        try writeControl(file, isUnified ? write(number) : String(number))
+    }
+
+    private func writeControl(_ path: String, _ text: String) throws(FileError) {
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        try FileTree.check(descriptor, "open", path)
+        defer { close(descriptor) }
+        try FileTree.write(descriptor, Array(text.utf8), path)
+    }
+
+    /// Removes the pod's cgroup and what is left below it. A process still in it makes this fail with EBUSY.
+    func remove(_ pod: Pod) throws(FileError) { try remove(path(pod)) }
+
+    private func remove(_ path: String) throws(FileError) {
+        for hierarchy in hierarchies() { try removeTree(hierarchy + path) }
+    }
+
+    private func removeTree(_ directory: String) throws(FileError) {
+        for name in try FileTree.list(directory) {
+            let child = directory + "/" + name
+            if let status = try FileTree.status(child), status.st_mode & S_IFMT == S_IFDIR { try removeTree(child) }
+        }
+        if rmdir(directory) != 0, errno != ENOENT { throw FileError(operation: "rmdir", path: directory, code: errno) }
+    }
+
+    /// Removes cgroups of pods that are not `known`.
+    func removeOrphans(known: Set<String>) {
+        for qos in [QOSClass.guaranteed, .burstable, .bestEffort] {
+            for hierarchy in hierarchies() {
+                let names = (try? FileTree.list(hierarchy + classPath(qos))) ?? []  // No such folder: nothing to remove.
+                for name in names where name.hasPrefix("pod") && !known.contains(String(name.dropFirst(3))) {
+                    try? removeTree("\(hierarchy)\(classPath(qos))/\(name)")  // Still in use: the next look tries again.
+                }
+            }
+        }
+    }
+}

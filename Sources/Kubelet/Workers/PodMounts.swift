@@ -1,0 +1,119 @@
+import ContainerRuntime
+import KubeAPI
+
+/// Makes a pod's volumes and a container's mounts of them. Upstream: kubelet_pods.go makeMounts, volumemanager.
+struct PodMounts: Sendable {
+    let services: PodServices
+    let pod: Pod
+
+    private func fields(_ ips: [String]) -> FieldReferences {
+        FieldReferences(pod: pod, podIPs: ips, hostIPs: [services.configuration.nodeIP], allocatable: services.configuration.allocatable)
+    }
+
+    /// Makes all volumes of the pod, or brings them up to date; their paths by name. A volume that fails is told in an event, and thrown.
+    func setUpVolumes(ips: [String]) async throws -> [String: String] {
+        var paths: [String: String] = [:]
+        guard services.configuration.managesPodFiles else {
+            for volume in pod.volumes { paths[volume["name"].string ?? ""] = "/" }
+            return paths
+        }
+        let (volumes, uid, now) = (services.volumes, pod.uid, services.now())
+        try await FileWork.run { try volumes.makePodDirectories(uid) }
+        let payload = VolumePayload(pod: pod, fields: fields(ips), objects: services.objects, tokens: services.tokens)
+        for volume in pod.volumes {
+            let name = volume["name"].string ?? ""
+            do {
+                let files = try await payload.files(of: volume)
+                let pod = pod
+                paths[name] = try await FileWork.run { try volumes.setUp(volume, pod: pod, files: files, now: now) }
+            } catch is CancellationError {
+                throw CancellationError()
+            } catch {
+                services.event(pod, nil, .warning, "FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(error)")
+                throw error
+            }
+        }
+        return paths
+    }
+
+    /// The mounts of one container: its volumes, /etc/hosts and the file for its termination message.
+    func mounts(
+        of container: ContainerSpec, attempt: UInt32, volumes paths: [String: String], ips: [String], environment: Environment
+    ) async throws -> [ContainerMount] {
+        guard services.configuration.managesPodFiles else { return [] }
+        var mounts: [ContainerMount] = []
+        var coversHosts = false
+        for (index, mount) in container.view["volumeMounts"].elements.enumerated() {
+            let name = mount["name"].string ?? ""
+            guard let volume = paths[name] else { throw ContainerConfigError("cannot find volume \"\(name)\" to mount into container \"\(container.name)\"") }
+            var hostPath = volume
+            var subPath = mount["subPath"].string ?? ""
+            if let expression = mount["subPathExpr"].string, !expression.isEmpty { subPath = Expansion.expand(expression) { environment[$0] } }
+            if !subPath.isEmpty {
+                let (volumes, pod, path) = (services.volumes, pod, subPath)
+                do {
+                    hostPath = try await FileWork.run {
+                        try volumes.subPath(path, volume: volume, volumeName: name, pod: pod, container: container.name, index: index)
+                    }
+                } catch {
+                    throw ContainerConfigError("failed to prepare subPath for volumeMount \"\(name)\" of container \"\(container.name)\": \(error)")
+                }
+            }
+            var containerPath = mount["mountPath"].string ?? ""
+            if !containerPath.hasPrefix("/") { containerPath = "/" + containerPath }
+            if containerPath == "/etc/hosts" { coversHosts = true }
+            let source = pod.volumes.first { $0["name"].string == name }
+            // Volumes made from API objects are the kubelet's to write.
+            let isManaged = ["configMap", "secret", "downwardAPI", "projected"].contains { source[$0] != nil }
+            let propagation: MountPropagation =
+                switch mount["mountPropagation"].string {
+                case "HostToContainer": .hostToContainer
+                case "Bidirectional": .bidirectional
+                default: .private
+                }
+            mounts.append(
+                ContainerMount(
+                    containerPath: containerPath, hostPath: hostPath, readOnly: (mount["readOnly"].bool ?? false) || isManaged, propagation: propagation))
+        }
+        if !coversHosts, pod.hostNetwork || !ips.isEmpty {
+            mounts.append(ContainerMount(containerPath: "/etc/hosts", hostPath: try await hostsFile(ips: ips)))
+        }
+        let messagePath = container.terminationMessagePath
+        if !messagePath.isEmpty {
+            let directory = "\(services.volumes.podDirectory(pod.uid))/containers/\(container.name)"
+            let file = "\(directory)/\(attempt)"
+            try await FileWork.run {
+                try FileTree.makeDirectories(directory, mode: 0o750)
+                try FileTree.removeAll(file)
+                // The container's user, whoever it is, must be able to write it.
+                try FileTree.write(file, [], mode: 0o666)
+            }
+            mounts.append(ContainerMount(containerPath: messagePath, hostPath: file))
+        }
+        return mounts
+    }
+
+    private func hostsFile(ips: [String]) async throws -> String {
+        let path = "\(services.volumes.podDirectory(pod.uid))/etc-hosts"
+        let (pod, domain) = (pod, services.configuration.clusterDomain)
+        try await FileWork.run {
+            let nodeHosts = pod.hostNetwork ? String(decoding: try FileTree.read("/etc/hosts"), as: UTF8.self) : ""
+            let text = PodFiles.hosts(pod: pod, ips: ips, hostname: pod.hostname, domain: pod.hostDomain(clusterDomain: domain), nodeHosts: nodeHosts)
+            try FileTree.write(path, Array(text.utf8))
+        }
+        return path
+    }
+
+    /// The environment of a container, with the event about names left out.
+    func environment(of container: ContainerSpec, ips: [String]) async throws -> Environment {
+        let made = try await Environment.make(
+            pod: pod, container: container, services: services.services.list(), fields: fields(ips), objects: services.objects)
+        for skipped in made.skipped {
+            services.event(
+                pod, container, .warning, "InvalidEnvironmentVariableNames",
+                "Keys [\(skipped.names.joined(separator: ", "))] from the EnvFrom source \(skipped.source) were skipped since they are considered invalid environment variable names."
+            )
+        }
+        return made.environment
+    }
+}

@@ -1,0 +1,171 @@
+import ContainerRuntime
+import KubeAPI
+import KubeClient
+
+/// Carries out one plan for a pod: kills, sandbox, volumes, containers in their order. Upstream: kuberuntime's SyncPod.
+struct PodSyncPass: Sendable {
+    let worker: PodWorker
+    let services: PodServices
+    let pod: Pod
+
+    /// Returns whether anything was changed. Throws when the pod as a whole cannot go on; what a single container lacks is noted with the worker.
+    func perform(_ runtime: PodRuntimeStatus) async throws -> Bool {
+        let (backOff, failures) = await worker.planInputs()
+        let actions = PodSync.plan(
+            pod: pod, status: runtime, verdicts: services.prober.results(podUID: pod.uid).verdicts, backOff: backOff, now: services.now())
+        for pause in actions.backingOff {
+            let failure = StartFailure(
+                reason: "CrashLoopBackOff",
+                message: "back-off \(goDuration(pause.delay)) restarting failed container=\(pause.name) pod=\(pod.fullName)")
+            if failures[pause.name] != failure {
+                services.event(
+                    pod, pod.container(named: pause.name), .warning, "BackOff", "Back-off restarting failed container \(pause.name) in pod \(pod.fullName)")
+                await worker.setFailure(pause.name, failure)
+            }
+            await worker.wake(after: pause.left)
+        }
+        if actions.isIdle {
+            if await worker.volumesAreDue(), !pod.volumes.isEmpty {
+                _ = try await PodMounts(services: services, pod: pod).setUpVolumes(ips: runtime.ips)
+                await worker.volumesWereChecked()
+            }
+            return !actions.backingOff.isEmpty
+        }
+        try await kill(actions, runtime)
+        guard actions.createSandbox || !actions.startInit.isEmpty || !actions.start.isEmpty else { return true }
+        try await start(actions, runtime)
+        return true
+    }
+
+    private func kill(_ actions: PodActions, _ runtime: PodRuntimeStatus) async throws {
+        let stopper = ContainerStopper(services: services, pod: pod)
+        if actions.killPod {
+            if actions.createSandbox, !runtime.sandboxes.isEmpty {
+                services.event(pod, nil, .normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+            }
+            try await stopper.stopAll(runtime, grace: pod.terminationGracePeriodSeconds, exact: false)
+            for sandbox in runtime.sandboxes { try await services.runtime.stopPodSandbox(sandbox.id) }
+            return
+        }
+        for kill in actions.kill {
+            guard let status = runtime.containers.first(where: { $0.id == kill.id }) else { continue }
+            var grace = pod.terminationGracePeriodSeconds
+            // A probe may set a grace of its own.
+            let spec = pod.container(named: kill.name)
+            if kill.reason == .livenessProbe, let own = spec?.livenessProbe["terminationGracePeriodSeconds"].int { grace = own }
+            if kill.reason == .startupProbe, let own = spec?.startupProbe["terminationGracePeriodSeconds"].int { grace = own }
+            try await stopper.stop(status, grace: grace, message: kill.message, podIP: runtime.ips.first ?? "")
+        }
+    }
+
+    private func start(_ actions: PodActions, _ runtime: PodRuntimeStatus) async throws {
+        let cgroupParent = services.configuration.managesCgroups ? services.cgroups.path(pod) : ""
+        if services.configuration.managesCgroups {
+            let (cgroups, pod) = (services.cgroups, pod)
+            try await FileWork.run { try cgroups.make(pod) }
+        }
+        let mounts = PodMounts(services: services, pod: pod)
+        let volumes = try await mounts.setUpVolumes(ips: runtime.ips)
+        await worker.volumesWereChecked()
+        let attempt = actions.attempt
+        let resolverPath = services.configuration.resolverConfiguration
+        // A node without a resolv.conf gives its pods none.
+        let resolver = (try? await FileWork.run { String(decoding: try FileTree.read(resolverPath), as: UTF8.self) }) ?? ""
+        let sandboxConfig = SandboxConfiguration(configuration: services.configuration).make(
+            pod, attempt: attempt, cgroupParent: cgroupParent, resolver: resolver)
+        var ips = runtime.ips
+        let sandboxID: String
+        if actions.createSandbox {
+            (sandboxID, ips) = try await createSandbox(sandboxConfig)
+        } else {
+            guard let id = actions.sandboxID else { return }
+            sandboxID = id
+        }
+        try Task.checkCancellation()
+        let starter = ContainerStarter(
+            services: services, pod: pod, sandboxID: sandboxID, sandboxConfig: sandboxConfig, ips: ips, volumes: volumes,
+            credentials: await credentials())
+        for name in actions.startInit {
+            guard let spec = pod.container(named: name) else { continue }
+            // A container waits for those before it; a sidecar that fails holds nobody up that is started already.
+            guard await start(spec, with: starter, runtime) || spec.isSidecar else { return }
+            try Task.checkCancellation()
+        }
+        for name in actions.start {
+            guard let spec = pod.container(named: name) else { continue }
+            _ = await start(spec, with: starter, runtime)
+            try Task.checkCancellation()
+        }
+    }
+
+    private func createSandbox(_ config: PodSandboxConfig) async throws -> (String, [String]) {
+        if services.configuration.managesPodFiles {
+            let directory = config.logDirectory
+            try await FileWork.run { try FileTree.makeDirectories(directory) }
+        }
+        do {
+            let id = try await services.runtime.runPodSandbox(config)
+            await services.pleg.note(id, podUID: pod.uid)
+            return (id, try await services.runtime.podSandboxStatus(id).ips)
+        } catch {
+            try Task.checkCancellation()
+            services.event(pod, nil, .warning, "FailedCreatePodSandBox", "Failed to create pod sandbox: \(error)")
+            throw error
+        }
+    }
+
+    /// Returns whether the container runs now.
+    private func start(_ spec: ContainerSpec, with starter: ContainerStarter, _ runtime: PodRuntimeStatus) async -> Bool {
+        let last = runtime.latest(spec.name)
+        if let ended = runtime.containers.first(where: { $0.name == spec.name && $0.state == .exited }) {
+            await worker.tookBackOffStep(PodSync.backOffKey(pod, spec), finishedAt: Timestamp(microseconds: ended.finishedAt / 1000))
+        }
+        let restartCount = await restartCount(spec, last)
+        do {
+            let id = try await starter.start(spec, restartCount: restartCount)
+            await worker.setFailure(spec.name, nil)
+            services.logger.debug("container started", metadata: ["pod": "\(pod.key)", "container": "\(spec.name)", "id": "\(id)"])
+            return true
+        } catch let failure as ContainerStarter.Failure {
+            await worker.setFailure(spec.name, failure.failure)
+            await worker.wake(after: failure.retryAfter)
+            if let id = failure.containerID { await end(id, spec) }
+        } catch {
+            // Cancelled: the pod's stage has changed.
+        }
+        return false
+    }
+
+    private func end(_ id: String, _ spec: ContainerSpec) async {
+        do {
+            let status = try await services.runtime.containerStatus(id)
+            try await ContainerStopper(services: services, pod: pod).stop(
+                status, grace: pod.terminationGracePeriodSeconds, message: "FailedPostStartHook", podIP: "")
+        } catch {
+            services.logger.warning("cannot end a container whose postStart failed", metadata: ["pod": "\(pod.key)", "error": "\(error)"])
+        }
+    }
+
+    /// Upstream: the restart count goes on from the last instance, or from the logs when none is left.
+    private func restartCount(_ spec: ContainerSpec, _ last: RuntimeContainerStatus?) async -> Int64 {
+        if let last { return (Int64(last.annotations[ContainerLabels.restartCount] ?? "") ?? Int64(last.attempt)) &+ 1 }
+        guard services.configuration.managesPodFiles else { return 0 }
+        let directory = SandboxConfiguration(configuration: services.configuration).logDirectory(pod) + "/" + spec.name
+        let names = (try? await FileWork.run { try FileTree.list(directory) }) ?? []  // No folder: the first start.
+        let numbers = names.compactMap { name in name.split(separator: ".").first.flatMap { Int64($0) } }
+        return numbers.max().map { $0 &+ 1 } ?? 0
+    }
+
+    private func credentials() async -> PullCredentials {
+        var credentials = PullCredentials()
+        for reference in pod.spec["imagePullSecrets"].elements {
+            guard let name = reference["name"].string, !name.isEmpty else { continue }
+            do { credentials.add(secret: try await services.objects.secret(namespace: pod.namespace, name: name)) } catch {
+                services.event(
+                    pod, nil, .warning, "FailedToRetrieveImagePullSecret",
+                    "Unable to retrieve some image pull secrets (\(name)); attempting to pull the image may not succeed.")
+            }
+        }
+        return credentials
+    }
+}

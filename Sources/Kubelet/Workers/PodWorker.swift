@@ -1,0 +1,313 @@
+import ContainerRuntime
+import KubeAPI
+import KubeClient
+import Logging
+
+/// Brings one pod from what it is to what it should be, over and over, until it is gone. Level-triggered: whatever woke it, it looks at everything.
+/// Upstream: pkg/kubelet's pod workers with syncPod, syncTerminatingPod, syncTerminatedPod.
+///
+///     syncing ──(deleted, or all is over)──▶ terminating ──(all stopped, volumes away)──▶ terminated ──(object gone)──▶ finished
+actor PodWorker {
+    enum Stage: Sendable { case syncing, terminating, terminated, finished }
+
+    let uid: String
+    let services: PodServices
+    private(set) var stage: Stage
+    private(set) var pod: Pod
+    /// The API server does not have the pod any more.
+    private(set) var isGoneFromAPI = false
+    var backOff: BackOff
+    var failures: [String: StartFailure] = [:]
+    /// Termination messages by container ID.
+    var messages: [String: String] = [:]
+    var verdict: (phase: PodPhase, reason: String, message: String)?
+    private var lastStatus: Value?
+    /// Seconds until the next look, set by a pass.
+    var wakeAfter: Double?
+    private var errorDelay = firstErrorDelay
+    private var timer: Task<Void, Never>?
+    private var pass: Task<Void, Never>?
+    private var passGrace: Int64?
+    var volumesChecked: ContinuousClock.Instant?
+    private let signals: AsyncStream<Void>
+    private nonisolated let signal: AsyncStream<Void>.Continuation
+
+    /// After a failure: doubled up to upstream's backOffPeriod.
+    private static let firstErrorDelay = 1.0
+
+    init(_ object: Object, services: PodServices) {
+        let pod = Pod(object)
+        self.pod = pod
+        uid = pod.uid
+        self.services = services
+        let isOver = pod.isBeingDeleted || pod.isTerminalInAPI
+        stage = isOver ? .terminating : .syncing
+        backOff = BackOff(initial: services.configuration.backOffInitial.inSeconds, limit: services.configuration.backOffLimit.inSeconds)
+        (signals, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        signal.yield()
+    }
+
+    /// Has the pod looked at soon.
+    nonisolated func wake() { signal.yield() }
+
+    /// Takes over the pod's newest object.
+    func update(_ object: Object) {
+        pod = Pod(object)
+        if pod.isBeingDeleted { beginTerminating() }
+        wake()
+    }
+
+    /// The pod's object is gone: whatever still runs is ended.
+    func removed(_ object: Object) {
+        pod = Pod(object)
+        isGoneFromAPI = true
+        beginTerminating()
+        wake()
+    }
+
+    private func beginTerminating() {
+        switch stage {
+        case .syncing:
+            stage = .terminating
+            pass?.cancel()
+        case .terminating:
+            // A shorter grace than the one being waited out takes effect at once.
+            if let passGrace, pod.effectiveGracePeriodSeconds < passGrace { pass?.cancel() }
+        case .terminated, .finished: break
+        }
+    }
+
+    /// Runs until the pod is gone, or the task is cancelled (containers are then left as they are).
+    func run() async {
+        for await _ in signals {
+            if Task.isCancelled { break }
+            timer?.cancel()
+            wakeAfter = nil
+            let stage = stage
+            let task = Task { await self.take(stage) }
+            pass = task
+            await withTaskCancellationHandler {
+                await task.value
+            } onCancel: {
+                task.cancel()
+            }
+            pass = nil
+            if self.stage == .finished || Task.isCancelled { break }
+            schedule()
+        }
+        timer?.cancel()
+        services.prober.stop(podUID: uid)
+    }
+
+    private func schedule() {
+        guard stage != .terminated || wakeAfter != nil else { return }
+        let delay = min(wakeAfter ?? services.configuration.resyncPeriod.inSeconds, services.configuration.resyncPeriod.inSeconds)
+        timer = Task {
+            do { try await Task.sleep(for: .milliseconds(Int64(max(0, delay) * 1000) + 1)) } catch { return }  // Cancelled: another pass came first.
+            self.wake()
+        }
+    }
+
+    /// The next pass comes at most this many seconds later.
+    func wake(after seconds: Double) { wakeAfter = min(wakeAfter ?? seconds, seconds) }
+
+    private func take(_ stage: Stage) async {
+        do {
+            switch stage {
+            case .syncing: try await sync()
+            case .terminating:
+                passGrace = pod.effectiveGracePeriodSeconds
+                defer { passGrace = nil }
+                try await terminate()
+            case .terminated: try await cleanUp()
+            case .finished: break
+            }
+            errorDelay = Self.firstErrorDelay
+        } catch is CancellationError {
+            // The stage has changed, or the agent stops.
+        } catch {
+            if Task.isCancelled { return }
+            services.logger.warning("pod sync failed", metadata: ["pod": "\(pod.key)", "stage": "\(stage)", "error": "\(error)"])
+            wake(after: errorDelay)
+            errorDelay = min(errorDelay * 2, ContainerStarter.retryPeriod)
+        }
+    }
+
+    // MARK: status
+
+    /// The pod with our own last status over the API server's: what we have decided counts before it has come back to us.
+    private var podWithOwnStatus: Pod {
+        guard let lastStatus else { return pod }
+        var object = pod.object.value
+        var status = object["status"] ?? [:]
+        for (key, value) in lastStatus.object ?? Members() {
+            guard key == "conditions" else {
+                status[key] = value
+                continue
+            }
+            let own = value.array ?? []
+            status[key] = .array((status[key]?.array ?? []).filter { old in !own.contains { $0["type"] == old["type"] } } + own)
+        }
+        object["status"] = status
+        return (try? Object(object)).map { Pod($0) } ?? pod  // A tree made of a parsed object always encodes to one.
+    }
+
+    /// Computes the pod's status and hands it to the writer; returns the phase.
+    @discardableResult
+    func publish(_ runtime: PodRuntimeStatus, isTerminated: Bool = false) async -> PodPhase {
+        await readMessages(runtime)
+        let outcome = PodStatusComputation(
+            pod: podWithOwnStatus, runtime: runtime, failures: failures, probes: services.prober.results(podUID: uid).standing, messages: messages,
+            runtimeName: services.runtimeName, hostIPs: [services.configuration.nodeIP], now: services.now(), isTerminated: isTerminated, verdict: verdict
+        ).compute()
+        lastStatus = outcome.value
+        if !isGoneFromAPI { services.statuses.set(pod, outcome.value) }
+        return outcome.phase
+    }
+
+    private func readMessages(_ runtime: PodRuntimeStatus) async {
+        guard services.configuration.managesPodFiles else { return }
+        for status in runtime.containers where status.state == .exited && messages[status.id] == nil {
+            do { messages[status.id] = try await FileWork.run { TerminationMessage.read(status) } } catch { messages[status.id] = "" }
+            if messages[status.id]?.isEmpty == true { messages[status.id] = status.message }
+        }
+        messages = messages.filter { message in runtime.containers.contains { $0.id == message.key } }
+    }
+
+    func readRuntime() async throws -> PodRuntimeStatus { try await PodRuntimeStatus.read(uid: uid, from: services.runtime) }
+
+    // MARK: syncing
+
+    private func sync() async throws {
+        var runtime = try await readRuntime()
+        checkDeadline()
+        var phase = await publish(runtime)
+        if phase == .succeeded || phase == .failed { return endWork() }
+        if !pod.hostNetwork, let problem = services.networkProblem() {
+            services.event(pod, nil, .warning, "NetworkNotReady", "network is not ready: \(problem)")
+            return wake(after: 1)
+        }
+        let changedAnything = try await PodSyncPass(worker: self, services: services, pod: pod).perform(runtime)
+        try Task.checkCancellation()
+        if changedAnything {
+            runtime = try await readRuntime()
+            phase = await publish(runtime)
+        } else if !failures.isEmpty {
+            phase = await publish(runtime)
+        }
+        services.prober.reconcile(pod, runtime)
+        try await removeDead(runtime)
+        if phase == .succeeded || phase == .failed { endWork() }
+    }
+
+    private func endWork() {
+        if stage == .syncing { stage = .terminating }
+        wake()
+    }
+
+    private func checkDeadline() {
+        guard verdict == nil, let deadline = pod.activeDeadlineSeconds, let text = pod.status["startTime"].string ?? lastStatus?["startTime"]?.string,
+            let start = Timestamp(rfc3339: text)
+        else { return }
+        let left = Double(deadline) - services.now().timeInterval(since: start)
+        if left > 0 { return wake(after: left) }
+        let message = "Pod was active on the node longer than the specified deadline"
+        services.event(pod, nil, .normal, "DeadlineExceeded", message)
+        verdict = (.failed, "DeadlineExceeded", message)
+    }
+
+    func setFailure(_ name: String, _ failure: StartFailure?) { failures[name] = failure }
+    func planInputs() -> (backOff: BackOff, failures: [String: StartFailure]) { (backOff, failures) }
+    func tookBackOffStep(_ key: String, finishedAt: Timestamp) { backOff.next(key, event: finishedAt, now: services.now()) }
+
+    /// Whether volumes' contents are due to be brought up to date.
+    func volumesAreDue() -> Bool {
+        guard let volumesChecked else { return true }
+        return ContinuousClock.now - volumesChecked >= services.configuration.resyncPeriod
+    }
+    func volumesWereChecked() { volumesChecked = .now }
+
+    /// Containers that have ended, but the last one of each name and one before it, and sandboxes that nothing is in. Upstream: container GC.
+    private func removeDead(_ runtime: PodRuntimeStatus) async throws {
+        for name in Set(runtime.containers.map(\.name)) {
+            let instances = runtime.containers.filter { $0.name == name }
+            var keptDead = false
+            for (index, instance) in instances.enumerated() where instance.state != .running {
+                if index == 0 || !keptDead, instance.state == .exited || index == 0 {
+                    if instance.state == .exited { keptDead = true }
+                    continue
+                }
+                try await remove(instance)
+            }
+        }
+        let used = Set(try await services.runtime.containers(ContainerFilter(labels: [ContainerLabels.podUID: uid])).map(\.sandboxID))
+        for sandbox in runtime.sandboxes.dropFirst() where !sandbox.isReady && !used.contains(sandbox.id) {
+            try await services.runtime.removePodSandbox(sandbox.id)
+        }
+    }
+
+    private func remove(_ container: RuntimeContainerStatus) async throws {
+        try await services.runtime.removeContainer(container.id)
+        let log = container.logPath
+        let directory = services.configuration.podLogsDirectory
+        guard services.configuration.managesPodFiles, log.hasPrefix(directory + "/"), !log.contains("/../") else { return }
+        try await FileWork.run { try FileTree.removeAll(log) }
+    }
+
+    // MARK: terminating
+
+    private func terminate() async throws {
+        services.prober.stop(podUID: uid)
+        var runtime = try await readRuntime()
+        await publish(runtime)
+        let isDeleted = pod.isBeingDeleted || isGoneFromAPI
+        let grace = isDeleted ? pod.effectiveGracePeriodSeconds : pod.terminationGracePeriodSeconds
+        try await ContainerStopper(services: services, pod: pod).stopAll(runtime, grace: grace, exact: isDeleted)
+        try Task.checkCancellation()
+        for sandbox in runtime.sandboxes { try await services.runtime.stopPodSandbox(sandbox.id) }
+        runtime = try await readRuntime()
+        guard !runtime.hasRunningContainers else { throw RuntimeError(.unknown, "containers are still running after their stop") }
+        failures = [:]
+        await publish(runtime, isTerminated: true)
+        if services.configuration.managesPodFiles {
+            let (volumes, uid) = (services.volumes, uid)
+            try await FileWork.run { try volumes.tearDown(uid) }
+        }
+        if services.configuration.managesCgroups {
+            let (cgroups, pod) = (services.cgroups, pod)
+            try await FileWork.run { try cgroups.remove(pod) }
+        }
+        services.tokens.forget(podUID: uid)
+        await services.images.forget(podUID: uid)
+        stage = .terminated
+        wake()
+    }
+
+    // MARK: terminated
+
+    private func cleanUp() async throws {
+        if !isGoneFromAPI {
+            if pod.isBeingDeleted { services.statuses.finish(pod) }
+            return
+        }
+        services.statuses.forget(uid: uid)
+        try await services.removeEverything(uid: uid, logDirectory: SandboxConfiguration(configuration: services.configuration).logDirectory(pod))
+        stage = .finished
+    }
+}
+
+extension PodServices {
+    /// Removes all that is left of a pod in the runtime and on the disk.
+    func removeEverything(uid: String, logDirectory: String?) async throws {
+        for sandbox in try await runtime.podSandboxes(PodSandboxFilter(labels: [ContainerLabels.podUID: uid])) {
+            try await runtime.stopPodSandbox(sandbox.id)
+            try await runtime.removePodSandbox(sandbox.id)
+        }
+        guard configuration.managesPodFiles else { return }
+        let volumes = volumes
+        try await FileWork.run {
+            try volumes.removePodDirectory(uid)
+            if let logDirectory { try FileTree.removeAll(logDirectory) }
+        }
+    }
+}

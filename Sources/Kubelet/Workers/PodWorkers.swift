@@ -1,0 +1,102 @@
+import ContainerRuntime
+import KubeAPI
+import Logging
+
+/// The pods of this node, a worker each. Upstream: pkg/kubelet/pod_workers.go and HandlePodCleanups.
+actor PodWorkers {
+    private let services: PodServices
+    private var workers: [String: PodWorker] = [:]
+    /// Pods of the runtime that no worker has, being removed now.
+    private var orphans: Set<String> = []
+    private let started: AsyncStream<PodWorker>
+    private nonisolated let start: AsyncStream<PodWorker>.Continuation
+    /// Whether the API server's pods are all known: before, none can be called an orphan.
+    private var isComplete = false
+
+    init(services: PodServices) {
+        self.services = services
+        (started, start) = AsyncStream.makeStream()
+    }
+
+    /// Runs the workers until cancelled.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            for await worker in started {
+                group.addTask {
+                    await worker.run()
+                    await self.ended(worker)
+                }
+            }
+        }
+    }
+
+    private func ended(_ worker: PodWorker) async {
+        guard await worker.stage == .finished else { return }
+        workers[worker.uid] = nil
+    }
+
+    /// A pod of this node was added or changed.
+    func update(_ object: Object) async {
+        let uid = object.metadata.uid
+        if let worker = workers[uid] { return await worker.update(object) }
+        let worker = PodWorker(object, services: services)
+        workers[uid] = worker
+        start.yield(worker)
+    }
+
+    /// A pod's object is gone.
+    func remove(_ object: Object) async {
+        guard let worker = workers[object.metadata.uid] else { return }
+        await worker.removed(object)
+    }
+
+    func wake(_ uid: String) { workers[uid]?.wake() }
+    func wakeAll() { for worker in workers.values { worker.wake() } }
+    var pods: [Object] {
+        get async {
+            var pods: [Object] = []
+            for worker in workers.values { pods.append(await worker.pod.object) }
+            return pods
+        }
+    }
+
+    /// From now on what no worker has is an orphan.
+    func sourcesAreReady() { isComplete = true }
+
+    /// Ends what the runtime has of pods that are gone, and removes their folders and cgroups. Upstream: HandlePodCleanups, cleanupOrphanedPodDirs.
+    func cleanUp(present: Set<String>) async {
+        guard isComplete else { return }
+        let logger = services.logger
+        for uid in present where workers[uid] == nil && orphans.insert(uid).inserted {
+            logger.info("removing a pod that the API server does not have", metadata: ["uid": "\(uid)"])
+            do {
+                for container in try await services.runtime.containers(ContainerFilter(labels: [ContainerLabels.podUID: uid])) where container.state == .running {
+                    let grace = Int64(container.annotations[ContainerLabels.terminationGracePeriod] ?? "") ?? 30
+                    try await services.runtime.stopContainer(container.id, timeout: grace)
+                }
+                try await services.removeEverything(uid: uid, logDirectory: nil)
+            } catch {
+                logger.warning("cannot remove an orphaned pod", metadata: ["uid": "\(uid)", "error": "\(error)"])
+            }
+            orphans.remove(uid)
+        }
+        let known = Set(workers.keys)
+        let (volumes, cgroups, configuration) = (services.volumes, services.cgroups, services.configuration)
+        do {
+            try await FileWork.run {
+                if configuration.managesPodFiles {
+                    for uid in try volumes.knownUIDs() where !known.contains(uid) && !present.contains(uid) { try volumes.removePodDirectory(uid) }
+                    for name in try FileTree.list(configuration.podLogsDirectory) {
+                        let uid = String(name.split(separator: "_").last ?? "")
+                        if name.split(separator: "_").count == 3, !known.contains(uid), !present.contains(uid) {
+                            try FileTree.removeAll(configuration.podLogsDirectory + "/" + name)
+                        }
+                    }
+                }
+                if configuration.managesCgroups { cgroups.removeOrphans(known: known.union(present)) }
+            }
+        } catch {
+            logger.warning("cannot remove what is left of ended pods", metadata: ["error": "\(error)"])
+        }
+    }
+}

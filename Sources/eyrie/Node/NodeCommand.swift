@@ -1,0 +1,122 @@
+import ArgumentParser
+import Certificates
+import ContainerRuntime
+import Glibc
+import HTTPTransport
+import KubeAPI
+import KubeClient
+import Kubelet
+import Logging
+import Machines
+import Processes
+
+/// The agent inside a machine: the kubelet of its node. Started by the machine's init, and again when it ends.
+struct NodeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "node", abstract: "Runs the node agent inside a machine. The service starts it.", shouldDisplay: false)
+
+    @Option(help: "The machine's directory.") var directory: String
+
+    func run() async throws {
+        LoggingSystem.bootstrap(LineLog.init)
+        guard let slash = directory.lastIndex(of: "/") else { throw CLIError(what: "--directory must be absolute.", why: nil, fix: nil) }
+        let paths = MachinePaths(machinesDirectory: String(directory[..<slash]), instanceID: String(directory[directory.index(after: slash)...]))
+        let bootstrap = try NodeBootstrapFiles(paths)
+        let runtime = try await Self.connect(MachinePaths.containerdSocket, pauseImage: paths.pauseImage)
+        let transport = try NetworkTransport(
+            .init(
+                address: .tcp(host: bootstrap.apiServerHost, port: bootstrap.apiServerPort), certificateAuthorityPEM: bootstrap.authority,
+                credentials: .clientCertificate(bootstrap.clientIdentity), userAgent: "kubelet"))
+        let kubelet = Kubelet(configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime)
+        try await kubelet.run()
+    }
+
+    /// Waits for containerd, which starts at the same time as this agent, and sees to it that the sandbox image is there.
+    private static func connect(_ socket: String, pauseImage: String) async throws -> CRIRuntime {
+        let logger = Logger(label: "eyrie.node")
+        var delay = Duration.milliseconds(20)
+        while true {
+            do {
+                let runtime = CRIRuntime(socket: socket, logger: logger)
+                _ = try await runtime.version()
+                if try await runtime.imageStatus(MachinePaths.pauseImageName) == nil {
+                    try await Command.run(["ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", pauseImage])
+                }
+                return runtime
+            } catch {
+                if delay > .seconds(1) { logger.warning("containerd does not answer yet: \(error)") }
+                try await Task.sleep(for: delay)
+                delay = min(delay * 2, .seconds(2))
+            }
+        }
+    }
+}
+
+/// The files with which the control plane sends a machine to its cluster: `node.json`, the CA, and two key pairs.
+struct NodeBootstrapFiles {
+    let root: JSONView
+    let authority: String
+    let clientIdentity: TLSIdentity
+    let serverIdentity: TLSIdentity
+
+    init(_ paths: MachinePaths) throws {
+        func text(_ name: String) throws -> String {
+            guard let text = SmallFile.readText("\(paths.bootstrap)/\(name)") else {
+                throw CLIError(what: "The machine's bootstrap file \(name) is missing.", why: "The service writes it before it starts the machine.", fix: nil)
+            }
+            return text
+        }
+        root = try JSONDocument(Array(text("node.json").utf8)).root
+        authority = try text("ca.pem")
+        clientIdentity = TLSIdentity(certificateChainPEM: try text("client.pem"), privateKeyPEM: try text("client.key"))
+        serverIdentity = TLSIdentity(certificateChainPEM: try text("server.pem"), privateKeyPEM: try text("server.key"))
+    }
+
+    var apiServerHost: String { root["apiServerHost"].string ?? "" }
+    var apiServerPort: Int { Int(root["apiServerPort"].int ?? 443) }
+
+    /// The kubelet's configuration for this machine.
+    func kubelet(_ paths: MachinePaths) -> KubeletConfiguration {
+        func quantity(_ text: String) -> Quantity { (try? Quantity(text)) ?? .zero }  // Integers with a suffix always parse.
+        let memory = root["memoryMiB"].int ?? 0
+        var configuration = KubeletConfiguration(
+            nodeName: root["nodeName"].string ?? "", nodeIP: root["nodeIP"].string ?? "",
+            capacity: [
+                "cpu": quantity("\(root["vcpus"].int ?? 1)"), "memory": quantity("\(memory)Mi"), "pods": quantity("\(root["maxPods"].int ?? 17)"),
+                "ephemeral-storage": quantity("\(Self.diskBytes(paths.directory))"),
+            ],
+            kubeletVersion: root["kubeletVersion"].string ?? "")
+        configuration.labels = root["labels"].stringMap
+        configuration.taints = root["taints"].elements.map {
+            .init(key: $0["key"].string ?? "", value: $0["value"].string ?? "", effect: $0["effect"].string ?? "")
+        }
+        configuration.providerID = root["providerID"].string ?? ""
+        configuration.reserved = Self.reserved(vcpus: root["vcpus"].int ?? 1, maxPods: root["maxPods"].int ?? 17)
+        configuration.clusterDNS = root["clusterDNS"].strings
+        configuration.rootDirectory = paths.kubelet
+        configuration.podLogsDirectory = paths.podLogs
+        configuration.cgroupRoot = paths.cgroup
+        configuration.server = .init(identity: serverIdentity, clientCAPEM: authority) { der in
+            // A certificate that cannot be read names nobody: refused.
+            (try? CertificateSubject.read(der: der)).map { KubeletCaller(name: $0.commonName, groups: $0.organizations) }
+        }
+        return configuration
+    }
+
+    /// What EKS keeps back on a node: cpu in steps by the count of processors, memory 255 MiB and 11 MiB for each pod.
+    /// Upstream: amazon-eks-ami, kubelet's kube-reserved.
+    private static func reserved(vcpus: Int64, maxPods: Int64) -> ResourceList {
+        // Tenths of a percent of each processor: 6 % of the first, 1 % of the second, 0.5 % of the next two, 0.25 % of the others; of 1000 millicores.
+        let millicores = 60 + (vcpus > 1 ? 10 : 0) + min(max(vcpus - 2, 0), 2) * 5 + max(vcpus - 4, 0) * 5 / 2
+        var list: ResourceList = [:]
+        list["cpu"] = try? Quantity("\(millicores)m")  // Integers with a suffix always parse.
+        list["memory"] = try? Quantity("\(255 + 11 * maxPods)Mi")
+        return list
+    }
+
+    private static func diskBytes(_ path: String) -> Int64 {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return 0 }
+        return Int64(clamping: UInt64(status.f_blocks).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
+    }
+}

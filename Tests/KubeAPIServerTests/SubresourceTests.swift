@@ -1,0 +1,139 @@
+import KubeAPI
+import KubeClient
+import KubeStorage
+import Testing
+
+@testable import KubeAPIServer
+
+/// A store nothing is asked of.
+struct NeverStore: Store {
+    func load(prefix: String) async throws -> (entries: [StoredEntry], revision: Int64) { throw StoreError.closed }
+    func write(_ write: StoreWrite) async throws -> Int64 { throw StoreError.closed }
+    var revision: Int64 { 0 }
+    func observe(_ observer: @escaping @Sendable ([StoreEvent]) -> Void) {}
+    func close() async {}
+}
+
+@Suite("Subresources")
+struct SubresourceTests {
+    @Test("scale reads and writes spec.replicas and nothing else")
+    func scale() async throws {
+        let test = try await TestServer()
+        let made = try await test.create("apps/v1/deployments", deployment("web", replicas: 2))
+        let scale = try await test.get("apps/v1/deployments", "web", subresource: "scale")
+        #expect(scale.kind == "Scale" && scale.apiVersion == "autoscaling/v1")
+        #expect(scale["spec"]["replicas"].int == 2)
+        #expect(scale["status"]["selector"].string == "app=web")
+        var wanted = scale.value
+        wanted[path: "spec", "replicas"] = 5
+        let written = try await test.update("apps/v1/deployments", wanted, subresource: "scale")
+        #expect(written["spec"]["replicas"].int == 5)
+        let now = try await test.get("apps/v1/deployments", "web")
+        #expect(now["spec"]["replicas"].int == 5)
+        #expect(now.metadata.generation == made.metadata.generation + 1)
+        #expect(await failure { try await test.update("apps/v1/deployments", wanted, subresource: "scale") }?.isConflict == true)
+        let patched = try await test.patch("apps/v1/deployments", "web", ["spec": ["replicas": 1]], subresource: "scale")
+        #expect(patched["spec"]["replicas"].int == 1)
+        #expect(await failure { try await test.patch("apps/v1/deployments", "web", ["spec": ["replicas": -1]], subresource: "scale") }?.code == 422)
+    }
+
+    private func bind(_ test: TestServer, _ pod: String, _ node: String, uid: String? = nil) async throws -> Object {
+        var binding: Value = [
+            "apiVersion": "v1", "kind": "Binding", "metadata": ["name": .string(pod)], "target": ["apiVersion": "v1", "kind": "Node", "name": .string(node)],
+        ]
+        if let uid { binding[path: "metadata", "uid"] = .string(uid) }
+        return try await test.client.perform(
+            KubeRequest(
+                .create, TestServer.resource("pods"), namespace: "default", name: pod, subresource: "binding", body: binding.jsonBytes))
+    }
+
+    @Test("a binding gives a pod its node and the PodScheduled condition, once")
+    func binding() async throws {
+        let test = try await TestServer()
+        try await test.create("pods", pod("p"))
+        #expect(await failure { try await bind(test, "p", "n1", uid: "other") }?.isConflict == true)
+        let status = try await bind(test, "p", "n1")
+        #expect(status["status"].string == "Success")
+        let bound = try await test.get("pods", "p")
+        #expect(bound["spec"]["nodeName"].string == "n1")
+        let condition = bound["status"]["conditions"].elements.first { $0["type"].string == "PodScheduled" }
+        #expect(condition?["status"].string == "True")
+        let again = await failure { try await bind(test, "p", "n2") }
+        #expect(again?.message == "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n1\"")
+        #expect(await failure { try await bind(test, "none", "n1") }?.isNotFound == true)
+    }
+
+    @Test("an eviction deletes the pod unless a disruption budget forbids it")
+    func eviction() async throws {
+        let test = try await TestServer()
+        func evict(_ name: String) async throws -> Object {
+            let body: Value = ["apiVersion": "policy/v1", "kind": "Eviction", "metadata": ["name": .string(name)]]
+            return try await test.client.perform(
+                KubeRequest(.create, TestServer.resource("pods"), namespace: "default", name: name, subresource: "eviction", body: body.jsonBytes))
+        }
+        var running = pod("p", node: "n1")
+        running[path: "metadata", "labels"] = ["app": "web"]
+        try await test.create("pods", running)
+        try await test.patch("pods", "p", ["status": ["phase": "Running"]], subresource: "status")
+        let budget: Value = [
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": ["name": "b"],
+            "spec": ["minAvailable": 1, "selector": ["matchLabels": ["app": "web"]]],
+        ]
+        try await test.create("policy/v1/poddisruptionbudgets", budget)
+        func allow(_ count: Int64) async throws {
+            let status: Value = [
+                "disruptionsAllowed": .int(count), "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1, "observedGeneration": 1,
+            ]
+            try await test.patch("policy/v1/poddisruptionbudgets", "b", ["status": status], subresource: "status")
+        }
+        try await allow(0)
+        #expect(await failure { try await evict("p") }?.code == 429)
+        try await allow(1)
+        _ = try await evict("p")
+        #expect(try await test.get("pods", "p").metadata.isBeingDeleted)
+        #expect(try await test.get("policy/v1/poddisruptionbudgets", "b")["status"]["disruptionsAllowed"].int == 0)
+    }
+
+    @Test("streaming names its container, refuses others, and needs a node")
+    func containers() async throws {
+        let test = try await TestServer()
+        var two = pod("p")
+        two[path: "spec", "containers"] = [["name": "a", "image": "x"], ["name": "b", "image": "x"]]
+        try await test.create("pods", two)
+        let unnamed = await test.http("GET", "/api/v1/namespaces/default/pods/p/log")
+        #expect(unnamed.json["message"].string == "a container name must be specified for pod p, choose one of: [a b]")
+        let wrong = await test.http("GET", "/api/v1/namespaces/default/pods/p/log?container=c")
+        #expect(wrong.json["message"].string == "container c is not valid for pod p")
+        let upgrade = await test.http("POST", "/api/v1/namespaces/default/pods/p/exec?container=a&command=ls&stdout=true")
+        #expect(upgrade.json["message"].string == "Upgrade request required")
+        let unbound = await test.http(
+            "POST", "/api/v1/namespaces/default/pods/p/exec?container=a&command=ls&stdout=true", ["Connection": "Upgrade", "Upgrade": "SPDY/3.1"])
+        #expect(unbound.json["message"].string == "pod p does not have a host assigned")
+    }
+
+    @Test("what is not there yet says so")
+    func notImplemented() async throws {
+        let test = try await TestServer()
+        try await test.create("pods", pod("p"))
+        let answer = await test.http("GET", "/api/v1/namespaces/default/pods/p/ephemeralcontainers")
+        #expect(answer.status == 501)
+    }
+
+    @Test("events of events.k8s.io are the same objects as the core group's")
+    func events() async throws {
+        let test = try await TestServer()
+        let event: Value = [
+            "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": ["name": "e"], "regarding": ["kind": "Pod", "name": "p", "namespace": "default"],
+            "note": "hello", "reason": "Started", "action": "Starting", "type": "Normal", "reportingController": "kubelet", "reportingInstance": "n1",
+            "eventTime": "2026-01-02T03:04:05.000006Z",
+        ]
+        try await test.create("events.k8s.io/v1/events", event)
+        let core = try await test.get("events", "e")
+        #expect(core["involvedObject"]["name"].string == "p")
+        #expect(core["message"].string == "hello")
+        #expect(core.apiVersion == "v1")
+        let back = try await test.get("events.k8s.io/v1/events", "e")
+        #expect(back["regarding"]["name"].string == "p")
+        #expect(back["note"].string == "hello")
+    }
+}

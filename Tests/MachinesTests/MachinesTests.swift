@@ -1,0 +1,91 @@
+import Glibc
+import Processes
+import Testing
+
+@testable import Machines
+
+/// What a machine is made of, as far as it can be told without root.
+@Suite struct MachineFilesTests {
+    private let paths = MachinePaths(machinesDirectory: "/data/machines", instanceID: "i-0123456789abcdef0")
+
+    @Test("names of kernel objects fit their limits") func kernelNames() {
+        #expect(paths.hostInterface.utf8.count <= 15)
+        #expect(VPCNetwork(vpcID: "vpc-0123456789abcdef0", cidr: "10.0.0.0/16").bridge.utf8.count <= 15)
+        #expect(MachinePaths.containerdSocket.utf8.count < 108)
+    }
+
+    @Test("containerd keeps its state in the machine's directory and its socket on the machine's own /run") func containerd() {
+        let toml = ContainerdConfiguration.toml(paths)
+        #expect(toml.contains("root = \"/data/machines/i-0123456789abcdef0/containerd\""))
+        #expect(toml.contains("address = \"/run/containerd/containerd.sock\""))
+        #expect(toml.contains("restrict_oom_score_adj"))
+    }
+
+    @Test("a mirror comes before its registry") func mirrors() {
+        let hosts = ContainerdConfiguration.hosts(registry: "docker.io", mirror: "http://169.254.171.1:5000")
+        #expect(hosts.contains("[host.\"http://169.254.171.1:5000\"]"))
+    }
+
+    @Test("the sandbox image is an executable the kernel takes, in an archive that tar reads") func pauseImage() throws {
+        var template = Array("/tmp/eyrie-pause-XXXXXX".utf8CString)
+        let directory = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
+        try SmallFile.write("\(directory)/pause", PauseImage.executable, mode: 0o700)
+        let pid = try Command.spawnSession(["\(directory)/pause"], log: "/dev/null")
+        let process = try #require(ProcessIdentity(pid: pid), "the executable ended at once")
+        process.kill()
+        try SmallFile.write("\(directory)/pause.tar", PauseImage.archive(name: "example/pause:1"))
+        let list = try Command.runBlocking(["tar", "-tf", "\(directory)/pause.tar"])
+        #expect(list.contains("index.json") && list.contains("blobs/sha256/"))
+        try Command.runBlocking(["rm", "-rf", directory])
+    }
+
+    @Test(
+        "overlapping VPCs are recognised",
+        arguments: [("10.0.0.0/16", "10.0.128.0/20", true), ("10.0.0.0/16", "10.1.0.0/16", false), ("10.0.0.0/8", "10.9.0.0/16", true), ("x", "10.0.0.0/8", false)])
+    func overlap(a: String, b: String, expected: Bool) { #expect(VPCNetworks.overlap(a, b) == expected) }
+}
+
+/// Programs and processes.
+@Suite struct ProcessesTests {
+    @Test("output and exit code of a program are told") func run() async throws {
+        #expect(try await Command.run(["cat"], input: "through") == "through")
+        let error = await #expect(throws: CommandError.self) { try await Command.run(["sh", "-c", "echo why >&2; exit 3"]) }
+        #expect(error?.code == 3)
+        #expect(error?.description.contains("why") == true)
+    }
+
+    @Test("a program that does not exist is named") func missing() async {
+        let error = await #expect(throws: CommandError.self) { try await Command.run(["no-such-program-here"]) }
+        #expect(error?.description.contains("no-such-program-here") == true)
+    }
+
+    @Test("a large input and output do not dead-lock") func largeStreams() async throws {
+        let text = String(repeating: "0123456789abcdef", count: 20_000)
+        #expect(try await Command.run(["cat"], input: text) == text)
+    }
+
+    @Test("a process's end is noticed, and its id is not mistaken for another's") func identity() async throws {
+        let pid = try Command.spawnSession(["sleep", "60"], log: "/dev/null")
+        let process = try #require(ProcessIdentity(pid: pid))
+        #expect(process.isRunning)
+        #expect(!ProcessIdentity(pid: pid, startTime: process.startTime + 1).isRunning)
+        async let ended: Void = process.waitForExit()
+        process.kill()
+        await ended
+        #expect(!process.isRunning)
+    }
+
+    @Test("files are replaced whole and private") func files() throws {
+        var template = Array("/tmp/eyrie-file-XXXXXX".utf8CString)
+        let directory = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
+        let path = "\(directory)/deep/er/file"
+        try SmallFile.makeDirectory("\(directory)/deep/er")
+        try SmallFile.write(path, Array("one".utf8))
+        try SmallFile.write(path, Array("two".utf8))
+        #expect(SmallFile.readText(path) == "two")
+        var status = stat()
+        #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
+        #expect(SmallFile.read("\(directory)/none") == nil)
+        try Command.runBlocking(["rm", "-rf", directory])
+    }
+}
