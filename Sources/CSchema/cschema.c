@@ -12,7 +12,11 @@ static const unsigned char resources[] = {
 static const unsigned char columns[] = {
 #embed "data/columns.txt"
 };
+static const unsigned char protobuf[] = {
+#embed "data/protobuf.txt"
+};
 
 struct cschema_text cschema_types(void) { return (struct cschema_text){types, sizeof types}; }
 struct cschema_text cschema_resources(void) { return (struct cschema_text){resources, sizeof resources}; }
 struct cschema_text cschema_columns(void) { return (struct cschema_text){columns, sizeof columns}; }
+struct cschema_text cschema_protobuf(void) { return (struct cschema_text){protobuf, sizeof protobuf}; }

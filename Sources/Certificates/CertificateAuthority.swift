@@ -4,9 +4,11 @@ import Glibc
 import SwiftASN1
 import X509
 
-/// A certificate authority with an ECDSA P-256 key that signs leaf certificates directly. Upstream: kubeadm's certs phase, crypto/x509.CreateCertificate.
+/// A certificate authority with an ECDSA P-256 key that signs leaf certificates directly. Upstream: kubeadm's certs phase,
+/// crypto/x509.CreateCertificate.
 ///
-/// What it makes passes the strictest verifiers in use: key identifiers on both sides, critical basic constraints and key usage, SAN for every name.
+/// What it makes passes the strictest verifiers in use: key identifiers on both sides, critical basic constraints and key usage, SAN for every
+/// name.
 package struct CertificateAuthority: Sendable {
     /// The authority's own certificate, for clients' and servers' trust stores.
     package let certificatePEM: String

@@ -1,7 +1,8 @@
 import SwiftASN1
 import X509
 
-/// Judges clients' certificate chains against a CA bundle. Upstream: apiserver's x509 request authenticator (`VerifyOptions` with client key usage).
+/// Judges clients' certificate chains against a CA bundle. Upstream: apiserver's x509 request authenticator (`VerifyOptions` with client key
+/// usage).
 package struct ClientCertificateVerifier: Sendable {
     private let roots: CertificateStore
 
@@ -17,7 +18,8 @@ package struct ClientCertificateVerifier: Sendable {
         roots = CertificateStore(certificates)
     }
 
-    /// Returns the chain from the leaf to the CA in DER when the CA vouches for the leaf now and for client use; nil otherwise. `chain` is what the client sent:
+    /// Returns the chain from the leaf to the CA in DER when the CA vouches for the leaf now and for client use; nil otherwise. `chain` is what
+    /// the client sent:
     /// DER, leaf first. Fits `HTTPServer.TLS.verifyClientChain`.
     package func validate(_ chain: [[UInt8]]) async -> [[UInt8]]? {
         do {
@@ -27,8 +29,8 @@ package struct ClientCertificateVerifier: Sendable {
                 RFC5280Policy()
                 ClientUsagePolicy()
             }
-            guard case .validCertificate(let validated) = await verifier.validate(leaf: leaf, intermediates: CertificateStore(certificates.dropFirst()))
-            else { return nil }
+            let intermediates = CertificateStore(certificates.dropFirst())
+            guard case .validCertificate(let validated) = await verifier.validate(leaf: leaf, intermediates: intermediates) else { return nil }
             return try validated.map { certificate in
                 var serializer = DER.Serializer()
                 try serializer.serialize(certificate)

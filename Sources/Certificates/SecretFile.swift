@@ -21,7 +21,8 @@ package enum SecretFile {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw failure("examine", path) }
         guard status.st_mode & 0o077 == 0 else {
-            throw CertificateError.file("\(path) is a secret that others may read (mode \(String(status.st_mode & 0o777, radix: 8))): run chmod 600 on it")
+            let mode = String(status.st_mode & 0o777, radix: 8)
+            throw CertificateError.file("\(path) is a secret that others may read (mode \(mode)): run chmod 600 on it")
         }
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 16 * 1024)

@@ -22,7 +22,7 @@ extension CRIRuntime {
                             source = .containerd
                             continue
                         }
-                        logger.debug("the runtime's event stream ended", metadata: ["error": "\(failure)"])
+                        logger.warning("the runtime's event stream ended", metadata: ["error": "\(failure)"])
                     }
                     do { try await Task.sleep(for: pause) } catch { break }  // Cancelled: the consumer is gone.
                     pause = min(pause * 2, Timeout.reconnectLongest)
@@ -39,7 +39,8 @@ extension CRIRuntime {
         switch source {
         case .cri:
             let stream = try stream("/runtime.v1.RuntimeService/GetContainerEvents", Runtime_V1_GetEventsRequest())
-            continuation.yield(.resynchronize)
+            let confirmation = confirm(continuation)
+            defer { confirmation.cancel() }
             for try await bytes in stream {
                 let event = try Runtime_V1_ContainerEventResponse(serializedBytes: bytes)
                 switch event.containerEventType {
@@ -51,12 +52,28 @@ extension CRIRuntime {
             }
         case .containerd:
             var request = Containerd_Services_Events_V1_SubscribeRequest()
-            request.filters = ["start", "exit", "oom"].map { "namespace==k8s.io,topic==\"/tasks/\($0)\"" }
+            request.filters = ["start", "exit", "oom"].map { "namespace==\"k8s.io\",topic==\"/tasks/\($0)\"" }
             let stream = try stream("/containerd.services.events.v1.Events/Subscribe", request)
             continuation.yield(.resynchronize)
+            let confirmation = confirm(continuation)
+            defer { confirmation.cancel() }
             for try await bytes in stream {
                 let envelope = try Containerd_Services_Events_V1_Envelope(serializedBytes: bytes)
                 if let event = try Self.event(of: envelope) { continuation.yield(event) }
+            }
+        }
+    }
+
+    /// The server gives no sign when it has taken a subscription, and events before that are lost: a second look a moment later, after an answer on the same
+    /// connection, sees what they would have told.
+    private func confirm(_ continuation: AsyncStream<RuntimeEvent>.Continuation) -> Task<Void, Never> {
+        Task {
+            do {
+                try await Task.sleep(for: Self.Timeout.reconnect)
+                _ = try await version()
+                continuation.yield(.resynchronize)
+            } catch {
+                // The connection is gone, and with it the stream: the next one is confirmed anew.
             }
         }
     }

@@ -137,6 +137,12 @@ package actor ControlPlane {
         try await NodeDrain(client: running.client, nodeName: node).run()
     }
 
+    /// Deletes a Node object whose machine is gone. Nothing to do when the control plane does not run or the node is gone.
+    package func delete(node: String) async throws {
+        guard let running else { return }
+        do { try await running.client.delete(.nodes, name: node) } catch let error as StatusError where error.isNotFound {}
+    }
+
     // MARK: - The way up
 
     private static func launch(_ configuration: ControlPlaneConfiguration, _ logger: Logger) async throws -> Running {

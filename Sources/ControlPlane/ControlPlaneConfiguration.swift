@@ -1,4 +1,5 @@
 internal import CloudControllers
+internal import KubeAPI
 internal import KubeAPIServer
 
 /// Who a bearer token stands for, as the cluster's authenticator outside (EKS's) decided.
@@ -15,6 +16,11 @@ package struct TokenIdentity: Sendable, Equatable {
         self.groups = groups
         self.extra = extra
     }
+}
+
+/// A token of the cloud's kind that is not valid, or whose principal may not enter. The bearer is told no more than 401.
+package struct TokenRefused: Error {
+    package init() {}
 }
 
 /// The instance behind a node, as the cloud knows it.
@@ -126,6 +132,8 @@ struct CloudTokenAuthenticator: BearerTokenAuthenticator {
     let decide: @Sendable (String) async throws -> TokenIdentity?
 
     func authenticate(token: String) async throws -> UserInfo? {
-        try await decide(token).map { UserInfo(name: $0.userName, uid: $0.uid, groups: $0.groups, extra: $0.extra) }
+        let identity: TokenIdentity?
+        do { identity = try await decide(token) } catch is TokenRefused { throw StatusError.unauthorized }
+        return identity.map { UserInfo(name: $0.userName, uid: $0.uid, groups: $0.groups, extra: $0.extra) }
     }
 }

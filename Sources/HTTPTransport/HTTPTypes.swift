@@ -17,11 +17,16 @@ package struct HTTPFields: Sendable, ExpressibleByDictionaryLiteral {
     package mutating func add(_ name: String, _ value: String) { fields.append((name, value)) }
     /// Whether a comma-separated field such as `Connection` holds `token`, without case.
     package func contains(_ name: String, token: String) -> Bool {
-        all(name).contains { $0.split(separator: ",").contains { HTTPFields.same(String($0.drop(while: { $0 == " " }).prefix(while: { $0 != " " && $0 != ";" })), token) } }
+        all(name).contains { value in
+            value.split(separator: ",").contains { item in
+                HTTPFields.same(String(item.drop(while: { $0 == " " }).prefix(while: { $0 != " " && $0 != ";" })), token)
+            }
+        }
     }
 
     static func same(_ a: String, _ b: String) -> Bool {
-        a.utf8.count == b.utf8.count && zip(a.utf8, b.utf8).allSatisfy { x, y in x == y || ((x | 0x20) == (y | 0x20) && (x | 0x20) >= 0x61 && (x | 0x20) <= 0x7A) }
+        guard a.utf8.count == b.utf8.count else { return false }
+        return zip(a.utf8, b.utf8).allSatisfy { x, y in x == y || ((x | 0x20) == (y | 0x20) && (x | 0x20) >= 0x61 && (x | 0x20) <= 0x7A) }
     }
 }
 
@@ -39,7 +44,8 @@ package struct ConnectionInfo: Sendable {
     package var isTLS: Bool
 
     package init(
-        remoteAddress: String, localAddress: String, peerCertificates: [[UInt8]] = [], serverName: String? = nil, isHTTP2: Bool = false, isTLS: Bool = false
+        remoteAddress: String, localAddress: String, peerCertificates: [[UInt8]] = [], serverName: String? = nil, isHTTP2: Bool = false,
+        isTLS: Bool = false
     ) {
         self.remoteAddress = remoteAddress
         self.localAddress = localAddress
@@ -102,7 +108,8 @@ package struct HTTPBodyStream: AsyncSequence, Sendable {
     }
 }
 
-/// Writes the pieces of a streamed response. `write` returns once the piece was accepted by the connection (backpressure) and throws when the client is gone.
+/// Writes the pieces of a streamed response. `write` returns once the piece was accepted by the connection (backpressure) and throws when the
+/// client is gone.
 package struct HTTPBodyWriter: Sendable {
     private let send: @Sendable ([UInt8]) async throws -> Void
 
@@ -149,10 +156,12 @@ package struct ByteTunnel: Sendable {
 }
 
 /// A response as a responder makes it.
+/// What a responder answers.
 package struct HTTPResponse: Sendable {
     package enum Body: Sendable {
         case bytes([UInt8])
-        /// Called with a writer after the head was sent; the response ends when it returns, and is cut off when it throws. Its task is cancelled when the client goes away.
+        /// Called with a writer after the head was sent; the response ends when it returns, and is cut off when it throws. Its task is cancelled
+        /// when the client goes away.
         case stream(@Sendable (HTTPBodyWriter) async throws -> Void)
         /// Status 101: after the head the connection is the tunnel's. HTTP/1.1 only.
         case upgrade(@Sendable (ByteTunnel) async -> Void)
@@ -171,7 +180,8 @@ package struct HTTPResponse: Sendable {
 
 /// Answers requests. One implementation serves a listener.
 package protocol HTTPResponder: Sendable {
-    /// The synchronous path: called on the event loop for a request whose whole body is at hand or absent. Must not block. Nil sends the request to `respond`.
+    /// The synchronous path: called on the event loop for a request whose whole body is at hand or absent. Must not block. Nil sends the request
+    /// to `respond`.
     func respondNow(to head: HTTPRequestHead) -> HTTPResponse?
     /// Called in a task of its own, cancelled when the client goes away. Errors are the responder's to turn into responses.
     func respond(to head: HTTPRequestHead, body: HTTPBodyStream) async -> HTTPResponse
@@ -182,6 +192,7 @@ extension HTTPResponder {
 }
 
 /// What can go wrong on the wire, for servers and clients.
+/// Why a request, a response or a connection failed.
 package enum HTTPError: Error, Sendable, Equatable {
     case bodyTooLarge(limit: Int)
     case connectionClosed

@@ -7,6 +7,7 @@ package enum Controllers {
         { RootCAPublisher($0) },
         { DeploymentController($0) },
         { ReplicaSetController($0) },
+        { DaemonSetController($0) },
         { EndpointSliceController($0) },
         { EndpointsController($0) },
         { NodeLifecycleController($0) },

@@ -38,7 +38,7 @@ package final class CachedStore: Sendable {
         let cached = CachedStore(store: store, limits: limits)
         store.observe { [weak cached] events in cached?.receive(events) }
         let (entries, revision) = try await store.load(prefix: "")
-        try cached.fill(entries, revision)
+        cached.fill(try await parse(entries.sorted { $0.key < $1.key }), revision)
         cached.bookmarks.withLock { task in
             task = Task { [weak cached] in
                 // Ends with the task: a cancelled sleep throws.
@@ -50,26 +50,49 @@ package final class CachedStore: Sendable {
 
     deinit { bookmarks.withLock { $0?.cancel() } }
 
-    /// Loaded entries, sorted by key, become caches.
-    private func fill(_ entries: [StoredEntry], _ revision: Int64) throws {
-        var byPrefix: [String: [(key: String, object: Object)]] = [:]
-        for entry in entries {
-            guard let object = try? Object(bytes: entry.value) else {  // Said better here than by the parser, which does not know the key.
-                throw StoreError.unavailable("the value of \(entry.key) is not a JSON object: the database is damaged")
-            }
-            byPrefix[Self.prefix(of: entry.key), default: []].append((entry.key, object.withResourceVersion(entry.modRevision)))
-        }
+    /// Loaded entries become caches.
+    private func fill(_ entries: [(key: String, object: Object)], _ revision: Int64) {
         feed.withLock { feed in
             caches.withLock { caches in
-                for (prefix, entries) in byPrefix {
+                // Sorted by key, the entries of a prefix stand together.
+                var start = 0
+                while start < entries.count {
+                    let prefix = Self.prefix(of: entries[start].key)
+                    let end = entries[start...].firstIndex { !$0.key.hasPrefix(prefix) } ?? entries.count
                     caches[prefix] = WatchCache(
-                        prefix: prefix, entries: entries.sorted { $0.key < $1.key }, revision: revision, progress: progress, limits: limits)
+                        prefix: prefix, entries: Array(entries[start..<end]), revision: revision, progress: progress, limits: limits)
+                    start = end
                 }
             }
             progress.revision.store(revision, ordering: .releasing)
             if case .loading(let events) = feed { dispatch(events.filter { $0.revision > revision }) }
             feed = .live
         }
+    }
+
+    /// Entries one task parses when a store is opened.
+    private static let parsedAtOnce = 4096
+
+    /// The entries' objects with their resourceVersions, sorted by key; parsed on all cores, because a start waits for it. Throws `StoreError`.
+    private static func parse(_ entries: [StoredEntry]) async throws -> [(key: String, object: Object)] {
+        let parts = try await withThrowingTaskGroup(of: (Int, [(key: String, object: Object)]).self) { group in
+            for start in stride(from: 0, to: entries.count, by: parsedAtOnce) {
+                group.addTask {
+                    let part = entries[start..<min(entries.count, start + parsedAtOnce)]
+                    return (
+                        start,
+                        try part.map { entry in
+                            guard let object = try? Object(bytes: entry.value) else {  // Said better here than by the parser, which does not know the key.
+                                throw StoreError.unavailable("the value of \(entry.key) is not a JSON object: the database is damaged")
+                            }
+                            return (entry.key, object.withResourceVersion(entry.modRevision))
+                        }
+                    )
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        return parts.sorted { $0.0 < $1.0 }.flatMap(\.1)
     }
 
     /// `/registry/pods/` of `/registry/pods/default/web`.

@@ -55,10 +55,16 @@ final class Writer: @unchecked Sendable {
         connection.close()
     }
 
-    /// All entries whose keys begin with `prefix`, sorted. Throws `SQLiteError`.
+    /// All entries whose keys begin with `prefix`, in no particular order. Throws `SQLiteError`.
     func entries(prefix: String) throws -> [StoredEntry] {
-        let rows = try connection.statement("SELECT key, value, create_revision, mod_revision FROM entries WHERE key >= ? AND key < ? ORDER BY key")
-            .bind(1, prefix).bind(2, prefix + "\u{10FFFF}")
+        let columns = "SELECT key, value, create_revision, mod_revision FROM entries"
+        let rows: Statement
+        if prefix.isEmpty {
+            // In the order of the file: by key, each row would be looked up on a page of its own.
+            rows = try connection.statement(columns)
+        } else {
+            rows = try connection.statement(columns + " WHERE key >= ? AND key < ?").bind(1, prefix).bind(2, prefix + "\u{10FFFF}")
+        }
         var entries: [StoredEntry] = []
         while try rows.step() {
             entries.append(StoredEntry(key: rows.text(0), value: rows.blob(1), createRevision: rows.int64(2), modRevision: rows.int64(3)))

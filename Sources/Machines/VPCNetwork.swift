@@ -43,7 +43,8 @@ package struct VPCNetwork: Sendable {
                 """)
     }
 
-    private static func createServiceInterface() async throws {
+    /// Makes the interface that holds `serviceAddress`. Repeating it is no error.
+    package static func createServiceInterface() async throws {
         if access("/sys/class/net/\(serviceInterface)", F_OK) != 0 {
             try await tolerating("File exists") { try await Command.run(["ip", "link", "add", serviceInterface, "type", "bridge"]) }
             try await Command.run(["ip", "link", "set", serviceInterface, "up"])

@@ -109,7 +109,7 @@ package final class Connection {
 
     /// Closes the database; further use throws. The log is merged into the database.
     package func close() {
-        statements.values.forEach { $0.finalize() }
+        for statement in statements.values { statement.finalize() }
         statements = [:]
         sqlite3_close_v2(handle)
         handle = nil

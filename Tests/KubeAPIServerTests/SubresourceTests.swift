@@ -137,3 +137,22 @@ struct SubresourceTests {
         #expect(back["note"].string == "hello")
     }
 }
+
+@Suite("Versions")
+struct VersionTests {
+    @Test("an autoscaler written as autoscaling/v1 reads as v2, and back")
+    func autoscaler() async throws {
+        let test = try await TestServer()
+        let sent: Value = [
+            "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": ["name": "h"],
+            "spec": ["maxReplicas": 3, "targetCPUUtilizationPercentage": 70, "scaleTargetRef": ["kind": "Deployment", "name": "web", "apiVersion": "apps/v1"]],
+        ]
+        try await test.create("autoscaling/v1/horizontalpodautoscalers", sent)
+        let second = try await test.get("autoscaling/v2/horizontalpodautoscalers", "h")
+        #expect(second.apiVersion == "autoscaling/v2")
+        #expect(second["spec"]["metrics"].elements.first?["resource"]["target"]["averageUtilization"].int == 70)
+        let first = try await test.get("autoscaling/v1/horizontalpodautoscalers", "h")
+        #expect(first["spec"]["targetCPUUtilizationPercentage"].int == 70)
+        #expect(first["spec"]["metrics"] == nil)
+    }
+}

@@ -60,7 +60,8 @@ struct NetworkTransportTests {
     func requests() async throws {
         try await withServer { transport, journal in
             let client = KubeClient(transport: transport)
-            #expect(try await client.get(.pods, namespace: "default", name: "web").metadata.name == "web")
+            let pod = try await client.get(.pods, namespace: "default", name: "web")
+            #expect(pod.metadata.name == "web")
             let error = await #expect(throws: StatusError.self) { try await client.get(.pods, namespace: "default", name: "none") }
             #expect(error?.isNotFound == true)
             #expect(

@@ -68,11 +68,11 @@ struct FilterTests {
     @Test(
         "taints and tolerations",
         arguments: [
-            ("NoSchedule", [] as [Value], false), ("NoExecute", [], false), ("PreferNoSchedule", [], true),
+            ("NoSchedule", [], false), ("NoExecute", [], false), ("PreferNoSchedule", [], true),
             ("NoSchedule", [["key": "k", "operator": "Exists"]], true), ("NoSchedule", [["key": "k", "value": "v", "effect": "NoSchedule"]], true),
             ("NoSchedule", [["key": "k", "value": "w"]], false), ("NoSchedule", [["key": "k", "operator": "Exists", "effect": "NoExecute"]], false),
             ("NoExecute", [["operator": "Exists"]], true),
-        ])
+        ] as [(String, [Value], Bool)])
     func taints(effect: String, tolerations: [Value], fits: Bool) throws {
         let cache = cache([try node("a", taints: [["key": "k", "value": "v", "effect": .string(effect)]])])
         let pod = try pod("p") { $0["tolerations"] = .array(tolerations) }

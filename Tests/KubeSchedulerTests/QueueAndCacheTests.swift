@@ -25,7 +25,8 @@ struct SchedulingQueueTests {
     func events() throws {
         var queue = SchedulingQueue()
         queue.set(try pod("p"), now: epoch)
-        let tried = try #require(queue.pop())
+        let popped = queue.pop()
+        let tried = try #require(popped)
         _ = queue.addUnschedulable(tried, rejectedBy: ["NodeResourcesFit"], now: epoch)
         #expect(queue.move(.nodeLabelsChanged, now: epoch).isEmpty)
         #expect(queue.unschedulableCount == 1)
@@ -41,7 +42,8 @@ struct SchedulingQueueTests {
     func lateEvent() throws {
         var queue = SchedulingQueue()
         queue.set(try pod("p"), now: epoch)
-        let tried = try #require(queue.pop())
+        let popped = queue.pop()
+        let tried = try #require(popped)
         _ = queue.addUnschedulable(tried, rejectedBy: [], now: epoch)
         #expect(queue.move(.nodeAdded, now: epoch.adding(seconds: 30)).isEmpty)
         #expect(queue.activeCount == 1)
@@ -51,7 +53,8 @@ struct SchedulingQueueTests {
     func leftover() throws {
         var queue = SchedulingQueue()
         queue.set(try pod("p"), now: epoch)
-        let timer = queue.addUnschedulable(try #require(queue.pop()), rejectedBy: ["NodeAffinity"], now: epoch)
+        let popped = queue.pop()
+        let timer = queue.addUnschedulable(try #require(popped), rejectedBy: ["NodeAffinity"], now: epoch)
         #expect(timer.after == 300)
         #expect(queue.flush("uid-p", now: epoch.adding(seconds: 100)) == .init(uid: "uid-p", after: 200))
         _ = queue.flush("uid-p", now: epoch.adding(seconds: 300))

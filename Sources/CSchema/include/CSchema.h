@@ -15,3 +15,5 @@ struct cschema_text cschema_types(void);
 struct cschema_text cschema_resources(void);
 /// The columns of `kubectl get`: data/columns.txt.
 struct cschema_text cschema_columns(void);
+/// Protobuf numbers: data/protobuf.txt, which tools/generate-protobuf.py writes.
+struct cschema_text cschema_protobuf(void);

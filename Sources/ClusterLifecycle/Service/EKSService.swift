@@ -55,6 +55,9 @@ package actor EKSService {
     /// Waits until nothing is being done or scheduled to be done at once; for tests.
     package nonisolated func settled() async { await reconciler.settled() }
 
+    /// The service's time, seconds since 1970.
+    package nonisolated var now: Double { clock.now }
+
     /// Of the caller's account: the clusters' names, sorted.
     package func listClusters() async -> [String] { await state.read { $0.clusters.rows.keys.sorted() } }
 

@@ -94,7 +94,8 @@ final class HTTP1ClientHandler: ChannelDuplexHandler, RemovableChannelHandler, @
 
     // MARK: Calls
 
-    /// Sends a request and waits for its head. Cancellation closes the connection. Throws `StaleConnection` when a kept connection was closed meanwhile.
+    /// Sends a request and waits for its head. Cancellation closes the connection. Throws `StaleConnection` when a kept connection was closed
+    /// meanwhile.
     func execute(_ call: ClientCall) async throws -> ClientOutcome {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in

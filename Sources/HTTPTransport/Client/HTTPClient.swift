@@ -24,7 +24,8 @@ package final class HTTPClient: Sendable {
         package var tls: TLS?
         /// For the connection, and again for its TLS handshake. Upstream: net/http's default dialer allows 30 s; our servers are near.
         package var connectTimeout = Duration.seconds(10)
-        /// From the request to the response's head, unless a call says otherwise. Upstream: rest.Config's callers set 60 s at most for plain requests.
+        /// From the request to the response's head, unless a call says otherwise. Upstream: rest.Config's callers set 60 s at most for plain
+        /// requests.
         package var headTimeout = Duration.seconds(60)
         /// Connections kept for later requests; more are closed after their response.
         package var maximumIdleConnections = 64
@@ -93,8 +94,10 @@ package final class HTTPClient: Sendable {
 
     /// Sends a request and returns the response's head, with its body still arriving.
     ///
-    /// `target` is path and query, percent-encoded. `Host` and `Content-Length` are added. `timeout` bounds the time to the head (not the body, which may be a
-    /// watch); nil means the configuration's. Cancelling the task closes the connection. A request that met a kept connection just closed by the server is
+    /// `target` is path and query, percent-encoded. `Host` and `Content-Length` are added. `timeout` bounds the time to the head (not the body,
+    /// which may be a
+    /// watch); nil means the configuration's. Cancelling the task closes the connection. A request that met a kept connection just closed by the
+    /// server is
     /// sent once more when it cannot have been seen or may be repeated. Throws `HTTPError`, or `CancellationError`.
     package func execute(
         _ method: String, _ target: String, fields: HTTPFields = [:], body: [UInt8]? = nil, timeout: Duration? = nil
@@ -119,7 +122,8 @@ package final class HTTPClient: Sendable {
         return response
     }
 
-    /// Asks to leave HTTP (the caller sets `Connection: Upgrade` and `Upgrade`) on a connection of its own. Returns the 101's fields and the connection's bytes.
+    /// Asks to leave HTTP (the caller sets `Connection: Upgrade` and `Upgrade`) on a connection of its own. Returns the 101's fields and the
+    /// connection's bytes.
     /// Throws `HTTPError.upgradeRefused` when the server answers anything else.
     package func upgrade(_ method: String, _ target: String, fields: HTTPFields) async throws -> (HTTPFields, ByteTunnel) {
         let call = makeCall(method, target, fields, nil, wantsUpgrade: true, nil)
@@ -170,7 +174,7 @@ package final class HTTPClient: Sendable {
     }
 
     private static func needsLength(_ method: String) -> Bool { method == "POST" || method == "PUT" || method == "PATCH" }
-    private static func isRepeatable(_ method: String) -> Bool { method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" || method == "DELETE" }
+    private static func isRepeatable(_ method: String) -> Bool { method != "POST" && method != "PATCH" && method != "CONNECT" }
 
     /// The connection used last: the least likely to be closed.
     private func takeIdle() -> HTTP1ClientHandler? { pool.withLock { $0.idle.popLast() } }

@@ -27,7 +27,8 @@ package struct GRPCError: Error, Sendable, Equatable, CustomStringConvertible {
     package static let unavailable = 14
 }
 
-/// A gRPC client of one server over HTTP/2 without TLS (a unix socket, or TCP on the loopback): all calls share one connection, which is made at the first
+/// A gRPC client of one server over HTTP/2 without TLS (a unix socket, or TCP on the loopback): all calls share one connection, which is made at
+/// the first
 /// call and again after it was lost. Messages are protobuf bytes; they may have 16 MiB. Upstream: google.golang.org/grpc.ClientConn.
 package final class GRPCChannel: Sendable {
     private enum State {
@@ -68,9 +69,11 @@ package final class GRPCChannel: Sendable {
         if case .connected(let connection) = state.withLock({ $0 }) { connection.channel.close(promise: nil) }
     }
 
-    /// Calls `path` (`/runtime.v1.RuntimeService/Version`) with one message and returns the one answer, both as protobuf bytes without gRPC's frame.
+    /// Calls `path` (`/runtime.v1.RuntimeService/Version`) with one message and returns the one answer, both as protobuf bytes without gRPC's
+    /// frame.
     ///
-    /// `timeout` covers the whole call and is told to the server. Throws `GRPCError`: the server's status, 4 after the timeout, 14 when there is no server;
+    /// `timeout` covers the whole call and is told to the server. Throws `GRPCError`: the server's status, 4 after the timeout, 14 when there is
+    /// no server;
     /// `CancellationError` when the task was cancelled (and the call with it).
     package func unary(_ path: String, _ message: [UInt8], timeout: Duration) async throws -> [UInt8] {
         let call = try await open(path, message, deadline: .now() + TimeAmount(timeout))
@@ -83,7 +86,8 @@ package final class GRPCChannel: Sendable {
         return answer
     }
 
-    /// Calls `path` with one message and returns the answers as they come, with backpressure. The call begins with the first pull, and is cancelled when the
+    /// Calls `path` with one message and returns the answers as they come, with backpressure. The call begins with the first pull, and is
+    /// cancelled when the
     /// stream is dropped or its task cancelled. Throws as `unary` does.
     package func serverStream(_ path: String, _ message: [UInt8], timeout: Duration? = nil) -> AsyncThrowingStream<[UInt8], any Error> {
         let running = Mutex<Call?>(nil)

@@ -8,7 +8,8 @@ struct GRPCConnection: Sendable {
 
     /// Bytes a server may send ahead on a stream and on the connection.
     private static let windowBytes = 1024 * 1024
-    /// PING and SETTINGS frames taken in 30 s. grpc-go probes the bandwidth with a PING every few messages; the library's 200 would end a busy connection.
+    /// PING and SETTINGS frames taken in 30 s. grpc-go probes the bandwidth with a PING every few messages; the library's 200 would end a busy
+    /// connection.
     private static let maximumControlFrames = 10_000_000
 
     /// Configures a new channel. `onRetire`: the connection takes no new calls (closed, or the server said GOAWAY).

@@ -40,7 +40,8 @@ final class GRPCStreamHandler: ChannelDuplexHandler, @unchecked Sendable {
         return queue
     }
 
-    /// Sends the request: headers, and one message. On the event loop, with the stream's channel active. `deadline` is local; the server is told what is left.
+    /// Sends the request: headers, and one message. On the event loop, with the stream's channel active. `deadline` is local; the server is told
+    /// what is left.
     func start(_ path: String, _ message: [UInt8], authority: String, deadline: NIODeadline?) {
         guard let context, !isOver else { return }
         var headers: HPACKHeaders = [
@@ -135,7 +136,9 @@ final class GRPCStreamHandler: ChannelDuplexHandler, @unchecked Sendable {
             guard let compressed = received.getInteger(at: received.readerIndex, as: UInt8.self),
                 let length = received.getInteger(at: received.readerIndex + 1, as: UInt32.self)
             else { return }
-            guard compressed == 0 else { return abort(GRPCError(code: GRPCError.internalError, message: "a compressed message without asking for one")) }
+            guard compressed == 0 else {
+                return abort(GRPCError(code: GRPCError.internalError, message: "a compressed message without asking for one"))
+            }
             guard length <= Self.maximumMessageBytes else {
                 let text = "received message larger than max (\(length) vs. \(Self.maximumMessageBytes))"
                 return abort(GRPCError(code: GRPCError.resourceExhausted, message: text))

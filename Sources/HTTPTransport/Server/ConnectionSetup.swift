@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import NIOHTTP1
 import NIOHTTP2
@@ -13,9 +14,12 @@ struct ConnectionSetup: Sendable {
 
     /// PING and SETTINGS frames are counted in windows of this length.
     private static let rateWindow = TimeAmount.seconds(30)
-    /// A silent HTTP/2 connection is probed after this, and closed when the probe stays without answer. Upstream: net/http2 clients probe after 30 s and wait 15 s.
+    /// A silent HTTP/2 connection is probed after this, and closed when the probe stays without answer. Upstream: net/http2 clients probe after
+    /// 30 s and wait 15 s.
     private static let pingInterval = TimeAmount.seconds(30)
     private static let pingTimeout = TimeAmount.seconds(15)
+
+    private static let log = Logger(label: "http.server")
 
     /// On the channel's event loop, before it is active.
     func configure(_ channel: any Channel) throws {
@@ -44,7 +48,13 @@ struct ConnectionSetup: Sendable {
     private func startTLS(_ channel: any Channel, _ tls: ServerTLS, _ sni: SNIResult, _ guardian: Scheduled<Void>) throws {
         var serverName: String?
         if case .hostname(let name) = sni { serverName = name }
-        let handler = try tls.makeHandler(serverName: serverName)
+        let handler: NIOSSLServerHandler
+        do {
+            handler = try tls.makeHandler(serverName: serverName)
+        } catch {
+            Self.log.error("cannot serve this name: its certificate or key is unusable", metadata: ["name": "\(serverName ?? "")", "error": "\(error)"])
+            throw error
+        }
         let bound = NIOLoopBound(handler, eventLoop: channel.eventLoop)
         let alpn = ApplicationProtocolNegotiationHandler { [serverName] result, channel in
             guardian.cancel()

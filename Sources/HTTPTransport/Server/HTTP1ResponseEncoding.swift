@@ -17,7 +17,8 @@ enum HTTP1ResponseEncoding {
 
     static func hasBody(status: Int) -> Bool { status >= 200 && status != 204 && status != 304 }
 
-    /// Appends status line and fields. Framing fields of the responder are replaced by what `framing` needs; `announced` is a length told although no body
+    /// Appends status line and fields. Framing fields of the responder are replaced by what `framing` needs; `announced` is a length told
+    /// although no body
     /// follows (HEAD).
     static func writeHead(
         _ response: HTTPResponse, framing: Framing, announced: Int?, keepAlive: Bool, isHTTP10: Bool, into buffer: inout ByteBuffer

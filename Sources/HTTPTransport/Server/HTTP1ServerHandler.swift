@@ -14,7 +14,8 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
     private static let maximumPendingParts = 64
     /// Bytes of an unwanted body that are read so that the connection can be kept. Upstream: net/http.maxPostHandlerReadBytes.
     private static let maximumDiscardedBytes = 256 * 1024
-    /// How long a connection that closes on a client which is still sending stays half open, for the response to be read. Upstream: net/http.rstAvoidanceDelay.
+    /// How long a connection that closes on a client which is still sending stays half open, for the response to be read. Upstream:
+    /// net/http.rstAvoidanceDelay.
     private static let lingerDelay = TimeAmount.milliseconds(500)
 
     private let channel: any Channel
@@ -49,6 +50,7 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
     /// When to close the connection unless something happens; nil while a request is in progress.
     private var deadline: NIODeadline?
     private var timer: Scheduled<Void>?
+    private let stallGuard: StallGuard
 
     init(
         channel: any Channel, responder: any HTTPResponder, limits: HTTPServer.Limits, connection: ConnectionInfo,
@@ -59,6 +61,7 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
         self.limits = limits
         self.connection = connection
         self.decoder = decoder
+        stallGuard = StallGuard(channel: channel, interval: TimeAmount(limits.headerReadTimeout))
     }
 
     var eventLoop: any EventLoop { channel.eventLoop }
@@ -79,12 +82,14 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
     func handlerRemoved(context: ChannelHandlerContext) {
         timer?.cancel()
         timer = nil
+        stallGuard.cancel()
         self.context = nil
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
         timer = nil
+        stallGuard.cancel()
         isClosing = true
         exchange?.disconnect()
         exchange = nil
@@ -96,7 +101,7 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
         case ChannelEvent.inputClosed:
             isInputClosed = true
             keepAlive = false
-            if let exchange { exchange.cancel() } else { context.close(promise: nil) }
+            if let exchange { exchange.cancel() } else { close() }
         case is ChannelShouldQuiesceEvent:
             keepAlive = false
             if exchange == nil, bodylessHead == nil, !isReceiving { close() }
@@ -134,7 +139,9 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
     private func timerFired() {
         timer = nil
         guard let deadline else { return }
-        if deadline <= .now() { close() } else { arm(deadline) }
+        guard deadline <= .now() else { return arm(deadline) }
+        // A client that is still taking its last response is not idle.
+        if StallGuard.waitingBytes(channel) > 0 { setDeadline(limits.idleTimeout) } else { close() }
     }
 
     // MARK: Requests
@@ -389,10 +396,9 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
         flushed.futureResult.whenComplete { [channel] _ in channel.close(promise: nil) }
         needsFlush = false
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: flushed)
-        // A client that does not read its response keeps no connection.
-        deadline = .now() + TimeAmount(limits.headerReadTimeout)
         timer?.cancel()
-        timer = eventLoop.scheduleTask(in: TimeAmount(limits.headerReadTimeout)) { [channel] in channel.close(promise: nil) }
+        timer = nil
+        stallGuard.start()
     }
 
     /// Closes our half, and the rest a moment later: closing at once with unread input would reset the connection and lose the response.

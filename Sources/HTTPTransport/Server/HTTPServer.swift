@@ -35,10 +35,10 @@ package final class HTTPServer: Sendable {
         let tls = try configuration.tls.map { try ServerTLS($0) }
         let connections = ConnectionRegistry(limit: limits.maximumConnections)
         if case .unix(let path) = address { try await removeStaleSocket(path, address) }
+        let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: limits.writeBufferBytes / 2, high: limits.writeBufferBytes)
         var bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: backlog)
-            .childChannelOption(
-                .writeBufferWaterMark, value: ChannelOptions.Types.WriteBufferWaterMark(low: limits.writeBufferBytes / 2, high: limits.writeBufferBytes))
+            .childChannelOption(.writeBufferWaterMark, value: waterMark)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard connections.add(channel) else { throw HTTPError.connectFailed("too many connections") }
@@ -63,7 +63,8 @@ package final class HTTPServer: Sendable {
         }
     }
 
-    /// Stops accepting, tells HTTP/2 clients to go away, closes idle connections, and lets requests in flight finish for up to `grace`; then closes what is left.
+    /// Stops accepting, tells HTTP/2 clients to go away, closes idle connections, and lets requests in flight finish for up to `grace`; then
+    /// closes what is left.
     /// Returns when every connection is closed.
     package func stop(grace: Duration) async {
         do {

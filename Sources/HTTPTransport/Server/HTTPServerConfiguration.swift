@@ -20,8 +20,10 @@ extension HTTPServer {
         package var identity: TLSIdentity
         /// One or more CA certificates in PEM. When set, clients are asked for a certificate; they need not have one.
         package var clientCAPEM: String?
-        /// Judges a client's chain (DER, leaf first): returns the validated chain, or nil for one that does not count, and then the request goes on with
-        /// `peerCertificates` empty, so that the responder can answer 401. Without a judge a certificate that `clientCAPEM` does not vouch for fails
+        /// Judges a client's chain (DER, leaf first): returns the validated chain, or nil for one that does not count, and then the request goes
+        /// on with
+        /// `peerCertificates` empty, so that the responder can answer 401. Without a judge a certificate that `clientCAPEM` does not vouch for
+        /// fails
         /// the handshake. `Certificates.ClientCertificateVerifier.validate` fits.
         package var verifyClientChain: (@Sendable ([[UInt8]]) async -> [[UInt8]]?)?
         /// The identity for a server name (SNI), or nil for `identity`. Called on the event loop for every new connection: must be quick.
@@ -40,7 +42,8 @@ extension HTTPServer {
 
     /// What one client, and all clients together, may take. Bodies are limited by whoever reads them (`HTTPBodyStream.collect`).
     package struct Limits: Sendable {
-        /// Bytes of request line and header fields. Upstream: net/http.DefaultMaxHeaderBytes is 1 MiB; nobody legitimate needs more than a few tokens.
+        /// Bytes of request line and header fields. Upstream: net/http.DefaultMaxHeaderBytes is 1 MiB; nobody legitimate needs more than a few
+        /// tokens.
         package var maximumHeaderBytes = 64 * 1024
         /// From the first byte of a request (or the connection's start) to the end of its head: defends against slow senders.
         /// Upstream: genericapiserver sets ReadHeaderTimeout to 32 s.

@@ -1,7 +1,8 @@
 import NIOCore
 import Synchronization
 
-/// What arrives from an event loop for one asynchronous reader, with backpressure both ways: the loop learns when to stop reading, and `demand` tells it when to
+/// What arrives from an event loop for one asynchronous reader, with backpressure both ways: the loop learns when to stop reading, and `demand`
+/// tells it when to
 /// go on. Elements that arrived before a failure are still delivered.
 final class InboundQueue<Element: Sendable>: Sendable {
     private enum End {
@@ -29,7 +30,8 @@ final class InboundQueue<Element: Sendable>: Sendable {
     private let demand: @Sendable () -> Void
     private let abandon: @Sendable () -> Void
 
-    /// `isPaused`: whether the sender waits for the first demand. `demand` is called from any thread once the reader wants more from a paused sender;
+    /// `isPaused`: whether the sender waits for the first demand. `demand` is called from any thread once the reader wants more from a paused
+    /// sender;
     /// `abandon` when the reading task was cancelled, after which nothing more is delivered.
     init(limit: Int, isPaused: Bool = false, demand: @escaping @Sendable () -> Void, abandon: @escaping @Sendable () -> Void) {
         self.limit = limit

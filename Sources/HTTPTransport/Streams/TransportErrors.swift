@@ -13,6 +13,7 @@ enum TransportErrors {
         case let error as NIOSSLError: .tls(explain(error))
         case let error as BoringSSLError: .tls("\(error)")
         case let error as NIOSSLExtraError: .tls("\(error.description)")
+        case HTTPParserError.invalidEOFState: .connectionClosed
         case let error as HTTPParserError: .protocolViolation("\(error)")
         case let error as any NIOHTTP2Error: .protocolViolation("HTTP/2: \(error)")
         default: .connectionClosed

@@ -7,8 +7,8 @@ final class TunnelHandler: ChannelDuplexHandler, @unchecked Sendable {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// How long the last written bytes may take to leave before a closing tunnel is cut.
-    private static let lingerLimit = TimeAmount.seconds(10)
+    /// A closing tunnel is cut when its last bytes do not move for this long.
+    private static let stallLimit = TimeAmount.seconds(10)
 
     private let channel: any Channel
     private let gate: WriteGate
@@ -140,7 +140,8 @@ final class TunnelHandler: ChannelDuplexHandler, @unchecked Sendable {
         isClosing = true
         guard !isOutputClosed else { return context.close(promise: nil) }
         isOutputClosed = true
-        let cut = context.eventLoop.scheduleTask(in: Self.lingerLimit) { [channel] in channel.close(promise: nil) }
+        let cut = StallGuard(channel: channel, interval: Self.stallLimit)
+        cut.start()
         let flushed = context.eventLoop.makePromise(of: Void.self)
         flushed.futureResult.whenComplete { [channel] _ in
             cut.cancel()

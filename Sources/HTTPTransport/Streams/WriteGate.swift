@@ -11,7 +11,8 @@ final class WriteGate: @unchecked Sendable {
 
     init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
-    /// Runs `operation` on the event loop and returns when the channel takes more. `operation` returns whether the channel is still writable, or throws.
+    /// Runs `operation` on the event loop and returns when the channel takes more. `operation` returns whether the channel is still writable, or
+    /// throws.
     /// A cancelled task's operation is performed, but does not wait: it throws `CancellationError` instead.
     func write(_ operation: @escaping @Sendable () throws -> Bool) async throws {
         let ticket = Ticket()

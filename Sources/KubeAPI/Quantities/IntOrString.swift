@@ -3,10 +3,12 @@ package enum IntOrString: Sendable, Hashable, CustomStringConvertible {
     case int(Int64)
     case string(String)
 
+    /// Nil for what is neither a number nor a text.
     package init?(_ view: JSONView?) {
         guard let view else { return nil }
         if let number = view.int { self = .int(number) } else if let text = view.string { self = .string(text) } else { return nil }
     }
+    /// Nil for what is neither a number nor a text.
     package init?(_ value: Value?) {
         guard let value else { return nil }
         if let number = value.int { self = .int(number) } else if let text = value.string { self = .string(text) } else { return nil }

@@ -25,6 +25,7 @@ package struct Quantity: Sendable, Hashable, Comparable, CustomStringConvertible
         self.format = format
     }
 
+    /// Whole units. Upstream: resource.NewQuantity.
     package init(_ value: Int64, _ format: Format = .decimalSI) { self.init(capping: Int128(value) * Self.unit, format) }
     /// Upstream: resource.NewMilliQuantity.
     package init(milli value: Int64, _ format: Format = .decimalSI) { self.init(capping: Int128(value) * 1_000_000, format) }
@@ -52,10 +53,12 @@ package struct Quantity: Sendable, Hashable, Comparable, CustomStringConvertible
 
     /// The sum in the left side's format; a zero left side takes over the right side's. Upstream: Quantity.Add.
     package static func + (a: Quantity, b: Quantity) -> Quantity { Quantity(capping: a.nano + b.nano, a.isZero ? b.format : a.format) }
+    /// The difference, in the format that the sum would have. Upstream: Quantity.Sub.
     package static func - (a: Quantity, b: Quantity) -> Quantity { Quantity(capping: a.nano - b.nano, a.isZero ? b.format : a.format) }
     package static func += (a: inout Quantity, b: Quantity) { a = a + b }
     package static func -= (a: inout Quantity, b: Quantity) { a = a - b }
     package static prefix func - (a: Quantity) -> Quantity { Quantity(capping: -a.nano, a.format) }
+    /// The product, capped like every quantity. Upstream: Quantity.Mul.
     package static func * (a: Quantity, factor: Int64) -> Quantity {
         let (product, overflow) = a.nano.multipliedReportingOverflow(by: Int128(factor))
         return Quantity(capping: overflow ? ((a.nano < 0) != (factor < 0) ? -limit : limit) : product, a.format)

@@ -88,7 +88,9 @@ package struct ResourceRow: Sendable, Hashable {
     /// `/api/v1` or `/apis/GROUP/VERSION`.
     package var pathPrefix: String { groupVersionResource.pathPrefix }
 
+    /// Whether discovery lists `verb` for the resource itself.
     package func supports(_ verb: String) -> Bool { verbs.contains(verb) }
+    /// The subresource `name`, such as `status`; nil when the resource has none of that name.
     package func subresource(_ name: String) -> Subresource? { subresources.first { $0.name == name } }
     /// Whether `status` is written through its own path only. Upstream: a rest.Storage with a StatusREST.
     package var hasStatus: Bool { subresource("status") != nil }
@@ -104,12 +106,15 @@ package struct ResourceTable: Sendable {
     private var kinds: [GroupVersionKind: Int] = [:]
     private var groupResources: [GroupResource: [Int]] = [:]
 
+    /// A table without rows.
     package init() {}
 
     /// The built-in resources, parsed once from the embedded table.
     package static let shared = ResourceTable(resources: EmbeddedTable.resources, columns: EmbeddedTable.columns)
 
+    /// The row of a resource in one version.
     package subscript(resource: GroupVersionResource) -> ResourceRow? { places[resource].map { rows[$0] } }
+    /// The row of a kind in one version.
     package subscript(kind: GroupVersionKind) -> ResourceRow? { kinds[kind].map { rows[$0] } }
     /// All versions of a resource, the preferred one first.
     package subscript(resource: GroupResource) -> [ResourceRow] { (groupResources[resource] ?? []).map { rows[$0] } }
@@ -124,6 +129,7 @@ package struct ResourceTable: Sendable {
         index()
     }
 
+    /// Takes a row out; a resource that is not in the table changes nothing.
     package mutating func remove(_ resource: GroupVersionResource) {
         rows.removeAll { $0.groupVersionResource == resource }
         index()
@@ -145,6 +151,7 @@ package struct ResourceTable: Sendable {
             + custom.map { ($0, (versions[$0] ?? []).sorted(by: KubernetesVersion.isPreferred)) }
     }
 
+    /// The rows of one version of a group, in the table's order.
     package func rows(group: String, version: String) -> [ResourceRow] { rows.filter { $0.group == group && $0.version == version } }
 
     private mutating func index() {

@@ -7,6 +7,7 @@ package struct SchemaTable: Sendable {
     private var places: [String: Int] = [:]
     private var kinds: [GroupVersionKind: Int] = [:]
 
+    /// A table without types.
     package init() {}
 
     /// The built-in types, parsed once from the embedded table.
@@ -17,7 +18,9 @@ package struct SchemaTable: Sendable {
 
     /// The type of a name such as `api.core.v1.Pod`.
     package func type(named name: String) -> SchemaType? { places[name].map { types[$0] } }
+    /// The type of a kind in one version.
     package func type(of kind: GroupVersionKind) -> SchemaType? { kinds[kind].map { types[$0] } }
+    /// Where a type stands: what a `FieldType.object` holds.
     package func place(of name: String) -> Int? { places[name] }
 
     /// Adds a type, or takes the place of the one with its name. Returns its place.

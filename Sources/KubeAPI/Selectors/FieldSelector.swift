@@ -15,6 +15,7 @@ package struct FieldSelector: Sendable, Hashable, CustomStringConvertible {
 
     package var requirements: [Requirement]
 
+    /// All of `requirements` together; none of them matches everything.
     package init(_ requirements: [Requirement] = []) { self.requirements = requirements }
 
     package static let everything = FieldSelector()

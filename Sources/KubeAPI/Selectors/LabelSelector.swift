@@ -64,8 +64,10 @@ package struct LabelSelector: Sendable, Hashable, CustomStringConvertible {
             self.values = values
         }
 
+        /// Whether the labels fulfil it. Upstream: Requirement.Matches.
         package func matches(_ labels: [String: String]) -> Bool { matches { labels[$0] } }
 
+        /// The same, for labels read one by one.
         package func matches(_ label: (String) -> String?) -> Bool {
             let found = label(key)
             switch op {
@@ -97,6 +99,7 @@ package struct LabelSelector: Sendable, Hashable, CustomStringConvertible {
     /// Matches no object at all. Upstream: labels.Nothing.
     package private(set) var isNothing = false
 
+    /// All of `requirements` together; none of them matches everything.
     package init(_ requirements: [Requirement] = []) { self.requirements = Self.sorted(requirements) }
 
     /// Stable, as upstream's selectors with two requirements of one key keep their order.
@@ -150,6 +153,7 @@ package struct LabelSelector: Sendable, Hashable, CustomStringConvertible {
         self.init(requirements)
     }
 
+    /// Whether the labels fulfil all requirements. Upstream: Selector.Matches.
     package func matches(_ labels: [String: String]) -> Bool { !isNothing && requirements.allSatisfy { $0.matches(labels) } }
 
     /// Matches without making a dictionary of the labels.

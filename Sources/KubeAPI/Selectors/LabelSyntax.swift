@@ -7,13 +7,16 @@ package enum LabelSyntax {
 
     private static let nameText =
         "must consist of alphanumeric characters, '-', '_' or '.', and must start and end "
-        + "with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+        + "with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc',"
+        + " regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
     private static let subdomainText =
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
-        + "with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+        + "with an alphanumeric character (e.g. 'example.com',"
+        + " regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
     private static let valueText =
         "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
-        + "with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+        + "with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345',"
+        + " regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 
     /// Everything wrong with a label's key, joined as upstream does; nil when nothing is. Upstream: validation.IsQualifiedName.
     package static func problemOfKey(_ key: String) -> String? {

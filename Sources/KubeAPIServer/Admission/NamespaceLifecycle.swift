@@ -23,10 +23,13 @@ struct NamespaceLifecycle: AdmissionPlugin {
         guard let namespace = reader.get(.namespaces, namespace: "", name: attributes.namespace) else {
             throw StatusError.notFound(.namespaces, attributes.namespace)
         }
-        guard attributes.operation == .create, namespace.metadata.isBeingDeleted || namespace["status"]["phase"].string == "Terminating" else { return }
+        guard attributes.operation == .create, namespace.metadata.isBeingDeleted || namespace["status"]["phase"].string == "Terminating" else {
+            return
+        }
         var error = attributes.forbidden("unable to create new content in namespace \(attributes.namespace) because it is being terminated")
         error.details?.causes = [
-            StatusError.Cause(reason: "NamespaceTerminating", message: "namespace \(attributes.namespace) is being terminated", field: "metadata.namespace")
+            StatusError.Cause(
+                reason: "NamespaceTerminating", message: "namespace \(attributes.namespace) is being terminated", field: "metadata.namespace")
         ]
         throw error
     }

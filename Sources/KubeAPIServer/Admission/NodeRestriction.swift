@@ -64,7 +64,9 @@ struct NodeRestriction: AdmissionPlugin {
         guard owner.apiVersion == "v1", owner.kind == "Node", owner.name == node else {
             throw attributes.forbidden("node \(shown) can only create pods with an owner reference set to itself")
         }
-        guard owner.controller else { throw attributes.forbidden("node \(shown) can only create pods with a controller owner reference set to itself") }
+        guard owner.controller else {
+            throw attributes.forbidden("node \(shown) can only create pods with a controller owner reference set to itself")
+        }
         guard !owner.blockOwnerDeletion else { throw attributes.forbidden("node \(shown) must not set blockOwnerDeletion on an owner reference") }
         guard let object = reader.get(.nodes, namespace: "", name: node) else { throw StatusError.notFound(.nodes, node) }
         guard object.metadata.uid == owner.uid else {
@@ -192,9 +194,12 @@ struct NodeRestriction: AdmissionPlugin {
         guard let pod = reader.get(.pods, namespace: attributes.namespace, name: podName) else { throw StatusError.notFound(.pods, podName) }
         guard pod.metadata.uid == uid else {
             throw attributes.forbidden(
-                "the UID in the bound object reference (\(uid)) does not match the UID in record. The object might have been deleted and then recreated")
+                "the UID in the bound object reference (\(uid)) does not match the UID in record. The object might have been deleted and then recreated"
+            )
         }
-        guard pod["spec"]["nodeName"].string == node else { throw attributes.forbidden("node requested token bound to a pod scheduled on a different node") }
+        guard pod["spec"]["nodeName"].string == node else {
+            throw attributes.forbidden("node requested token bound to a pod scheduled on a different node")
+        }
         let audiences = spec["audiences"].strings
         guard audiences.count <= 1 else { throw attributes.forbidden("node may only request 0 or 1 audiences") }
         // Upstream: ServiceAccountNodeAudienceRestriction. No audience is the API server's.
@@ -217,7 +222,8 @@ struct NodeRestriction: AdmissionPlugin {
         var drivers: [String] = []
         for volume in pod["spec"]["volumes"].elements {
             if let driver = volume["csi"]["driver"].string { drivers.append(driver) }
-            let claimName = volume["persistentVolumeClaim"]["claimName"].string
+            let claimName =
+                volume["persistentVolumeClaim"]["claimName"].string
                 ?? (volume["ephemeral"] == nil ? nil : "\(pod.metadata.name)-\(volume["name"]?.string ?? "")")
             guard let claimName, let claim = reader.get(.persistentVolumeClaims, namespace: namespace, name: claimName),
                 let volumeName = claim["spec"]["volumeName"].string, let bound = reader.get(.persistentVolumes, namespace: "", name: volumeName),
@@ -226,7 +232,9 @@ struct NodeRestriction: AdmissionPlugin {
             drivers.append(driver)
         }
         return drivers.contains { driver in
-            reader.get(.csiDrivers, namespace: "", name: driver)?["spec"]["tokenRequests"].elements.contains { ($0["audience"]?.string ?? "") == audience } ?? false
+            reader.get(.csiDrivers, namespace: "", name: driver)?["spec"]["tokenRequests"].elements.contains {
+                ($0["audience"]?.string ?? "") == audience
+            } ?? false
         }
     }
 

@@ -47,7 +47,9 @@ struct ServiceAccountAdmission: AdmissionPlugin {
         guard attributes.isFor(.pods, .create), attributes.object[path: "metadata", "annotations", MirrorPod.annotation] != nil else { return }
         let pod = try Object(attributes.object)
         if !(pod["spec"]["serviceAccountName"].string ?? "").isEmpty { throw attributes.forbidden("a mirror pod may not reference service accounts") }
-        if PodReferences.references(of: pod).contains(where: { $0.kind == .secret }) { throw attributes.forbidden("a mirror pod may not reference secrets") }
+        if PodReferences.references(of: pod).contains(where: { $0.kind == .secret }) {
+            throw attributes.forbidden("a mirror pod may not reference secrets")
+        }
         let projectsToken = pod["spec"]["volumes"].elements.contains { volume in
             volume["projected"]["sources"].elements.contains { $0["serviceAccountToken"] != nil }
         }

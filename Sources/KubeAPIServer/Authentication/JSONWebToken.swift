@@ -24,7 +24,8 @@ enum JSONWebToken {
     /// Nil when the text is no token of three parts with JSON objects in the first two.
     static func read(_ token: String) -> Unverified? {
         let parts = token.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 3, let header = Base64.decodeURL(parts[0]), let payload = Base64.decodeURL(parts[1]), let signature = Base64.decodeURL(parts[2])
+        guard parts.count == 3, let header = Base64.decodeURL(parts[0]), let payload = Base64.decodeURL(parts[1]),
+            let signature = Base64.decodeURL(parts[2])
         else { return nil }
         // Any text that is no JSON object is no token.
         guard let head = try? Object(bytes: header), let claims = try? Object(bytes: payload) else { return nil }

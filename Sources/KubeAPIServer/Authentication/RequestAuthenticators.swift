@@ -84,7 +84,8 @@ extension UserInfo {
     /// Who a service account is to the API server. Upstream: serviceaccount.UserInfo.
     package static func serviceAccount(namespace: String, name: String, uid: String = "") -> UserInfo {
         UserInfo(
-            name: "system:serviceaccount:\(namespace):\(name)", uid: uid, groups: ["system:serviceaccounts", "system:serviceaccounts:\(namespace)", allAuthenticated])
+            name: "system:serviceaccount:\(namespace):\(name)", uid: uid,
+            groups: ["system:serviceaccounts", "system:serviceaccounts:\(namespace)", allAuthenticated])
     }
 
     /// The controller of that name in kube-system, as the controller manager runs it: its own rights and no more. Upstream: system:controller:NAME's account.

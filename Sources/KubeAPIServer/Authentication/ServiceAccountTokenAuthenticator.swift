@@ -50,7 +50,9 @@ package final class ServiceAccountTokenAuthenticator: BearerTokenAuthenticator {
     package func user(of token: String, audiences: [String]) throws -> (user: UserInfo, audiences: [String])? {
         guard let claims = try claims(of: token) else { return nil }
         let time = now().seconds
-        guard let expiry = claims["exp"].int, let notBefore = claims["nbf"].int, time < expiry, time >= notBefore else { throw StatusError.unauthorized }
+        guard let expiry = claims["exp"].int, let notBefore = claims["nbf"].int, time < expiry, time >= notBefore else {
+            throw StatusError.unauthorized
+        }
         let named = claims["aud"].string.map { [$0] } ?? claims["aud"].strings
         let accepted = named.filter(audiences.contains)
         guard !accepted.isEmpty else { throw StatusError.unauthorized }
@@ -68,7 +70,8 @@ package final class ServiceAccountTokenAuthenticator: BearerTokenAuthenticator {
     }
 
     private func user(_ bound: JSONView?, subject: String?, tokenID: String?, time: Int64) throws -> UserInfo {
-        guard let namespace = bound["namespace"].string, let name = bound["serviceaccount"]["name"].string, let uid = bound["serviceaccount"]["uid"].string,
+        guard let namespace = bound["namespace"].string, let name = bound["serviceaccount"]["name"].string,
+            let uid = bound["serviceaccount"]["uid"].string,
             !namespace.isEmpty, !name.isEmpty, !uid.isEmpty, subject == "system:serviceaccount:\(namespace):\(name)"
         else { throw StatusError.unauthorized }
         try exists(.serviceAccounts, namespace, name, uid, time)

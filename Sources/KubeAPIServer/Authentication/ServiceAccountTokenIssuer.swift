@@ -67,7 +67,8 @@ package final class ServiceAccountTokenIssuer: Sendable {
         }
         kubernetes["serviceaccount"] = ["name": .string(name), "uid": .string(uid)]
         let claims: Value = [
-            "aud": Value(audiences.isEmpty ? self.audiences : audiences), "exp": .int(expiration.seconds), "iat": .int(issuedAt), "iss": .string(issuer),
+            "aud": Value(audiences.isEmpty ? self.audiences : audiences), "exp": .int(expiration.seconds), "iat": .int(issuedAt),
+            "iss": .string(issuer),
             "jti": .string(RandomText.uuid()), "kubernetes.io": kubernetes, "nbf": .int(issuedAt),
             "sub": .string("system:serviceaccount:\(namespace):\(name)"),
         ]
@@ -75,7 +76,9 @@ package final class ServiceAccountTokenIssuer: Sendable {
     }
 
     /// Whether the token was signed by one of the keys. A token that names no key, or one that is unknown, is not.
-    func isSignedByUs(_ token: JSONWebToken.Unverified) -> Bool { verificationKeys[token.keyID].map { JSONWebToken.verify(token, with: $0) } ?? false }
+    func isSignedByUs(_ token: JSONWebToken.Unverified) -> Bool {
+        verificationKeys[token.keyID].map { JSONWebToken.verify(token, with: $0) } ?? false
+    }
 
     /// The document of `/openid/v1/jwks`: the public keys. Upstream: serviceaccount.OpenIDMetadata.
     package var jwks: Value {

@@ -63,17 +63,22 @@ package enum TokenRequest {
         let resources: [String: GroupResource] = ["v1/Pod": .pods, "v1/Secret": .secrets, "v1/Node": .nodes]
         guard let resource = resources["\(reference["apiVersion"].string ?? "")/\(kind)"] else {
             throw StatusError.badRequest(
-                "cannot bind token to object of type \(GroupVersionKind(apiVersion: reference["apiVersion"].string ?? "", kind: kind).apiVersion), Kind=\(kind)")
+                "cannot bind token to object of type \(GroupVersionKind(apiVersion: reference["apiVersion"].string ?? "", kind: kind).apiVersion), Kind=\(kind)"
+            )
         }
-        guard let object = reader.get(resource, namespace: kind == "Node" ? "" : namespace, name: name) else { throw StatusError.notFound(resource, name) }
+        guard let object = reader.get(resource, namespace: kind == "Node" ? "" : namespace, name: name) else {
+            throw StatusError.notFound(resource, name)
+        }
         if kind == "Pod", (object["spec"]["serviceAccountName"].string ?? "") != account {
-            throw StatusError.badRequest("cannot bind token for serviceaccount \(account.goQuoted) to pod running with different serviceaccount name.")
+            throw StatusError.badRequest(
+                "cannot bind token for serviceaccount \(account.goQuoted) to pod running with different serviceaccount name.")
         }
         let actual = object.metadata.uid
         guard uid.isEmpty || uid == actual else {
             throw StatusError.conflict(
                 resource, name,
-                "the UID in the bound object reference (\(uid)) does not match the UID in record. The object might have been deleted and then recreated")
+                "the UID in the bound object reference (\(uid)) does not match the UID in record. The object might have been deleted and then recreated"
+            )
         }
         var node: ServiceAccountTokenIssuer.BoundObject?
         if kind == "Pod", let nodeName = object["spec"]["nodeName"].string, !nodeName.isEmpty {

@@ -15,7 +15,10 @@ package enum AccessReviews {
         if spec["nonResourceAttributes"].map({ !$0.isNull }) ?? false {
             throw StatusError.invalid(
                 kind("LocalSubjectAccessReview"), "",
-                [MetadataValidation.invalid("spec.nonResourceAttributes", spec["nonResourceAttributes"].value ?? .null, "disallowed on this kind of request")])
+                [
+                    MetadataValidation.invalid(
+                        "spec.nonResourceAttributes", spec["nonResourceAttributes"].value ?? .null, "disallowed on this kind of request")
+                ])
         }
         let named = spec["resourceAttributes"]["namespace"].string ?? ""
         guard named == namespace else {
@@ -84,8 +87,10 @@ package enum AccessReviews {
         switch (resource, path) {
         case (let resource?, nil):
             asked = AuthorizationAttributes(
-                user: user, verb: resource["verb"]?.string ?? "", apiGroup: resource["group"]?.string ?? "", apiVersion: resource["version"]?.string ?? "*",
-                resource: resource["resource"]?.string ?? "", subresource: resource["subresource"]?.string ?? "", namespace: resource["namespace"]?.string ?? "",
+                user: user, verb: resource["verb"]?.string ?? "", apiGroup: resource["group"]?.string ?? "",
+                apiVersion: resource["version"]?.string ?? "*",
+                resource: resource["resource"]?.string ?? "", subresource: resource["subresource"]?.string ?? "",
+                namespace: resource["namespace"]?.string ?? "",
                 name: resource["name"]?.string ?? "")
             asked.fieldSelector = fieldSelector(resource["fieldSelector"])
         case (nil, let path?):

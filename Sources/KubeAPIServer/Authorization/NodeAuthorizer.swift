@@ -73,14 +73,18 @@ package final class NodeAuthorizer: Authorizer {
     }
 
     private func createToken(_ node: String, _ attributes: AuthorizationAttributes) -> AuthorizationDecision {
-        guard attributes.verb == "create", !attributes.name.isEmpty else { return .noOpinion(reason: "can only create tokens for individual service accounts") }
+        guard attributes.verb == "create", !attributes.name.isEmpty else {
+            return .noOpinion(reason: "can only create tokens for individual service accounts")
+        }
         return reach(node, .serviceAccount, attributes)
     }
 
     private func getVolume(_ node: String, _ attributes: AuthorizationAttributes) -> AuthorizationDecision {
         guard attributes.verb == "get" else { return .noOpinion(reason: "can only get individual resources of this type") }
         guard attributes.subresource.isEmpty else { return .noOpinion(reason: "cannot get subresource") }
-        guard let volume = reader.get(.persistentVolumes, namespace: "", name: attributes.name), let claim = NodeGraph.claim(volume), graph.hasPath(node, claim) else {
+        guard let volume = reader.get(.persistentVolumes, namespace: "", name: attributes.name), let claim = NodeGraph.claim(volume),
+            graph.hasPath(node, claim)
+        else {
             return .noOpinion(reason: "no relationship found between node '\(node)' and this object")
         }
         return .allow(reason: "")
@@ -99,7 +103,9 @@ package final class NodeAuthorizer: Authorizer {
         guard ["get", "create", "update", "patch", "delete"].contains(attributes.verb) else {
             return .noOpinion(reason: "can only get, create, update, patch, or delete a node lease")
         }
-        guard attributes.namespace == "kube-node-lease" else { return .noOpinion(reason: "can only access leases in the \"kube-node-lease\" system namespace") }
+        guard attributes.namespace == "kube-node-lease" else {
+            return .noOpinion(reason: "can only access leases in the \"kube-node-lease\" system namespace")
+        }
         // A create's name is not in its URL; NodeRestriction looks at the object.
         guard attributes.verb == "create" || attributes.name == node else {
             return .noOpinion(reason: "can only access node lease with the same name as the requesting node")
@@ -139,7 +145,10 @@ package final class NodeAuthorizer: Authorizer {
             }
             return .allow(reason: "")
         case ("", "list"), ("", "watch"):
-            guard attributes.requires("spec.nodeName", node) || (!attributes.name.isEmpty && graph.isPod("\(attributes.namespace)/\(attributes.name)", on: node)) else {
+            guard
+                attributes.requires("spec.nodeName", node)
+                    || (!attributes.name.isEmpty && graph.isPod("\(attributes.namespace)/\(attributes.name)", on: node))
+            else {
                 return .noOpinion(reason: "can only list/watch pods with spec.nodeName field selector")
             }
             return .allow(reason: "")

@@ -92,7 +92,10 @@ final class NodeGraph: Sendable {
     private static func secrets(ofVolume volume: Object, claim: Reference?) -> Set<Reference> {
         var secrets: Set<Reference> = []
         for (_, source) in volume["spec"]?.members.map({ $0 }) ?? [] where source.kind == .object {
-            for field in ["secretRef", "controllerPublishSecretRef", "nodeStageSecretRef", "nodePublishSecretRef", "controllerExpandSecretRef", "nodeExpandSecretRef"] {
+            for field in [
+                "secretRef", "controllerPublishSecretRef", "nodeStageSecretRef", "nodePublishSecretRef", "controllerExpandSecretRef",
+                "nodeExpandSecretRef",
+            ] {
                 guard let name = source[field]["name"].string else { continue }
                 let namespace = source[field]["namespace"].string ?? claim?.namespace ?? ""
                 secrets.insert(Reference(kind: .secret, namespace: namespace, name: name))

@@ -68,7 +68,8 @@ package struct PolicyRule: Sendable, Hashable {
     var compactString: String {
         var parts: [String] = []
         for (name, list) in [
-            ("APIGroups", apiGroups), ("Resources", resources), ("NonResourceURLs", nonResourceURLs), ("ResourceNames", resourceNames), ("Verbs", verbs),
+            ("APIGroups", apiGroups), ("Resources", resources), ("NonResourceURLs", nonResourceURLs), ("ResourceNames", resourceNames),
+            ("Verbs", verbs),
         ] where !list.isEmpty {
             parts.append("\(name):\(quotedList(list))")
         }

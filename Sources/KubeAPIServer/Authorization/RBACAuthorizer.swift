@@ -96,7 +96,8 @@ package final class RBACAuthorizer: Authorizer {
             }
         }
         return Binding(
-            name: metadata.name, namespace: metadata.namespace, roleKind: object["roleRef"]["kind"].string ?? "", roleName: object["roleRef"]["name"].string ?? "",
+            name: metadata.name, namespace: metadata.namespace, roleKind: object["roleRef"]["kind"].string ?? "",
+            roleName: object["roleRef"]["name"].string ?? "",
             subjects: subjects)
     }
 
@@ -106,12 +107,13 @@ package final class RBACAuthorizer: Authorizer {
         _ state: State, _ user: UserInfo, namespace: String, _ visit: (_ rule: PolicyRule, _ why: () -> String) -> Bool, failed: (String) -> Void
     ) {
         func why(_ binding: Binding) -> String {
-            let shown = binding.subjects.first { subject, _ in
-                switch subject {
-                case .user(let name): name == user.name
-                case .group(let name): user.groups.contains(name)
-                }
-            }?.shown ?? ""
+            let shown =
+                binding.subjects.first { subject, _ in
+                    switch subject {
+                    case .user(let name): name == user.name
+                    case .group(let name): user.groups.contains(name)
+                    }
+                }?.shown ?? ""
             let name = binding.namespace.isEmpty ? binding.name.goQuoted : "\(binding.name)/\(binding.namespace)".goQuoted
             let kind = binding.namespace.isEmpty ? "ClusterRoleBinding" : "RoleBinding"
             return "RBAC: allowed by \(kind) \(name) of \(binding.roleKind) \(binding.roleName.goQuoted) to \(shown)"

@@ -62,7 +62,8 @@ struct RBACEscalationCheck: AdmissionPlugin {
         let missing = RBACRules.covers(held.rules, rules).missing
         guard !missing.isEmpty else { return }
         let shown = Set(RBACRules.compact(missing).map(\.compactString)).sorted().joined(separator: "\n")
-        var message = "user \(attributes.user.name.goQuoted) (groups=\(quotedList(attributes.user.groups))) is attempting to grant RBAC permissions not currently held:\n"
+        var message =
+            "user \(attributes.user.name.goQuoted) (groups=\(quotedList(attributes.user.groups))) is attempting to grant RBAC permissions not currently held:\n"
         message += shown
         if !held.errors.isEmpty { message += "; resolution errors: [\(held.errors.joined(separator: ", "))]" }
         throw StatusError.forbidden(resource, name, message)

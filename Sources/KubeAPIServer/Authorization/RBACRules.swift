@@ -34,13 +34,17 @@ enum RBACRules {
     private static func covers(_ held: PolicyRule, _ wanted: PolicyRule) -> Bool {
         func all(_ held: [String], _ wanted: [String]) -> Bool { held.contains("*") || wanted.allSatisfy(held.contains) }
         guard all(held.verbs, wanted.verbs), all(held.apiGroups, wanted.apiGroups) else { return false }
-        let resources = held.resources.contains("*") || wanted.resources.allSatisfy { resource in
-            if held.resources.contains(resource) { return true }
-            guard let slash = resource.firstIndex(of: "/") else { return false }
-            return held.resources.contains("*\(resource[slash...])")
-        }
+        let resources =
+            held.resources.contains("*")
+            || wanted.resources.allSatisfy { resource in
+                if held.resources.contains(resource) { return true }
+                guard let slash = resource.firstIndex(of: "/") else { return false }
+                return held.resources.contains("*\(resource[slash...])")
+            }
         guard resources else { return false }
-        guard held.resourceNames.isEmpty || (!wanted.resourceNames.isEmpty && wanted.resourceNames.allSatisfy(held.resourceNames.contains)) else { return false }
+        guard held.resourceNames.isEmpty || (!wanted.resourceNames.isEmpty && wanted.resourceNames.allSatisfy(held.resourceNames.contains)) else {
+            return false
+        }
         return wanted.nonResourceURLs.allSatisfy { path in
             held.nonResourceURLs.contains { owned in owned == path || (owned.hasSuffix("*") && path.hasPrefix(owned.dropLast())) }
         }

@@ -31,7 +31,8 @@ package enum Bootstrap {
         ]
         if !configuration.apiServerAddresses.isEmpty {
             last += ClusterDefaults.kubernetesEndpoints(
-                addresses: configuration.apiServerAddresses, isIPv6: configuration.apiServerAddresses[0].contains(":"), port: configuration.apiServerPort)
+                addresses: configuration.apiServerAddresses, isIPv6: configuration.apiServerAddresses[0].contains(":"),
+                port: configuration.apiServerPort)
         }
         return [
             ClusterDefaults.namespaces() + ClusterDefaults.priorityClasses() + FlowControlDefaults.priorityLevels() + BootstrapRoles.clusterRoles()
@@ -57,7 +58,9 @@ package enum Bootstrap {
                 var running = 0
                 for wanted in wave {
                     guard let resource = resource(wanted) else { continue }
-                    let key = Key(resource: resource, namespace: wanted[path: "metadata", "namespace"]?.string, name: wanted[path: "metadata", "name"]?.string ?? "")
+                    let key = Key(
+                        resource: resource, namespace: wanted[path: "metadata", "namespace"]?.string,
+                        name: wanted[path: "metadata", "name"]?.string ?? "")
                     guard let request = request(wanted, key, present: present[key]) else { continue }
                     if running >= concurrency { try await group.next() } else { running += 1 }
                     group.addTask {

@@ -34,7 +34,8 @@ enum BootstrapBindings {
     ]
 
     static func clusterRoleBindings() -> [Value] {
-        let controllers = (BootstrapRoles.parse(BootstrapRoles.controllersFirstHalf) + BootstrapRoles.parse(BootstrapRoles.controllersSecondHalf)).map { role in
+        let controllers = (BootstrapRoles.parse(BootstrapRoles.controllersFirstHalf) + BootstrapRoles.parse(BootstrapRoles.controllersSecondHalf)).map
+        { role in
             let account = String(role.name.dropFirst("system:controller:".count))
             return clusterRoleBinding(role.name, role: role.name, [.serviceAccount(namespace: "kube-system", name: account)])
         }
@@ -77,7 +78,8 @@ enum BootstrapBindings {
 
     static func roleBindings() -> [Value] {
         withinNamespaces.map { binding in
-            self.binding(kind: "RoleBinding", namespace: binding.namespace, name: binding.name, roleKind: "Role", role: binding.role, binding.subjects)
+            self.binding(
+                kind: "RoleBinding", namespace: binding.namespace, name: binding.name, roleKind: "Role", role: binding.role, binding.subjects)
         }
     }
 
@@ -87,7 +89,8 @@ enum BootstrapBindings {
 
     private static func binding(kind: String, namespace: String, name: String, roleKind: String, role: String, _ subjects: [Subject]) -> Value {
         var object: Value = [
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": .string(kind), "metadata": BootstrapRoles.metadata(namespace: namespace, name: name),
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": .string(kind),
+            "metadata": BootstrapRoles.metadata(namespace: namespace, name: name),
             "roleRef": ["apiGroup": "rbac.authorization.k8s.io", "kind": .string(roleKind), "name": .string(role)],
         ]
         if !subjects.isEmpty { object["subjects"] = .array(subjects.map(\.value)) }

@@ -41,7 +41,8 @@ enum BootstrapRoles {
         verbs.sort()
         if columns[1] == ["url"] { return PolicyRule(verbs: verbs, nonResourceURLs: columns[2]) }
         return PolicyRule(
-            verbs: verbs, apiGroups: columns[1].map { $0 == "core" ? "" : $0 }, resources: columns[2], resourceNames: columns.count == 4 ? columns[3] : [])
+            verbs: verbs, apiGroups: columns[1].map { $0 == "core" ? "" : $0 }, resources: columns[2],
+            resourceNames: columns.count == 4 ? columns[3] : [])
     }
 
     /// What a role aggregates and what aggregates it. Upstream: bootstrappolicy.ClusterRoles and ClusterRolesToAggregate.

@@ -22,7 +22,8 @@ enum ClusterDefaults {
         ]
         let node: Value = [
             "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": ["name": "system-node-critical"], "value": 2_000_001_000,
-            "description": "Used for system critical pods that must not be moved from their current node.", "preemptionPolicy": "PreemptLowerPriority",
+            "description": "Used for system critical pods that must not be moved from their current node.",
+            "preemptionPolicy": "PreemptLowerPriority",
         ]
         return [node, cluster]
     }

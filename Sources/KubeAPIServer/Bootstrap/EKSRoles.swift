@@ -11,7 +11,8 @@ enum EKSRoles {
 
     static func clusterRoleBindings() -> [Value] {
         [
-            BootstrapBindings.clusterRoleBinding("eks:node-bootstrapper", role: "eks:node-bootstrapper", [.group("system:bootstrappers"), .group("system:nodes")]),
+            BootstrapBindings.clusterRoleBinding(
+                "eks:node-bootstrapper", role: "eks:node-bootstrapper", [.group("system:bootstrappers"), .group("system:nodes")]),
             BootstrapBindings.clusterRoleBinding(
                 "eks:kube-proxy", role: "system:node-proxier",
                 [.serviceAccount(namespace: "kube-system", name: "kube-proxy"), .group("system:node-proxier")]),

@@ -38,7 +38,11 @@ enum FlowControlDefaults {
         return [object("PriorityLevelConfiguration", "exempt", exempt)] + limited
     }
 
-    private enum Rules { case everything, everyResource(groups: [String], resources: [String], verbs: [String], clusterScope: Bool), paths([String]) }
+    private enum Rules {
+        case everything
+        case everyResource(groups: [String], resources: [String], verbs: [String], clusterScope: Bool)
+        case paths([String])
+    }
 
     private static func rules(_ rules: [Rules], _ subjects: [Value]) -> Value {
         var rule: Value = ["subjects": .array(subjects)]
@@ -66,7 +70,8 @@ enum FlowControlDefaults {
         func group(_ name: String) -> Value { ["kind": "Group", "group": ["name": .string(name)]] }
         let kubeSystem: Value = ["kind": "ServiceAccount", "serviceAccount": ["name": "*", "namespace": "kube-system"]]
         let everyone = [group("system:unauthenticated"), group("system:authenticated")]
-        let leases = Rules.everyResource(groups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update"], clusterScope: false)
+        let leases = Rules.everyResource(
+            groups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update"], clusterScope: false)
         let nodeHigh: [Rules] = [
             .everyResource(groups: [""], resources: ["nodes", "nodes/status"], verbs: ["*"], clusterScope: true),
             .everyResource(groups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["*"], clusterScope: false),

@@ -11,6 +11,13 @@ struct RequestPipeline: Sendable {
     /// Paths whose probes need no credentials. Upstream: what system:public-info-viewer lets unauthenticated users see.
     private static let anonymousPaths: Set<String> = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
 
+    /// What clients are told of resources on their way out. Upstream: deprecation.WarningMessage of the types' lifecycle marks.
+    private static let deprecations: [GroupVersionResource: String] = [
+        GroupVersionResource(group: "", version: "v1", resource: "endpoints"):
+            "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        GroupVersionResource(group: "", version: "v1", resource: "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+    ]
+
     let server: APIServer
     let head: HTTPRequestHead
 
@@ -111,10 +118,16 @@ struct RequestPipeline: Sendable {
         if info.verb != "get", info.verb != "list", info.verb != "watch", !head.isUpgrade {
             request.body = try await body.collect(limit: Self.maximumBodyBytes)
             request.contentType = AcceptedForm.mediaType(head.fields["Content-Type"])
+            if request.contentType == ProtobufDecoder.mediaType, info.subresource != "proxy" {
+                if !request.body.isEmpty { request.body = try ProtobufDecoder.decode(request.body).jsonBytes }
+                request.contentType = Responses.json
+            }
         }
         let encoder = ResponseEncoder(scope: scope, form: form, query: query, metrics: server.metrics)
         do {
-            return try encoder.encode(try await ResourceVerbs(environment: running.environment, scope: scope, request: request).perform())
+            var response = try await ResourceVerbs(environment: running.environment, scope: scope, request: request).perform()
+            if let deprecation = Self.deprecations[scope.row.groupVersionResource] { response.warnings.insert(deprecation, at: 0) }
+            return try encoder.encode(response)
         } catch let error as StatusError where info.verb == "watch" && error.isExpired {
             // Once a watch was understood, its errors are events. Upstream: cacher.newErrWatcher.
             return encoder.failedWatch(error)

@@ -121,7 +121,7 @@ struct ResourceVerbs: Sendable {
         guard request.contentType == "application/json" else {
             throw StatusError(
                 code: 415, reason: "UnsupportedMediaType",
-                message: "the body of the request was in an unknown format - accepted media types include: \(AcceptedForm.offered)")
+                message: "the body of the request was in an unknown format - accepted media types include: \(AcceptedForm.offered), \(ProtobufDecoder.mediaType)")
         }
     }
 

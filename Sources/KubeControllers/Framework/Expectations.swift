@@ -16,6 +16,10 @@ final class Expectations: Sendable {
 
     private let entries = Mutex<[String: Entry]>([:])
 
+    func expect(_ key: String, creations: Int, deletions: [String], now: Timestamp) {
+        entries.withLock { $0[key] = Entry(creations: creations, deletions: Set(deletions), since: now) }
+    }
+
     func expectCreations(_ key: String, _ count: Int, now: Timestamp) { entries.withLock { $0[key] = Entry(creations: count, since: now) } }
 
     func expectDeletions(_ key: String, _ pods: [String], now: Timestamp) { entries.withLock { $0[key] = Entry(deletions: Set(pods), since: now) } }

@@ -86,6 +86,7 @@ final class ReplicaSetController: Controller {
         let active = try await claimer.claim(set, selector: selector, reference: reference, candidates: all.filter { PodView($0).isActive })
         let terminating = all.count { PodView($0).isTerminating && $0.metadata.controller?.uid == meta.uid && selector.matches($0) }
 
+        let batch = PodBatch(client: client, recorder: recorder, expectations: expectations, owner: set, key: key)
         var failure: ReplicaSetPlanner.Failure?
         var failed: (any Error)?
         if trusted, !meta.isBeingDeleted {
@@ -93,10 +94,14 @@ final class ReplicaSetController: Controller {
             switch ReplicaSetPlanner.plan(desired: desired, active: active, related: related(to: set), now: now) {
             case nil: break
             case .create(let count)?:
-                failed = await create(count, for: set, reference, key)
+                expectations.expectCreations(key, count, now: environment.now())
+                let pod = PodFactory.pod(
+                    template: set["spec"]["template"], namespace: meta.namespace, prefix: PodFactory.prefix(of: meta.name), owner: reference)
+                failed = await batch.create(Array(repeating: pod, count: count))
                 failure = failed.map { ReplicaSetPlanner.Failure(creating: true, message: Self.text($0)) }
             case .delete(let victims)?:
-                failed = await delete(victims, of: set, key)
+                expectations.expectDeletions(key, victims.map(\.metadata.uid), now: environment.now())
+                failed = await batch.delete(victims)
                 failure = failed.map { ReplicaSetPlanner.Failure(creating: false, message: Self.text($0)) }
             }
         }
@@ -117,52 +122,6 @@ final class ReplicaSetController: Controller {
     private func related(to set: Object) -> [Object] {
         guard let controller = set.metadata.controller else { return ControllerIndex.owned(pods.indexer, by: set.metadata.uid) }
         return ControllerIndex.owned(replicaSets.indexer, by: controller.uid).flatMap { ControllerIndex.owned(pods.indexer, by: $0.metadata.uid) }
-    }
-
-    private func create(_ count: Int, for set: Object, _ reference: OwnerReference, _ key: String) async -> (any Error)? {
-        expectations.expectCreations(key, count, now: environment.now())
-        let meta = set.metadata
-        let pod = PodFactory.pod(
-            template: set["spec"]["template"], namespace: meta.namespace, prefix: PodFactory.prefix(of: meta.name), owner: reference)
-        let (succeeded, error) = await slowStartBatch(count) { [client, recorder] in
-            do {
-                let created = try await client.create(.pods, pod)
-                recorder.event(set, .normal, reason: "SuccessfulCreate", message: "Created pod: \(created.metadata.name)")
-            } catch let error as StatusError {
-                if !error.isNamespaceTerminating {
-                    recorder.event(set, .warning, reason: "FailedCreate", message: "Error creating: \(error.message)")
-                }
-                throw error
-            }
-        }
-        // What was not created will not be seen either. Upstream: skippedPods.
-        if succeeded < count { expectations.creationObserved(key, count - succeeded) }
-        if let status = error as? StatusError, status.isNamespaceTerminating { return nil }
-        return error
-    }
-
-    private func delete(_ victims: [Object], of set: Object, _ key: String) async -> (any Error)? {
-        expectations.expectDeletions(key, victims.map(\.metadata.uid), now: environment.now())
-        return await withTaskGroup(of: (any Error)?.self) { group in
-            for pod in victims {
-                group.addTask { [client, recorder, expectations] in
-                    let meta = pod.metadata
-                    do {
-                        try await client.delete(.pods, namespace: meta.namespace, name: meta.name, options: DeleteOptions(preconditionUID: meta.uid))
-                        recorder.event(set, .normal, reason: "SuccessfulDelete", message: "Deleted pod: \(meta.name)")
-                        return nil
-                    } catch {
-                        expectations.deletionObserved(key, meta.uid)
-                        if let status = error as? StatusError, status.isNotFound { return nil }
-                        recorder.event(set, .warning, reason: "FailedDelete", message: "Error deleting: \(Self.text(error))")
-                        return error
-                    }
-                }
-            }
-            var first: (any Error)?
-            for await error in group where first == nil { first = error }
-            return first
-        }
     }
 
     private static func text(_ error: any Error) -> String { (error as? StatusError)?.message ?? "\(error)" }

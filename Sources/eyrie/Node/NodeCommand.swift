@@ -27,7 +27,8 @@ struct NodeCommand: AsyncParsableCommand {
             .init(
                 address: .tcp(host: bootstrap.apiServerHost, port: bootstrap.apiServerPort), certificateAuthorityPEM: bootstrap.authority,
                 credentials: .clientCertificate(bootstrap.clientIdentity), userAgent: "kubelet"))
-        let kubelet = Kubelet(configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime)
+        let kubelet = Kubelet(
+            configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime, logger: Logger(label: "eyrie.kubelet"))
         try await kubelet.run()
     }
 

@@ -8,11 +8,14 @@ struct AdmissionTests {
     private let reader = MemoryReader()
     private let ann = UserInfo(name: "ann")
 
-    private func admitted(_ plugin: any AdmissionPlugin, _ resource: GroupResource, _ json: String, namespace: String = "default") async throws -> Value {
+    private func admitted(_ plugin: any AdmissionPlugin, _ resource: GroupResource, _ json: String, namespace: String = "default") async throws
+        -> Value
+    {
         let object = try Object(json: json)
         var attributes = AdmissionAttributes(
             operation: .create, user: ann, resource: GroupVersionResource(group: resource.group, version: "v1", resource: resource.resource),
-            kind: object.groupVersionKind, subresource: "", namespace: namespace, name: object.metadata.name, object: object.value, oldObject: nil, dryRun: false)
+            kind: object.groupVersionKind, subresource: "", namespace: namespace, name: object.metadata.name, object: object.value, oldObject: nil,
+            dryRun: false)
         try await plugin.admit(&attributes)
         return attributes.object
     }
@@ -116,7 +119,8 @@ struct AdmissionTests {
         let found = try await admitted(plugin, .pods, high)
         #expect(found[path: "spec", "priority"] == 1000 && found[path: "spec", "preemptionPolicy"] == "Never")
         let asked = pod.replacing(#""containers""#, with: #""priority":5,"containers""#)
-        #expect(try await refusal(plugin, .create, .pods, asked, user: ann)?.contains("the integer value of priority (5) must not be provided") == true)
+        #expect(
+            try await refusal(plugin, .create, .pods, asked, user: ann)?.contains("the integer value of priority (5) must not be provided") == true)
         let missing = pod.replacing(#""containers""#, with: #""priorityClassName":"none","containers""#)
         #expect(
             try await refusal(plugin, .create, .pods, missing, user: ann) == #"pods "p" is forbidden: no PriorityClass with name none was found"#)
@@ -141,7 +145,8 @@ struct AdmissionTests {
         }
         let claim = try await admitted(DefaultStorageClass(reader: reader), .persistentVolumeClaims, #"{"metadata":{"name":"c"},"spec":{}}"#)
         #expect(claim[path: "spec", "storageClassName"] == "new")
-        let none = try await admitted(DefaultStorageClass(reader: reader), .persistentVolumeClaims, #"{"metadata":{"name":"c"},"spec":{"storageClassName":""}}"#)
+        let none = try await admitted(
+            DefaultStorageClass(reader: reader), .persistentVolumeClaims, #"{"metadata":{"name":"c"},"spec":{"storageClassName":""}}"#)
         #expect(none[path: "spec", "storageClassName"] == "")
         func service(_ addresses: String) -> String { #"{"metadata":{"name":"s"},"spec":{"externalIPs":\#(addresses)}}"# }
         let plugin = DenyServiceExternalIPs()

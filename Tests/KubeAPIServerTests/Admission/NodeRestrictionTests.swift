@@ -61,13 +61,19 @@ struct NodeRestrictionTests {
             (mirror(owner: nil), "can only create pods with an owner reference set to itself"),
             (mirror(owner: #"{"apiVersion":"v1","kind":"Node","name":"n2","uid":"u2","controller":true}"#), "an owner reference set to itself"),
             (mirror(owner: #"{"apiVersion":"v1","kind":"Node","name":"n1","uid":"u1"}"#), "a controller owner reference set to itself"),
-            (mirror(owner: #"{"apiVersion":"v1","kind":"Node","name":"n1","uid":"u1","controller":true,"blockOwnerDeletion":true}"#), "blockOwnerDeletion"),
+            (
+                mirror(owner: #"{"apiVersion":"v1","kind":"Node","name":"n1","uid":"u1","controller":true,"blockOwnerDeletion":true}"#),
+                "blockOwnerDeletion"
+            ),
             (mirror(owner: #"{"apiVersion":"v1","kind":"Node","name":"n1","uid":"other","controller":true}"#), "UID mismatch"),
             (mirror(spec: #","serviceAccountName":"admin""#), "reference a service account"),
             (mirror(spec: #","volumes":[{"name":"a","secret":{"secretName":"x"}}]"#), "reference secrets"),
             (mirror(spec: #","volumes":[{"name":"a","configMap":{"name":"x"}}]"#), "reference configmaps"),
             (mirror(spec: #","volumes":[{"name":"a","persistentVolumeClaim":{"claimName":"x"}}]"#), "reference persistentvolumeclaims"),
-            (mirror(spec: #","volumes":[{"name":"a","projected":{"sources":[{"serviceAccountToken":{"path":"t"}}]}}]"#), "reference a service account"),
+            (
+                mirror(spec: #","volumes":[{"name":"a","projected":{"sources":[{"serviceAccountToken":{"path":"t"}}]}}]"#),
+                "reference a service account"
+            ),
             (mirror(spec: #","resourceClaims":[{"name":"a","resourceClaimName":"x"}]"#), "reference resourceclaims"),
         ]
         for (json, message) in refused {
@@ -86,11 +92,14 @@ struct NodeRestrictionTests {
         #expect(try await check(.update, .pods, mine, old: mine, subresource: "status") == nil)
         #expect(try await check(.update, .pods, theirs, old: theirs, subresource: "status")?.contains("can only update pod status") == true)
         let relabelled = mine.replacing("\"uid\":", with: #""labels":{"app":"web"},"uid":"#)
-        #expect(try await check(.update, .pods, relabelled, old: mine, subresource: "status")?.contains("cannot update labels through pod status") == true)
+        #expect(
+            try await check(.update, .pods, relabelled, old: mine, subresource: "status")?.contains("cannot update labels through pod status") == true
+        )
         #expect(try await check(.create, .pods, #"{"kind":"Eviction","metadata":{"name":"mine"}}"#, subresource: "eviction") == nil)
         let other = try await check(.create, .pods, #"{"kind":"Eviction","metadata":{"name":"theirs"}}"#, subresource: "eviction")
         #expect(other?.contains("can only evict pods with spec.nodeName set to itself") == true)
-        #expect(try await check(.create, .pods, "{}", subresource: "binding", name: "mine")?.contains("only 'status' and 'eviction' are allowed") == true)
+        #expect(
+            try await check(.create, .pods, "{}", subresource: "binding", name: "mine")?.contains("only 'status' and 'eviction' are allowed") == true)
     }
 
     private func nodeJSON(_ labels: String = "{}", taints: String = "[]", owners: String = "[]", name: String = "n1") -> String {
@@ -99,13 +108,17 @@ struct NodeRestrictionTests {
 
     @Test("a node writes its own Node only, without restricted labels, taints or owners")
     func ownNode() async throws {
-        #expect(try await check(.create, .nodes, nodeJSON(#"{"kubernetes.io/hostname":"n1","eks.amazonaws.com/nodegroup":"ng","node.kubernetes.io/x":"y"}"#), namespace: "") == nil)
+        #expect(
+            try await check(
+                .create, .nodes, nodeJSON(#"{"kubernetes.io/hostname":"n1","eks.amazonaws.com/nodegroup":"ng","node.kubernetes.io/x":"y"}"#),
+                namespace: "") == nil)
         let labels = #"{"node-restriction.kubernetes.io/a":"b","node-role.kubernetes.io/master":"","kubernetes.io/x":"y"}"#
         #expect(
             try await check(.create, .nodes, nodeJSON(labels), namespace: "")
                 == "nodes \"n1\" is forbidden: is not allowed to set the following labels: kubernetes.io/x, node-restriction.kubernetes.io/a, "
                 + "node-role.kubernetes.io/master")
-        #expect(try await check(.create, .nodes, nodeJSON(name: "n2"), namespace: "")?.contains(#"node "n1" is not allowed to modify node "n2""#) == true)
+        #expect(
+            try await check(.create, .nodes, nodeJSON(name: "n2"), namespace: "")?.contains(#"node "n1" is not allowed to modify node "n2""#) == true)
         #expect(try await check(.update, .nodes, nodeJSON(#"{"a":"b"}"#), old: nodeJSON(), namespace: "") == nil)
         let restricted = try await check(.update, .nodes, nodeJSON(), old: nodeJSON(#"{"node-restriction.kubernetes.io/a":"b"}"#), namespace: "")
         #expect(restricted?.contains("is not allowed to modify labels: node-restriction.kubernetes.io/a") == true)

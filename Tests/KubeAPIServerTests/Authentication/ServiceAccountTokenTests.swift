@@ -216,7 +216,8 @@ struct ServiceAccountTokenTests {
     func tokenReview() async throws {
         func review(_ token: String, _ audiences: String = "[]") async throws -> Value {
             try await AuthenticationReviews.tokenReview(
-                try Object(json: #"{"spec":{"token":"\#(token)","audiences":\#(audiences)}}"#), serviceAccounts: authenticator, issuer: issuer, others: [])
+                try Object(json: #"{"spec":{"token":"\#(token)","audiences":\#(audiences)}}"#), serviceAccounts: authenticator, issuer: issuer,
+                others: [])
         }
         let good = try await review(try token())
         #expect(good[path: "status", "authenticated"] == true)

@@ -17,7 +17,9 @@ final class MemoryReader: ObjectReader {
 
     func list(_ resource: GroupResource, namespace: String?) -> [Object] {
         state.withLock { state in
-            (state.objects[resource] ?? [:]).values.filter { namespace == nil || $0.metadata.namespace == namespace }.sorted { $0.metadata.key < $1.metadata.key }
+            (state.objects[resource] ?? [:]).values.filter { namespace == nil || $0.metadata.namespace == namespace }.sorted {
+                $0.metadata.key < $1.metadata.key
+            }
         }
     }
 

@@ -27,7 +27,8 @@ struct NodeAuthorizerTests {
         user: UserInfo? = nil
     ) -> Bool {
         var attributes = AuthorizationAttributes(
-            user: user ?? node, verb: verb, apiGroup: resource.group, resource: resource.resource, subresource: subresource, namespace: namespace, name: name)
+            user: user ?? node, verb: verb, apiGroup: resource.group, resource: resource.resource, subresource: subresource, namespace: namespace,
+            name: name)
         attributes.fieldSelector = fields
         return allows(authorizer.authorize(attributes))
     }
@@ -61,7 +62,8 @@ struct NodeAuthorizerTests {
 
     @Test("a mirror pod, which the node wrote itself, gives it nothing")
     func mirrorPods() throws {
-        let json = podJSON("m", namespace: "kube-system", node: "n1").replacing("\"uid\"", with: #""annotations":{"kubernetes.io/config.mirror":"x"},"uid""#)
+        let json = podJSON("m", namespace: "kube-system", node: "n1").replacing(
+            "\"uid\"", with: #""annotations":{"kubernetes.io/config.mirror":"x"},"uid""#)
         try reader.set(.pods, json)
         #expect(!ask("get", .secrets, "kube-system", "files"))
         #expect(ask("get", .pods, "kube-system", "m"))

@@ -16,7 +16,8 @@ struct RBACAuthorizerTests {
             {"verbs":["get"],"nonResourceURLs":["/healthz","/logs/*"]}]}
             """)
         try reader.set(
-            .clusterRoles, #"{"kind":"ClusterRole","metadata":{"name":"scaler"},"rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*/scale"]}]}"#)
+            .clusterRoles, #"{"kind":"ClusterRole","metadata":{"name":"scaler"},"rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*/scale"]}]}"#
+        )
         try reader.set(
             .clusterRoles, #"{"kind":"ClusterRole","metadata":{"name":"all"},"rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}]}"#)
         try reader.set(
@@ -58,7 +59,8 @@ struct RBACAuthorizerTests {
     ) -> Bool {
         allows(
             rbac.authorize(
-                AuthorizationAttributes(user: user, verb: verb, apiGroup: group, resource: resource, subresource: subresource, namespace: namespace, name: name)))
+                AuthorizationAttributes(
+                    user: user, verb: verb, apiGroup: group, resource: resource, subresource: subresource, namespace: namespace, name: name)))
     }
 
     @Test("rules match verb, group, resource and subresource, and wildcards of each")
@@ -118,7 +120,8 @@ struct RBACAuthorizerTests {
 
     @Test("the reason names binding, role and subject, in upstream's words")
     func reason() {
-        let decision = rbac.authorize(AuthorizationAttributes(user: UserInfo(name: "x", groups: ["ops"]), verb: "get", resource: "pods", namespace: "a"))
+        let decision = rbac.authorize(
+            AuthorizationAttributes(user: UserInfo(name: "x", groups: ["ops"]), verb: "get", resource: "pods", namespace: "a"))
         #expect(decision == .allow(reason: #"RBAC: allowed by ClusterRoleBinding "readers" of ClusterRole "reader" to Group "ops""#))
         let wendy = rbac.authorize(AuthorizationAttributes(user: UserInfo(name: "wendy"), verb: "get", resource: "pods", namespace: "web"))
         #expect(wendy == .allow(reason: #"RBAC: allowed by RoleBinding "admin/web" of ClusterRole "all" to User "wendy""#))
@@ -162,7 +165,8 @@ struct RBACAuthorizerTests {
     func rulesReview() throws {
         let review = try Object(json: #"{"kind":"SelfSubjectRulesReview","spec":{"namespace":"web"}}"#)
         let answer = try AccessReviews.selfSubjectRulesReview(review, user: .serviceAccount(namespace: "web", name: "app"), rbac: rbac)
-        #expect(answer[path: "status", "resourceRules"] == [["verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["token"]]])
+        #expect(
+            answer[path: "status", "resourceRules"] == [["verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["token"]]])
         #expect(answer[path: "status", "incomplete"] == false)
     }
 

@@ -10,6 +10,7 @@ struct RBACEscalationTests {
     private let eve = UserInfo(name: "eve", groups: ["dev"])
 
     init() throws {
+        let reader = reader
         func bind(_ user: String, _ role: String) throws {
             try reader.set(
                 .clusterRoleBindings,
@@ -37,7 +38,8 @@ struct RBACEscalationTests {
     private func write(_ json: String, _ resource: GroupResource, as user: UserInfo, old: String? = nil) async throws {
         let object = try Object(json: json)
         let attributes = AdmissionAttributes(
-            operation: old == nil ? .create : .update, user: user, resource: GroupVersionResource(group: resource.group, version: "v1", resource: resource.resource),
+            operation: old == nil ? .create : .update, user: user,
+            resource: GroupVersionResource(group: resource.group, version: "v1", resource: resource.resource),
             kind: object.groupVersionKind, subresource: "", namespace: object.metadata.namespace, name: object.metadata.name, object: object.value,
             oldObject: try old.map { try Object(json: $0) }, dryRun: false)
         try await check.validate(attributes)
@@ -112,7 +114,8 @@ struct RBACEscalationTests {
 
     @Test("an aggregation rule needs every right")
     func aggregation() async throws {
-        let json = #"{"kind":"ClusterRole","metadata":{"name":"agg"},"aggregationRule":{"clusterRoleSelectors":[{"matchLabels":{"a":"b"}}]},"rules":[]}"#
+        let json =
+            #"{"kind":"ClusterRole","metadata":{"name":"agg"},"aggregationRule":{"clusterRoleSelectors":[{"matchLabels":{"a":"b"}}]},"rules":[]}"#
         let error = await #expect(throws: StatusError.self) { try await write(json, .clusterRoles, as: eve) }
         #expect(error?.message.contains("must have cluster-admin privileges to use the aggregationRule") == true)
         try await write(json, .clusterRoles, as: UserInfo(name: "boss"))

@@ -15,9 +15,13 @@ struct ServiceAllocationTests {
     }
 
     /// A Service as the generic path hands it over: decoded, defaulted, with its uid.
-    private func service(_ name: String, _ spec: String = #""type":"ClusterIP""#, ports: String = #"[{"port":80,"protocol":"TCP","targetPort":80}]"#) throws -> Value {
+    private func service(_ name: String, _ spec: String = #""type":"ClusterIP""#, ports: String = #"[{"port":80,"protocol":"TCP","targetPort":80}]"#)
+        throws -> Value
+    {
         try Value(
-            json: #"{"kind":"Service","metadata":{"name":"\#(name)","namespace":"default","uid":"u-\#(name)"},"spec":{\#(spec),"sessionAffinity":"None","ports":\#(ports)}}"#)
+            json:
+                #"{"kind":"Service","metadata":{"name":"\#(name)","namespace":"default","uid":"u-\#(name)"},"spec":{\#(spec),"sessionAffinity":"None","ports":\#(ports)}}"#
+        )
     }
 
     private func created(_ strategy: ServiceStrategy, _ value: Value) throws -> Value {
@@ -69,7 +73,8 @@ struct ServiceAllocationTests {
         let taken = #expect(throws: StatusError.self) { try ask("b", "10.100.0.7") }
         #expect(
             taken?.message
-                == #"Service "b" is invalid: spec.clusterIPs: Invalid value: ["10.100.0.7"]: failed to allocate IP 10.100.0.7: provided IP is already allocated"#)
+                == #"Service "b" is invalid: spec.clusterIPs: Invalid value: ["10.100.0.7"]: failed to allocate IP 10.100.0.7: provided IP is already allocated"#
+        )
         let outside = #expect(throws: StatusError.self) { try ask("c", "10.9.0.1") }
         #expect(outside?.message.contains("the provided IP (10.9.0.1) is not in the valid range. The range of valid IPs is 10.100.0.0/24") == true)
     }
@@ -89,15 +94,23 @@ struct ServiceAllocationTests {
     @Test("what stored services hold is known from the start and followed")
     func following() throws {
         try reader.set(
-            .services, #"{"metadata":{"name":"old","namespace":"default","uid":"u1"},"spec":{"clusterIP":"10.100.0.9","clusterIPs":["10.100.0.9"],"ports":[{"nodePort":30123}]}}"#)
+            .services,
+            #"{"metadata":{"name":"old","namespace":"default","uid":"u1"},"spec":{"clusterIP":"10.100.0.9","clusterIPs":["10.100.0.9"],"ports":[{"nodePort":30123}]}}"#
+        )
         let strategy = try strategy()
-        #expect(throws: ServiceAddressAllocator.Failure.allocated) { try strategy.allocator.allocate(address: "10.100.0.9", for: .init(key: "default/x", uid: "x")) }
-        #expect(throws: ServiceAddressAllocator.Failure.allocated) { try strategy.allocator.allocate(port: 30123, for: .init(key: "default/x", uid: "x")) }
+        #expect(throws: ServiceAddressAllocator.Failure.allocated) {
+            try strategy.allocator.allocate(address: "10.100.0.9", for: .init(key: "default/x", uid: "x"))
+        }
+        #expect(throws: ServiceAddressAllocator.Failure.allocated) {
+            try strategy.allocator.allocate(port: 30123, for: .init(key: "default/x", uid: "x"))
+        }
         reader.remove(.services, "default/old")
         try strategy.allocator.allocate(address: "10.100.0.9", for: .init(key: "default/x", uid: "x"))
         // A late release of the deleted service does not take it from its new owner.
         strategy.allocator.release(.init(key: "default/old", uid: "u1"))
-        #expect(throws: ServiceAddressAllocator.Failure.allocated) { try strategy.allocator.allocate(address: "10.100.0.9", for: .init(key: "default/y", uid: "y")) }
+        #expect(throws: ServiceAddressAllocator.Failure.allocated) {
+            try strategy.allocator.allocate(address: "10.100.0.9", for: .init(key: "default/y", uid: "y"))
+        }
     }
 
     @Test("what was reserved and never stored is free after a minute")
@@ -128,7 +141,9 @@ struct ServiceAllocationTests {
         let given = try #require(made[path: "spec", "ports"]?.array).compactMap { $0["nodePort"]?.int }
         #expect(given.count == 3 && given[0] == given[1] && given[2] != given[0])
         #expect(given.allSatisfy { ServiceAddressAllocator.nodePorts.contains($0) })
-        func ask(_ port: Int64) throws { _ = try created(strategy, try service("p", #""type":"NodePort""#, ports: #"[{"port":80,"protocol":"TCP","nodePort":\#(port)}]"#)) }
+        func ask(_ port: Int64) throws {
+            _ = try created(strategy, try service("p", #""type":"NodePort""#, ports: #"[{"port":80,"protocol":"TCP","nodePort":\#(port)}]"#))
+        }
         let taken = #expect(throws: StatusError.self) { try ask(given[0]) }
         #expect(taken?.message.contains("spec.ports[0].nodePort: Invalid value: \(given[0]): provided port is already allocated") == true)
         let outside = #expect(throws: StatusError.self) { try ask(80) }
@@ -153,7 +168,7 @@ struct ServiceAllocationTests {
         try strategy.prepareForUpdate(&external, old: old, subresource: "", reader)
         #expect(external[path: "spec", "clusterIP"] == nil)
         var moved = stored
-        moved[path: "spec", "clusterIP"] = "10.100.0.200"
+        moved[path: "spec", "clusterIP"] = .string(stored[path: "spec", "clusterIP"] == "10.100.0.200" ? "10.100.0.201" : "10.100.0.200")
         try strategy.prepareForUpdate(&moved, old: old, subresource: "", reader)
         let causes = strategy.validateUpdate(try Object(moved), old: old, subresource: "")
         #expect(causes.contains { $0.field == "spec.clusterIPs[0]" && $0.message.contains("may not change once set") })

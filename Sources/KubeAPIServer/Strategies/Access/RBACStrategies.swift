@@ -9,7 +9,9 @@ struct RoleStrategy: ResourceStrategy {
         for (index, view) in object["rules"].elements.enumerated() { rule(PolicyRule(view: view), "rules[\(index)]", &errors) }
         if !isNamespaced, let aggregation = object["aggregationRule"].present {
             let selectors = aggregation["clusterRoleSelectors"].elements
-            if selectors.isEmpty { errors.required("aggregationRule.clusterRoleSelectors", "at least one clusterRoleSelector required if aggregationRule is non-nil") }
+            if selectors.isEmpty {
+                errors.required("aggregationRule.clusterRoleSelectors", "at least one clusterRoleSelector required if aggregationRule is non-nil")
+            }
             for (index, selector) in selectors.enumerated() { errors.labelSelector("aggregationRule.clusterRoleSelectors[\(index)]", selector) }
         }
         return errors.causes
@@ -18,7 +20,9 @@ struct RoleStrategy: ResourceStrategy {
     private func rule(_ rule: PolicyRule, _ place: String, _ errors: inout FieldErrors) {
         if rule.verbs.isEmpty { errors.required("\(place).verbs", "verbs must contain at least one value") }
         if !rule.nonResourceURLs.isEmpty {
-            if isNamespaced { errors.invalid("\(place).nonResourceURLs", Value(rule.nonResourceURLs), "namespaced rules cannot apply to non-resource URLs") }
+            if isNamespaced {
+                errors.invalid("\(place).nonResourceURLs", Value(rule.nonResourceURLs), "namespaced rules cannot apply to non-resource URLs")
+            }
             if !rule.apiGroups.isEmpty || !rule.resources.isEmpty || !rule.resourceNames.isEmpty {
                 errors.invalid(
                     "\(place).nonResourceURLs", Value(rule.nonResourceURLs), "rules cannot apply to both regular resources and non-resource URLs")

@@ -14,7 +14,8 @@ enum ConfigurationData {
             !key.isEmpty
             && key.utf8.allSatisfy { c in
                 (c >= UInt8(ascii: "a") && c <= UInt8(ascii: "z")) || (c >= UInt8(ascii: "A") && c <= UInt8(ascii: "Z"))
-                    || (c >= UInt8(ascii: "0") && c <= UInt8(ascii: "9")) || c == UInt8(ascii: "-") || c == UInt8(ascii: "_") || c == UInt8(ascii: ".")
+                    || (c >= UInt8(ascii: "0") && c <= UInt8(ascii: "9")) || c == UInt8(ascii: "-") || c == UInt8(ascii: "_")
+                    || c == UInt8(ascii: ".")
             }
         if !isWellFormed {
             problems.append(
@@ -22,7 +23,11 @@ enum ConfigurationData {
                     + "regex used for validation is '[-._a-zA-Z0-9]+')")
         }
         // A key becomes a file's name.
-        if key == "." || key == ".." { problems.append("must not be '\(key)'") } else if key.hasPrefix("..") { problems.append("must not start with '..'") }
+        if key == "." || key == ".." {
+            problems.append("must not be '\(key)'")
+        } else if key.hasPrefix("..") {
+            problems.append("must not start with '..'")
+        }
         return problems
     }
 

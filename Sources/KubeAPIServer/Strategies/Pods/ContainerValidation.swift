@@ -26,7 +26,9 @@ struct ContainerValidation {
         if let lifecycle = container["lifecycle"].present {
             if isInit, !isSidecar { errors.forbidden("\(path).lifecycle", "may not be set for init containers without restartPolicy=Always") }
             for hook in ["postStart", "preStop"] {
-                if let handler = lifecycle[hook].present { self.handler(handler, "\(path).lifecycle.\(hook)", ["exec", "httpGet", "tcpSocket", "sleep"], &errors) }
+                if let handler = lifecycle[hook].present {
+                    self.handler(handler, "\(path).lifecycle.\(hook)", ["exec", "httpGet", "tcpSocket", "sleep"], &errors)
+                }
             }
         }
         if container["securityContext"]["privileged"].bool == true, container["securityContext"]["allowPrivilegeEscalation"].bool == false {
@@ -62,11 +64,14 @@ struct ContainerValidation {
             let name = variable["name"].string ?? ""
             if name.isEmpty { errors.required("\(place).name") } else { environmentName(name, "\(place).name", &errors) }
             guard let source = variable["valueFrom"].present else { continue }
-            if !(variable["value"].string ?? "").isEmpty { errors.invalid("\(place).valueFrom", "", "may not be specified when `value` is not empty") }
+            if !(variable["value"].string ?? "").isEmpty {
+                errors.invalid("\(place).valueFrom", "", "may not be specified when `value` is not empty")
+            }
             let kinds = source.members.filter { !$0.value.isNull }.map(\.key)
             if kinds.isEmpty {
                 errors.invalid(
-                    "\(place).valueFrom", "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`")
+                    "\(place).valueFrom", "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+                )
             } else if kinds.count > 1 {
                 errors.invalid("\(place).valueFrom", "", "may not have more than one field specified at a time")
             }
@@ -232,7 +237,9 @@ struct ResourceValidation {
             }
             guard let quantity = value.quantity else { continue }
             if quantity.sign < 0 { errors.invalid("\(place)[\(name)]", .string(quantity.description), "must be greater than or equal to 0") }
-            if name.contains("/"), quantity != Quantity(quantity.value) { errors.invalid("\(place)[\(name)]", .string(quantity.description), "must be an integer") }
+            if name.contains("/"), quantity != Quantity(quantity.value) {
+                errors.invalid("\(place)[\(name)]", .string(quantity.description), "must be an integer")
+            }
         }
         return view.resourceList
     }

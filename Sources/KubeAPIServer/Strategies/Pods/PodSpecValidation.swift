@@ -16,8 +16,10 @@ struct PodSpecValidation {
         validateContainers(spec, volumes, &errors)
         errors.oneOf("\(path).restartPolicy", spec["restartPolicy"], Self.restartPolicies)
         errors.oneOf("\(path).dnsPolicy", spec["dnsPolicy"], Self.dnsPolicies)
-        for (field, rule) in [("serviceAccountName", MetadataValidation.NameRule.dnsSubdomain), ("nodeName", .dnsSubdomain), ("hostname", .dnsLabel),
-            ("subdomain", .dnsLabel), ("priorityClassName", .dnsSubdomain), ("runtimeClassName", .dnsSubdomain)] {
+        for (field, rule) in [
+            ("serviceAccountName", MetadataValidation.NameRule.dnsSubdomain), ("nodeName", .dnsSubdomain), ("hostname", .dnsLabel),
+            ("subdomain", .dnsLabel), ("priorityClassName", .dnsSubdomain), ("runtimeClassName", .dnsSubdomain),
+        ] {
             if let name = spec[field].string, !name.isEmpty { errors.name("\(path).\(field)", name, rule) }
         }
         errors.labels("\(path).nodeSelector", spec["nodeSelector"].stringMap)
@@ -75,7 +77,8 @@ struct PodSpecValidation {
             for (index, container) in containers.enumerated() {
                 for (place, port) in container["ports"].elements.enumerated() {
                     guard let host = port["hostPort"].int, host != port["containerPort"].int else { continue }
-                    errors.invalid("\(path).\(list)[\(index)].ports[\(place)].hostPort", .int(host), "must match `containerPort` when `hostNetwork` is true")
+                    errors.invalid(
+                        "\(path).\(list)[\(index)].ports[\(place)].hostPort", .int(host), "must match `containerPort` when `hostNetwork` is true")
                 }
             }
         }
@@ -146,7 +149,8 @@ struct PodSpecValidation {
             if let domains = constraint["minDomains"].int {
                 if domains <= 0 { errors.invalid("\(place).minDomains", .int(domains), "must be greater than zero") }
                 if constraint["whenUnsatisfiable"].string != "DoNotSchedule" {
-                    errors.invalid("\(place).minDomains", .int(domains), "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway")
+                    errors.invalid(
+                        "\(place).minDomains", .int(domains), "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway")
                 }
             }
         }

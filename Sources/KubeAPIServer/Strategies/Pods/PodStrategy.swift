@@ -3,12 +3,15 @@ import KubeAPI
 /// Upstream: pkg/registry/core/pod.podStrategy and podStatusStrategy.
 struct PodStrategy: ResourceStrategy {
     func prepareForCreate(_ object: inout Value, _ reader: any ObjectReader) throws {
-        if let grace = object[path: "spec", "terminationGracePeriodSeconds"]?.int, grace < 0 { object[path: "spec", "terminationGracePeriodSeconds"] = 1 }
+        if let grace = object[path: "spec", "terminationGracePeriodSeconds"]?.int, grace < 0 {
+            object[path: "spec", "terminationGracePeriodSeconds"] = 1
+        }
         var status: Value = ["phase": "Pending"]
         if !(object[path: "spec", "schedulingGates"]?.array ?? []).isEmpty {
             status["conditions"] = [
                 [
-                    "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates",
+                    "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+                    "message": "Scheduling is blocked due to non-empty scheduling gates",
                     "lastProbeTime": .null, "lastTransitionTime": .null,
                 ]
             ]

@@ -24,7 +24,8 @@ enum PodUpdateValidation {
         guard errors.causes.isEmpty else { return errors.causes }
         let wasScheduled = !(old["spec"]["nodeName"].string ?? "").isEmpty
         let isGated = !old["spec"]["schedulingGates"].elements.isEmpty
-        if comparable(new.value, isGated: isGated, wasScheduled: wasScheduled) != comparable(old.value, isGated: isGated, wasScheduled: wasScheduled) {
+        if comparable(new.value, isGated: isGated, wasScheduled: wasScheduled) != comparable(old.value, isGated: isGated, wasScheduled: wasScheduled)
+        {
             errors.forbidden("spec", immutableMessage)
         }
         return errors.causes
@@ -42,7 +43,9 @@ enum PodUpdateValidation {
                     return container
                 })
         }
-        for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates", "terminationGracePeriodSeconds", "ephemeralContainers"] { spec[field] = nil }
+        for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates", "terminationGracePeriodSeconds", "ephemeralContainers"] {
+            spec[field] = nil
+        }
         // Pods held back by gates may still be sent elsewhere.
         if isGated, !wasScheduled {
             spec["nodeSelector"] = nil

@@ -8,7 +8,8 @@ struct PodVolumeValidation {
 
     /// Upstream: the fields of core.VolumeSource.
     private static let sources: Set<String> = [
-        "hostPath", "emptyDir", "gcePersistentDisk", "awsElasticBlockStore", "gitRepo", "secret", "nfs", "iscsi", "glusterfs", "persistentVolumeClaim", "rbd",
+        "hostPath", "emptyDir", "gcePersistentDisk", "awsElasticBlockStore", "gitRepo", "secret", "nfs", "iscsi", "glusterfs",
+        "persistentVolumeClaim", "rbd",
         "flexVolume", "cinder", "cephfs", "flocker", "downwardAPI", "fc", "azureFile", "configMap", "vsphereVolume", "quobyte", "azureDisk",
         "photonPersistentDisk", "projected", "portworxVolume", "scaleIO", "storageos", "csi", "ephemeral", "image",
     ]
@@ -77,7 +78,9 @@ struct PodVolumeValidation {
             }
             guard let token = projection["serviceAccountToken"].present else { continue }
             let seconds = token["expirationSeconds"]?.int ?? 3600
-            if seconds < 600 { errors.invalid("\(here).serviceAccountToken.expirationSeconds", .int(seconds), "may not specify a duration less than 10 minutes") }
+            if seconds < 600 {
+                errors.invalid("\(here).serviceAccountToken.expirationSeconds", .int(seconds), "may not specify a duration less than 10 minutes")
+            }
             if seconds > 1 << 32 {
                 errors.invalid("\(here).serviceAccountToken.expirationSeconds", .int(seconds), "may not specify a duration larger than 2^32 seconds")
             }

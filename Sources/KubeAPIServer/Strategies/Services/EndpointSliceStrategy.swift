@@ -16,7 +16,9 @@ struct EndpointSliceStrategy: ResourceStrategy {
             let addresses = endpoint["addresses"].strings
             if addresses.isEmpty { errors.required("\(place).addresses", "must contain at least 1 address") }
             if addresses.count > Self.maximumAddresses { errors.tooMany("\(place).addresses", addresses.count, maximum: Self.maximumAddresses) }
-            for (position, address) in addresses.enumerated() { self.address(address, object["addressType"].string ?? "", "\(place).addresses[\(position)]", &errors) }
+            for (position, address) in addresses.enumerated() {
+                self.address(address, object["addressType"].string ?? "", "\(place).addresses[\(position)]", &errors)
+            }
         }
         let ports = object["ports"].elements
         if ports.count > Self.maximumPorts { errors.tooMany("ports", ports.count, maximum: Self.maximumPorts) }

@@ -48,7 +48,9 @@ struct ServiceStrategy: ResourceStrategy {
 
     private static func isExternalName(_ spec: Value) -> Bool { spec["type"]?.string == "ExternalName" }
 
-    private static func isHeadless(_ spec: Value) -> Bool { spec["clusterIP"]?.string == "None" || spec["clusterIPs"]?.array?.first?.string == "None" }
+    private static func isHeadless(_ spec: Value) -> Bool {
+        spec["clusterIP"]?.string == "None" || spec["clusterIPs"]?.array?.first?.string == "None"
+    }
 
     private static func needsNodePorts(_ spec: Value) -> Bool {
         switch spec["type"]?.string {
@@ -73,7 +75,7 @@ struct ServiceStrategy: ResourceStrategy {
     private func families(_ spec: inout Value, _ name: String) throws {
         var errors = FieldErrors()
         // A headless service without selector may point anywhere: it has both families, whatever the cluster has.
-        if Self.isHeadless(spec), (spec["selector"]?.object?.isEmpty ?? true) {
+        if Self.isHeadless(spec), spec["selector"]?.object?.isEmpty ?? true {
             if spec["ipFamilyPolicy"] == nil { spec["ipFamilyPolicy"] = "RequireDualStack" }
             if (spec["ipFamilies"]?.array ?? []).isEmpty {
                 let other = family == "IPv4" ? "IPv6" : "IPv4"
@@ -161,7 +163,8 @@ struct ServiceStrategy: ResourceStrategy {
         let range = ServiceAddressAllocator.nodePorts
         let why =
             failure == .notInRange
-            ? "provided port is not in the valid range. The range of valid ports is \(range.lowerBound)-\(range.upperBound)" : "provided port is already allocated"
+            ? "provided port is not in the valid range. The range of valid ports is \(range.lowerBound)-\(range.upperBound)"
+            : "provided port is already allocated"
         var errors = FieldErrors()
         errors.invalid(field, .int(port), why)
         return StatusError.invalid(Self.kind, name, errors.causes)
@@ -188,7 +191,9 @@ struct ServiceStrategy: ResourceStrategy {
             let old = before["ports"]?.array ?? []
             for index in ports.indices where (ports[index]["nodePort"]?.int ?? 0) == 0 {
                 let same = old.first { $0["port"] == ports[index]["port"] && $0["protocol"] == ports[index]["protocol"] }
-                if let port = same?["nodePort"]?.int, port > 0, !ports.contains(where: { $0["nodePort"]?.int == port && $0["protocol"] == same?["protocol"] }) {
+                if let port = same?["nodePort"]?.int, port > 0,
+                    !ports.contains(where: { $0["nodePort"]?.int == port && $0["protocol"] == same?["protocol"] })
+                {
                     ports[index]["nodePort"] = .int(port)
                 }
             }

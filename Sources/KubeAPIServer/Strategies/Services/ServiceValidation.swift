@@ -41,7 +41,9 @@ enum ServiceValidation {
         errors.oneOf("spec.internalTrafficPolicy", spec["internalTrafficPolicy"], ["Cluster", "Local"])
         let isExternal = type == "NodePort" || type == "LoadBalancer" || !spec["externalIPs"].elements.isEmpty
         if !isExternal, !(spec["externalTrafficPolicy"].string ?? "").isEmpty {
-            errors.invalid("spec.externalTrafficPolicy", .string(spec["externalTrafficPolicy"].string ?? ""), "may only be set for externally-accessible services")
+            errors.invalid(
+                "spec.externalTrafficPolicy", .string(spec["externalTrafficPolicy"].string ?? ""),
+                "may only be set for externally-accessible services")
         }
         if isExternal { errors.oneOf("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], ["Cluster", "Local"]) }
         if type != "LoadBalancer" {

@@ -11,7 +11,8 @@ struct FieldErrors {
     mutating func notSupported(_ field: String, _ value: String, _ supported: [String]) {
         let list = supported.map(\.goQuoted).joined(separator: ", ")
         causes.append(
-            StatusError.Cause(reason: "FieldValueNotSupported", message: "Unsupported value: \(value.goQuoted): supported values: \(list)", field: field))
+            StatusError.Cause(
+                reason: "FieldValueNotSupported", message: "Unsupported value: \(value.goQuoted): supported values: \(list)", field: field))
     }
 
     mutating func duplicate(_ field: String, _ value: Value) {
@@ -107,7 +108,8 @@ struct FieldErrors {
         guard text.hasSuffix("%"), let percent = Int64(text.dropLast()), percent >= 0 else {
             invalid(
                 field, .string(text),
-                "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')")
+                "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+            )
             return
         }
         if let maximumPercent, percent > maximumPercent { invalid(field, .string(text), "must not be greater than \(maximumPercent)%") }

@@ -52,12 +52,16 @@ struct DeploymentStrategy: ResourceStrategy {
 /// The numbers of a workload's status are none below zero, and no more ready than there are. Upstream: ValidateDeploymentStatus and its like.
 private func statusCounts(_ object: Object) -> [StatusError.Cause] {
     var errors = FieldErrors()
-    for field in ["observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas", "fullyLabeledReplicas"] {
+    for field in [
+        "observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas", "fullyLabeledReplicas",
+    ] {
         errors.nonnegative("status.\(field)", object["status"][field])
     }
     let replicas = object["status"]["replicas"].int ?? 0
     for field in ["updatedReplicas", "readyReplicas", "availableReplicas", "fullyLabeledReplicas"] {
-        if let count = object["status"][field].int, count > replicas { errors.invalid("status.\(field)", .int(count), "cannot be greater than status.replicas") }
+        if let count = object["status"][field].int, count > replicas {
+            errors.invalid("status.\(field)", .int(count), "cannot be greater than status.replicas")
+        }
     }
     return errors.causes
 }

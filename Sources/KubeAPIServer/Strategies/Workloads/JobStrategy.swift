@@ -20,6 +20,10 @@ struct JobStrategy: ResourceStrategy {
         }
         if object[path: "spec", "selector"] == nil { object[path: "spec", "selector"] = .object(Members()) }
         object[path: "spec", "selector", "matchLabels", Self.controllerUID] = uid
+        // Upstream: SetDefaults_Job: a Job without labels has its pods'.
+        if object[path: "metadata", "labels"]?.object?.isEmpty ?? true {
+            object[path: "metadata", "labels"] = object[path: "spec", "template", "metadata", "labels"]
+        }
     }
 
     func validate(_ object: Object) -> [StatusError.Cause] {
@@ -31,7 +35,8 @@ struct JobStrategy: ResourceStrategy {
         } else {
             errors.labelSelector("spec.selector", spec["selector"])
             let labels = spec["template"]["metadata"]["labels"].stringMap
-            if let selector = try? LabelSelector(object: spec["selector"]), !selector.matches(labels) {  // One that does not read was complained of above.
+            // One that does not read was complained of above.
+            if let selector = try? LabelSelector(object: spec["selector"]), !selector.matches(labels) {
                 errors.invalid("spec.template.metadata.labels", Value(labels), "`selector` does not match template `labels`")
             }
         }
@@ -40,7 +45,10 @@ struct JobStrategy: ResourceStrategy {
 
     /// The rules of a Job's spec, its own or in a CronJob's template.
     static func validateSpec(_ spec: JSONView?, _ path: String, _ errors: inout FieldErrors) {
-        for field in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished", "backoffLimitPerIndex", "maxFailedIndexes"] {
+        for field in [
+            "parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished", "backoffLimitPerIndex",
+            "maxFailedIndexes",
+        ] {
             errors.nonnegative("\(path).\(field)", spec[field])
         }
         errors.oneOf("\(path).completionMode", spec["completionMode"], ["NonIndexed", "Indexed"])
@@ -114,7 +122,9 @@ struct CronJobStrategy: ResourceStrategy {
             errors.invalid("spec.schedule", .string(schedule), "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
         } else if !schedule.hasPrefix("@") {
             let fields = schedule.split(separator: " ").count
-            if fields != 5 { errors.invalid("spec.schedule", .string(schedule), "expected exactly 5 fields, found \(fields): \(quotedList([schedule]))") }
+            if fields != 5 {
+                errors.invalid("spec.schedule", .string(schedule), "expected exactly 5 fields, found \(fields): \(quotedList([schedule]))")
+            }
         }
         errors.nonnegative("spec.startingDeadlineSeconds", spec["startingDeadlineSeconds"])
         errors.oneOf("spec.concurrencyPolicy", spec["concurrencyPolicy"], ["Allow", "Forbid", "Replace"], isRequired: true)

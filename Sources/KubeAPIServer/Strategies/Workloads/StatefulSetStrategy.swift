@@ -49,8 +49,20 @@ struct StatefulSetStrategy: ResourceStrategy {
 
 /// Upstream: pkg/registry/apps/daemonset.daemonSetStrategy with apps/validation.ValidateDaemonSet.
 struct DaemonSetStrategy: ResourceStrategy {
+    /// Counts the template's changes. Upstream: appsv1.DeprecatedTemplateGeneration, where spec.templateGeneration went.
+    static let templateGeneration = "deprecated.daemonset.template.generation"
+
     func prepareForCreate(_ object: inout Value, _ reader: any ObjectReader) throws {
         object["status"] = ["currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0]
+        let asked = Int64(object[path: "metadata", "annotations", Self.templateGeneration]?.string ?? "") ?? 0
+        object[path: "metadata", "annotations", Self.templateGeneration] = .string(String(max(asked, 1)))
+    }
+
+    func prepareForUpdate(_ object: inout Value, old: Object, subresource: String, _ reader: any ObjectReader) throws {
+        guard subresource.isEmpty else { return }
+        var generation = Int64(old.metadata.annotations[Self.templateGeneration] ?? "") ?? 1
+        if (object[path: "spec", "template"] ?? .null).pruned != (old["spec"]["template"].value ?? .null).pruned { generation &+= 1 }
+        object[path: "metadata", "annotations", Self.templateGeneration] = .string(String(generation))
     }
 
     func validate(_ object: Object) -> [StatusError.Cause] {
@@ -76,7 +88,8 @@ struct DaemonSetStrategy: ResourceStrategy {
                     "spec.updateStrategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"]?.value ?? .null, "cannot be 0 when maxSurge is 0")
             } else if !noneMissing, !noneMore {
                 errors.invalid(
-                    "spec.updateStrategy.rollingUpdate.maxSurge", rolling["maxSurge"]?.value ?? .null, "may not be set when maxUnavailable is non-zero")
+                    "spec.updateStrategy.rollingUpdate.maxSurge", rolling["maxSurge"]?.value ?? .null,
+                    "may not be set when maxUnavailable is non-zero")
             }
         case let other: errors.notSupported("spec.updateStrategy.type", other, ["RollingUpdate", "OnDelete"])
         }

@@ -1,0 +1,30 @@
+/// A running instance as the cloud controllers of its cluster see it.
+package struct RunningInstance: Sendable, Equatable {
+    package var id: String
+    package var privateDNSName: String
+    package var instanceType: String
+    package var zone: String
+    package var privateAddress: String
+}
+
+extension EC2Network {
+    /// The primary addresses of those of the interfaces that exist, in the given order.
+    package func primaryAddresses(ofInterfaces ids: [String]) async -> [String] {
+        await state.read { tables in ids.compactMap { tables.interfaces[$0]?.primaryAddress } }
+    }
+
+    /// The instance of a private DNS name that is not terminated.
+    package func instance(privateDNSName name: String) async -> RunningInstance? {
+        await state.read { tables in
+            guard let instance = tables.instances.values.first(where: { $0.privateDNSName == name && $0.state != "terminated" }) else { return nil }
+            return RunningInstance(
+                id: instance.id, privateDNSName: name, instanceType: instance.instanceType,
+                zone: tables.subnets[instance.subnetID]?.zone ?? "", privateAddress: instance.privateAddress)
+        }
+    }
+
+    /// Whether an instance of this id exists and is not terminated.
+    package func instanceExists(_ id: String) async -> Bool {
+        await state.read { tables in tables.instances[id].map { $0.state != "terminated" } ?? false }
+    }
+}

@@ -1,0 +1,165 @@
+package import AWSServices
+internal import ControlPlane
+internal import FoundationEssentials
+internal import Logging
+package import Machines
+internal import Processes
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
+/// Control planes of this process, one for each cluster, reached on loopback and on their network interfaces in the VPC.
+package actor LocalControlPlaneHost: ControlPlaneHost {
+    private struct Entry {
+        var controlPlane: ControlPlane
+        /// Tells the cloud controllers that instances came or went.
+        var instancesChanged: AsyncStream<Void>.Continuation
+    }
+
+    private let directory: String
+    private let network: EC2Network
+    private let networks: VPCNetworks
+    private let tokens: EKSTokenVerifier
+    private let publicHost: String
+    private let issuerBase: String
+    private var entries: [String: Entry] = [:]
+    private let logger = Logger(label: "eyrie.clusters")
+
+    /// `directory` holds a directory for each cluster; `issuerBase` is the URL below which OIDC issuers are named.
+    package init(directory: String, network: EC2Network, networks: VPCNetworks, tokens: EKSTokenVerifier, publicHost: String, issuerBase: String) {
+        self.directory = directory
+        self.network = network
+        self.networks = networks
+        self.tokens = tokens
+        self.publicHost = publicHost
+        self.issuerBase = issuerBase
+    }
+
+    package func start(_ cluster: ClusterRecord) async throws -> ControlPlaneEndpoint {
+        let addresses = await network.primaryAddresses(ofInterfaces: cluster.network.networkInterfaceIDs)
+        try await networks.use(cluster.network.vpcID, cidr: cluster.network.vpcCIDR, by: user(cluster.name))
+        let vpc = VPCNetwork(vpcID: cluster.network.vpcID, cidr: cluster.network.vpcCIDR)
+        for address in addresses { try await vpc.add(address: address, prefixLength: 32) }
+
+        let issuer = "\(issuerBase)/id/\(cluster.id)"
+        let controlPlane: ControlPlane
+        if let entry = entries[cluster.name] {
+            controlPlane = entry.controlPlane
+        } else {
+            guard mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw ControlPlaneError.file(directory, errno) }
+            let (changes, changed) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+            controlPlane = ControlPlane(configuration(cluster, issuer: issuer, privateAddresses: addresses, changes: changes))
+            entries[cluster.name] = Entry(controlPlane: controlPlane, instancesChanged: changed)
+        }
+        let endpoint = try await controlPlane.start()
+        return ControlPlaneEndpoint(
+            url: endpoint.url, certificateAuthorityData: Data(endpoint.certificateAuthorityPEM.utf8).base64EncodedString(), oidcIssuer: issuer)
+    }
+
+    package func stop(_ clusterName: String) async {
+        guard let entry = entries.removeValue(forKey: clusterName) else { return }
+        await entry.controlPlane.stop()
+    }
+
+    package func delete(_ clusterName: String) async throws {
+        await stop(clusterName)
+        try await networks.release(by: user(clusterName))
+        try await Command.run(["rm", "-rf", "--one-file-system", path(clusterName)])
+    }
+
+    package func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap {
+        guard let entry = entries[cluster.name] else { throw ControlPlaneError.notReady("cluster \(cluster.name) is not running") }
+        let node = ControlPlane.Node(
+            name: instance.nodeName, address: instance.primaryAddress, instanceID: instance.instanceID, zone: instance.zone, vcpus: instance.vcpus,
+            memoryMiB: instance.memoryMiB, maxPods: instance.maxPods, labels: instance.labels,
+            taints: instance.taints.map { (key: $0.key, value: $0.value ?? "", effect: $0.effect) } + [Self.uninitialized])
+        return NodeBootstrap(files: try await entry.controlPlane.nodeFiles(node))
+    }
+
+    package func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness> {
+        let (stream, continuation) = AsyncStream.makeStream(of: NodeReadiness.self)
+        guard let entry = entries[clusterName] else {
+            continuation.finish()
+            return stream
+        }
+        let source = await entry.controlPlane.nodeReadiness()
+        let relay = Task {
+            for await (name, isReady) in source { continuation.yield(NodeReadiness(clusterName: clusterName, nodeName: name, isReady: isReady)) }
+            continuation.finish()
+        }
+        continuation.onTermination = { _ in relay.cancel() }
+        return stream
+    }
+
+    package func drainAndDeleteNode(_ clusterName: String, nodeName: String) async throws {
+        guard let entry = entries[clusterName] else { return }
+        try await entry.controlPlane.drainAndDelete(node: nodeName)
+        entry.instancesChanged.yield()
+    }
+
+    package func deleteNode(_ clusterName: String, nodeName: String) async throws {
+        guard let entry = entries[clusterName] else { return }
+        try await entry.controlPlane.delete(node: nodeName)
+        entry.instancesChanged.yield()
+    }
+
+    /// Until the cloud controller has seen the node no pod is put there. Upstream: the kubelet's --cloud-provider=external.
+    private static let uninitialized = (key: "node.cloudprovider.kubernetes.io/uninitialized", value: "true", effect: "NoSchedule")
+
+    /// Cluster names are made of letters, digits, `-` and `_`, and are unique while their data stands: fit for files.
+    private func path(_ clusterName: String) -> String { "\(directory)/\(clusterName)" }
+    private func user(_ clusterName: String) -> String { "cluster-\(clusterName)" }
+
+    // MARK: - The parts of a control plane's configuration
+
+    private func configuration(
+        _ cluster: ClusterRecord, issuer: String, privateAddresses: [String], changes: AsyncStream<Void>
+    ) -> ControlPlaneConfiguration {
+        let network = network
+        let region = cluster.region
+        let authenticator = ClusterTokens(verifier: tokens, cluster: cluster, logger: logger)
+        var configuration = ControlPlaneConfiguration(
+            name: cluster.name, directory: path(cluster.name), version: cluster.version, serviceCIDR: cluster.network.serviceIPv4CIDR, issuer: issuer,
+            authenticate: { try await authenticator.identity(of: $0) },
+            cloud: CloudInstances(
+                instance: { name in
+                    await network.instance(privateDNSName: name).map {
+                        NodeInstance(
+                            instanceID: $0.id, nodeName: name, instanceType: $0.instanceType, zone: $0.zone, region: region, privateAddress: $0.privateAddress)
+                    }
+                }, exists: { await network.instanceExists($0) }, changes: changes))
+        configuration.publicHost = publicHost
+        configuration.privateAddresses = privateAddresses
+        return configuration
+    }
+}
+
+/// Tokens of `aws eks get-token` at one cluster: STS's verdict, then who that is to the cluster. Upstream: aws-iam-authenticator's mapper.
+struct ClusterTokens: Sendable {
+    let verifier: EKSTokenVerifier
+    let cluster: ClusterRecord
+    let logger: Logger
+
+    /// What an administrator is to Kubernetes: EKS binds the creator by an access policy over everything.
+    private static let administrators = "system:masters"
+
+    /// Nil: not an EKS token. Throws for one that is refused, or whose principal has no access.
+    func identity(of token: String) async throws -> TokenIdentity? {
+        guard token.hasPrefix("k8s-aws-v1.") else { return nil }
+        let caller: EKSIdentity
+        do { caller = try await verifier.verify(token, clusterName: cluster.name) } catch {
+            logger.info("token refused", metadata: ["cluster": "\(cluster.name)", "reason": "\(error)"])
+            throw TokenRefused()
+        }
+        guard cluster.access.bootstrapClusterCreatorAdminPermissions, caller.canonicalARN == cluster.access.creatorARN else {
+            logger.info("access denied: no access entry", metadata: ["cluster": "\(cluster.name)", "arn": "\(caller.arn)"])
+            throw TokenRefused()
+        }
+        return TokenIdentity(
+            userName: caller.arn, uid: "aws-iam-authenticator:\(caller.accountID):\(caller.userID)", groups: [Self.administrators],
+            extra: [
+                "arn": [caller.arn], "canonicalArn": [caller.canonicalARN], "sessionName": [caller.sessionName], "accessKeyId": [caller.accessKeyID],
+                "principalId": [caller.userID],
+            ])
+    }
+}

@@ -1,0 +1,95 @@
+import AWSProtocol
+import ClusterLifecycle
+
+extension EKSAPI {
+    static let clusterHandlers: [String: EKSHandler] = [
+        "CreateCluster": { call in
+            let record = try await call.service.createCluster(try call.createClusterInput(), caller: call.caller)
+            return ["cluster": record.json(isCreating: true)]
+        },
+        "DescribeCluster": { call in ["cluster": try await call.service.describeCluster(call.required("name")).json()] },
+        "ListClusters": { call in try call.page(await call.service.listClusters(), as: "clusters") },
+        "DeleteCluster": { call in ["cluster": try await call.service.deleteCluster(call.required("name")).json()] },
+    ]
+}
+
+extension EKSCall {
+    /// Throws InvalidParameterException for what is not built yet, so that nobody is promised it.
+    fileprivate func createClusterInput() throws(AWSError) -> CreateClusterInput {
+        try refuseUnbuilt()
+        let network = input["resourcesVpcConfig"] ?? [:]
+        var result = CreateClusterInput(
+            name: required("name"), roleARN: required("roleArn"), subnetIDs: network["subnetIds"]?.stringArray ?? [])
+        result.version = string("version")
+        result.securityGroupIDs = network["securityGroupIds"]?.stringArray ?? []
+        result.endpointPublicAccess = network["endpointPublicAccess"]?.boolValue ?? true
+        result.endpointPrivateAccess = network["endpointPrivateAccess"]?.boolValue ?? false
+        result.publicAccessCIDRs = network["publicAccessCidrs"]?.stringArray ?? []
+        result.serviceIPv4CIDR = input["kubernetesNetworkConfig"]?["serviceIpv4Cidr"]?.stringValue
+        result.authenticationMode = input["accessConfig"]?["authenticationMode"]?.stringValue
+        result.bootstrapClusterCreatorAdminPermissions = input["accessConfig"]?["bootstrapClusterCreatorAdminPermissions"]?.boolValue ?? true
+        result.supportType = input["upgradePolicy"]?["supportType"]?.stringValue
+        result.deletionProtection = input["deletionProtection"]?.boolValue ?? false
+        result.bootstrapSelfManagedAddons = input["bootstrapSelfManagedAddons"]?.boolValue ?? true
+        result.zonalShiftEnabled = input["zonalShiftConfig"]?["enabled"]?.boolValue ?? false
+        result.tags = input["tags"]?.stringMap ?? [:]
+        result.token = token(now: service.now)
+        return result
+    }
+
+    private func refuseUnbuilt() throws(AWSError) {
+        for member in ["outpostConfig", "remoteNetworkConfig"] where input[member] != nil { throw EKSFault.notImplemented("CreateCluster's \(member)") }
+        if let encryption = input["encryptionConfig"]?.arrayValue, !encryption.isEmpty { throw EKSFault.notImplemented("CreateCluster's encryptionConfig") }
+        if input["kubernetesNetworkConfig"]?["ipFamily"]?.stringValue == "ipv6" { throw EKSFault.notImplemented("The ipFamily ipv6") }
+        let switches: [(String, AWSJSON?)] = [
+            ("computeConfig.enabled", input["computeConfig"]?["enabled"]),
+            ("storageConfig.blockStorage.enabled", input["storageConfig"]?["blockStorage"]?["enabled"]),
+            ("kubernetesNetworkConfig.elasticLoadBalancing.enabled", input["kubernetesNetworkConfig"]?["elasticLoadBalancing"]?["enabled"]),
+        ]
+        for (name, value) in switches where value?.boolValue ?? false { throw EKSFault.notImplemented("CreateCluster's \(name)") }
+        if let tier = input["controlPlaneScalingConfig"]?["tier"]?.stringValue, tier != "standard" {
+            throw EKSFault.notImplemented("The control plane tier \(tier)")
+        }
+        for setup in input["logging"]?["clusterLogging"]?.arrayValue ?? [] where setup["enabled"]?.boolValue ?? false {
+            if !(setup["types"]?.arrayValue ?? []).isEmpty { throw EKSFault.notImplemented("Delivery of control plane logs to CloudWatch Logs") }
+        }
+    }
+}
+
+extension HealthIssue {
+    /// `idsMember` is `resourceIds`.
+    var json: AWSJSON { ["code": .string(code), "message": .string(message), "resourceIds": .strings(resourceIDs)] }
+}
+
+extension ClusterRecord {
+    /// Upstream: eks Cluster. While CREATING there is no endpoint, no CA and no identity.
+    func json(isCreating: Bool = false) -> AWSJSON {
+        let allLogTypes = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
+        let disabled = allLogTypes.filter { !enabledLogTypes.contains($0) }
+        var logging: [AWSJSON] = []
+        if !enabledLogTypes.isEmpty { logging.append(["types": .strings(enabledLogTypes), "enabled": true]) }
+        if !disabled.isEmpty { logging.append(["types": .strings(disabled), "enabled": false]) }
+        let vpc: [String: AWSJSON?] = [
+            "subnetIds": .strings(network.subnetIDs), "securityGroupIds": .strings(network.securityGroupIDs), "vpcId": .string(network.vpcID),
+            "clusterSecurityGroupId": network.clusterSecurityGroupID.map(AWSJSON.string), "endpointPublicAccess": .bool(network.endpointPublicAccess),
+            "endpointPrivateAccess": .bool(network.endpointPrivateAccess), "publicAccessCidrs": .strings(network.publicAccessCIDRs),
+        ]
+        let shown = status == .creating ? nil : endpoint
+        var access: [String: AWSJSON] = ["authenticationMode": .string(self.access.authenticationMode)]
+        if isCreating { access["bootstrapClusterCreatorAdminPermissions"] = .bool(self.access.bootstrapClusterCreatorAdminPermissions) }
+        let members: [String: AWSJSON?] = [
+            "name": .string(name), "arn": .string(arn), "createdAt": .double(createdAt), "version": .string(version), "roleArn": .string(roleARN),
+            "resourcesVpcConfig": .compact(vpc),
+            "kubernetesNetworkConfig": [
+                "serviceIpv4Cidr": .string(network.serviceIPv4CIDR), "ipFamily": "ipv4", "elasticLoadBalancing": ["enabled": false],
+            ],
+            "logging": ["clusterLogging": .array(logging)], "status": .string(status.rawValue), "platformVersion": .string(platformVersion),
+            "certificateAuthority": shown.map { ["data": .string($0.certificateAuthorityData)] } ?? [:],
+            "endpoint": shown.map { .string($0.url) }, "identity": shown.map { ["oidc": ["issuer": .string($0.oidcIssuer)]] },
+            "tags": .map(tags), "health": ["issues": .array(health.map(\.json))], "accessConfig": .object(access),
+            "upgradePolicy": ["supportType": .string(supportType)], "zonalShiftConfig": zonalShiftEnabled ? ["enabled": true] : nil,
+            "deletionProtection": .bool(deletionProtection), "clientRequestToken": isCreating ? clientRequestToken.map(AWSJSON.string) : nil,
+        ]
+        return .compact(members)
+    }
+}

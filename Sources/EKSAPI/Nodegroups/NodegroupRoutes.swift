@@ -1,0 +1,112 @@
+import AWSProtocol
+import ClusterLifecycle
+
+extension EKSAPI {
+    static let nodegroupHandlers: [String: EKSHandler] = [
+        "CreateNodegroup": { call in
+            ["nodegroup": try await call.service.createNodegroup(try call.createNodegroupInput(), caller: call.caller).json]
+        },
+        "DescribeNodegroup": { call in
+            ["nodegroup": try await call.service.describeNodegroup(call.required("clusterName"), call.required("nodegroupName")).json]
+        },
+        "ListNodegroups": { call in try call.page(await call.service.listNodegroups(call.required("clusterName")), as: "nodegroups") },
+        "DeleteNodegroup": { call in
+            ["nodegroup": try await call.service.deleteNodegroup(call.required("clusterName"), call.required("nodegroupName")).json]
+        },
+        "UpdateNodegroupConfig": { call in ["update": try await call.service.updateNodegroupConfig(try call.updateNodegroupConfigInput()).json] },
+    ]
+}
+
+/// The effect of a taint, as EKS and as Kubernetes write it.
+private let taintEffects = ["NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"]
+
+extension EKSCall {
+    fileprivate func createNodegroupInput() throws(AWSError) -> CreateNodegroupInput {
+        for member in ["launchTemplate", "remoteAccess", "warmPoolConfig"] where input[member] != nil {
+            throw EKSFault.notImplemented("CreateNodegroup's \(member)")
+        }
+        var result = CreateNodegroupInput(
+            clusterName: required("clusterName"), name: required("nodegroupName"), subnetIDs: strings("subnets"), nodeRoleARN: required("nodeRole"))
+        guard !result.name.isEmpty, result.name.count <= 63 else {
+            throw EKSFault.invalidParameter("The node group's name must have from 1 to 63 characters", ["clusterName": .string(result.clusterName)])
+        }
+        guard result.name.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || $0 == 0x2D || $0 == 0x5F }),
+            result.name.utf8.first.map({ $0 != 0x2D && $0 != 0x5F }) ?? false
+        else { throw EKSFault.invalidParameter("The node group's name can have letters, digits, hyphens and underscores, and begins with a letter or digit") }
+        if let scaling = input["scalingConfig"] {
+            // EKS's own defaults for what is left out.
+            let minSize = scaling["minSize"]?.intValue ?? 1
+            let maxSize = scaling["maxSize"]?.intValue ?? max(2, minSize)
+            result.scaling = ScalingConfig(minSize: minSize, maxSize: maxSize, desiredSize: scaling["desiredSize"]?.intValue ?? min(maxSize, max(2, minSize)))
+        }
+        result.instanceTypes = strings("instanceTypes")
+        result.amiType = string("amiType")
+        result.capacityType = string("capacityType")
+        result.labels = input["labels"]?.stringMap ?? [:]
+        for taint in input["taints"]?.arrayValue ?? [] {
+            guard let key = taint["key"]?.stringValue, let effect = taint["effect"]?.stringValue.flatMap({ taintEffects[$0] }) else {
+                throw EKSFault.invalidParameter("A taint needs a key and an effect")
+            }
+            result.taints.append(NodeTaint(key: key, value: taint["value"]?.stringValue, effect: effect))
+        }
+        result.diskSize = input["diskSize"]?.intValue
+        result.version = string("version")
+        result.releaseVersion = string("releaseVersion")
+        result.updateConfig = try updateConfig()
+        result.nodeRepairEnabled = input["nodeRepairConfig"]?["enabled"]?.boolValue ?? false
+        result.tags = input["tags"]?.stringMap ?? [:]
+        result.token = token(now: service.now)
+        return result
+    }
+
+    fileprivate func updateNodegroupConfigInput() throws(AWSError) -> UpdateNodegroupConfigInput {
+        for member in ["labels", "taints", "warmPoolConfig"] where input[member] != nil {
+            throw EKSFault.notImplemented("UpdateNodegroupConfig's \(member)")
+        }
+        var result = UpdateNodegroupConfigInput(clusterName: required("clusterName"), name: required("nodegroupName"))
+        result.minSize = input["scalingConfig"]?["minSize"]?.intValue
+        result.maxSize = input["scalingConfig"]?["maxSize"]?.intValue
+        result.desiredSize = input["scalingConfig"]?["desiredSize"]?.intValue
+        result.updateConfig = try updateConfig()
+        result.nodeRepairEnabled = input["nodeRepairConfig"]?["enabled"]?.boolValue
+        result.token = token(now: service.now)
+        return result
+    }
+
+    private func updateConfig() throws(AWSError) -> NodegroupUpdateConfig? {
+        guard let config = input["updateConfig"] else { return nil }
+        let (count, share) = (config["maxUnavailable"]?.intValue, config["maxUnavailablePercentage"]?.intValue)
+        guard count == nil || share == nil else { throw EKSFault.invalidParameter("Only one of maxUnavailable and maxUnavailablePercentage can be given") }
+        return NodegroupUpdateConfig(
+            maxUnavailable: count ?? (share == nil ? 1 : nil), maxUnavailablePercentage: share, updateStrategy: config["updateStrategy"]?.stringValue)
+    }
+}
+
+extension NodegroupRecord {
+    /// Upstream: eks Nodegroup.
+    var json: AWSJSON {
+        let effects = Dictionary(uniqueKeysWithValues: taintEffects.map { ($0.value, $0.key) })
+        let taints = self.taints.map { taint -> AWSJSON in
+            .compact([
+                "key": .string(taint.key), "value": taint.value.map(AWSJSON.string), "effect": .string(effects[taint.effect] ?? taint.effect),
+            ])
+        }
+        let update: [String: AWSJSON?] = [
+            "maxUnavailable": updateConfig.maxUnavailable.map(AWSJSON.integer),
+            "maxUnavailablePercentage": updateConfig.maxUnavailablePercentage.map(AWSJSON.integer),
+            "updateStrategy": updateConfig.updateStrategy.map(AWSJSON.string),
+        ]
+        let members: [String: AWSJSON?] = [
+            "nodegroupName": .string(name), "nodegroupArn": .string(arn), "clusterName": .string(clusterName), "version": .string(version),
+            "releaseVersion": .string(releaseVersion), "createdAt": .double(createdAt), "modifiedAt": .double(modifiedAt),
+            "status": .string(status.rawValue), "capacityType": .string(capacityType),
+            "scalingConfig": ["minSize": .integer(scaling.minSize), "maxSize": .integer(scaling.maxSize), "desiredSize": .integer(scaling.desiredSize)],
+            "instanceTypes": .strings(instanceTypes), "subnets": .strings(subnetIDs), "amiType": .string(amiType), "nodeRole": .string(nodeRoleARN),
+            "labels": .map(labels), "taints": taints.isEmpty ? nil : .array(taints),
+            "resources": ["autoScalingGroups": [["name": .string(autoScalingGroupName)]]], "diskSize": .integer(diskSize),
+            "health": ["issues": .array(health.map(\.json))], "updateConfig": .compact(update),
+            "nodeRepairConfig": nodeRepairEnabled ? ["enabled": true] : nil, "tags": .map(tags),
+        ]
+        return .compact(members)
+    }
+}

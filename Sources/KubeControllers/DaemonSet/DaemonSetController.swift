@@ -1,0 +1,187 @@
+import KubeAPI
+import KubeClient
+import Logging
+
+/// Keeps one pod of each DaemonSet on every node it is meant for. Upstream: pkg/controller/daemon.
+final class DaemonSetController: Controller {
+    let name = "daemonset-controller"
+    /// Upstream: --concurrent-daemonset-syncs.
+    private static let workers = 2
+    /// Pods created or deleted in one go at most. Upstream: BurstReplicas.
+    private static let burst = 250
+    /// Before a pod that failed is replaced: first and longest pause, by node. Upstream: the failedPodsBackoff of 1 s to 15 min.
+    private static let failedPause = WorkQueue<String>.Backoff(first: .seconds(1), limit: .seconds(900))
+
+    private let environment: ControllerEnvironment
+    private let sets: SharedInformer
+    private let pods: SharedInformer
+    private let nodes: SharedInformer
+    private let revisions: SharedInformer
+    private let queue: WorkQueue<String>
+    /// Counts how often a set's pod failed on a node; its delays say when the set is looked at again.
+    private let failures: WorkQueue<String>
+    private let recorder: EventRecorder
+    private let expectations = Expectations()
+    private let podClaimer: ControllerRefClaimer
+    private let revisionClaimer: ControllerRefClaimer
+    private var client: KubeClient { environment.client }
+
+    init(_ environment: ControllerEnvironment) {
+        self.environment = environment
+        sets = environment.informers.informer(for: .daemonSets)
+        pods = environment.informers.informer(for: .pods)
+        nodes = environment.informers.informer(for: .nodes)
+        revisions = environment.informers.informer(for: .controllerRevisions)
+        queue = environment.queue("daemonset")
+        failures = environment.queue("daemonset-failures", backoff: Self.failedPause)
+        recorder = environment.recorder(name)
+        podClaimer = ControllerRefClaimer(client: environment.client, ownerResource: .daemonSets, resource: .pods)
+        revisionClaimer = ControllerRefClaimer(client: environment.client, ownerResource: .daemonSets, resource: .controllerRevisions)
+        ControllerIndex.add(to: pods)
+        ControllerIndex.add(to: revisions)
+        let (queue, expectations, sets) = (queue, expectations, sets.indexer)
+        self.sets.addHandler(
+            InformerHandler(
+                added: { queue.add($0.metadata.key) }, updated: { queue.add($1.metadata.key) },
+                deleted: { set in
+                    expectations.forget(set.metadata.key)
+                    queue.add(set.metadata.key)
+                }))
+        let resolver = OwnerResolver(owners: sets, kind: "DaemonSet")
+        @Sendable func deleted(_ pod: Object) {
+            guard let key = resolver.owner(of: pod) else { return }
+            expectations.deletionObserved(key, pod.metadata.uid)
+            queue.add(key)
+        }
+        pods.addHandler(
+            InformerHandler(
+                added: { pod in
+                    if pod.metadata.isBeingDeleted { return deleted(pod) }
+                    if let key = resolver.owner(of: pod) { expectations.creationObserved(key) }
+                    for key in resolver.concerned(by: pod) { queue.add(key) }
+                },
+                updated: { old, new in
+                    if new.metadata.isBeingDeleted { return deleted(new) }
+                    for key in resolver.concerned(by: new, was: old) { queue.add(key) }
+                }, deleted: deleted))
+        revisions.addHandler(.any { if let key = resolver.owner(of: $0) { queue.add(key) } })
+        @Sendable func all() { for set in sets.keys { queue.add(set) } }
+        nodes.addHandler(
+            InformerHandler(
+                added: { _ in all() },
+                updated: { old, new in
+                    if old.metadata.labels != new.metadata.labels || old["spec"]["taints"].value != new["spec"]["taints"].value { all() }
+                }, deleted: { _ in all() }))
+    }
+
+    func run() async throws {
+        for informer in [sets, pods, nodes, revisions] { try await informer.waitForSync() }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await self.queue.run(workers: Self.workers, logger: self.environment.logger) { try await self.sync($0) }
+            }
+            group.addTask {
+                // A pause is over: its key is "NODE SET".
+                while let key = await self.failures.next() {
+                    if let set = key.split(separator: " ").last { self.queue.add(String(set)) }
+                    self.failures.done(key)
+                }
+            }
+            await group.waitForAll()
+        }
+    }
+
+    /// Upstream: syncDaemonSet.
+    private func sync(_ key: String) async throws {
+        guard let object = sets.indexer.get(key) else {
+            expectations.forget(key)
+            return
+        }
+        let set = DaemonSetState(object)
+        if set.isBeingDeleted { return }
+        let selector = try LabelSelector(object: object["spec"]["selector"])
+        if selector.isEverything {
+            recorder.event(object, .warning, reason: "SelectingAll", message: "This daemon set is selecting all pods. A non-empty selector is required.")
+            return
+        }
+        let now = environment.now()
+        let candidates = ControllerIndex.owned(pods.indexer, by: set.uid) + ControllerIndex.orphans(pods.indexer, in: set.namespace)
+        let owned = try await podClaimer.claim(object, selector: selector, reference: set.ownerReference, candidates: candidates)
+        let hash = try await keepHistory(object, set, owned)
+        let planner = DaemonSetPlanner(set: set, hash: hash, nodes: nodes.indexer.list(), pods: owned, now: now)
+        if expectations.satisfied(key, now: now) { try await perform(planner.plan(), set, hash, key) }
+        let status = planner.status()
+        if status != DaemonSetStatus(object["status"]) {
+            var value = object.value
+            var written = value["status"] ?? [:]
+            status.write(to: &written)
+            value["status"] = written
+            try await client.updateStatus(.daemonSets, value)
+        }
+        if let seconds = planner.nextAvailability { queue.addAfter(key, .fromSeconds(seconds + 0.001)) }
+    }
+
+    /// Writes the revision of the current template; gives its hash. Upstream: constructHistory and cleanupHistory.
+    private func keepHistory(_ object: Object, _ set: DaemonSetState, _ pods: [Object]) async throws -> String {
+        let known = ControllerIndex.owned(revisions.indexer, by: set.uid)
+        let plan = ControllerHistory.plan(
+            owner: set.ownerReference, namespace: set.namespace, labels: set.template["metadata"]["labels"].value, data: set.revisionData,
+            revisions: known, collisionCount: set.collisionCount, limit: set.revisionHistoryLimit,
+            inUse: Set(pods.compactMap { $0.metadata.labels[ControllerHistory.hashLabel] }))
+        if let create = plan.create {
+            do {
+                try await client.create(.controllerRevisions, create)
+            } catch let error as StatusError where error.isAlreadyExists {
+                let existing = try await client.get(.controllerRevisions, namespace: set.namespace, name: "\(set.name)-\(plan.hash)")
+                if existing.metadata.controller?.uid != set.uid || !Value.semanticallyEqual(existing["data"].value, set.revisionData) {
+                    // Another template has this hash: count the collision, the next attempt has another.
+                    var value = object.value
+                    value[path: "status", "collisionCount"] = .int(Int64(set.collisionCount ?? 0) + 1)
+                    try await client.updateStatus(.daemonSets, value)
+                    throw error
+                }
+            }
+        }
+        if let update = plan.update { try await client.update(.controllerRevisions, update) }
+        for name in plan.deletes {
+            do {
+                try await client.delete(.controllerRevisions, namespace: set.namespace, name: name)
+            } catch let error as StatusError where error.isNotFound {}
+        }
+        return plan.hash
+    }
+
+    private func perform(_ plan: DaemonSetPlan, _ set: DaemonSetState, _ hash: String, _ key: String) async throws {
+        let object = set.object
+        var held: Set<String> = []
+        for pod in plan.dead {
+            let node = PodView(pod).nodeName
+            // The first failure is replaced at once, the next ones after a pause that doubles.
+            let pause = "\(node) \(key)"
+            if failures.failures(pause) > 0, !isPauseOver(pod, failures.failures(pause)) {
+                held.insert(pod.metadata.uid)
+            } else {
+                let phase = PodView(pod).phase
+                recorder.event(
+                    object, phase == "Failed" ? .warning : .normal, reason: phase == "Failed" ? "FailedDaemonPod" : "SucceededDaemonPod",
+                    message: "Found \(phase.lowercased()) daemon pod \(pod.metadata.key) on node \(node), will try to \(phase == "Failed" ? "kill" : "delete") it")
+            }
+            failures.addRateLimited(pause)
+        }
+        let creates = Array(plan.creates.prefix(Self.burst))
+        let deletes = Array(plan.deletes.filter { !held.contains($0.metadata.uid) }.prefix(Self.burst))
+        guard !creates.isEmpty || !deletes.isEmpty else { return }
+        expectations.expect(key, creations: creates.count, deletions: deletes.map(\.metadata.uid), now: environment.now())
+        let reference = PodBatch(client: client, recorder: recorder, expectations: expectations, owner: object, key: key)
+        let deleted = await reference.delete(deletes)
+        let created = await reference.create(creates.map { set.pod(for: $0, hash: hash) })
+        if let error = created ?? deleted { throw error }
+    }
+
+    /// Whether a failed pod has lain long enough.
+    private func isPauseOver(_ pod: Object, _ failures: Int) -> Bool {
+        guard let created = pod.metadata.creationTimestamp else { return true }
+        let pause = min(Self.failedPause.limit.inSeconds, Self.failedPause.first.inSeconds * Double(1 << min(failures, 20)))
+        return environment.now().timeInterval(since: created) > pause
+    }
+}

@@ -1,0 +1,131 @@
+import AWSProtocol
+import AWSServices
+import ClusterLifecycle
+import EKSAPI
+import Glibc
+import HTTPTransport
+import Logging
+import Machines
+import Processes
+import RecordStore
+
+/// The whole service put together: records, AWS services, clusters, machines, and the AWS endpoint in front.
+struct Service {
+    /// What the service is told.
+    struct Configuration {
+        var directory: DataDirectory
+        var host: String
+        var port: Int
+        var region: String
+        /// Registry host to mirror URL.
+        var mirrors: [String: String]
+    }
+
+    /// Time for requests in flight when the service ends.
+    private static let stopGrace = Duration.seconds(3)
+    /// The first of the relays' ports on the service address.
+    private static let firstRelayPort = 5000
+
+    let configuration: Configuration
+    private let logger = Logger(label: "eyrie.service")
+
+    /// Runs until `stop` finishes. Throws `CLIError` for what its user can mend.
+    func run(until stop: @escaping @Sendable () async -> Void) async throws {
+        let directory = configuration.directory
+        try SmallFile.makeDirectory(directory.path)
+        chmod(directory.path, 0o700)
+        let lock = try lock(directory)
+        defer { close(lock) }
+        let store = try RecordStore(path: directory.records)
+        let storage = RecordRowStorage(store)
+        let identities = try await IdentityStore(storage: storage)
+        let network = try await EC2Network(storage: storage, account: identities.account, region: configuration.region)
+        let credentials = try await identities.administratorCredentials()
+        try directory.write(.init(accessKeyID: credentials.accessKeyID, secretAccessKey: credentials.secretAccessKey))
+
+        // The port is taken before anything else is started: whoever finds it in use has changed nothing.
+        let endpointResponder = LateResponder()
+        let tls = HTTPServer.TLS(identity: try ServiceTLS.identity(directory, host: configuration.host))
+        let server: HTTPServer
+        do {
+            server = try await HTTPServer.start(
+                .init(address: .tcp(host: configuration.host, port: configuration.port), tls: tls), responder: endpointResponder)
+        } catch HTTPError.connectFailed(let why) {
+            throw CLIError(
+                what: "The service cannot listen on \(configuration.host):\(configuration.port).", why: why, fix: "end the other program, or choose another port with --listen")
+        }
+        let endpoint = "https://\(configuration.host):\(server.port)"
+        let networks = VPCNetworks(directory: directory.networks)
+        let machines = LinuxMachines(.init(directory: directory.machines, executable: Executable.path), networks: networks)
+        await machines.recover()
+        let relays = try await startRelays(networks)
+        let tokens = EKSTokenVerifier(configuration: .init(partition: "aws", endpointURLs: [endpoint]), source: identities)
+        let controlPlanes = LocalControlPlaneHost(
+            directory: directory.clusters, network: network, networks: networks, tokens: tokens, publicHost: configuration.host,
+            issuerBase: "\(endpoint)/oidc")
+        let settings = EKSConfiguration(region: configuration.region, account: identities.account)
+        let eks = try await EKSService(
+            configuration: settings, storage: storage, network: network,
+            identities: identities, controlPlanes: controlPlanes,
+            machines: LinuxMachineHost(machines: machines, registryMirrors: relays.mirrors), logger: logger)
+        // Pages begun before a restart end with an error and are asked for again.
+        let paginationKey = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
+        endpointResponder.set(
+            AWSEndpoint(
+                services: [
+                    EKSAPI(service: eks, authorizer: identities, configuration: settings, paginationKey: paginationKey), EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
+                    STSService(identities: identities),
+                ],
+                regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger))
+        try announce(endpoint)
+        logger.info("Eyrie serves", metadata: ["endpoint": "\(endpoint)", "region": "\(configuration.region)", "data": "\(directory.path)"])
+
+        let reconciler = Task { await eks.run() }
+        await stop()
+        logger.info("Eyrie ends; machines go on")
+        await server.stop(grace: Self.stopGrace)
+        reconciler.cancel()
+        await reconciler.value
+        for relay in relays.servers { await relay.stop(grace: .zero) }
+        await store.close()
+    }
+
+    /// One service at a time works on a data directory. Returns the descriptor that holds the lock.
+    private func lock(_ directory: DataDirectory) throws -> Int32 {
+        let path = "\(directory.path)/lock"
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw CLIError(what: "The data directory \(directory.path) cannot be used.", why: String(cString: strerror(errno)), fix: nil) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw CLIError(
+                what: "Another Eyrie service works on \(directory.path).", why: directory.service().map { "It is process \($0.process.pid) at \($0.endpoint)." },
+                fix: "use that one, or give this one another --data-dir")
+        }
+        return descriptor
+    }
+
+    /// Tells the other commands where the service is.
+    private func announce(_ endpoint: String) throws {
+        guard let process = ProcessIdentity(pid: getpid()) else { return }
+        let file = DataDirectory.ServiceFile(endpoint: endpoint, region: configuration.region, process: process)
+        try SmallFile.write(configuration.directory.serviceFile, file.value.jsonBytes)
+    }
+
+    /// Mirrors on the host's loopback are passed on from the service address, which machines reach.
+    private func startRelays(_ networks: VPCNetworks) async throws -> (servers: [HTTPServer], mirrors: [String: String]) {
+        guard !configuration.mirrors.isEmpty else { return ([], [:]) }
+        try await VPCNetwork.createServiceInterface()
+        var servers: [HTTPServer] = []
+        var mirrors: [String: String] = [:]
+        for (index, (registry, mirror)) in configuration.mirrors.sorted(by: { $0.key < $1.key }).enumerated() {
+            let address = HTTPAddress.tcp(host: VPCNetwork.serviceAddress, port: Self.firstRelayPort + index)
+            do {
+                servers.append(try await HTTPServer.start(.init(address: address), responder: RegistryRelay(mirror: mirror)))
+            } catch HTTPError.connectFailed(let why) {
+                throw CLIError(what: "The relay for the registry mirror of \(registry) cannot listen on \(address).", why: why, fix: "end the other Eyrie service that uses it")
+            }
+            mirrors[registry] = "http://\(address)"
+        }
+        return (servers, mirrors)
+    }
+}

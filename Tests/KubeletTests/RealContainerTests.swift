@@ -1,0 +1,157 @@
+import ContainerRuntime
+import Glibc
+import KubeAPI
+import KubeClient
+import Logging
+import Testing
+
+@testable import Kubelet
+
+/// Pods in a real containerd. Needs root, containerd, runc and busybox-static.
+@Suite(.serialized)
+struct RealContainerTests {
+    private func configuration(_ directory: String) -> KubeletConfiguration {
+        var configuration = KubeletConfiguration(
+            nodeName: "n1", nodeIP: "10.211.37.1",
+            capacity: ["cpu": Quantity(2), "memory": Quantity(2 << 30), "pods": Quantity(20), "ephemeral-storage": Quantity(10 << 30)], kubeletVersion: "v1.36.2-eyrie")
+        configuration.rootDirectory = directory + "/kubelet"
+        configuration.podLogsDirectory = directory + "/pods"
+        configuration.cgroupRoot = "/" + (directory.split(separator: "/").last.map(String.init) ?? "kubelet-test")
+        configuration.backOffInitial = .milliseconds(200)
+        return configuration
+    }
+
+    private func pod(_ name: String, _ spec: Value) -> Value {
+        [
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": ["name": .string(name), "namespace": "default", "uid": .string("uid-\(name)"), "labels": ["app": "web"], "generation": 1],
+            "spec": FakeAPIServer.merge(["nodeName": "n1", "restartPolicy": "Always", "terminationGracePeriodSeconds": 2], spec),
+            "status": ["phase": "Pending", "conditions": [["type": "PodScheduled", "status": "True"]]],
+        ]
+    }
+
+    private func delete(_ api: FakeAPIServer, _ name: String, grace: Int64) throws {
+        guard var value = api.get(.pods, "default", name) else { return }
+        value[path: "metadata", "deletionTimestamp"] = .string(Timestamp.now.adding(seconds: grace).rfc3339)
+        value[path: "metadata", "deletionGracePeriodSeconds"] = .int(grace)
+        try api.put(.pods, value)
+    }
+
+    @Test("a pod of real containers runs, logs, answers commands, restarts when killed, outlives the agent and leaves nothing behind")
+    func lifeCycle() async throws {
+        if let obstacle = Containerd.obstacle {
+            print("real containers are not tested: \(obstacle)")
+            return
+        }
+        var logger = Logger(label: "kubelet")
+        logger.logLevel = .warning
+        let containerd = try await Containerd()
+        do { try await lifeCycle(containerd, logger) } catch { Issue.record(error) }
+        PodCgroups(mount: "/sys/fs/cgroup", root: configuration(containerd.directory).cgroupRoot).removeRoot()
+        try await containerd.stop()
+    }
+
+    private func lifeCycle(_ containerd: Containerd, _ logger: Logger) async throws {
+        let api = FakeAPIServer()
+        let settings = configuration(containerd.directory)
+        try api.put(.configMaps, ["metadata": ["name": "settings", "namespace": "default"], "data": ["colour": "green"]])
+        try api.put(.secrets, ["metadata": ["name": "keys", "namespace": "default"], "data": ["password": "c2VzYW1l"]])
+        var spec: Value = try Value(
+            json: """
+                {"initContainers":[{"name":"setup","image":"busybox:test","command":["sh","-c","echo prepared > /work/file; mkdir -p /work/part"],
+                   "volumeMounts":[{"name":"work","mountPath":"/work"}]}],
+                 "containers":[{"name":"main","image":"busybox:test","imagePullPolicy":"IfNotPresent",
+                   "command":["sh","-c","echo hello $(COLOUR) $POD; cat /work/file /etc/keys/password; trap 'exit 0' TERM; while true; do sleep 0.1; done"],
+                   "env":[{"name":"COLOUR","valueFrom":{"configMapKeyRef":{"name":"settings","key":"colour"}}},
+                          {"name":"POD","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}],
+                   "resources":{"requests":{"cpu":"100m"},"limits":{"memory":"64Mi","cpu":"500m"}},
+                   "volumeMounts":[{"name":"work","mountPath":"/work"},{"name":"keys","mountPath":"/etc/keys","readOnly":true},
+                                   {"name":"work","mountPath":"/part","subPath":"part"},{"name":"token","mountPath":"/var/run/token"}]}],
+                 "volumes":[{"name":"work","emptyDir":{}},{"name":"keys","secret":{"secretName":"keys"}},
+                            {"name":"token","projected":{"sources":[{"serviceAccountToken":{"path":"token"}},
+                               {"downwardAPI":{"items":[{"path":"labels","fieldRef":{"fieldPath":"metadata.labels"}}]}}]}}]}
+                """)
+        spec["serviceAccountName"] = "default"
+        try api.put(.pods, pod("web", spec))
+        let kubelet = Kubelet(configuration: settings, client: api.client, runtime: containerd.runtime, logger: logger)
+        var agent = Task { try await kubelet.run() }
+        defer { agent.cancel() }
+        let debugRuntime = containerd.runtime  // DEBUG
+        let debug = Task { for await event in debugRuntime.events() { print("EVENT", event) } }  // DEBUG
+        defer { debug.cancel() }  // DEBUG
+        func status(_ path: String...) -> Value? { api.get(.pods, "default", "web")?[path: ["status"] + path] }
+        func container() -> Value? { status("containerStatuses")?.array?.first }
+        let began = ContinuousClock.now
+        let ready = await eventually(8) { status("conditions")?.array?.contains { $0["type"] == "Ready" && $0["status"] == "True" } ?? false }
+        print("real pod ready in \(ContinuousClock.now - began)")
+        try #require(ready, "status \(status()?.jsonString ?? "none"), events \(api.events("Failed") + api.events("FailedMount") + api.events("FailedCreatePodSandBox"))")
+        #expect(status("phase") == "Running")
+        #expect(status("podIP")?.string?.hasPrefix("10.211.37.") == true)
+        #expect(status("initContainerStatuses")?.array?.first?[path: "state", "terminated", "reason"] == "Completed")
+        #expect(status("qosClass") == "Burstable")
+        let id = container()?["containerID"]?.string ?? ""
+        #expect(id.hasPrefix("containerd://"))
+        let raw = String(id.dropFirst("containerd://".count))
+
+        let runtime = containerd.runtime
+        let log = try await runtime.containerStatus(raw).logPath
+        let text = await { () -> String in
+            _ = await eventually { ((try? LogReader.tail(log, lines: 10)) ?? []).count > 30 }
+            return String(decoding: (try? LogReader.tail(log, lines: 10)) ?? [], as: UTF8.self)
+        }()
+        #expect(text == "hello green web\nprepared\nsesame")
+        let result = try await runtime.execSync(
+            raw, command: ["sh", "-c", "cat /var/run/token/token /var/run/token/labels; echo; hostname; cat /etc/hosts; touch /part/x; ls /work/part"],
+            timeout: .seconds(5))
+        let output = String(decoding: result.stdout, as: UTF8.self)
+        #expect(result.exitCode == 0)
+        #expect(output.hasPrefix("a-tokenapp=\"web\"\nweb\n# Kubernetes-managed hosts file."))
+        #expect(output.contains("\tweb\n") && output.hasSuffix("x\n"))
+        let cgroup = try FileTree.list(
+            PodCgroups(mount: "/sys/fs/cgroup", root: "").isUnified
+                ? "/sys/fs/cgroup\(settings.cgroupRoot)/kubepods/burstable" : "/sys/fs/cgroup/memory\(settings.cgroupRoot)/kubepods/burstable")
+        #expect(cgroup.contains("poduid-web"))
+
+        // A killed process comes back as another container with the same name.
+        _ = try await runtime.execSync(raw, command: ["kill", "-9", "1"], timeout: .seconds(5))
+        // A process cannot kill its own namespace's init: the runtime can.
+        try await runtime.stopContainer(raw, timeout: 0)
+        let restarted = await eventually(20) { container()?["restartCount"]?.int == 1 && container()?["ready"] == true }
+        #expect(restarted, "\(container()?.jsonString ?? "none")")
+        #expect(container()?[path: "lastState", "terminated", "exitCode"] == 137)
+        let second = container()?["containerID"]?.string ?? ""
+        #expect(second != id)
+
+        // The agent starts anew and leaves what runs alone.
+        agent.cancel()
+        _ = await agent.result
+        agent = Task { try await kubelet.run() }
+        _ = await eventually(5) { api.requests.suffix(20).contains("update leases n1") }
+        try await Task.sleep(for: .milliseconds(500))
+        #expect(container()?["containerID"]?.string == second)
+        #expect(container()?["restartCount"]?.int == 1)
+
+        try delete(api, "web", grace: 2)
+        let gone = await eventually(20) { api.get(.pods, "default", "web") == nil }
+        #expect(gone)
+        let clean = try await eventually(20) {
+            let containers = try await runtime.containers(ContainerFilter())
+            let sandboxes = try await runtime.podSandboxes(PodSandboxFilter())
+            return try containers.isEmpty && sandboxes.isEmpty && FileTree.list(settings.rootDirectory + "/pods").isEmpty
+                && FileTree.list(settings.podLogsDirectory).isEmpty
+        }
+        #expect(clean)
+        #expect(try FileTree.mounts(below: settings.rootDirectory).isEmpty)
+        agent.cancel()
+        _ = await agent.result
+    }
+}
+
+extension PodCgroups {
+    /// Removes the whole tree of a test.
+    func removeRoot() {
+        for hierarchy in isUnified ? [mount] : Self.controllers.map({ "\(mount)/\($0)" }) {
+            for path in ["/kubepods/burstable", "/kubepods/besteffort", "/kubepods", ""] { rmdir(hierarchy + root + path) }
+        }
+    }
+}
