@@ -63,7 +63,8 @@ struct ControlGroups {
 
     /// Removes the groups, which must hold no process any more; those that are gone already are no error.
     func remove() {
-        let bases = Self.isUnified ? [Self.root] : Self.hierarchies
+        // With v1 mounted, runc leaves empty groups in the v2 hierarchy beside it, too.
+        let bases = Self.isUnified ? [Self.root] : Self.hierarchies + ["\(Self.root)/unified"]
         for base in bases {
             Self.removeTree(base + path)
             // The parent goes with its last machine; while others stand in it the kernel refuses.

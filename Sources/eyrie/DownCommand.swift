@@ -1,4 +1,5 @@
 import ArgumentParser
+import Logging
 import Machines
 import Processes
 
@@ -13,6 +14,11 @@ struct DownCommand: AsyncParsableCommand {
     private static let grace = Duration.seconds(20)
 
     func run() async throws {
+        LoggingSystem.bootstrap { label in
+            var handler = LineLog(label)
+            handler.logLevel = .warning
+            return handler
+        }
         let directory = data.directory
         if let service = directory.service(), service.process.isRunning {
             service.process.kill(15)

@@ -109,7 +109,8 @@ private final class FakeGRPCServer: Sendable {
 
         private func trailers(_ context: ChannelHandlerContext, _ status: String) {
             isDone = true
-            context.writeAndFlush(wrapOutboundOut(.headers(.init(headers: ["grpc-status": status, "grpc-message": "m"], endStream: true))), promise: nil)
+            let headers: HPACKHeaders = ["grpc-status": status, "grpc-message": "m"]
+            context.writeAndFlush(wrapOutboundOut(.headers(.init(headers: headers, endStream: true))), promise: nil)
         }
     }
 }
@@ -222,7 +223,8 @@ struct GRPCTests {
             #expect(server.log.all == ["connection", "connection"])
         }
         let nobody = GRPCChannel(address: .unix(path: "/nowhere/at/all.sock"))
-        await #expect(throws: GRPCError(code: GRPCError.unavailable, message: "cannot connect to unix:/nowhere/at/all.sock: no such file or directory")) {
+        let reason = "cannot connect to unix:/nowhere/at/all.sock: no such file or directory"
+        await #expect(throws: GRPCError(code: GRPCError.unavailable, message: reason)) {
             _ = try await nobody.unary("/t/Echo", [], timeout: .seconds(10))
         }
     }
@@ -235,7 +237,9 @@ struct GRPCTests {
     }
 }
 
-@Suite("gRPC client with containerd", .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/containerd") && getuid() == 0), .timeLimit(.minutes(1)))
+@Suite(
+    "gRPC client with containerd", .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/containerd") && getuid() == 0),
+    .timeLimit(.minutes(1)))
 struct ContainerdTests {
     @Test("two thousand Version calls go through, one after another and at once")
     func version() async throws {

@@ -17,6 +17,7 @@ private let echo = TestResponder(
                 })
         case "/short": HTTPResponse(status: 200, fields: ["Content-Length": "10"], body: .stream { try await $0.write([65]) })
         case "/inject": HTTPResponse(status: 200, fields: ["X-A": "b\r\nX-Evil: 1"])
+        case "/big": HTTPResponse(status: 200, fields: ["Connection": "close"], body: .bytes([UInt8](repeating: 1, count: 16 << 20)))
         case "/empty": HTTPResponse(status: 204)
         default: nil
         }
@@ -39,7 +40,8 @@ struct HTTP1ServerTests {
                 server,
                 "GET /now?1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
                     + "GET /stream HTTP/1.1\r\nHost: a\r\n\r\nGET /now?2 HTTP/1.1\r\nHost: a\r\n\r\nGET /close HTTP/1.1\r\nHost: a\r\n\r\n")
-            let bodies = answer.components(separatedBy: "HTTP/1.1 200 OK").dropFirst().map { $0.components(separatedBy: "\r\n\r\n").dropFirst().joined() }
+            let responses = answer.components(separatedBy: "HTTP/1.1 200 OK").dropFirst()
+            let bodies = responses.map { $0.components(separatedBy: "\r\n\r\n").dropFirst().joined() }
             #expect(bodies == ["GET 1", "POST /p abc", "3\r\none\r\n3\r\ntwo\r\n0", "GET 2", "bye"])
         }
     }
@@ -49,7 +51,8 @@ struct HTTP1ServerTests {
         try await withServer(echo) { (server: HTTPServer) async throws -> Void in
             let answer = try await exchange(
                 server,
-                "HEAD /now?x HTTP/1.1\r\nHost: a\r\n\r\nHEAD /stream HTTP/1.1\r\nHost: a\r\n\r\nGET /empty HTTP/1.1\r\nHost: a\r\n\r\nGET /close HTTP/1.1\r\nHost: a\r\n\r\n")
+                "HEAD /now?x HTTP/1.1\r\nHost: a\r\n\r\nHEAD /stream HTTP/1.1\r\nHost: a\r\n\r\n"
+                    + "GET /empty HTTP/1.1\r\nHost: a\r\n\r\nGET /close HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(answer.components(separatedBy: "HTTP/1.1 ").count == 5)
             #expect(answer.contains("Content-Length: 6\r\n") && !answer.contains("HEAD x") && !answer.contains("one"))
             let empty = try #require(answer.components(separatedBy: "HTTP/1.1 204").last?.components(separatedBy: "\r\n\r\n").first)
@@ -143,6 +146,25 @@ struct HTTP1ServerTests {
         limits.idleTimeout = .milliseconds(100)
         try await withServer(echo, limits: limits) { (server: HTTPServer) async throws -> Void in
             #expect(try await exchange(server, "GET /now?i HTTP/1.1\r\nHost: a\r\n\r\n").hasSuffix("GET i"))
+        }
+    }
+
+    @Test("a client that takes its last response slowly is not cut off, one that stops taking it is")
+    func slowLastResponse() async throws {
+        var limits = HTTPServer.Limits()
+        limits.headerReadTimeout = .milliseconds(300)
+        try await withServer(echo, limits: limits) { (server: HTTPServer) async throws -> Void in
+            let client = try makeClient(of: server)
+            var count = 0
+            for try await piece in try await client.execute("GET", "/big").body {
+                count += piece.count
+                // Several times the limit altogether.
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(count == 16 << 20)
+            let stopped = try await client.execute("GET", "/big")
+            try await Task.sleep(for: .seconds(1))
+            await #expect(throws: HTTPError.connectionClosed) { _ = try await stopped.body.collect(limit: 16 << 20) }
         }
     }
 

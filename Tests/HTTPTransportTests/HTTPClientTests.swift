@@ -8,7 +8,8 @@ struct HTTPClientTests {
     private let remote = TestResponder(later: { head, body in
         do {
             let bytes = try await body.collect(limit: 1 << 20)
-            return text(200, "\(head.connection.remoteAddress) \(head.method) \(head.authority) \(head.fields["Content-Length"] ?? "-") \(bytes.count)")
+            let length = head.fields["Content-Length"] ?? "-"
+            return text(200, "\(head.connection.remoteAddress) \(head.method) \(head.authority) \(length) \(bytes.count)")
         } catch { return text(500, "\(error)") }
     })
 
@@ -104,7 +105,8 @@ struct HTTPClientTests {
             class H(http.server.BaseHTTPRequestHandler):
                 def do_GET(self):
                     if self.path == '/moved':
-                        self.send_response(302); self.send_header('Location', '/'); self.send_header('Content-Length', '0'); self.end_headers(); return
+                        self.send_response(302); self.send_header('Location', '/'); self.send_header('Content-Length', '0')
+                        self.end_headers(); return
                     self.send_response(200); self.end_headers(); self.wfile.write(b'x' * 100000)
                 def log_message(self, *a): pass
             s = http.server.HTTPServer(('127.0.0.1', 0), H)

@@ -222,7 +222,8 @@ struct StreamingTests {
             // The half-close may overtake the upgrade, which then is refused: both are complete answers.
             #expect(answer.contains("plain"))
             let tunnel = try await makeClient(of: server).connect()
-            try await tunnel.write(Array("GET /plain HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: y\r\n\r\nearly".utf8))
+            let requests = "GET /plain HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: y\r\n\r\nearly"
+            try await tunnel.write(Array(requests.utf8))
             var all = ""
             while !all.hasSuffix("early"), let bytes = try await tunnel.read() { all += String(decoding: bytes, as: UTF8.self) }
             #expect(all.contains("101 Switching Protocols") && all.hasSuffix("\r\n\r\nearly"))

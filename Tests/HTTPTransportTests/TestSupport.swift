@@ -61,9 +61,11 @@ func eventually(_ what: String, within limit: Duration = .seconds(10), _ conditi
 
 /// Serves `responder` on a free port of the loopback while `body` runs.
 func withServer<Result>(
-    _ responder: TestResponder, tls: HTTPServer.TLS? = nil, limits: HTTPServer.Limits = HTTPServer.Limits(), _ body: (HTTPServer) async throws -> Result
+    _ responder: TestResponder, tls: HTTPServer.TLS? = nil, limits: HTTPServer.Limits = HTTPServer.Limits(),
+    _ body: (HTTPServer) async throws -> Result
 ) async throws -> Result {
-    let server = try await HTTPServer.start(HTTPServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0), tls: tls, limits: limits), responder: responder)
+    let configuration = HTTPServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0), tls: tls, limits: limits)
+    let server = try await HTTPServer.start(configuration, responder: responder)
     do {
         let result = try await body(server)
         await server.stop(grace: .zero)

@@ -76,9 +76,6 @@ struct RealContainerTests {
         let kubelet = Kubelet(configuration: settings, client: api.client, runtime: containerd.runtime, logger: logger)
         var agent = Task { try await kubelet.run() }
         defer { agent.cancel() }
-        let debugRuntime = containerd.runtime  // DEBUG
-        let debug = Task { for await event in debugRuntime.events() { print("EVENT", event) } }  // DEBUG
-        defer { debug.cancel() }  // DEBUG
         func status(_ path: String...) -> Value? { api.get(.pods, "default", "web")?[path: ["status"] + path] }
         func container() -> Value? { status("containerStatuses")?.array?.first }
         let began = ContinuousClock.now

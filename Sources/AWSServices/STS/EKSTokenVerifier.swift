@@ -48,10 +48,12 @@ package final class EKSTokenVerifier: Sendable {
     /// Seconds after its date that a token is taken.
     static let lifetime: Double = 900
     static let clusterHeader = "x-k8s-aws-id"
-    private static let allowedKeys: Set<String> = [
-        "action", "version", "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-security-token", "x-amz-signature",
-        "x-amz-signedheaders",
+    /// As STS spells them.
+    private static let keys: Set<String> = [
+        "Action", "Version", "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Security-Token", "X-Amz-Signature",
+        "X-Amz-SignedHeaders",
     ]
+    private static let allowedKeys = Set(keys.map { $0.lowercased() })
 
     private struct CacheKey: Hashable {
         var cluster: String
@@ -164,7 +166,11 @@ package final class EKSTokenVerifier: Sendable {
             throw EKSTokenError(rule: 12, description: "invalid X-Amz-Expires parameter in pre-signed URL")
         }
         let signature = try signature(parameters, expires: expires)
-        return PresignedRequest(host: url.authority, query: pairs.filter { $0.name.lowercased() != "x-amz-signature" }, signature: signature)
+        // STS tells names apart by case: with another spelling it would see no signature, and the one below is not made over the signature's own name.
+        for pair in pairs where !EKSTokenVerifier.keys.contains(pair.name) {
+            throw EKSTokenError(rule: 16, description: "sts getCallerIdentity failed: unknown query parameter \"\(pair.name.prefix(64))\"")
+        }
+        return PresignedRequest(host: url.authority, query: pairs.filter { $0.name != "X-Amz-Signature" }, signature: signature)
     }
 
     /// Rule 13, and the form of what is signed.

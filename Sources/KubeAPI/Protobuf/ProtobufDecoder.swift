@@ -88,7 +88,6 @@ package enum ProtobufDecoder {
                 try reader.skip(wire)
             }
             return .null
-        case .duration: return .string("\(Double(try scalars(bytes).integers[1] ?? 0) / 1e9)s")
         case .either:
             let inner = try members(bytes, type, depth: depth)
             // The object when there is one, else the flag or the list.

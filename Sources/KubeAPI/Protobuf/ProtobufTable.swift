@@ -42,7 +42,6 @@ struct ProtobufTable: Sendable {
         case raw
         /// A list in field 1. Upstream: ExtraValue.
         case items
-        case duration
         /// Either of two. Upstream: JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, JSONSchemaPropsOrStringArray.
         case either
     }
@@ -100,7 +99,6 @@ struct ProtobufTable: Sendable {
         case "Quantity" where name.hasPrefix("apimachinery."): .quantity
         case "IntOrString": .intOrString
         case "RawExtension", "FieldsV1", "JSON": .raw
-        case "Duration" where name.hasPrefix("apimachinery."): .duration
         case "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray": .either
         default: .object
         }

@@ -53,6 +53,7 @@ package struct InProcessTransport: KubeTransport {
             verb: request.verb.rawValue, resource: request.resource, namespace: request.namespace ?? "", name: request.name ?? "",
             subresource: request.subresource ?? "")
         let query = QueryParameters(request.query)
+        info.fieldSelector = query["fieldSelector"] ?? ""
         if info.name.isEmpty, ["list", "watch", "deletecollection"].contains(info.verb), let name = RequestInfo.nameSelected(query["fieldSelector"]) {
             info.name = name
         }

@@ -1,6 +1,7 @@
 import KubeAPI
 import KubeClient
 import Logging
+import Synchronization
 
 /// Keeps one pod of each DaemonSet on every node it is meant for. Upstream: pkg/controller/daemon.
 final class DaemonSetController: Controller {
@@ -9,8 +10,6 @@ final class DaemonSetController: Controller {
     private static let workers = 2
     /// Pods created or deleted in one go at most. Upstream: BurstReplicas.
     private static let burst = 250
-    /// Before a pod that failed is replaced: first and longest pause, by node. Upstream: the failedPodsBackoff of 1 s to 15 min.
-    private static let failedPause = WorkQueue<String>.Backoff(first: .seconds(1), limit: .seconds(900))
 
     private let environment: ControllerEnvironment
     private let sets: SharedInformer
@@ -18,8 +17,7 @@ final class DaemonSetController: Controller {
     private let nodes: SharedInformer
     private let revisions: SharedInformer
     private let queue: WorkQueue<String>
-    /// Counts how often a set's pod failed on a node; its delays say when the set is looked at again.
-    private let failures: WorkQueue<String>
+    private let failures = Mutex(FailedPodsBackoff())
     private let recorder: EventRecorder
     private let expectations = Expectations()
     private let podClaimer: ControllerRefClaimer
@@ -33,7 +31,6 @@ final class DaemonSetController: Controller {
         nodes = environment.informers.informer(for: .nodes)
         revisions = environment.informers.informer(for: .controllerRevisions)
         queue = environment.queue("daemonset")
-        failures = environment.queue("daemonset-failures", backoff: Self.failedPause)
         recorder = environment.recorder(name)
         podClaimer = ControllerRefClaimer(client: environment.client, ownerResource: .daemonSets, resource: .pods)
         revisionClaimer = ControllerRefClaimer(client: environment.client, ownerResource: .daemonSets, resource: .controllerRevisions)
@@ -76,19 +73,7 @@ final class DaemonSetController: Controller {
 
     func run() async throws {
         for informer in [sets, pods, nodes, revisions] { try await informer.waitForSync() }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                await self.queue.run(workers: Self.workers, logger: self.environment.logger) { try await self.sync($0) }
-            }
-            group.addTask {
-                // A pause is over: its key is "NODE SET".
-                while let key = await self.failures.next() {
-                    if let set = key.split(separator: " ").last { self.queue.add(String(set)) }
-                    self.failures.done(key)
-                }
-            }
-            await group.waitForAll()
-        }
+        await queue.run(workers: Self.workers, logger: environment.logger) { try await self.sync($0) }
     }
 
     /// Upstream: syncDaemonSet.
@@ -155,33 +140,28 @@ final class DaemonSetController: Controller {
         let object = set.object
         var held: Set<String> = []
         for pod in plan.dead {
-            let node = PodView(pod).nodeName
-            // The first failure is replaced at once, the next ones after a pause that doubles.
-            let pause = "\(node) \(key)"
-            if failures.failures(pause) > 0, !isPauseOver(pod, failures.failures(pause)) {
+            let view = PodView(pod)
+            let wait = failures.withLock { $0.wait("\(view.nodeName) \(key)", now: environment.now()) }
+            if wait > 0 {
                 held.insert(pod.metadata.uid)
-            } else {
-                let phase = PodView(pod).phase
+                queue.addAfter(key, .fromSeconds(wait + 0.001))
+            } else if view.phase == "Failed" {
                 recorder.event(
-                    object, phase == "Failed" ? .warning : .normal, reason: phase == "Failed" ? "FailedDaemonPod" : "SucceededDaemonPod",
-                    message: "Found \(phase.lowercased()) daemon pod \(pod.metadata.key) on node \(node), will try to \(phase == "Failed" ? "kill" : "delete") it")
+                    object, .warning, reason: "FailedDaemonPod",
+                    message: "Found failed daemon pod \(pod.metadata.key) on node \(view.nodeName), will try to kill it")
+            } else {
+                recorder.event(
+                    object, .normal, reason: "SucceededDaemonPod",
+                    message: "Found succeeded daemon pod \(pod.metadata.key) on node \(view.nodeName), will try to delete it")
             }
-            failures.addRateLimited(pause)
         }
         let creates = Array(plan.creates.prefix(Self.burst))
         let deletes = Array(plan.deletes.filter { !held.contains($0.metadata.uid) }.prefix(Self.burst))
         guard !creates.isEmpty || !deletes.isEmpty else { return }
         expectations.expect(key, creations: creates.count, deletions: deletes.map(\.metadata.uid), now: environment.now())
-        let reference = PodBatch(client: client, recorder: recorder, expectations: expectations, owner: object, key: key)
-        let deleted = await reference.delete(deletes)
-        let created = await reference.create(creates.map { set.pod(for: $0, hash: hash) })
+        let batch = PodBatch(client: client, recorder: recorder, expectations: expectations, owner: object, key: key)
+        let deleted = await batch.delete(deletes)
+        let created = await batch.create(creates.map { set.pod(for: $0, hash: hash) })
         if let error = created ?? deleted { throw error }
-    }
-
-    /// Whether a failed pod has lain long enough.
-    private func isPauseOver(_ pod: Object, _ failures: Int) -> Bool {
-        guard let created = pod.metadata.creationTimestamp else { return true }
-        let pause = min(Self.failedPause.limit.inSeconds, Self.failedPause.first.inSeconds * Double(1 << min(failures, 20)))
-        return environment.now().timeInterval(since: created) > pause
     }
 }

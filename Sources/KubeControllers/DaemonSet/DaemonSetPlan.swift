@@ -178,3 +178,25 @@ struct DaemonSetPlanner {
             .filter { $0 > 0 }.min()
     }
 }
+
+/// How long a daemon that failed on a node lies before it is replaced: not at all the first time, then 1 s, doubled with each failure, up to 15 min.
+/// Upstream: the failedPodsBackoff of DaemonSetsController.
+struct FailedPodsBackoff: Sendable {
+    static let first: Double = 1
+    static let longest: Double = 900
+
+    private var entries: [String: (pause: Double, until: Timestamp)] = [:]
+
+    /// Seconds to wait; zero: replace it now, which counts as one more failure.
+    mutating func wait(_ key: String, now: Timestamp) -> Double {
+        // Those that have been quiet for long begin anew, and are forgotten.
+        entries = entries.filter { now.timeInterval(since: $0.value.until) < 2 * Self.longest }
+        if let entry = entries[key] {
+            let left = entry.until.timeInterval(since: now)
+            if left > 0 { return left }
+        }
+        let pause = entries[key].map { min(Self.longest, $0.pause * 2) } ?? Self.first
+        entries[key] = (pause, Timestamp(microseconds: now.microseconds &+ Int64(pause * 1_000_000)))
+        return 0
+    }
+}

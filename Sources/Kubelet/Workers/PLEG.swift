@@ -26,7 +26,12 @@ actor PLEG {
     func run(changed: @escaping @Sendable (String) -> Void, present: @escaping @Sendable (Set<String>) async -> Void) async {
         await withDiscardingTaskGroup { group in
             group.addTask {
-                for await event in self.runtime.events() { await self.take(event, changed: changed, present: present) }
+                await withDiscardingTaskGroup { group in
+                    for await event in self.runtime.events() {
+                        await self.take(event, changed: changed, present: present)
+                        if case .exited(let id) = event { group.addTask { await self.settle(id, changed: changed) } }
+                    }
+                }
             }
             group.addTask {
                 while !Task.isCancelled {
@@ -45,11 +50,29 @@ actor PLEG {
         case .resynchronize: await relist(changed: changed, present: present)
         // Nothing starts but by this kubelet, which looks at what it has started itself.
         case .started: break
-        case .exited(let id), .outOfMemory(let id), .deleted(let id):
+        case .exited(let id): _ = await owner(of: id)
+        case .outOfMemory(let id), .deleted(let id):
             if let uid = await owner(of: id) { changed(uid) }
             for continuation in (watchers[id] ?? [:]).values { continuation.yield() }
             if case .deleted = event { owners[id] = nil }
         }
+    }
+
+    /// The runtime hears of a process' end by the same event as we do, and may still call it running: looks again until it does not.
+    private func settle(_ id: String, changed: @Sendable (String) -> Void) async {
+        var pause = Duration.milliseconds(5)
+        while pause < .seconds(5) {
+            do {
+                let state = try await runtime.containers(ContainerFilter(id: id)).first?.state
+                if state != .running { break }
+                try await Task.sleep(for: pause)
+            } catch {
+                break  // Cancelled, or the runtime is gone: the next list tells.
+            }
+            pause *= 2
+        }
+        if let uid = owners[id] { changed(uid) }
+        for continuation in (watchers[id] ?? [:]).values { continuation.yield() }
     }
 
     private func owner(of id: String) async -> String? {
