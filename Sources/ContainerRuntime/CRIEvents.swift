@@ -22,6 +22,7 @@ extension CRIRuntime {
                             source = .containerd
                             continue
                         }
+                        if Task.isCancelled { break }
                         logger.warning("the runtime's event stream ended", metadata: ["error": "\(failure)"])
                     }
                     do { try await Task.sleep(for: pause) } catch { break }  // Cancelled: the consumer is gone.

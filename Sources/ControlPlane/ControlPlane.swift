@@ -157,12 +157,8 @@ package actor ControlPlane {
         do {
             try await server.start()
             let client = client(server, "system:kube-controller-manager", groups: ["system:masters"])
-            let administrator = InProcessTransport(server, user: UserInfo(name: "system:apiserver", groups: ["system:masters"]))
-            try await Bootstrap.reconcile(
-                .init(serviceCIDR: cidr, apiServerAddresses: configuration.privateAddresses, apiServerPort: privatePort)
-            ) { try await administrator.perform($0) }
             let listeners = try await listen(configuration, pki, cidr, server)
-            server.markReady()
+            try await server.bootstrap(.init(serviceCIDR: cidr, apiServerAddresses: configuration.privateAddresses, apiServerPort: privatePort))
             let readiness = NodeReadinessFeed()
             let loops = Task { await run(configuration, pki, server, client, readiness, logger) }
             let port = listeners.first?.port ?? 0

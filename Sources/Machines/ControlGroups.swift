@@ -61,15 +61,25 @@ struct ControlGroups {
         return procs
     }
 
-    /// Removes the groups, which must hold no process any more; those that are gone already are no error.
-    func remove() {
+    /// Removes the groups. Processes that were killed leave them a moment later, and the kernel tells nobody when: it is tried again until then.
+    /// Throws `CommandError` when they are still there after `patience`.
+    func remove(patience: Duration = .seconds(10)) async throws {
         // With v1 mounted, runc leaves empty groups in the v2 hierarchy beside it, too.
         let bases = Self.isUnified ? [Self.root] : Self.hierarchies + ["\(Self.root)/unified"]
-        for base in bases {
-            Self.removeTree(base + path)
-            // The parent goes with its last machine; while others stand in it the kernel refuses.
-            if let slash = path.lastIndex(of: "/"), slash != path.startIndex { rmdir(base + path[..<slash]) }
+        let deadline = ContinuousClock.now + patience
+        var pause = Duration.milliseconds(2)
+        while true {
+            for base in bases { Self.removeTree(base + path) }
+            let remaining = bases.filter { access($0 + path, F_OK) == 0 }
+            if remaining.isEmpty { break }
+            guard ContinuousClock.now < deadline else {
+                throw CommandError(arguments: ["rmdir", (remaining.first ?? "") + path], code: -EBUSY, output: "processes \(processes()) are still in it")
+            }
+            try await Task.sleep(for: pause)
+            pause = min(pause * 2, .milliseconds(200))
         }
+        // The parent goes with its last machine; while others stand in it the kernel refuses.
+        if let slash = path.lastIndex(of: "/"), slash != path.startIndex { for base in bases { rmdir(base + path[..<slash]) } }
     }
 
     /// Process ids in the group and below it.

@@ -153,7 +153,7 @@ package actor LinuxMachines {
         let groups = ControlGroups(path: paths.cgroup)
         for pid in groups.processes() { if let process = ProcessIdentity(pid: pid) { process.kill(); await process.waitForExit() } }
         try await VPCNetwork.disconnect(paths)
-        groups.remove()
+        try await groups.remove()
         try await Command.run(["rm", "-rf", "--one-file-system", paths.directory])
         try await networks.release(by: id)
         logger.info("machine terminated", metadata: ["instance": "\(id)"])

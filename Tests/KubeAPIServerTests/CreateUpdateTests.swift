@@ -40,7 +40,9 @@ struct CreateUpdateTests {
         let test = try await TestServer()
         let error = await failure { try await test.create("configmaps", configMap("Upper_Case")) }
         #expect(error?.code == 422)
-        #expect(error?.message.hasPrefix("ConfigMap \"Upper_Case\" is invalid: metadata.name: Invalid value: \"Upper_Case\": a lowercase RFC 1123 subdomain must") == true)
+        #expect(
+            error?.message.hasPrefix(
+                "ConfigMap \"Upper_Case\" is invalid: metadata.name: Invalid value: \"Upper_Case\": a lowercase RFC 1123 subdomain must") == true)
     }
 
     @Test("a namespace in the body other than the URL's is refused")

@@ -60,7 +60,8 @@ struct DeletionTests {
         #expect(await failure { try await test.get("configmaps", "a") }?.isNotFound == true)
     }
 
-    @Test("the propagation policy becomes the garbage collector's finalizer", arguments: [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")])
+    @Test(
+        "the propagation policy becomes the garbage collector's finalizer", arguments: [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")])
     func propagation(policy: String, finalizer: String) async throws {
         let test = try await TestServer()
         try await test.create("apps/v1/deployments", deployment("web"))

@@ -100,7 +100,9 @@ struct ListWatchTests {
         try await test.create("configmaps", configMap("a"))
         let answer = await test.http(
             "GET",
-            "/api/v1/namespaces/default/configmaps?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=1")
+            "/api/v1/namespaces/default/configmaps?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+                + "&allowWatchBookmarks=true&timeoutSeconds=1"
+        )
         #expect(answer.status == 200)
         let lines = try answer.text.split(separator: "\n").map { try Object(json: String($0)) }
         #expect(lines.map { $0["type"].string } == ["ADDED", "BOOKMARK", "BOOKMARK"])
@@ -134,7 +136,8 @@ struct ListWatchTests {
         #expect(partial.json["data"] == nil)
         let protobuf = await test.http("GET", "/api/v1/namespaces/default/configmaps", ["Accept": "application/vnd.kubernetes.protobuf"])
         #expect(protobuf.status == 406)
-        let either = await test.http("GET", "/api/v1/namespaces/default/configmaps", ["Accept": "application/vnd.kubernetes.protobuf,application/json"])
+        let either = await test.http(
+            "GET", "/api/v1/namespaces/default/configmaps", ["Accept": "application/vnd.kubernetes.protobuf,application/json"])
         #expect(either.status == 200)
     }
 }

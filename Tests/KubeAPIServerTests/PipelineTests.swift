@@ -72,7 +72,9 @@ struct PipelineTests {
         let cluster = await test.http("DELETE", "/apis/apps/v1/namespaces/default/deployments/web/status", ["Authorization": "Test x"])
         #expect(
             cluster.json["message"].string
-                == "deployments.apps \"web\" is forbidden: User \"x\" cannot delete resource \"deployments/status\" in API group \"apps\" in the namespace \"default\"")
+                == "deployments.apps \"web\" is forbidden: User \"x\" cannot delete resource \"deployments/status\" in "
+                    + "API group \"apps\" in the namespace \"default\""
+        )
         let path = await test.http("GET", "/metrics", ["Authorization": "Test x"])
         #expect(path.json["message"].string == "forbidden: User \"x\" cannot get path \"/metrics\"")
     }
@@ -128,6 +130,9 @@ struct PipelineTests {
         let test = try await TestServer()
         _ = await test.http("GET", "/api/v1/pods")
         let answer = await test.http("GET", "/metrics")
-        #expect(answer.text.contains("apiserver_request_total{code=\"200\",group=\"\",resource=\"pods\",scope=\"cluster\",subresource=\"\",verb=\"LIST\",version=\"v1\"} 1"))
+        #expect(
+            answer.text.contains(
+                "apiserver_request_total{code=\"200\",group=\"\",resource=\"pods\",scope=\"cluster\",subresource=\"\",verb=\"LIST\",version=\"v1\"} 1"
+            ))
     }
 }

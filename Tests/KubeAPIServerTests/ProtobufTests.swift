@@ -55,7 +55,12 @@ struct ProtobufTests {
         }
         object.message(2) { spec in
             spec.int(1, 0)
-            spec.message(2) { $0.message(1) { $0.text(1, "app"); $0.text(2, "web") } }
+            spec.message(2) {
+                $0.message(1) {
+                    $0.text(1, "app")
+                    $0.text(2, "web")
+                }
+            }
             spec.message(3) { template in
                 template.message(2) { pod in
                     // A volume whose source is inlined in JSON.
@@ -66,9 +71,27 @@ struct ProtobufTests {
                     pod.message(2) { container in
                         container.text(1, "main")
                         container.text(2, "nginx")
-                        container.message(6) { $0.int(3, 80); $0.text(4, "") }
-                        container.message(8) { $0.message(1) { $0.text(1, "cpu"); $0.message(2) { $0.text(1, "250m") } } }
-                        container.message(10) { $0.message(1) { $0.message(2) { $0.text(1, "/"); $0.message(2) { $0.int(1, 1); $0.text(3, "http") } } } }
+                        container.message(6) {
+                            $0.int(3, 80)
+                            $0.text(4, "")
+                        }
+                        container.message(8) {
+                            $0.message(1) {
+                                $0.text(1, "cpu")
+                                $0.message(2) { $0.text(1, "250m") }
+                            }
+                        }
+                        container.message(10) {
+                            $0.message(1) {
+                                $0.message(2) {
+                                    $0.text(1, "/")
+                                    $0.message(2) {
+                                        $0.int(1, 1)
+                                        $0.text(3, "http")
+                                    }
+                                }
+                            }
+                        }
                     }
                     pod.int(4, 5)
                 }
@@ -107,7 +130,13 @@ struct ProtobufTests {
 
     @Test("bytes become base64, and unknown kinds of options are DeleteOptions")
     func others() throws {
-        let secret = try ProtobufDecoder.decode(Writer.envelope("v1", "Secret") { $0.message(2) { $0.text(1, "k"); $0.data(2, [0xFF, 0x00]) } })
+        let secret = try ProtobufDecoder.decode(
+            Writer.envelope("v1", "Secret") {
+                $0.message(2) {
+                    $0.text(1, "k")
+                    $0.data(2, [0xFF, 0x00])
+                }
+            })
         #expect(secret[path: "data", "k"] == "/wA=")
         let options = try ProtobufDecoder.decode(Writer.envelope("apps/v1", "DeleteOptions") { $0.int(1, 0) })
         #expect(options["gracePeriodSeconds"] == 0)

@@ -26,7 +26,8 @@ private struct FakeKubelet: HTTPResponder {
             // Neither credentials nor impersonation may reach a kubelet.
             guard head.fields["Authorization"] == nil else { return HTTPResponse(status: 500) }
             return HTTPResponse(
-                status: 101, fields: ["Connection": "Upgrade", "Upgrade": head.fields["Upgrade"] ?? "", "X-Stream-Protocol-Version": "v4.channel.k8s.io"],
+                status: 101,
+                fields: ["Connection": "Upgrade", "Upgrade": head.fields["Upgrade"] ?? "", "X-Stream-Protocol-Version": "v4.channel.k8s.io"],
                 body: .upgrade { tunnel in
                     do {
                         while let bytes = try await tunnel.read() { try await tunnel.write(bytes) }
@@ -48,18 +49,21 @@ struct StreamingTests {
         func identity(_ name: String, _ usage: LeafRequest.Usage) throws -> TLSIdentity {
             let leaf = try authority.issue(
                 LeafRequest(
-                    commonName: name, dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"], usage: usage, validity: CertificateValidity(now: now, seconds: 3600)))
+                    commonName: name, dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"], usage: usage,
+                    validity: CertificateValidity(now: now, seconds: 3600)))
             return TLSIdentity(certificateChainPEM: leaf.certificatePEM, privateKeyPEM: leaf.privateKeyPEM)
         }
         let kubelet = try await HTTPServer.start(
-            .init(address: .tcp(host: "127.0.0.1", port: 0), tls: .init(identity: try identity("node", .server), clientCAPEM: authority.certificatePEM)),
+            .init(
+                address: .tcp(host: "127.0.0.1", port: 0), tls: .init(identity: try identity("node", .server), clientCAPEM: authority.certificatePEM)),
             responder: FakeKubelet())
         let test = try await TestServer(
             kubelets: KubeletClientConfiguration(identity: try identity("apiserver", .client), rootsPEM: authority.certificatePEM))
         let node: Value = ["apiVersion": "v1", "kind": "Node", "metadata": ["name": "n1"]]
         try await test.create("nodes", node, namespace: nil)
         let status: Value = [
-            "addresses": [["type": "InternalIP", "address": "127.0.0.1"]], "daemonEndpoints": ["kubeletEndpoint": ["Port": .int(Int64(kubelet.port))]],
+            "addresses": [["type": "InternalIP", "address": "127.0.0.1"]],
+            "daemonEndpoints": ["kubeletEndpoint": ["Port": .int(Int64(kubelet.port))]],
         ]
         try await test.patch("nodes", "n1", ["status": status], namespace: nil, subresource: "status")
         try await test.create("pods", pod("p", node: "n1"))
@@ -90,7 +94,9 @@ struct StreamingTests {
         try await Self.withKubelet { test in
             let front = try await HTTPServer.start(.init(address: .tcp(host: "127.0.0.1", port: 0)), responder: test.server)
             let client = try HTTPClient(configuration: .init(address: .tcp(host: "127.0.0.1", port: front.port)))
-            let fields: HTTPFields = ["Authorization": "Test admin", "Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": "v4.channel.k8s.io"]
+            let fields: HTTPFields = [
+                "Authorization": "Test admin", "Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": "v4.channel.k8s.io",
+            ]
             let path = "/api/v1/namespaces/default/pods/p/exec?command=cat&stdin=true&stdout=true"
             let (answered, tunnel) = try await client.upgrade("POST", path, fields: fields)
             #expect(answered["Upgrade"] == "SPDY/3.1")

@@ -39,7 +39,8 @@ struct SubresourceTests {
 
     private func bind(_ test: TestServer, _ pod: String, _ node: String, uid: String? = nil) async throws -> Object {
         var binding: Value = [
-            "apiVersion": "v1", "kind": "Binding", "metadata": ["name": .string(pod)], "target": ["apiVersion": "v1", "kind": "Node", "name": .string(node)],
+            "apiVersion": "v1", "kind": "Binding", "metadata": ["name": .string(pod)],
+            "target": ["apiVersion": "v1", "kind": "Node", "name": .string(node)],
         ]
         if let uid { binding[path: "metadata", "uid"] = .string(uid) }
         return try await test.client.perform(
@@ -123,7 +124,8 @@ struct SubresourceTests {
     func events() async throws {
         let test = try await TestServer()
         let event: Value = [
-            "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": ["name": "e"], "regarding": ["kind": "Pod", "name": "p", "namespace": "default"],
+            "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": ["name": "e"],
+            "regarding": ["kind": "Pod", "name": "p", "namespace": "default"],
             "note": "hello", "reason": "Started", "action": "Starting", "type": "Normal", "reportingController": "kubelet", "reportingInstance": "n1",
             "eventTime": "2026-01-02T03:04:05.000006Z",
         ]
@@ -145,7 +147,10 @@ struct VersionTests {
         let test = try await TestServer()
         let sent: Value = [
             "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": ["name": "h"],
-            "spec": ["maxReplicas": 3, "targetCPUUtilizationPercentage": 70, "scaleTargetRef": ["kind": "Deployment", "name": "web", "apiVersion": "apps/v1"]],
+            "spec": [
+                "maxReplicas": 3, "targetCPUUtilizationPercentage": 70,
+                "scaleTargetRef": ["kind": "Deployment", "name": "web", "apiVersion": "apps/v1"],
+            ],
         ]
         try await test.create("autoscaling/v1/horizontalpodautoscalers", sent)
         let second = try await test.get("autoscaling/v2/horizontalpodautoscalers", "h")

@@ -53,11 +53,14 @@ struct TestServer {
     static func resource(_ name: String) -> GroupVersionResource {
         let parts = name.split(separator: "/").map(String.init)
         return parts.count == 3
-            ? GroupVersionResource(group: parts[0], version: parts[1], resource: parts[2]) : GroupVersionResource(group: "", version: "v1", resource: name)
+            ? GroupVersionResource(group: parts[0], version: parts[1], resource: parts[2])
+            : GroupVersionResource(group: "", version: "v1", resource: name)
     }
 
     @discardableResult
-    func create(_ resource: String, _ object: Value, namespace: String? = "default", query: [(name: String, value: String)] = []) async throws -> Object {
+    func create(_ resource: String, _ object: Value, namespace: String? = "default", query: [(name: String, value: String)] = []) async throws
+        -> Object
+    {
         try await client.perform(KubeRequest(.create, Self.resource(resource), namespace: namespace, query: query, body: object.jsonBytes))
     }
     func get(_ resource: String, _ name: String, namespace: String? = "default", subresource: String? = nil) async throws -> Object {
@@ -80,7 +83,8 @@ struct TestServer {
     ) async throws -> Object {
         try await client.perform(
             KubeRequest(
-                .patch, Self.resource(resource), namespace: namespace, name: name, subresource: subresource, body: patch.jsonBytes, contentType: type))
+                .patch, Self.resource(resource), namespace: namespace, name: name, subresource: subresource, body: patch.jsonBytes, contentType: type)
+        )
     }
     @discardableResult
     func delete(_ resource: String, _ name: String, namespace: String? = "default", options: Value? = nil) async throws -> Object {

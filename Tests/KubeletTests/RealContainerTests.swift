@@ -55,7 +55,7 @@ struct RealContainerTests {
         let api = FakeAPIServer()
         let settings = configuration(containerd.directory)
         try api.put(.configMaps, ["metadata": ["name": "settings", "namespace": "default"], "data": ["colour": "green"]])
-        try api.put(.secrets, ["metadata": ["name": "keys", "namespace": "default"], "data": ["password": "c2VzYW1l"]])
+        try api.put(.secrets, ["metadata": ["name": "keys", "namespace": "default"], "data": ["password": "c2VzYW1lCg=="]])
         var spec: Value = try Value(
             json: """
                 {"initContainers":[{"name":"setup","image":"busybox:test","command":["sh","-c","echo prepared > /work/file; mkdir -p /work/part"],
@@ -96,7 +96,7 @@ struct RealContainerTests {
             _ = await eventually { ((try? LogReader.tail(log, lines: 10)) ?? []).count > 30 }
             return String(decoding: (try? LogReader.tail(log, lines: 10)) ?? [], as: UTF8.self)
         }()
-        #expect(text == "hello green web\nprepared\nsesame")
+        #expect(text == "hello green web\nprepared\nsesame\n")
         let result = try await runtime.execSync(
             raw, command: ["sh", "-c", "cat /var/run/token/token /var/run/token/labels; echo; hostname; cat /etc/hosts; touch /part/x; ls /work/part"],
             timeout: .seconds(5))

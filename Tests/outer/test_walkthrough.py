@@ -303,7 +303,7 @@ def test_deleting_everything_leaves_nothing(service):
     service.aws("eks", "delete-cluster", "--name", "demo")
     service.aws("eks", "wait", "cluster-deleted", "--name", "demo")
     assert service.aws("eks", "list-clusters")["clusters"] == []
-    wait_for(lambda: not leftovers(), "nothing left on the host", timeout=20)
+    wait_for(lambda: not leftovers() or print(leftovers()), "nothing left on the host (see the output)", timeout=20, every=1)
     for subnet in state.subnets:
         service.aws("ec2", "delete-subnet", "--subnet-id", subnet)
     service.aws("ec2", "delete-vpc", "--vpc-id", state.vpc)

@@ -50,6 +50,7 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
     /// When to close the connection unless something happens; nil while a request is in progress.
     private var deadline: NIODeadline?
     private var timer: Scheduled<Void>?
+    private var armedFor = NIODeadline.distantFuture
     private let stallGuard: StallGuard
 
     init(
@@ -128,11 +129,14 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
     private func setDeadline(_ duration: Duration) {
         let next = NIODeadline.now() + TimeAmount(duration)
         deadline = next
-        guard timer == nil else { return }
+        // A timer that fires earlier looks again: requests in a row need no timers of their own.
+        if timer != nil, armedFor <= next { return }
+        timer?.cancel()
         arm(next)
     }
 
     private func arm(_ deadline: NIODeadline) {
+        armedFor = deadline
         timer = eventLoop.scheduleTask(deadline: deadline) { [weak self] in self?.timerFired() }
     }
 

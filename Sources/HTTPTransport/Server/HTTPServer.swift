@@ -11,7 +11,7 @@ package final class HTTPServer: Sendable {
     package let port: Int
 
     private let listener: any Channel
-    private let connections: ConnectionRegistry
+    let connections: ConnectionRegistry
     private let socketPath: String?
 
     /// Connections that may wait to be accepted. Upstream: Go listens with the system's somaxconn, 4096 on Linux.
@@ -153,6 +153,8 @@ final class ConnectionRegistry: Sendable {
         }
         for waiter in waiters { waiter.resume() }
     }
+
+    var count: Int { state.withLock { $0.channels.count } }
 
     func quiesce() {
         let channels = state.withLock { state in

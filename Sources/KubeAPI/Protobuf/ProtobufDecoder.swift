@@ -10,7 +10,10 @@ package enum ProtobufDecoder {
     /// The object of a body. Throws `StatusError` BadRequest for bytes that are no message, and for a kind that has no numbers here.
     package static func decode(_ bytes: [UInt8]) throws(StatusError) -> Value {
         guard bytes.starts(with: magic) else {
-            throw .badRequest("the object provided is unrecognized (must be of type protobuf): provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
+            throw .badRequest(
+                "the object provided is unrecognized (must be of type protobuf): provided data does not appear to be a "
+                    + "protobuf message, expected prefix [107 56 115 0]"
+            )
         }
         do {
             var envelope = Reader(bytes[magic.count...])
@@ -56,7 +59,10 @@ package enum ProtobufDecoder {
     /// Options are of meta.k8s.io whatever version a client's own group gives them.
     private static func place(of kind: GroupVersionKind) -> Int? {
         if kind.kind == "DeleteOptions" { return ProtobufTable.shared.place(of: "apimachinery.pkg.apis.meta.v1.DeleteOptions") }
-        let known = ["Scale": "api.autoscaling.v1.Scale", "Eviction": "api.policy.v1.Eviction", "Binding": "api.core.v1.Binding", "TokenRequest": "api.authentication.v1.TokenRequest"]
+        let known = [
+            "Scale": "api.autoscaling.v1.Scale", "Eviction": "api.policy.v1.Eviction", "Binding": "api.core.v1.Binding",
+            "TokenRequest": "api.authentication.v1.TokenRequest",
+        ]
         if let type = SchemaTable.shared.type(of: kind) { return ProtobufTable.shared.place(of: type.name) }
         return known[kind.kind].flatMap { ProtobufTable.shared.place(of: $0) }
     }

@@ -75,7 +75,9 @@ struct ProtobufTable: Sendable {
         }
         for place in messages.indices where messages[place].form == .object {
             let message = messages[place]
-            if message.fields.count == 1, message.fields[0].name == "items", case .list(.string) = message.fields[0].kind { messages[place].form = .items }
+            if message.fields.count == 1, message.fields[0].name == "items", case .list(.string) = message.fields[0].kind {
+                messages[place].form = .items
+            }
         }
     }
 

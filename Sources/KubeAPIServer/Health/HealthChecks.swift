@@ -4,8 +4,8 @@ import KubeAPI
 /// One named condition of the server's health. Upstream: healthz.HealthChecker.
 package struct HealthCheck: Sendable {
     package var name: String
-    /// Asked on every request: must not block. Nil: healthy; otherwise what is wrong, for an operator (it is shown to authorised users only in the log's place:
-    /// the response says "reason withheld", as upstream's does).
+    /// Asked on every request: must not block. Nil: healthy; otherwise what is wrong, for an operator (it is shown to authorised users only in the
+    /// log's place: the response says "reason withheld", as upstream's does).
     package var failure: @Sendable () -> String?
 
     package init(name: String, failure: @escaping @Sendable () -> String?) {

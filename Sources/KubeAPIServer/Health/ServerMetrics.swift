@@ -39,7 +39,8 @@ final class ServerMetrics: Sendable {
         let scope = !info.isResourceRequest ? "" : !info.name.isEmpty ? "resource" : info.namespace.isEmpty ? "cluster" : "namespace"
         let verb = info.verb.uppercased()
         let key = RequestKey(
-            verb: verb, group: info.apiGroup, version: info.apiVersion, resource: info.resource, subresource: info.subresource, scope: scope, code: code)
+            verb: verb, group: info.apiGroup, version: info.apiVersion, resource: info.resource, subresource: info.subresource, scope: scope,
+            code: code)
         let seconds = duration.map { Double($0.components.seconds) + Double($0.components.attoseconds) / 1e18 }
         state.withLock { state in
             if state.requests[key] != nil || state.requests.count < Self.maximumSeries { state.requests[key, default: 0] += 1 }
@@ -59,13 +60,17 @@ final class ServerMetrics: Sendable {
     /// The text of `/metrics`.
     func text(inFlight: (readOnly: Int, mutating: Int), revision: Int64) -> String {
         let state = state.withLock { $0 }
-        var out = "# HELP apiserver_request_total Counter of apiserver requests broken out for each verb, group, version, resource, scope and HTTP response code.\n"
+        var out =
+            "# HELP apiserver_request_total Counter of apiserver requests broken out for each verb, group, version, "
+                + "resource, scope and HTTP response code.\n"
         out += "# TYPE apiserver_request_total counter\n"
         for (key, count) in state.requests {
             out += "apiserver_request_total{code=\"\(key.code)\",group=\"\(key.group)\",resource=\"\(key.resource)\",scope=\"\(key.scope)\","
             out += "subresource=\"\(key.subresource)\",verb=\"\(key.verb)\",version=\"\(key.version)\"} \(count)\n"
         }
-        out += "# HELP apiserver_request_duration_seconds Response latency distribution in seconds.\n# TYPE apiserver_request_duration_seconds histogram\n"
+        out +=
+            "# HELP apiserver_request_duration_seconds Response latency distribution in seconds.\n# TYPE "
+                + "apiserver_request_duration_seconds histogram\n"
         for (key, histogram) in state.durations {
             let labels = "group=\"\(key.group)\",resource=\"\(key.resource)\",verb=\"\(key.verb)\""
             var cumulative: UInt64 = 0

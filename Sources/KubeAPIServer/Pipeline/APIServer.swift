@@ -28,7 +28,8 @@ package final class APIServer: HTTPResponder {
 
         package init(
             store: any Store, table: ResourceTable = .shared, schema: SchemaTable = .shared, kubelets: KubeletClientConfiguration? = nil,
-            version: VersionInfo, serverAddress: String = "", audit: (@Sendable (AuditEvent) -> Void)? = nil, now: @escaping @Sendable () -> Timestamp = { .now },
+            version: VersionInfo, serverAddress: String = "", audit: (@Sendable (AuditEvent) -> Void)? = nil,
+            now: @escaping @Sendable () -> Timestamp = { .now },
             components: @escaping @Sendable (any ObjectReader) throws -> Components
         ) {
             self.store = store
@@ -104,8 +105,8 @@ package final class APIServer: HTTPResponder {
         inFlight = InFlightLimit(readOnly: configuration.readOnlyInFlight, mutating: configuration.mutatingInFlight)
     }
 
-    /// Loads the caches and makes the components. After it returned the server answers; `/readyz` says so after `markReady`. Throws `StoreError` and what
-    /// `components` throws.
+    /// Loads the caches and makes the components. After it returned the server answers; `/readyz` says so after `markReady`. Throws `StoreError` and
+    /// what `components` throws.
     package func start() async throws {
         let store = try await CachedStore.open(configuration.store)
         let registry = ResourceRegistry(store: store, table: configuration.table)
@@ -121,7 +122,8 @@ package final class APIServer: HTTPResponder {
                 self?.bootstrapped.load(ordering: .acquiring) == true ? nil : "the cluster's default objects are not written yet"
             },
         ]
-        let health = HealthEndpoints(live: [HealthCheck(name: "ping") { nil }, HealthCheck(name: "storage") { nil }], ready: ready + components.readiness)
+        let health = HealthEndpoints(
+            live: [HealthCheck(name: "ping") { nil }, HealthCheck(name: "storage") { nil }], ready: ready + components.readiness)
         let discovery = DiscoveryDocuments(
             resources: configuration.table, schema: configuration.schema, version: configuration.version, serverAddress: configuration.serverAddress)
         phase.withLock {

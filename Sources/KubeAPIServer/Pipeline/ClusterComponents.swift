@@ -24,8 +24,8 @@ package struct ClusterSettings: Sendable {
 }
 
 extension APIServer.Components {
-    /// The parts of a cluster's API server: client certificates and bearer tokens, `system:masters`, Node and RBAC, the default admission plug-ins, the strategies
-    /// of the kinds that have code, the reviews. Upstream: the defaults of kube-apiserver's options.
+    /// The parts of a cluster's API server: client certificates and bearer tokens, `system:masters`, Node and RBAC, the default admission plug-ins,
+    /// the strategies of the kinds that have code, the reviews. Upstream: the defaults of kube-apiserver's options.
     package static func standard(_ settings: ClusterSettings, reader: any ObjectReader) -> APIServer.Components {
         let authorization = ClusterAuthorization(reader: reader, extra: settings.authorizers(reader))
         let serviceAccounts = ServiceAccountTokenAuthenticator(issuer: settings.tokenIssuer, reader: reader)

@@ -34,7 +34,8 @@ package protocol BearerTokenAuthenticator: Sendable {
 /// What a user wants to do. Upstream: authorizer.Attributes.
 package struct AuthorizationAttributes: Sendable {
     package var user: UserInfo
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, `impersonate`, …; the lower-case HTTP method for paths that are no resources.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, `impersonate`, …; the lower-case HTTP method for paths that
+    /// are no resources.
     package var verb: String
     package var apiGroup: String
     package var apiVersion: String
@@ -49,7 +50,8 @@ package struct AuthorizationAttributes: Sendable {
     package var fieldSelector = ""
 
     package init(
-        user: UserInfo, verb: String, apiGroup: String = "", apiVersion: String = "", resource: String = "", subresource: String = "", namespace: String = "",
+        user: UserInfo, verb: String, apiGroup: String = "", apiVersion: String = "", resource: String = "", subresource: String = "",
+        namespace: String = "",
         name: String = "", isResourceRequest: Bool = true, path: String = ""
     ) {
         self.user = user
@@ -83,13 +85,19 @@ package protocol ObjectReader: Sendable {
     func get(_ resource: GroupResource, namespace: String, name: String) -> Object?
     /// All objects of a resource, of one namespace or of all (nil).
     func list(_ resource: GroupResource, namespace: String?) -> [Object]
-    /// Calls `changed` with every later change, after the cache holds it: (old, new), new nil for a deletion. Must not block. The call is made on the store's writer.
+    /// Calls `changed` with every later change, after the cache holds it: (old, new), new nil for a deletion. Must not block. The call is made on the
+    /// store's writer.
     func observe(_ resource: GroupResource, _ changed: @escaping @Sendable (_ old: Object?, _ new: Object?) -> Void)
 }
 
 /// One request under admission. Upstream: admission.Attributes.
 package struct AdmissionAttributes: Sendable {
-    package enum Operation: String, Sendable { case create = "CREATE", update = "UPDATE", delete = "DELETE", connect = "CONNECT" }
+    package enum Operation: String, Sendable {
+        case create = "CREATE"
+        case update = "UPDATE"
+        case delete = "DELETE"
+        case connect = "CONNECT"
+    }
 
     package var operation: Operation
     package var user: UserInfo
@@ -106,7 +114,8 @@ package struct AdmissionAttributes: Sendable {
     package var warnings: [String] = []
 
     package init(
-        operation: Operation, user: UserInfo, resource: GroupVersionResource, kind: GroupVersionKind, subresource: String, namespace: String, name: String,
+        operation: Operation, user: UserInfo, resource: GroupVersionResource, kind: GroupVersionKind, subresource: String, namespace: String,
+        name: String,
         object: Value, oldObject: Object?, dryRun: Bool
     ) {
         self.operation = operation
@@ -135,8 +144,8 @@ extension AdmissionPlugin {
 }
 
 /// What Kubernetes has code for per kind, beside the generic path. Upstream: rest.RESTCreateStrategy and rest.RESTUpdateStrategy.
-/// The generic path itself does: metadata (uid, creationTimestamp, generateName, namespace), schema decoding, defaults, generation (+1 when anything but
-/// metadata and status changed), the status split (status is dropped on create and kept on update for kinds with a status subresource).
+/// The generic path itself does: metadata (uid, creationTimestamp, generateName, namespace), schema decoding, defaults, generation (+1 when anything
+/// but metadata and status changed), the status split (status is dropped on create and kept on update for kinds with a status subresource).
 package protocol ResourceStrategy: Sendable {
     func prepareForCreate(_ object: inout Value, _ reader: any ObjectReader) throws
     func prepareForUpdate(_ object: inout Value, old: Object, subresource: String, _ reader: any ObjectReader) throws
@@ -155,9 +164,9 @@ extension ResourceStrategy {
     package func release(_ object: Object) {}
 }
 
-/// Answers a resource that is never stored: TokenReview, SubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, LocalSubjectAccessReview,
-/// SelfSubjectReview. Gets the object as sent, already decoded, the namespace of the URL (empty for cluster-scoped resources) and who asks; returns the object
-/// with its status. Upstream: the rest.Creater of each.
+/// Answers a resource that is never stored: TokenReview, SubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview,
+/// LocalSubjectAccessReview, SelfSubjectReview. Gets the object as sent, already decoded, the namespace of the URL (empty for cluster-scoped
+/// resources) and who asks; returns the object with its status. Upstream: the rest.Creater of each.
 package typealias ReviewHandler = @Sendable (_ review: Object, _ namespace: String, _ user: UserInfo) async throws -> Value
 
 /// Answers paths that are no resources: discovery, OpenAPI, the OIDC documents. Called after authentication and authorisation. Must not block.

@@ -5,8 +5,8 @@ import KubeAPI
 enum Impersonation {
     private static let extraPrefix = "impersonate-extra-"
 
-    /// The user the request is to be made as: `requestor` itself when no header asks for another. Throws 403 when the requestor may not impersonate any one
-    /// of the user, the groups, the UID or the extra values named.
+    /// The user the request is to be made as: `requestor` itself when no header asks for another. Throws 403 when the requestor may not impersonate
+    /// any one of the user, the groups, the UID or the extra values named.
     static func user(for head: HTTPRequestHead, requestor: UserInfo, authorizers: [any Authorizer]) throws -> UserInfo {
         let name = head.fields["Impersonate-User"] ?? ""
         let groups = head.fields.all("Impersonate-Group").filter { !$0.isEmpty }
@@ -27,7 +27,8 @@ enum Impersonation {
 
         func require(_ resource: GroupResource, version: String = "v1", namespace: String = "", name: String, subresource: String = "") throws {
             let attributes = AuthorizationAttributes(
-                user: requestor, verb: "impersonate", apiGroup: resource.group, apiVersion: version, resource: resource.resource, subresource: subresource,
+                user: requestor, verb: "impersonate", apiGroup: resource.group, apiVersion: version, resource: resource.resource,
+                subresource: subresource,
                 namespace: namespace, name: name)
             try Authorization.require(attributes, authorizers)
         }

@@ -13,7 +13,8 @@ struct AcceptedForm: Sendable, Equatable {
 
     var shape = Shape.plain
 
-    /// What is offered, in the order upstream names them. Protobuf, CBOR and YAML are not offered yet: clients that list JSON too are answered in JSON.
+    /// What is offered, in the order upstream names them. Protobuf, CBOR and YAML are not offered yet: clients that list JSON too are answered in
+    /// JSON.
     static let offered = "application/json"
 
     /// Picks from an `Accept` header, the client's preference first. Throws 406 when nothing asked for is offered.
@@ -21,14 +22,18 @@ struct AcceptedForm: Sendable, Equatable {
         let clauses = accept.flatMap { $0.split(separator: ",") }.map(Clause.init).filter { !$0.type.isEmpty }
         guard !clauses.isEmpty else { return AcceptedForm() }
         // A stable sort: of equal quality, the earlier clause wins.
-        let ordered = clauses.enumerated().sorted { a, b in a.element.quality == b.element.quality ? a.offset < b.offset : a.element.quality > b.element.quality }
+        let ordered = clauses.enumerated().sorted { a, b in
+            a.element.quality == b.element.quality ? a.offset < b.offset : a.element.quality > b.element.quality
+        }
         for (_, clause) in ordered where clause.quality > 0 {
             guard clause.type == "application/json" || clause.type == "application/*" || clause.type == "*/*" else { continue }
             guard let kind = clause.parameters["as"] else {
                 // `stream=watch` is the form every watch has.
                 return AcceptedForm()
             }
-            guard clause.parameters["g"] == "meta.k8s.io", let version = clause.parameters["v"], version == "v1" || version == "v1beta1" else { continue }
+            guard clause.parameters["g"] == "meta.k8s.io", let version = clause.parameters["v"], version == "v1" || version == "v1beta1" else {
+                continue
+            }
             switch kind {
             case "Table": return AcceptedForm(shape: .table(version: version))
             case "PartialObjectMetadata", "PartialObjectMetadataList": return AcceptedForm(shape: .partialMetadata(version: version))

@@ -90,7 +90,8 @@ struct RequestInfo: Sendable, Equatable {
 
     func attributes(_ user: UserInfo) -> AuthorizationAttributes {
         var attributes = AuthorizationAttributes(
-            user: user, verb: authorizationVerb, apiGroup: apiGroup, apiVersion: apiVersion, resource: resource, subresource: subresource, namespace: namespace,
+            user: user, verb: authorizationVerb, apiGroup: apiGroup, apiVersion: apiVersion, resource: resource, subresource: subresource,
+            namespace: namespace,
             name: name, isResourceRequest: isResourceRequest, path: path)
         attributes.fieldSelector = fieldSelector
         return attributes
@@ -113,7 +114,8 @@ struct RequestInfo: Sendable, Equatable {
         var segments: [String] = []
         segments.reserveCapacity(raw.count)
         for part in raw {
-            guard !part.isEmpty, let text = PercentEncoding.decode(part), !text.contains("/"), text != ".", text != "..", !text.utf8.contains(0) else {
+            guard !part.isEmpty, let text = PercentEncoding.decode(part), !text.contains("/"), text != ".", text != "..", !text.utf8.contains(0)
+            else {
                 return nil
             }
             segments.append(text)

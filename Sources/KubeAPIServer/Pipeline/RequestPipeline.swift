@@ -94,7 +94,9 @@ struct RequestPipeline: Sendable {
         for authenticator in running.components.authenticators {
             do {
                 guard var user = try await authenticator.authenticate(head) else { continue }
-                if !user.groups.contains(UserInfo.allAuthenticated), user.name != UserInfo.anonymous.name { user.groups.append(UserInfo.allAuthenticated) }
+                if !user.groups.contains(UserInfo.allAuthenticated), user.name != UserInfo.anonymous.name {
+                    user.groups.append(UserInfo.allAuthenticated)
+                }
                 return user
             } catch is StatusError {
                 refused = true
@@ -135,14 +137,17 @@ struct RequestPipeline: Sendable {
     }
 
     private func nonResource(_ info: RequestInfo, _ query: QueryParameters, _ user: UserInfo, _ running: APIServer.Running) throws -> HTTPResponse {
-        guard head.method == "GET" || head.method == "HEAD" || head.method == "POST" else { return Responses.text("405 method not allowed\n", status: 405) }
+        guard head.method == "GET" || head.method == "HEAD" || head.method == "POST" else {
+            return Responses.text("405 method not allowed\n", status: 405)
+        }
         if let response = running.health.respond(path: info.path, query: query) { return response }
         switch info.path {
         case "/metrics":
             return Responses.text(server.metrics.text(inFlight: server.inFlight.current, revision: running.store.revision))
         default: break
         }
-        if let (contentType, bytes, etag) = try running.discovery.document(path: info.path, accept: head.fields.all("Accept").joined(separator: ",")) {
+        if let (contentType, bytes, etag) = try running.discovery.document(path: info.path, accept: head.fields.all("Accept").joined(separator: ","))
+        {
             let fields: HTTPFields = ["Cache-Control": "public", "Content-Type": contentType, "ETag": etag, "Vary": "Accept"]
             if head.fields["If-None-Match"] == etag { return HTTPResponse(status: 304, fields: fields) }
             return HTTPResponse(status: 200, fields: fields, body: .bytes(bytes))

@@ -11,7 +11,8 @@ enum Responses {
 
     static func text(_ text: String, status: Int = 200) -> HTTPResponse {
         HTTPResponse(
-            status: status, fields: ["Cache-Control": "no-cache, private", "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"],
+            status: status,
+            fields: ["Cache-Control": "no-cache, private", "Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"],
             body: .bytes(Array(text.utf8)))
     }
 

@@ -2,7 +2,11 @@ import KubeAPI
 
 /// What a client asks of a deletion, from its body or its query. Upstream: metav1.DeleteOptions.
 struct DeleteOptions: Sendable {
-    enum Propagation: String, Sendable { case orphan = "Orphan", background = "Background", foreground = "Foreground" }
+    enum Propagation: String, Sendable {
+        case orphan = "Orphan"
+        case background = "Background"
+        case foreground = "Foreground"
+    }
 
     var gracePeriodSeconds: Int64?
     var preconditionUID: String?
@@ -98,7 +102,8 @@ enum Deletion {
         if metadata.isBeingDeleted, let already = metadata.deletionGracePeriodSeconds {
             // Only a shorter grace period than the running one changes anything; a deletion that waits for finalizers alone stands at 0.
             guard supportsGrace(row), let wanted = grace, wanted < already, let timestamp = metadata.deletionTimestamp else {
-                return already == 0 && metadata.finalizers.isEmpty ? .remove : finalizers(object, options).map { changed(tree, finalizers: $0) } ?? .pending
+                return already == 0 && metadata.finalizers.isEmpty
+                    ? .remove : finalizers(object, options).map { changed(tree, finalizers: $0) } ?? .pending
             }
             tree[path: "metadata", "deletionTimestamp"] = .string(timestamp.adding(seconds: wanted &- already).rfc3339)
             tree[path: "metadata", "deletionGracePeriodSeconds"] = .int(wanted)
@@ -132,7 +137,9 @@ enum Deletion {
         if let uid = options.preconditionUID, uid != metadata.uid {
             throw StatusError.conflict(
                 row.groupResource, metadata.name,
-                "the UID in the precondition (\(uid)) does not match the UID in record (\(metadata.uid)). The object might have been deleted and then recreated")
+                "the UID in the precondition (\(uid)) does not match the UID in record (\(metadata.uid)). The object "
+                    + "might have been deleted and then recreated"
+            )
         }
         if let version = options.preconditionResourceVersion, version != metadata.resourceVersion {
             throw StatusError.conflict(
@@ -188,10 +195,12 @@ enum Deletion {
 
     /// A deletion under way gets another propagation policy, which may be what lets it finish.
     private static func changed(_ tree: Value, finalizers: [String]) -> Action {
-        finalizers.isEmpty && tree[path: "metadata", "deletionGracePeriodSeconds"]?.int == 0 ? .remove : .update(changedTree(tree, finalizers: finalizers))
+        finalizers.isEmpty && tree[path: "metadata", "deletionGracePeriodSeconds"]?.int == 0
+            ? .remove : .update(changedTree(tree, finalizers: finalizers))
     }
 
-    /// A namespace goes when the namespace controller has emptied it and taken `kubernetes` off spec.finalizers. Upstream: core/namespace/storage.REST.Delete.
+    /// A namespace goes when the namespace controller has emptied it and taken `kubernetes` off spec.finalizers. Upstream:
+    /// core/namespace/storage.REST.Delete.
     private static func namespace(_ object: Object, options: DeleteOptions, now: Timestamp) -> Action {
         var tree = object.value
         if let list = finalizers(object, options) { tree = changedTree(tree, finalizers: list) }

@@ -1,6 +1,7 @@
 import KubeAPI
 
-/// The rules every object's metadata keeps. Upstream: apimachinery/pkg/api/validation.ValidateObjectMetaAccessor and ValidateObjectMetaAccessorUpdate.
+/// The rules every object's metadata keeps. Upstream: apimachinery/pkg/api/validation.ValidateObjectMetaAccessor and
+/// ValidateObjectMetaAccessorUpdate.
 enum MetadataValidation {
     /// Upstream: validation.TotalAnnotationSizeLimitB.
     static let maximumAnnotationBytes = 256 * 1024
@@ -55,7 +56,8 @@ enum MetadataValidation {
         if size > maximumAnnotationBytes {
             causes.append(
                 StatusError.Cause(
-                    reason: "FieldValueTooLong", message: "Too long: may not be more than \(maximumAnnotationBytes) bytes", field: "metadata.annotations"))
+                    reason: "FieldValueTooLong", message: "Too long: may not be more than \(maximumAnnotationBytes) bytes",
+                    field: "metadata.annotations"))
         }
         var controllers: [String] = []
         for (index, owner) in metadata.ownerReferences.enumerated() {
@@ -78,7 +80,8 @@ enum MetadataValidation {
         return causes
     }
 
-    /// Errors of an update's metadata against the stored object's; maps are checked only when they changed, so that objects from older rules stay writable.
+    /// Errors of an update's metadata against the stored object's; maps are checked only when they changed, so that objects from older rules stay
+    /// writable.
     static func validateUpdate(_ new: ObjectMeta, old: ObjectMeta) -> [StatusError.Cause] {
         var causes: [StatusError.Cause] = []
         func immutable(_ field: String, _ newValue: String, _ oldValue: String) {
@@ -105,7 +108,9 @@ enum MetadataValidation {
         if new.deletionTimestamp != old.deletionTimestamp {
             causes.append(invalid("metadata.deletionTimestamp", .string(new.deletionTimestamp?.rfc3339 ?? ""), "field is immutable"))
         }
-        if new.labels != old.labels || new.annotations != old.annotations || new.ownerReferences != old.ownerReferences || new.finalizers != old.finalizers {
+        if new.labels != old.labels || new.annotations != old.annotations || new.ownerReferences != old.ownerReferences
+            || new.finalizers != old.finalizers
+        {
             causes += validateMaps(new)
         }
         return causes
@@ -135,15 +140,19 @@ enum Names {
             var problems = name.utf8.count > subdomainMaximum ? ["must be no more than \(subdomainMaximum) bytes"] : []
             if !name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy({ isLabel($0.utf8) }) {
                 problems.append(
-                    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric "
-                        + "character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')")
+                    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and "
+                        + "must start and end with an alphanumeric "
+                        + "character (e.g. 'example.com', regex used for validation is "
+                            + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+                )
             }
             return problems
         case .dnsLabel:
             var problems = name.utf8.count > labelMaximum ? ["must be no more than \(labelMaximum) bytes"] : []
             if !isLabel(name.utf8) {
                 problems.append(
-                    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character "
+                    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must "
+                        + "start and end with an alphanumeric character "
                         + "(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')")
             }
             return problems
@@ -151,7 +160,8 @@ enum Names {
             var problems = name.utf8.count > labelMaximum ? ["must be no more than \(labelMaximum) bytes"] : []
             if !isLabel(name.utf8) || !(name.utf8.first.map { $0 >= UInt8(ascii: "a") } ?? false) {
                 problems.append(
-                    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric "
+                    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
+                        + "alphabetic character, and end with an alphanumeric "
                         + "character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')")
             }
             return problems
@@ -166,7 +176,9 @@ enum Names {
 
     /// `[a-z0-9]([-a-z0-9]*[a-z0-9])?`
     static func isLabel(_ bytes: some BidirectionalCollection<UInt8>) -> Bool {
-        func alphanumeric(_ c: UInt8) -> Bool { (c >= UInt8(ascii: "a") && c <= UInt8(ascii: "z")) || (c >= UInt8(ascii: "0") && c <= UInt8(ascii: "9")) }
+        func alphanumeric(_ c: UInt8) -> Bool {
+            (c >= UInt8(ascii: "a") && c <= UInt8(ascii: "z")) || (c >= UInt8(ascii: "0") && c <= UInt8(ascii: "9"))
+        }
         guard let first = bytes.first, let last = bytes.last, alphanumeric(first), alphanumeric(last) else { return false }
         return bytes.allSatisfy { alphanumeric($0) || $0 == UInt8(ascii: "-") }
     }
@@ -184,7 +196,8 @@ enum Names {
     static func qualifiedNameProblems(_ text: String) -> [String] {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         let pattern =
-            "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  "
+            "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+                + "character (e.g. 'MyName',  or 'my.name',  "
             + "or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
         var problems: [String] = []
         let name: Substring
@@ -216,7 +229,8 @@ enum Names {
         var problems = text.utf8.count > labelMaximum ? ["must be no more than \(labelMaximum) bytes"] : []
         if !text.isEmpty, !isQualified(text.utf8) {
             problems.append(
-                "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+                "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
+                    + "start and end with an alphanumeric character "
                     + "(e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')")
         }
         return problems

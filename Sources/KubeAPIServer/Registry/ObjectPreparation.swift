@@ -1,8 +1,10 @@
 import KubeAPI
 
-/// What the generic path does to an object before it is stored, whatever its kind. Upstream: rest.BeforeCreate, rest.BeforeUpdate and rest.FillObjectMetaSystemFields.
+/// What the generic path does to an object before it is stored, whatever its kind. Upstream: rest.BeforeCreate, rest.BeforeUpdate and
+/// rest.FillObjectMetaSystemFields.
 enum ObjectPreparation {
-    /// Upstream: names.SimpleNameGenerator: five characters after at most 58 of the base, out of letters that make no words and digits that look like no letter.
+    /// Upstream: names.SimpleNameGenerator: five characters after at most 58 of the base, out of letters that make no words and digits that look like
+    /// no letter.
     static let generatedSuffixLength = 5
     static let maximumGeneratedBase = 63 - generatedSuffixLength
 
@@ -36,8 +38,10 @@ enum ObjectPreparation {
         row.isCustom || generationResources.contains("\(row.group)/\(row.resource)")
     }
     private static let generationResources: Set<String> = [
-        "/pods", "/podtemplates", "/replicationcontrollers", "apps/deployments", "apps/replicasets", "apps/statefulsets", "apps/daemonsets", "batch/jobs",
-        "batch/cronjobs", "policy/poddisruptionbudgets", "networking.k8s.io/ingresses", "networking.k8s.io/ingressclasses", "networking.k8s.io/networkpolicies",
+        "/pods", "/podtemplates", "/replicationcontrollers", "apps/deployments", "apps/replicasets", "apps/statefulsets", "apps/daemonsets",
+        "batch/jobs",
+        "batch/cronjobs", "policy/poddisruptionbudgets", "networking.k8s.io/ingresses", "networking.k8s.io/ingressclasses",
+        "networking.k8s.io/networkpolicies",
         "apiextensions.k8s.io/customresourcedefinitions", "discovery.k8s.io/endpointslices", "flowcontrol.apiserver.k8s.io/flowschemas",
         "flowcontrol.apiserver.k8s.io/prioritylevelconfigurations", "admissionregistration.k8s.io/mutatingwebhookconfigurations",
         "admissionregistration.k8s.io/validatingwebhookconfigurations", "admissionregistration.k8s.io/validatingadmissionpolicies",
@@ -63,14 +67,16 @@ enum ObjectPreparation {
         !row.isCustom && !conditionalResources.contains("\(row.group)/\(row.resource)")
     }
     private static let conditionalResources: Set<String> = [
-        "coordination.k8s.io/leases", "apiextensions.k8s.io/customresourcedefinitions", "apiregistration.k8s.io/apiservices", "policy/poddisruptionbudgets",
+        "coordination.k8s.io/leases", "apiextensions.k8s.io/customresourcedefinitions", "apiregistration.k8s.io/apiservices",
+        "policy/poddisruptionbudgets",
         "networking.k8s.io/ipaddresses",
     ]
 
     /// Whether a deletion answers the deleted object instead of a Status. Upstream: genericregistry.Store.ReturnDeletedObject.
     static func returnsDeletedObject(_ row: ResourceRow) -> Bool {
         row.group.isEmpty
-            && ["pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes", "podtemplates", "resourcequotas"].contains(row.resource)
+            && ["pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes", "podtemplates", "resourcequotas"].contains(
+                row.resource)
     }
 
     /// Puts an update on top of the stored object: what the server alone decides stays, and each path (main, `status`) changes its part only.
@@ -87,7 +93,8 @@ enum ObjectPreparation {
             // Upstream's status strategies differ in which metadata they let through; labels of the kinds below are set by nodes and controllers.
             let status = object["status"]
             var kept = oldValue
-            let openMetadata = row.group.isEmpty && ["nodes", "namespaces", "services", "persistentvolumes", "persistentvolumeclaims"].contains(row.resource)
+            let openMetadata =
+                row.group.isEmpty && ["nodes", "namespaces", "services", "persistentvolumes", "persistentvolumeclaims"].contains(row.resource)
             if !openMetadata {
                 for field in ["labels", "ownerReferences", "finalizers"] { metadata[field] = oldMetadata[field] }
                 if row.isCustom { metadata["annotations"] = oldMetadata["annotations"] }
@@ -121,7 +128,9 @@ enum ObjectPreparation {
         metadata["managedFields"] = nil
         metadata["selfLink"] = nil
         members.append(("metadata", metadata))
-        for (key, value) in object.object ?? Members() where key != "apiVersion" && key != "kind" && key != "metadata" { members.append((key, value)) }
+        for (key, value) in object.object ?? Members() where key != "apiVersion" && key != "kind" && key != "metadata" {
+            members.append((key, value))
+        }
         return try Object(.object(Members(members)))
     }
 }

@@ -23,7 +23,8 @@ struct RequestScope: Sendable {
     var timeToLive: Int64? { row.resource == "events" && (row.group.isEmpty || row.group == "events.k8s.io") ? Self.eventLifetimeSeconds : nil }
 }
 
-/// Where objects are kept, as upstream keeps them. Upstream: the storage factory's SpecialDefaultResourcePrefixes and the prefixes of the extension servers.
+/// Where objects are kept, as upstream keeps them. Upstream: the storage factory's SpecialDefaultResourcePrefixes and the prefixes of the extension
+/// servers.
 enum StorageKeys {
     static let root = "/registry/"
 

@@ -88,7 +88,8 @@ struct ResourceStorage: Sendable {
             key(namespace: metadata.namespace, name: metadata.name), object, expected: Int64(metadata.resourceVersion) ?? 0, timeToLive: timeToLive)
     }
 
-    /// Removes `old` for good and returns it with the revision of its deletion. Throws `StoreError.conflict` when it is not the present object any more.
+    /// Removes `old` for good and returns it with the revision of its deletion. Throws `StoreError.conflict` when it is not the present object any
+    /// more.
     func remove(_ old: Object) async throws -> Object {
         let metadata = old.metadata
         let revision = try await store.delete(key(namespace: metadata.namespace, name: metadata.name), expected: Int64(metadata.resourceVersion) ?? 0)

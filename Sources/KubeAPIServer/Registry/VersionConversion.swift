@@ -16,7 +16,8 @@ struct VersionConversion: Sendable {
                 store: { EventConversion.rename($0, EventConversion.toCore) }, show: { EventConversion.rename($0, EventConversion.toEvents) })
         case ("autoscaling", "v1", "horizontalpodautoscalers"):
             return VersionConversion(
-                storedKind: GroupVersionKind(group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscaler"), externalKind: row.groupVersionKind,
+                storedKind: GroupVersionKind(group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscaler"),
+                externalKind: row.groupVersionKind,
                 store: AutoscalerConversion.toV2, show: AutoscalerConversion.toV1)
         default: return nil
         }
@@ -79,7 +80,9 @@ private enum AutoscalerConversion {
         value[path: "spec", "behavior"] = nil
         value[path: "status", "currentMetrics"] = nil
         value[path: "status", "conditions"] = nil
-        if let utilization = metric?[path: "resource", "target", "averageUtilization"] { value[path: "spec", "targetCPUUtilizationPercentage"] = utilization }
+        if let utilization = metric?[path: "resource", "target", "averageUtilization"] {
+            value[path: "spec", "targetCPUUtilizationPercentage"] = utilization
+        }
         if let utilization = current?[path: "resource", "current", "averageUtilization"] {
             value[path: "status", "currentCPUUtilizationPercentage"] = utilization
         }

@@ -29,8 +29,8 @@ extension ResourceVerbs {
                 body: .stream { writer in for try await piece in response.body { try await writer.write(piece) } }))
     }
 
-    /// `exec`, `attach` and `portforward`: the client's upgrade is asked of the kubelet, and when both have agreed their connections are joined. Nothing
-    /// of what passes is looked at, so every stream protocol that kubelets speak works. Upstream: proxy.UpgradeAwareHandler.
+    /// `exec`, `attach` and `portforward`: the client's upgrade is asked of the kubelet, and when both have agreed their connections are joined.
+    /// Nothing of what passes is looked at, so every stream protocol that kubelets speak works. Upstream: proxy.UpgradeAwareHandler.
     func stream() async throws -> APIResult {
         guard let head = request.head, head.isUpgrade else { throw StatusError.badRequest("Upgrade request required") }
         let pod = try existing()
@@ -48,8 +48,8 @@ extension ResourceVerbs {
         return .response(try await upgrade(head, node: node, target: Self.kubeletPath(path, query)))
     }
 
-    /// Asks the kubelet for the client's upgrade. A refusal goes back as it is, and its connection is closed, never used again (CVE-2018-1002105); redirects
-    /// are refusals too (CVE-2020-8559).
+    /// Asks the kubelet for the client's upgrade. A refusal goes back as it is, and its connection is closed, never used again (CVE-2018-1002105);
+    /// redirects are refusals too (CVE-2020-8559).
     private func upgrade(_ head: HTTPRequestHead, node: Object, target: String) async throws -> HTTPResponse {
         let client = try connections().client(for: node)
         var fields = HTTPFields()
@@ -138,7 +138,9 @@ extension ResourceVerbs {
         let kind = GroupVersionKind(group: "", version: "v1", kind: "PodLogOptions")
         var causes: [StatusError.Cause] = []
         func check(_ field: String, minimum: Int64, _ message: String) throws {
-            if let value = try request.query.integer(field), value < minimum { causes.append(MetadataValidation.invalid(field, .int(value), message)) }
+            if let value = try request.query.integer(field), value < minimum {
+                causes.append(MetadataValidation.invalid(field, .int(value), message))
+            }
         }
         try check("tailLines", minimum: 0, "must be greater than or equal to 0")
         try check("limitBytes", minimum: 1, "must be greater than 0")
@@ -201,7 +203,8 @@ extension ResourceVerbs {
                 details: .init(name: info.name, kind: "pods/log", causes: [.init(reason: "UnexpectedServerResponse", message: message, field: "")]))
         default:
             return StatusError(
-                code: response.status, reason: "InternalError", message: "an error on the server (\(message.goQuoted)) has prevented the request from succeeding",
+                code: response.status, reason: "InternalError",
+                message: "an error on the server (\(message.goQuoted)) has prevented the request from succeeding",
                 details: .init(name: info.name, kind: "pods/log", causes: [.init(reason: "UnexpectedServerResponse", message: message, field: "")]))
         }
     }

@@ -75,7 +75,8 @@ extension ResourceVerbs {
         let stored = try ObjectPreparation.stored(object, kind: scope.storedKind)
         do {
             let causes =
-                MetadataValidation.validate(stored.metadata, rule: scope.nameRule, namespaced: row.namespaced) + (scope.strategy?.validate(stored) ?? [])
+                MetadataValidation.validate(stored.metadata, rule: scope.nameRule, namespaced: row.namespaced)
+                + (scope.strategy?.validate(stored) ?? [])
             guard causes.isEmpty else { throw StatusError.invalid(row.groupVersionKind, name, causes) }
             attributes.object = object
             attributes.name = name

@@ -23,7 +23,8 @@ extension ResourceVerbs {
         var attempt = 1
         while true {
             guard let old = scope.storage.get(namespace: namespace, name: name) else { throw StatusError.notFound(scope.resource, name) }
-            var attributes = admissionAttributes(.delete, .null, old: old, name: name, subresource: "", kind: scope.storedKind, dryRun: options.dryRun)
+            var attributes = admissionAttributes(
+                .delete, .null, old: old, name: name, subresource: "", kind: scope.storedKind, dryRun: options.dryRun)
             if row.namespaced { attributes.namespace = namespace }
             try await admit(&attributes)
             try await validateAdmission(attributes)

@@ -2,7 +2,10 @@ import KubeAPI
 
 /// What a list or a watch asks for. Upstream: metav1.ListOptions with validation.ValidateListOptions.
 struct ListOptions: Sendable {
-    enum VersionMatch: String, Sendable { case exact = "Exact", notOlderThan = "NotOlderThan" }
+    enum VersionMatch: String, Sendable {
+        case exact = "Exact"
+        case notOlderThan = "NotOlderThan"
+    }
 
     var labels = LabelSelector.everything
     var fields = FieldSelector.everything
@@ -51,7 +54,9 @@ struct ListOptions: Sendable {
     private func validate(isWatch: Bool) throws {
         func forbid(_ field: String, _ why: String) -> StatusError { Self.invalid(field, "FieldValueForbidden", "Forbidden: \(why)") }
         if isWatch {
-            if versionMatch != nil, sendInitialEvents == nil { throw forbid("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided") }
+            if versionMatch != nil, sendInitialEvents == nil {
+                throw forbid("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+            }
             if sendInitialEvents != nil, versionMatch != .notOlderThan {
                 throw forbid("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
             }
@@ -67,16 +72,21 @@ struct ListOptions: Sendable {
     }
 
     private static func invalid(_ field: String, _ reason: String, _ message: String) -> StatusError {
-        .invalid(GroupVersionKind(group: "meta.k8s.io", version: "v1", kind: "ListOptions"), "", [.init(reason: reason, message: message, field: field)])
+        .invalid(
+            GroupVersionKind(group: "meta.k8s.io", version: "v1", kind: "ListOptions"), "", [.init(reason: reason, message: message, field: field)])
     }
 
-    /// The resourceVersion as a revision: nil when none was given. Throws 400 for what is no number. Upstream: storage.APIObjectVersioner.ParseResourceVersion.
+    /// The resourceVersion as a revision: nil when none was given. Throws 400 for what is no number. Upstream:
+    /// storage.APIObjectVersioner.ParseResourceVersion.
     func revision() throws -> Int64? {
         guard !resourceVersion.isEmpty else { return nil }
         guard let revision = Int64(resourceVersion), revision >= 0 else {
             throw StatusError.invalid(
                 GroupVersionKind(group: "meta.k8s.io", version: "v1", kind: "ListOptions"), "",
-                [MetadataValidation.invalid("resourceVersion", .string(resourceVersion), "strconv.ParseUint: parsing \(resourceVersion.goQuoted): invalid syntax")])
+                [
+                    MetadataValidation.invalid(
+                        "resourceVersion", .string(resourceVersion), "strconv.ParseUint: parsing \(resourceVersion.goQuoted): invalid syntax")
+                ])
         }
         return revision
     }
@@ -90,7 +100,8 @@ struct ListOptions: Sendable {
     static func tooLarge(_ wanted: Int64, current: Int64) -> StatusError {
         StatusError(
             code: 504, reason: "Timeout", message: "Timeout: Too large resource version: \(wanted), current: \(current)",
-            details: .init(causes: [.init(reason: "ResourceVersionTooLarge", message: "Too large resource version", field: "")], retryAfterSeconds: 1))
+            details: .init(causes: [.init(reason: "ResourceVersionTooLarge", message: "Too large resource version", field: "")], retryAfterSeconds: 1)
+        )
     }
 }
 

@@ -15,7 +15,9 @@ extension ResourceVerbs {
             guard (requested ?? 0) == 0 else { throw StatusError.badRequest("specifying resource version is not allowed when using continue") }
             token = try ContinueToken(encoded: options.continueToken)
         }
-        if token == nil, options.versionMatch != .exact, let name = options.fields.exactMatch("metadata.name"), let inside = namespace ?? (row.namespaced ? nil : "") {
+        if token == nil, options.versionMatch != .exact, let name = options.fields.exactMatch("metadata.name"),
+            let inside = namespace ?? (row.namespaced ? nil : "")
+        {
             let revision = scope.storage.revision
             let object = scope.storage.get(namespace: inside, name: name).map { scope.external($0) }
             return ObjectList(kind: kind, revision: revision, objects: object.map { options.matches($0) ? [$0] : [] } ?? [])
@@ -28,9 +30,10 @@ extension ResourceVerbs {
         if scope.conversion != nil { list.objects = list.objects.map { scope.external($0) } }
         if let next = page.nextKey {
             let isConsistent = (token?.revision ?? 1) > 0
-            list.continueToken = ContinueToken(
-                revision: isConsistent ? page.revision : -1, start: scope.storage.relative(next, namespace: namespace)
-            ).encoded
+            list.continueToken =
+                ContinueToken(
+                    revision: isConsistent ? page.revision : -1, start: scope.storage.relative(next, namespace: namespace)
+                ).encoded
             if let remaining = page.remainingCount, remaining > 0 { list.remaining = remaining }
         }
         return list

@@ -20,7 +20,8 @@ extension ResourceVerbs {
     /// The outcome of a patch as an object of its type; the kind cannot be patched to another.
     func decodePatched(_ patched: Value, kind: GroupVersionKind, typeName: String, validation: FieldValidation) throws -> (Value, [String]) {
         let bytes = patched.jsonBytes
-        return try ObjectDecoder.decode(bytes, kind: kind, type: environment.schema.type(named: typeName), in: environment.schema, validation: validation)
+        return try ObjectDecoder.decode(
+            bytes, kind: kind, type: environment.schema.type(named: typeName), in: environment.schema, validation: validation)
     }
 
     /// The patch in the body. Throws 415 for a media type that is no patch, 501 for server-side apply.

@@ -16,7 +16,8 @@ final class VerbEnvironment: Sendable {
 
     init(
         registry: ResourceRegistry, schema: SchemaTable, admission: [any AdmissionPlugin], reviews: [GroupResource: ReviewHandler],
-        tokenIssuer: ServiceAccountTokenIssuer?, kubelets: KubeletConnections?, authorizers: [any Authorizer], now: @escaping @Sendable () -> Timestamp
+        tokenIssuer: ServiceAccountTokenIssuer?, kubelets: KubeletConnections?, authorizers: [any Authorizer],
+        now: @escaping @Sendable () -> Timestamp
     ) {
         self.registry = registry
         self.schema = schema
@@ -101,7 +102,9 @@ struct ResourceVerbs: Sendable {
     var objectNamespace: String { row.namespaced ? info.namespace : "" }
 
     func existing() throws -> Object {
-        guard let object = scope.storage.get(namespace: objectNamespace, name: info.name) else { throw StatusError.notFound(scope.resource, info.name) }
+        guard let object = scope.storage.get(namespace: objectNamespace, name: info.name) else {
+            throw StatusError.notFound(scope.resource, info.name)
+        }
         return object
     }
 
@@ -111,7 +114,8 @@ struct ResourceVerbs: Sendable {
     func fieldValidation() throws -> FieldValidation {
         guard let text = request.query["fieldValidation"], !text.isEmpty else { return .warn }
         guard let known = FieldValidation(rawValue: text) else {
-            throw StatusError.badRequest("fieldValidation: Unsupported value: \(text.goQuoted): supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"")
+            throw StatusError.badRequest(
+                "fieldValidation: Unsupported value: \(text.goQuoted): supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"")
         }
         return known
     }
@@ -121,17 +125,22 @@ struct ResourceVerbs: Sendable {
         guard request.contentType == "application/json" else {
             throw StatusError(
                 code: 415, reason: "UnsupportedMediaType",
-                message: "the body of the request was in an unknown format - accepted media types include: \(AcceptedForm.offered), \(ProtobufDecoder.mediaType)")
+                message:
+                    "the body of the request was in an unknown format - accepted media types include: "
+                        + "\(AcceptedForm.offered), \(ProtobufDecoder.mediaType)"
+            )
         }
     }
 
     func admissionAttributes(
-        _ operation: AdmissionAttributes.Operation, _ object: Value, old: Object?, name: String, subresource: String? = nil, kind: GroupVersionKind? = nil,
+        _ operation: AdmissionAttributes.Operation, _ object: Value, old: Object?, name: String, subresource: String? = nil,
+        kind: GroupVersionKind? = nil,
         dryRun: Bool
     ) -> AdmissionAttributes {
         AdmissionAttributes(
             operation: operation, user: request.user, resource: row.groupVersionResource, kind: kind ?? row.groupVersionKind,
-            subresource: subresource ?? info.subresource, namespace: row.namespaced ? info.namespace : row.resource == "namespaces" && row.group.isEmpty ? name : "",
+            subresource: subresource ?? info.subresource,
+            namespace: row.namespaced ? info.namespace : row.resource == "namespaces" && row.group.isEmpty ? name : "",
             name: name, object: object, oldObject: old, dryRun: dryRun)
     }
 

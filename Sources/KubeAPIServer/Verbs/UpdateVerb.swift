@@ -2,7 +2,8 @@ import KubeAPI
 import KubeStorage
 
 extension ResourceVerbs {
-    /// Tries of a write whose client named no resourceVersion, each on the newest object: beyond any contention that ends. Upstream's GuaranteedUpdate has no limit.
+    /// Tries of a write whose client named no resourceVersion, each on the newest object: beyond any contention that ends. Upstream's
+    /// GuaranteedUpdate has no limit.
     static var maximumWriteAttempts: Int { 64 }
 
     /// Upstream: handlers.UpdateResource.
@@ -37,12 +38,13 @@ extension ResourceVerbs {
         }
         let namespace = object[path: "metadata", "namespace"]?.string ?? ""
         guard namespace.isEmpty || namespace == objectNamespace else {
-            throw StatusError.badRequest("the namespace of the object (\(namespace)) does not match the namespace on the request (\(objectNamespace))")
+            throw StatusError.badRequest(
+                "the namespace of the object (\(namespace)) does not match the namespace on the request (\(objectNamespace))")
         }
     }
 
-    /// Changes the object of the URL: `change` makes the wanted object of the present one, and is called again when another write comes between and the
-    /// wanted object names no resourceVersion. Upstream: genericregistry.Store.Update with storage.GuaranteedUpdate.
+    /// Changes the object of the URL: `change` makes the wanted object of the present one, and is called again when another write comes between and
+    /// the wanted object names no resourceVersion. Upstream: genericregistry.Store.Update with storage.GuaranteedUpdate.
     func write(
         name: String? = nil, subresource: String, dryRun: Bool, kind: GroupVersionKind? = nil, _ change: (Object) async throws -> Value
     ) async throws -> Object {

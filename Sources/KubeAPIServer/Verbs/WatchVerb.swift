@@ -3,24 +3,29 @@ import KubeClient
 import KubeStorage
 
 extension ResourceVerbs {
-    /// Without `timeoutSeconds` a watch lasts this long and up to twice as long, so that clients do not all come back at once. Upstream: --min-request-timeout.
+    /// Without `timeoutSeconds` a watch lasts this long and up to twice as long, so that clients do not all come back at once. Upstream:
+    /// --min-request-timeout.
     static var minimumWatchSeconds: Int64 { 1800 }
 
-    /// Upstream: handlers.ListResource with watch, over cacher.Watch. Throws 410 `Expired` when changes since the resourceVersion asked for are not all held.
+    /// Upstream: handlers.ListResource with watch, over cacher.Watch. Throws 410 `Expired` when changes since the resourceVersion asked for are not
+    /// all held.
     func watch() throws -> WatchSession {
         var options = try ListOptions(request.query, row: row, isWatch: true)
         if info.isWatchPath, !info.name.isEmpty, options.fields.exactMatch("metadata.name") == nil {
             options.fields = FieldSelector(options.fields.requirements + [.init(field: "metadata.name", value: info.name)])
         }
-        let seconds = options.timeoutSeconds.flatMap { $0 > 0 ? $0 : nil } ?? Int64.random(in: Self.minimumWatchSeconds...(2 * Self.minimumWatchSeconds))
+        let seconds =
+            options.timeoutSeconds.flatMap { $0 > 0 ? $0 : nil } ?? Int64.random(in: Self.minimumWatchSeconds...(2 * Self.minimumWatchSeconds))
         var from = try options.revision() ?? 0
         // `sendInitialEvents=false` without a revision means: from now on.
         if options.sendInitialEvents == false, from == 0 { from = scope.storage.revision }
         let subscription = try scope.storage.watch(
-            namespace: row.namespaced && !info.namespace.isEmpty ? info.namespace : nil, from: from, sendInitialEvents: options.sendInitialEvents == true,
+            namespace: row.namespaced && !info.namespace.isEmpty ? info.namespace : nil, from: from,
+            sendInitialEvents: options.sendInitialEvents == true,
             bookmarks: options.allowWatchBookmarks, filter: filter(options))
         return WatchSession(
-            scope: scope, subscription: subscription, allowsBookmarks: options.allowWatchBookmarks, lifetime: .seconds(min(seconds, Int64(Int32.max))))
+            scope: scope, subscription: subscription, allowsBookmarks: options.allowWatchBookmarks, lifetime: .seconds(min(seconds, Int64(Int32.max)))
+        )
     }
 }
 
@@ -34,8 +39,8 @@ struct WatchSession: Sendable {
     fileprivate let allowsBookmarks: Bool
     fileprivate let lifetime: Duration
 
-    /// Delivers batches, in commit order, until the time is over, the store is closed or the task is cancelled. A client that is too slow gets an ERROR event
-    /// with 410 as its last, which makes it list again. Throws what `deliver` throws.
+    /// Delivers batches, in commit order, until the time is over, the store is closed or the task is cancelled. A client that is too slow gets an
+    /// ERROR event with 410 as its last, which makes it list again. Throws what `deliver` throws.
     func run(_ deliver: @escaping @Sendable ([WatchEvent]) async throws -> Void) async throws {
         let isOver = try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {

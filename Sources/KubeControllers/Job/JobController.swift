@@ -35,7 +35,6 @@ final class JobController: Controller {
                     queue.add(job.metadata.key)
                 }))
         let resolver = OwnerResolver(owners: jobs.indexer, kind: "Job")
-        let podCache = pods.indexer
         @Sendable func deleted(_ pod: Object) {
             guard let key = resolver.owner(of: pod) else { return }
             expectations.deletionObserved(key, pod.metadata.uid)
@@ -43,8 +42,8 @@ final class JobController: Controller {
         }
         /// A pod whose Job is gone keeps its finalizer for ever unless somebody takes it.
         @Sendable func orphan(_ pod: Object) {
-            if pod.metadata.controller?.kind != "Job", JobTracking.isTracked(pod) || pod.metadata.controller == nil { return }
-            if JobTracking.isTracked(pod), resolver.owner(of: pod) == nil, podCache.get(pod.metadata.key) != nil { queue.add(Self.orphanKey(pod)) }
+            guard pod.metadata.controller?.kind == "Job", JobTracking.isTracked(pod), resolver.owner(of: pod) == nil else { return }
+            queue.add(Self.orphanKey(pod))
         }
         pods.addHandler(
             InformerHandler(
@@ -132,6 +131,8 @@ final class JobController: Controller {
         guard !plan.creates.isEmpty || !plan.deletes.isEmpty else { return }
         expectations.expect(key, creations: plan.creates.count, deletions: plan.deletes.map(\.metadata.uid), now: environment.now())
         let batch = PodBatch(client: client, recorder: recorder, expectations: expectations, owner: object, key: key)
+        // Pods that go because there are too many are no failures: they leave the count before they are deleted.
+        if plan.deletesAreUncounted { for pod in plan.deletes where JobTracking.isTracked(pod) { try await release(pod) } }
         let deleted = await batch.delete(plan.deletes)
         let created = await batch.create(plan.creates.map { job.pod(index: $0) })
         if let error = created ?? deleted { throw error }

@@ -11,6 +11,8 @@ struct JobPlan: Sendable {
     /// Completion index of each pod to create; nil for Jobs without.
     var creates: [Int?] = []
     var deletes: [Object] = []
+    /// Whether `deletes` are only too many, or the Job is suspended: they do not count as failed.
+    var deletesAreUncounted = false
     /// Events to record: warning, reason, message.
     var events: [JobEvent] = []
     /// Seconds after which to look again: a deadline, or a pause after failures.
@@ -70,10 +72,8 @@ struct JobPlanner {
                 } else {
                     status.uncountedSucceeded.insert(uid)
                 }
-            } else if view.phase == "Failed" || (view.meta.isBeingDeleted && !job.replacesOnlyFailed && !view.isTerminal && job.isFinished) {
-                status.uncountedFailed.insert(uid)
-            } else if view.meta.isBeingDeleted, view.nodeName.isEmpty {
-                // It will never run: nobody but we can let it go, and it counts as failed.
+            } else if view.phase == "Failed" || (view.meta.isBeingDeleted && (!job.replacesOnlyFailed || view.nodeName.isEmpty)) {
+                // One that is being deleted may never come to an end that is seen; one without a node certainly will not.
                 status.uncountedFailed.insert(uid)
             }
         }
@@ -207,8 +207,10 @@ struct JobPlanner {
     private func manage(_ outcome: Outcome, _ active: [Object], _ succeeded: Int, _ failed: Int, _ status: JobStatus, _ plan: inout JobPlan) {
         guard outcome == .running else {
             plan.deletes = Array(active.prefix(Self.burst))
+            plan.deletesAreUncounted = outcome == .suspended
             return
         }
+        plan.deletesAreUncounted = true
         var surplus: [Object] = []
         var alive = active
         if job.isIndexed {

@@ -32,7 +32,9 @@ extension ResourceVerbs {
             var pod = old.value
             for field in ["uid", "resourceVersion"] { pod[path: "metadata", field] = binding[path: "metadata", field] }
             if old.metadata.isBeingDeleted { throw conflict("pod \(name) is being deleted, cannot be assigned to a host") }
-            if let present = old["spec"]["nodeName"].string, !present.isEmpty { throw conflict("pod \(name) is already assigned to node \(present.goQuoted)") }
+            if let present = old["spec"]["nodeName"].string, !present.isEmpty {
+                throw conflict("pod \(name) is already assigned to node \(present.goQuoted)")
+            }
             if !old["spec"]["schedulingGates"].elements.isEmpty { throw conflict("pod \(name) has non-empty .spec.schedulingGates") }
             pod[path: "spec", "nodeName"] = .string(node)
             for (key, value) in binding[path: "metadata", "annotations"]?.object ?? Members() { pod[path: "metadata", "annotations", key] = value }
@@ -57,7 +59,9 @@ extension ResourceVerbs {
     /// These verbs on pods, when the request is on `bindings`.
     private func podVerbs() throws -> ResourceVerbs {
         if row.resource == "pods" { return self }
-        guard let scope = environment.registry.scope(GroupVersionResource(group: "", version: "v1", resource: "pods")) else { throw Responses.unknownResource }
+        guard let scope = environment.registry.scope(GroupVersionResource(group: "", version: "v1", resource: "pods")) else {
+            throw Responses.unknownResource
+        }
         return ResourceVerbs(environment: environment, scope: scope, request: request)
     }
 }

@@ -48,7 +48,8 @@ extension ResourceVerbs {
         }
         if !selector.isEverything { status["selector"] = .string(selector.description) }
         return [
-            "kind": .string(Self.scaleKind.kind), "apiVersion": .string(Self.scaleKind.apiVersion), "metadata": metadata, "spec": spec, "status": status,
+            "kind": .string(Self.scaleKind.kind), "apiVersion": .string(Self.scaleKind.apiVersion), "metadata": metadata, "spec": spec,
+            "status": status,
         ]
     }
 }

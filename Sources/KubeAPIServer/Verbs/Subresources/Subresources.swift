@@ -39,8 +39,8 @@ extension ResourceVerbs {
         return value
     }
 
-    /// GET, PUT and PATCH of a subresource that writes one part of its object and leaves the rest as it is. `take` puts the part of what was sent into the
-    /// present tree.
+    /// GET, PUT and PATCH of a subresource that writes one part of its object and leaves the rest as it is. `take` puts the part of what was sent
+    /// into the present tree.
     private func replacePart(_ subresource: String, _ take: @Sendable (_ sent: Value, _ tree: inout Value) -> Void) async throws -> APIResult {
         if info.verb == "get" { return .object(scope.external(try existing()), status: 200) }
         let validation = try fieldValidation()

@@ -1,0 +1,128 @@
+/// Control planes and machines that exist only as a note: the whole life of clusters and node groups without Kubernetes, root or time. What it is told to do wrong, it does.
+package actor SimulatedHosts: ControlPlaneHost, MachineHost {
+    /// A failure made on purpose.
+    package struct Failure: Error, CustomStringConvertible {
+        package var description: String
+        package init(_ description: String) { self.description = description }
+    }
+
+    /// What the simulation does otherwise than well.
+    package struct Faults: Sendable {
+        /// Control planes do not start, for this reason.
+        package var controlPlaneStart: String?
+        /// Control planes wait with their start until this is false again.
+        package var holdsControlPlaneStart = false
+        /// Machines do not start, for this reason.
+        package var machineStart: String?
+        /// Nodes of machines that start do not become Ready.
+        package var nodesStayAway = false
+
+        package init() {}
+    }
+
+    package private(set) var faults = Faults()
+    /// What was called, in order: `start demo`, `machine i-1`, `drain ip-…`.
+    package private(set) var calls: [String] = []
+    package private(set) var specs: [String: MachineSpec] = [:]
+    private var clusters: Set<String> = []
+    private var held: [CheckedContinuation<Void, Never>] = []
+    private var feeds: [String: [AsyncStream<NodeReadiness>.Continuation]] = [:]
+    private var ready: [String: Set<String>] = [:]
+    private nonisolated let exitStream: AsyncStream<String>
+    private nonisolated let exitInput: AsyncStream<String>.Continuation
+
+    package init() { (exitStream, exitInput) = AsyncStream.makeStream() }
+
+    package func set(_ faults: Faults) {
+        self.faults = faults
+        guard !faults.holdsControlPlaneStart else { return }
+        for waiter in held { waiter.resume() }
+        held = []
+    }
+
+    package func start(_ cluster: ClusterRecord) async throws -> ControlPlaneEndpoint {
+        calls.append("start \(cluster.name)")
+        while faults.holdsControlPlaneStart, !Task.isCancelled {
+            // A held start ends with its task, as a real one must.
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { held.append($0) }
+            } onCancel: {
+                Task { await self.releaseHeld() }
+            }
+        }
+        try Task.checkCancellation()
+        if let reason = faults.controlPlaneStart { throw Failure(reason) }
+        clusters.insert(cluster.name)
+        return ControlPlaneEndpoint(
+            url: "https://127.0.0.1:\(6_443 + clusters.count)", certificateAuthorityData: "LS0tLS1CRUdJTg==",
+            oidcIssuer: "https://oidc.eks.\(cluster.region).amazonaws.com/id/\(cluster.id)")
+    }
+
+    private func releaseHeld() {
+        for waiter in held { waiter.resume() }
+        held = []
+    }
+
+    package func stop(_ clusterName: String) async {
+        calls.append("stop \(clusterName)")
+        clusters.remove(clusterName)
+        for feed in feeds.removeValue(forKey: clusterName) ?? [] { feed.finish() }
+    }
+
+    package func delete(_ clusterName: String) async throws {
+        await stop(clusterName)
+        calls.append("delete \(clusterName)")
+        ready[clusterName] = nil
+    }
+
+    package func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap {
+        NodeBootstrap(files: ["node": Array(instance.nodeName.utf8)])
+    }
+
+    package func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness> {
+        let (stream, input) = AsyncStream<NodeReadiness>.makeStream()
+        for node in ready[clusterName] ?? [] { input.yield(NodeReadiness(clusterName: clusterName, nodeName: node, isReady: true)) }
+        feeds[clusterName, default: []].append(input)
+        return stream
+    }
+
+    package func drainAndDeleteNode(_ clusterName: String, nodeName: String) async throws {
+        calls.append("drain \(nodeName)")
+        ready[clusterName]?.remove(nodeName)
+    }
+
+    package func deleteNode(_ clusterName: String, nodeName: String) async throws {
+        calls.append("delete node \(nodeName)")
+        ready[clusterName]?.remove(nodeName)
+    }
+
+    package func start(_ spec: MachineSpec) async throws {
+        calls.append("machine \(spec.instanceID)")
+        if let reason = faults.machineStart { throw Failure(reason) }
+        specs[spec.instanceID] = spec
+        guard !faults.nodesStayAway else { return }
+        ready[spec.clusterName, default: []].insert(spec.hostName)
+        for feed in feeds[spec.clusterName] ?? [] { feed.yield(NodeReadiness(clusterName: spec.clusterName, nodeName: spec.hostName, isReady: true)) }
+    }
+
+    package func terminate(_ instanceID: String) async throws {
+        calls.append("terminate \(instanceID)")
+        specs[instanceID] = nil
+    }
+
+    package func running() async -> Set<String> { Set(specs.keys) }
+
+    package nonisolated func exits() -> AsyncStream<String> { exitStream }
+
+    /// Ends a machine as `kill -9` of its init would.
+    package func kill(_ instanceID: String) {
+        specs[instanceID] = nil
+        exitInput.yield(instanceID)
+    }
+
+    /// Ends all machines without telling, as a crash of the host would.
+    package func crashHost() {
+        specs = [:]
+        ready = [:]
+    }
+}

@@ -1,0 +1,164 @@
+import KubeAPI
+import Testing
+
+@testable import KubeControllers
+
+private func job(status: Value = ["startTime": .string(epoch.rfc3339)], spec change: (inout Value) -> Void = { _ in }) throws -> JobState {
+    var spec: Value = [
+        "parallelism": 2, "completions": 3, "backoffLimit": 2,
+        "template": ["metadata": ["labels": ["job-name": "work"]], "spec": ["restartPolicy": "Never", "containers": [["name": "c", "image": "work"]]]],
+    ]
+    change(&spec)
+    return JobState(
+        try object([
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": ["name": "work", "namespace": "default", "uid": "job", "creationTimestamp": .string(epoch.rfc3339)], "spec": spec, "status": status,
+        ]))
+}
+
+private func worker(_ name: String, _ phase: String, tracked: Bool = true, index: Int? = nil, deleting: Bool = false, ended: Timestamp = epoch) throws -> Object {
+    var value = try pod(name, phase: phase, ready: phase == "Running", deleting: deleting).value
+    if tracked { value[path: "metadata", "finalizers"] = [.string(JobTracking.finalizer)] }
+    if let index { value[path: "metadata", "annotations", JobTracking.indexKey] = .string(String(index)) }
+    if phase == "Failed" || phase == "Succeeded" {
+        value[path: "status", "containerStatuses"] = [["name": "c", "state": ["terminated": ["finishedAt": .string(ended.rfc3339)]]]]
+    }
+    return try object(value)
+}
+
+private func plan(_ job: JobState, _ pods: [Object], after seconds: Int64 = 0) -> JobPlan {
+    JobPlanner(job: job, pods: pods, now: epoch.adding(seconds: seconds)).plan()
+}
+
+@Suite("Job")
+struct JobTests {
+    @Test("a new Job starts as many pods as may run at once, each with the tracking finalizer")
+    func start() throws {
+        let state = try job(status: [:])
+        let plan = plan(state, [])
+        #expect(plan.creates.count == 2)
+        #expect(plan.counted.startTime == epoch.rfc3339)
+        let pod = try object(state.pod(index: nil))
+        #expect(JobTracking.isTracked(pod))
+        #expect(pod["metadata"]["generateName"].string == "work-")
+    }
+
+    @Test("a pod that ended is written down, then released, then counted")
+    func counting() throws {
+        let plan = plan(try job(), [try worker("a", "Succeeded"), try worker("b", "Running")])
+        #expect(plan.counting?.uncountedSucceeded == ["uid-a"])
+        #expect(plan.counting?.succeeded == 0)
+        #expect(plan.release.map(\.metadata.name) == ["a"])
+        #expect(plan.counted.succeeded == 1)
+        #expect(plan.counted.uncountedSucceeded.isEmpty)
+        #expect(plan.counted.active == 1)
+        #expect(plan.creates.count == 1)
+    }
+
+    @Test("what is in the uncounted list after a crash is counted once")
+    func crash() throws {
+        let state = try job(status: ["startTime": .string(epoch.rfc3339), "succeeded": 1, "uncountedTerminatedPods": ["succeeded": ["uid-a"]]])
+        #expect(plan(state, [try worker("a", "Succeeded")]).counted.succeeded == 2)
+        #expect(plan(state, [try worker("a", "Succeeded", tracked: false)]).counted.succeeded == 2)
+        #expect(plan(state, []).counted.succeeded == 2)
+    }
+
+    @Test("enough successes complete the Job, once its pods are gone")
+    func complete() throws {
+        let state = try job(status: ["startTime": .string(epoch.rfc3339), "succeeded": 2])
+        let last = plan(state, [try worker("c", "Succeeded"), try worker("d", "Running")])
+        #expect(last.counted.conditions.condition("SuccessCriteriaMet")?.status == "True")
+        #expect(last.counted.conditions.condition("Complete") == nil)
+        #expect(last.deletes.map(\.metadata.name) == ["d"])
+        let done = plan(try job(status: last.counted.value), [], after: 5)
+        #expect(done.counted.conditions.condition("Complete")?.status == "True")
+        #expect(done.counted.completionTime == epoch.adding(seconds: 5).rfc3339)
+        #expect(done.events == [JobEvent(reason: "Completed", message: "Job completed")])
+        #expect(done.creates.isEmpty)
+    }
+
+    @Test("without a number of completions the first success ends it, the others may finish")
+    func workQueue() throws {
+        let state = try job { $0["completions"] = nil }
+        let running = plan(state, [try worker("a", "Succeeded"), try worker("b", "Running")])
+        #expect(running.creates.isEmpty && running.deletes.isEmpty)
+        #expect(running.counted.conditions.isEmpty)
+        let done = plan(state, [try worker("a", "Succeeded"), try worker("b", "Succeeded")])
+        #expect(done.counted.conditions.condition("Complete")?.status == "True")
+        #expect(done.counted.succeeded == 2)
+    }
+
+    @Test("failures are retried after a pause that doubles, until the limit ends the Job")
+    func failures() throws {
+        let state = try job()
+        let early = plan(state, [try worker("a", "Failed")], after: 4)
+        #expect(early.creates.isEmpty)
+        #expect(early.requeueAfter == 6)
+        #expect(early.counted.failed == 1)
+        #expect(plan(state, [try worker("a", "Failed")], after: 11).creates.count == 2)
+        let failed = try job(status: ["startTime": .string(epoch.rfc3339), "failed": 2])
+        let last = plan(failed, [try worker("c", "Failed"), try worker("d", "Running")])
+        #expect(last.counted.conditions.condition("FailureTarget")?.reason == "BackoffLimitExceeded")
+        #expect(last.deletes.map(\.metadata.name) == ["d"])
+        let over = plan(try job(status: last.counted.value), [])
+        #expect(over.counted.conditions.condition("Failed")?.message == "Job has reached the specified backoff limit")
+    }
+
+    @Test("a deadline ends the Job, and is waited for")
+    func deadline() throws {
+        let state = try job { $0["activeDeadlineSeconds"] = 30 }
+        #expect(plan(state, [try worker("a", "Running"), try worker("b", "Running")], after: 10).requeueAfter == 20)
+        let late = plan(state, [try worker("a", "Running")], after: 31)
+        #expect(late.counted.conditions.condition("FailureTarget")?.reason == "DeadlineExceeded")
+        #expect(late.deletes.count == 1)
+    }
+
+    @Test("a suspended Job has no pods and they are no failures; resumed, its time begins anew")
+    func suspend() throws {
+        let state = try job { $0["suspend"] = true }
+        let plan1 = plan(state, [try worker("a", "Running")])
+        #expect(plan1.deletes.count == 1 && plan1.deletesAreUncounted)
+        #expect(plan1.counted.conditions.condition("Suspended")?.status == "True")
+        #expect(plan1.counted.startTime == nil)
+        let resumed = plan(try job(status: plan1.counted.value), [], after: 60)
+        #expect(resumed.counted.conditions.condition("Suspended")?.reason == "JobResumed")
+        #expect(resumed.counted.startTime == epoch.adding(seconds: 60).rfc3339)
+        #expect(resumed.creates.count == 2)
+    }
+
+    @Test("an indexed Job has one pod for each index that is not done")
+    func indexed() throws {
+        let state = try job(status: ["startTime": .string(epoch.rfc3339), "completedIndexes": "0"]) {
+            $0["completionMode"] = "Indexed"
+            $0["completions"] = 5
+            $0["parallelism"] = 3
+        }
+        let plan = plan(state, [try worker("a", "Succeeded", index: 1), try worker("b", "Running", index: 2), try worker("c", "Running", index: 2)])
+        #expect(plan.counted.completedIndexes.text == "0,1")
+        #expect(plan.counted.succeeded == 2)
+        #expect(plan.creates == [3, 4])
+        #expect(plan.deletes.map(\.metadata.name) == ["c"])
+        let pod = try object(state.pod(index: 3))
+        #expect(pod["metadata"]["generateName"].string == "work-3-")
+        #expect(pod["spec"]["hostname"].string == "work-3")
+        #expect(pod["spec"]["containers"].elements.first?["env"].elements.first?["name"].string == "JOB_COMPLETION_INDEX")
+    }
+
+    @Test("indexes read and write as upstream does", arguments: [("", ""), ("0", "0"), ("0,1", "0,1"), ("0-2,5", "0-2,5"), ("3,1,2", "1-3"), ("x,4", "4")])
+    func indexes(text: String, canonical: String) {
+        #expect(IndexSet(text: text).text == canonical)
+    }
+
+    @Test("a pod being deleted counts as failed and is replaced, unless only failed ones are")
+    func terminating() throws {
+        let pods = [try worker("a", "Running", deleting: true)]
+        let replaced = plan(try job(), pods, after: 60)
+        #expect(replaced.counted.failed == 1)
+        #expect(replaced.release.count == 1)
+        let patient = plan(try job { $0["podReplacementPolicy"] = "Failed" }, pods, after: 60)
+        #expect(patient.counted.failed == 0)
+        #expect(patient.release.isEmpty)
+        #expect(patient.creates.count == 1)
+        #expect(patient.counted.terminating == 1)
+    }
+}

@@ -1,0 +1,249 @@
+import ContainerRuntime
+import KubeAPI
+import KubeClient
+import Logging
+import Testing
+
+@testable import Kubelet
+
+/// A whole kubelet on a simulated runtime and an API server in memory.
+struct KubeletLoopTests {
+    private func settings() -> KubeletConfiguration {
+        var configuration = KubeletConfiguration(
+            nodeName: "n1", nodeIP: "10.1.0.1", capacity: ["cpu": Quantity(4), "memory": Quantity(8 << 30), "pods": Quantity(30)],
+            kubeletVersion: "v1.36.2-eyrie")
+        configuration.managesCgroups = false
+        configuration.managesPodFiles = false
+        configuration.taints = [.init(key: "node.cloudprovider.kubernetes.io/uninitialized", value: "true", effect: "NoSchedule")]
+        configuration.reserved = ["cpu": Quantity(milli: 100)]
+        configuration.backOffInitial = .milliseconds(40)
+        configuration.backOffLimit = .milliseconds(400)
+        return configuration
+    }
+
+    private func run(
+        _ change: @Sendable (inout SimulatedRuntime.Configuration) -> Void = { _ in },
+        _ body: (FakeAPIServer, SimulatedRuntime) async throws -> Void
+    ) async throws {
+        var configuration = SimulatedRuntime.Configuration()
+        change(&configuration)
+        let runtime = SimulatedRuntime(configuration)
+        let api = FakeAPIServer()
+        var logger = Logger(label: "kubelet")
+        logger.logLevel = .error
+        let kubelet = Kubelet(configuration: settings(), client: api.client, runtime: runtime, logger: logger)
+        let task = Task { try await kubelet.run() }
+        defer { task.cancel() }
+        try await body(api, runtime)
+        task.cancel()
+        _ = await task.result
+    }
+
+    private func pod(_ name: String, image: String = "nginx:1", policy: String = "Always", extra: Value = [:]) -> Value {
+        let container = FakeAPIServer.merge(["name": "main", "image": .string(image), "imagePullPolicy": "IfNotPresent"], extra)
+        return [
+            "apiVersion": "v1", "kind": "Pod", "metadata": ["name": .string(name), "namespace": "default", "uid": .string("uid-\(name)")],
+            "spec": ["nodeName": "n1", "restartPolicy": .string(policy), "terminationGracePeriodSeconds": 1, "containers": [container]],
+            "status": ["phase": "Pending", "conditions": [["type": "PodScheduled", "status": "True"]]],
+        ]
+    }
+
+    private func phase(_ api: FakeAPIServer, _ name: String) -> String? { api.get(.pods, "default", name)?[path: "status", "phase"]?.string }
+    private func main(_ api: FakeAPIServer, _ name: String) -> Value? { api.get(.pods, "default", name)?[path: "status", "containerStatuses"]?.array?.first }
+    private func isReady(_ api: FakeAPIServer, _ name: String) -> Bool {
+        api.get(.pods, "default", name)?[path: "status", "conditions"]?.array?.contains { $0["type"] == "Ready" && $0["status"] == "True" } ?? false
+    }
+
+    @Test("the node registers with its taints, becomes Ready and holds its lease")
+    func node() async throws {
+        try await run { api, _ in
+            #expect(
+                await eventually {
+                    api.get(.nodes, nil, "n1")?[path: "status", "conditions"]?.array?.contains {
+                        $0["type"] == "Ready" && $0["status"] == "True" && $0["reason"] == "KubeletReady"
+                    } ?? false
+                })
+            let node = api.get(.nodes, nil, "n1")
+            #expect(node?[path: "spec", "taints"]?.array?.first?["key"] == "node.cloudprovider.kubernetes.io/uninitialized")
+            #expect(node?[path: "status", "allocatable", "cpu"] == "3900m" && node?[path: "metadata", "labels", "kubernetes.io/hostname"] == "n1")
+            #expect(node?[path: "status", "nodeInfo", "kubeletVersion"] == "v1.36.2-eyrie")
+            #expect(await eventually { api.get(.leases, "kube-node-lease", "n1") != nil })
+        }
+    }
+
+    @Test("a node without a network is not Ready and says why; pods wait")
+    func noNetwork() async throws {
+        try await run({ $0.networkReady = false }) { api, runtime in
+            try api.put(.pods, pod("web"))
+            #expect(
+                await eventually {
+                    api.get(.nodes, nil, "n1")?[path: "status", "conditions"]?.array?.contains {
+                        $0["type"] == "Ready" && $0["status"] == "False"
+                            && $0["message"]?.string
+                                == "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"
+                    } ?? false
+                })
+            #expect(await runtime.journal.isEmpty)
+            await runtime.configure { $0.networkReady = true }
+            #expect(await eventually { isReady(api, "web") })
+        }
+    }
+
+    @Test("a pod is pulled, started and reported Ready, with the events of its way")
+    func starts() async throws {
+        try await run { api, runtime in
+            try api.put(.pods, pod("web"))
+            #expect(await eventually { isReady(api, "web") })
+            #expect(phase(api, "web") == "Running")
+            #expect(main(api, "web")?["containerID"]?.string?.hasPrefix("simulated://") == true)
+            #expect(
+                await runtime.journal == [
+                    "runPodSandbox web", "pullImage docker.io/library/nginx:1", "createContainer main", "startContainer main",
+                ])
+            #expect(await eventually { api.events("Started") == ["Container started"] })
+            #expect(api.events("Pulling") == ["Pulling image \"nginx:1\""])
+        }
+    }
+
+    @Test("a crashing container is restarted at once, then waits in CrashLoopBackOff")
+    func crashes() async throws {
+        try await run({ $0.standard.exitsAfter = .milliseconds(10); $0.standard.exitCode = 7 }) { api, _ in
+            try api.put(.pods, pod("web"))
+            #expect(
+                await eventually {
+                    let status = main(api, "web")
+                    return status?[path: "state", "waiting", "reason"] == "CrashLoopBackOff" && (status?["restartCount"]?.int ?? 0) >= 2
+                })
+            #expect(main(api, "web")?[path: "lastState", "terminated", "exitCode"] == 7)
+            #expect(await eventually { api.events("BackOff").contains { $0.hasPrefix("Back-off restarting failed container main in pod web_default") } })
+        }
+    }
+
+    @Test("a killed container comes back with its restart counted")
+    func restart() async throws {
+        try await run { api, runtime in
+            try api.put(.pods, pod("web"))
+            #expect(await eventually { isReady(api, "web") })
+            let id = try #require(await runtime.running(name: "main").first)
+            await runtime.exit(container: id, code: 137, reason: "OOMKilled")
+            #expect(await eventually { main(api, "web")?["restartCount"] == 1 && isReady(api, "web") })
+            #expect(main(api, "web")?[path: "lastState", "terminated", "reason"] == "OOMKilled")
+        }
+    }
+
+    @Test("a pod whose sandbox fails gets a new one")
+    func sandboxFails() async throws {
+        try await run { api, runtime in
+            try api.put(.pods, pod("web"))
+            #expect(await eventually { isReady(api, "web") })
+            let sandbox = try #require(try await runtime.podSandboxes(PodSandboxFilter()).first)
+            await runtime.failSandbox(sandbox.id)
+            #expect(await eventually { main(api, "web")?["restartCount"] == 1 && isReady(api, "web") })
+            #expect(try await runtime.podSandboxes(PodSandboxFilter()).filter(\.isReady).map(\.metadata.attempt) == [1])
+        }
+    }
+
+    @Test("an image that cannot be pulled is ErrImagePull, then ImagePullBackOff")
+    func pullFails() async throws {
+        try await run({ $0.standard.pullError = "failed to resolve reference: not found" }) { api, _ in
+            try api.put(.pods, pod("web", image: "nope:1"))
+            #expect(await eventually { main(api, "web")?[path: "state", "waiting", "reason"]?.string?.hasSuffix("BackOff") ?? false })
+            #expect(main(api, "web")?[path: "state", "waiting", "message"]?.string?.hasPrefix("Back-off pulling image \"nope:1\": ErrImagePull: ") == true)
+            #expect(phase(api, "web") == "Pending")
+            #expect(await eventually { api.events("Failed").contains("Error: ErrImagePull") })
+        }
+    }
+
+    @Test("a pod that runs to its end is Succeeded or Failed, and stays so")
+    func runsToEnd() async throws {
+        try await run({
+            $0.standard.exitsAfter = .milliseconds(10)
+            $0.scripts["docker.io/library/bad:1"] = { var script = SimulatedRuntime.Script(); script.exitsAfter = .milliseconds(10); script.exitCode = 2; return script }()
+        }) { api, runtime in
+            try api.put(.pods, pod("good", policy: "Never"))
+            try api.put(.pods, pod("bad", image: "bad:1", policy: "Never"))
+            #expect(await eventually { phase(api, "good") == "Succeeded" && phase(api, "bad") == "Failed" })
+            #expect(try await eventually { try await runtime.podSandboxes(PodSandboxFilter()).allSatisfy { !$0.isReady } })
+            #expect(main(api, "bad")?[path: "state", "terminated", "reason"] == "Error")
+        }
+    }
+
+    @Test("a deleted pod is stopped in its grace, reported, removed from the API and from the runtime")
+    func deletion() async throws {
+        try await run { api, runtime in
+            try api.put(.pods, pod("web"))
+            #expect(await eventually { isReady(api, "web") })
+            var value = try #require(api.get(.pods, "default", "web"))
+            value[path: "metadata", "deletionTimestamp"] = .string(Timestamp.now.adding(seconds: 3).rfc3339)
+            value[path: "metadata", "deletionGracePeriodSeconds"] = 3
+            try api.put(.pods, value)
+            #expect(await eventually { api.get(.pods, "default", "web") == nil })
+            #expect(await runtime.journal.contains("stopContainer main 3"))
+            #expect(try await eventually { try await runtime.podSandboxes(PodSandboxFilter()).isEmpty })
+            #expect(api.requests.contains("delete pods web"))
+        }
+    }
+
+    @Test("a pod removed by force is stopped, and one made anew with its name runs")
+    func forcedDeletion() async throws {
+        try await run { api, runtime in
+            try api.put(.pods, pod("web"))
+            #expect(await eventually { isReady(api, "web") })
+            try api.remove(.pods, "default", "web")
+            var next = pod("web")
+            next[path: "metadata", "uid"] = "uid-second"
+            try api.put(.pods, next)
+            #expect(await eventually { isReady(api, "web") })
+            #expect(try await eventually { try await runtime.podSandboxes(PodSandboxFilter()).map(\.metadata.uid) == ["uid-second"] })
+        }
+    }
+
+    @Test("a new agent finds running containers again and restarts nothing, and ends what the API server does not have")
+    func agentRestarts() async throws {
+        let runtime = SimulatedRuntime()
+        let api = FakeAPIServer()
+        var logger = Logger(label: "kubelet")
+        logger.logLevel = .error
+        let kubelet = Kubelet(configuration: settings(), client: api.client, runtime: runtime, logger: logger)
+        var task = Task { try await kubelet.run() }
+        try api.put(.pods, pod("stays"))
+        try api.put(.pods, pod("goes"))
+        #expect(await eventually { isReady(api, "stays") && isReady(api, "goes") })
+        task.cancel()
+        _ = await task.result
+        let before = main(api, "stays")?["containerID"]
+        try api.remove(.pods, "default", "goes")
+        task = Task { try await kubelet.run() }
+        #expect(try await eventually { try await runtime.podSandboxes(PodSandboxFilter()).map(\.metadata.name) == ["stays"] })
+        #expect(main(api, "stays")?["containerID"] == before && main(api, "stays")?["restartCount"] == 0 && isReady(api, "stays"))
+        task.cancel()
+        _ = await task.result
+    }
+
+    @Test("a failing liveness probe restarts the container; readiness follows its probe")
+    func probes() async throws {
+        try await run({
+            $0.standard.exec = { _, command in ExecResult(stdout: [], stderr: Array("no".utf8), exitCode: command == ["live"] ? 1 : 0) }
+        }) { api, _ in
+            try api.put(
+                .pods,
+                pod(
+                    "web",
+                    extra: [
+                        "livenessProbe": ["exec": ["command": ["live"]], "periodSeconds": 1, "failureThreshold": 1],
+                        "readinessProbe": ["exec": ["command": ["ready"]], "periodSeconds": 1],
+                    ]))
+            #expect(await eventually { (main(api, "web")?["restartCount"]?.int ?? 0) >= 1 })
+            #expect(await eventually { api.events("Killing").contains("Container main failed liveness probe, will be restarted") })
+            #expect(await eventually { api.events("Unhealthy").contains("Liveness probe failed: no") })
+        }
+    }
+
+    @Test("a hundred pods start on one node")
+    func many() async throws {
+        try await run { api, _ in
+            for number in 0..<100 { try api.put(.pods, pod("p\(number)")) }
+            #expect(await eventually(20) { (0..<100).allSatisfy { isReady(api, "p\($0)") } })
+        }
+    }
+}
