@@ -13,7 +13,7 @@ struct NodeDrain {
 
     func run() async throws {
         do {
-            try await client.patch(.nodes, name: nodeName, type: .strategic, ["spec": ["unschedulable": true]])
+            try await client.patch(.nodes, name: nodeName, type: .strategicMerge, ["spec": ["unschedulable": true]])
         } catch let error as StatusError where error.isNotFound { return }
         let deadline = ContinuousClock.now + Self.patience
         while ContinuousClock.now < deadline {

@@ -5,11 +5,14 @@ import Synchronization
 
 /// Binds pods to nodes. Upstream: pkg/scheduler.
 ///
-/// One task decides, pod after pod, from a cache that counts its own decisions in at once; binding is done beside it, many at a time. Informers keep queue
+/// One task decides, pod after pod, from a cache that counts its own decisions in at once; binding is done beside it, many at a time. Informers keep
+/// queue
 /// and cache; a decision is made under the same lock, so that no event can fall between a decision and what is queued for it.
 package final class Scheduler: Sendable {
-    /// Bindings and failure reports under way at once, so that a burst does not turn into as many requests.
-    private static let maxInFlight = 256
+    /// Bindings and failure reports under way at once: enough to fill the store's group commits, well below the API server's limit of 200 writes in
+    /// flight, which
+    /// it shares with everyone else.
+    private static let maxInFlight = 64
     package static let defaultName = "default-scheduler"
 
     private struct State: Sendable {
@@ -44,7 +47,8 @@ package final class Scheduler: Sendable {
     ///   - name: only pods with this `spec.schedulerName` are scheduled.
     ///   - informers: shared ones that the caller runs; nil: the scheduler makes and runs its own.
     package init(
-        client: KubeClient, informers: InformerFactory? = nil, name: String = Scheduler.defaultName, now: @escaping @Sendable () -> Timestamp = { .now },
+        client: KubeClient, informers: InformerFactory? = nil, name: String = Scheduler.defaultName,
+        now: @escaping @Sendable () -> Timestamp = { .now },
         clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "scheduler")
     ) {
         self.client = client
@@ -173,7 +177,8 @@ package final class Scheduler: Sendable {
             }
             timersToStart.forEach(start)
             waker.yield()
-            if isGone { return }
+            // Too many requests: nothing is wrong with pod or node.
+            if isGone || (error as? StatusError)?.code == 429 { return }
             let text = (error as? StatusError)?.message ?? "\(error)"
             logger.info("binding failed", metadata: ["pod": "\(info.key)", "node": "\(node)", "error": "\(text)"])
             await report(pod, "running Bind plugin \"DefaultBinder\": \(text)", reason: "SchedulerError")

@@ -55,7 +55,7 @@ struct ClientTests {
         try await client.create(.configMaps, ["metadata": ["name": "a", "namespace": "ns"]])
         try await client.create(.pods, namespace: "ns", ["target": ["name": "n1"]], name: "p", subresource: "binding")
         try await client.updateStatus(.nodes, ["metadata": ["name": "n1"]])
-        try await client.patch(.deployments, namespace: "ns", name: "d", type: .strategic, ["spec": ["replicas": 2]], subresource: "scale")
+        try await client.patch(.deployments, namespace: "ns", name: "d", type: .strategicMerge, ["spec": ["replicas": 2]], subresource: "scale")
         try await client.delete(
             .pods, namespace: "ns", name: "p",
             options: DeleteOptions(gracePeriodSeconds: 0, propagationPolicy: .background, preconditionUID: "u"))

@@ -15,11 +15,14 @@ private func daemonSet(
     extra(&spec)
     return DaemonSetState(
         try object([
-            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": ["name": "agent", "namespace": "default", "uid": "ds", "generation": 3], "spec": spec,
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": ["name": "agent", "namespace": "default", "uid": "ds", "generation": 3],
+            "spec": spec,
         ]))
 }
 
-private func daemon(_ name: String, on node: String, hash: String = "new", ready: Bool = true, phase: String = "Running", deleting: Bool = false) throws -> Object {
+private func daemon(_ name: String, on node: String, hash: String = "new", ready: Bool = true, phase: String = "Running", deleting: Bool = false)
+    throws -> Object
+{
     try pod(name, node: node, phase: phase, ready: ready, labels: ["app": "agent", ControllerHistory.hashLabel: hash], deleting: deleting)
 }
 
@@ -33,9 +36,11 @@ struct DaemonSetPlacementTests {
     func placement() throws {
         let set = try daemonSet { $0[path: "template", "spec", "nodeSelector"] = ["kind": "worker"] }
         let nodes = [
-            try node("a", labels: ["kind": "worker"]), try node("b"), try node("c", taints: [["key": "gpu", "effect": "NoSchedule"]], labels: ["kind": "worker"]),
+            try node("a", labels: ["kind": "worker"]), try node("b"),
+            try node("c", taints: [["key": "gpu", "effect": "NoSchedule"]], labels: ["kind": "worker"]),
             try node("d", ready: "False", taints: [["key": "node.kubernetes.io/not-ready", "effect": "NoExecute"]], labels: ["kind": "worker"]),
-            try node("e", taints: [["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]], unschedulable: true, labels: ["kind": "worker"]),
+            try node(
+                "e", taints: [["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]], unschedulable: true, labels: ["kind": "worker"]),
         ]
         #expect(planner(set, nodes, []).plan().creates == ["a", "d", "e"])
     }
@@ -43,7 +48,8 @@ struct DaemonSetPlacementTests {
     @Test("a daemon may stay under a new NoSchedule taint, not under NoExecute, nor where it no longer matches")
     func staying() throws {
         let nodes = [
-            try node("a", taints: [["key": "gpu", "effect": "NoSchedule"]]), try node("b", taints: [["key": "gpu", "effect": "NoExecute"]]), try node("c"),
+            try node("a", taints: [["key": "gpu", "effect": "NoSchedule"]]), try node("b", taints: [["key": "gpu", "effect": "NoExecute"]]),
+            try node("c"),
         ]
         let pods = [try daemon("p1", on: "a"), try daemon("p2", on: "b"), try daemon("p3", on: "c"), try daemon("p4", on: "c")]
         let plan = planner(try daemonSet(), nodes, pods).plan()
@@ -129,7 +135,8 @@ struct DaemonSetUpdateTests {
         let owner = OwnerReference(apiVersion: "apps/v1", kind: "DaemonSet", name: "agent", uid: "ds")
         func plan(_ data: Value, _ revisions: [Object], inUse: Set<String> = []) -> ControllerHistory.Plan {
             ControllerHistory.plan(
-                owner: owner, namespace: "default", labels: ["app": "agent"], data: data, revisions: revisions, collisionCount: nil, limit: 1, inUse: inUse)
+                owner: owner, namespace: "default", labels: ["app": "agent"], data: data, revisions: revisions, collisionCount: nil, limit: 1,
+                inUse: inUse)
         }
         let first = plan(["spec": 1], [])
         let one = try object(try #require(first.create))

@@ -30,7 +30,8 @@ private func deployment(
 }
 
 private func replicaSet(
-    _ name: String, image: String, replicas: Int, ready: Int? = nil, available: Int? = nil, status: Int? = nil, revision: String? = nil, age: Int64 = 0,
+    _ name: String, image: String, replicas: Int, ready: Int? = nil, available: Int? = nil, status: Int? = nil, revision: String? = nil,
+    age: Int64 = 0,
     annotations: [String: String] = [:]
 ) throws -> ReplicaSetState {
     var marks = annotations
@@ -79,7 +80,8 @@ struct RollingUpdateTests {
     @Test(
         "surge rounds up, unavailable rounds down, and both zero lets one be unavailable",
         arguments: [
-            ("25%", "25%", 10, 3, 2), ("0%", "0%", 10, 0, 1), ("0", "0", 10, 0, 1), ("1", "0", 10, 1, 0), ("50%", "50%", 1, 1, 0), ("25%", "25%", 1, 1, 0),
+            ("25%", "25%", 10, 3, 2), ("0%", "0%", 10, 0, 1), ("0", "0", 10, 0, 1), ("1", "0", 10, 1, 0), ("50%", "50%", 1, 1, 0),
+            ("25%", "25%", 1, 1, 0),
             ("100%", "100%", 4, 4, 4),
         ])
     func fenceposts(surge: String, unavailable: String, replicas: Int, maxSurge: Int, maxUnavailable: Int) throws {
@@ -169,7 +171,8 @@ struct RollingUpdateTests {
                     changed = true
                     sets.append(
                         ReplicaSetState(
-                            name: name, annotations: [:], replicas: size, minReadySeconds: 0, template: made[path: "spec", "template"] ?? [:], created: epoch))
+                            name: name, annotations: [:], replicas: size, minReadySeconds: 0, template: made[path: "spec", "template"] ?? [:],
+                            created: epoch))
                 case .update(let name, let size, _, let annotations, _):
                     let place = try #require(sets.firstIndex { $0.name == name })
                     if sets[place].replicas != size { changed = true }
@@ -199,7 +202,8 @@ struct RollingUpdateTests {
     func rollback() throws {
         let first = try replicaSet("first", image: "v2", replicas: 0, revision: "1", age: 200)
         let second = try replicaSet("second", image: "v3", replicas: 3, revision: "2", age: 100)
-        let plan = DeploymentPlanner.plan(deployment: try deployment(replicas: 3, surge: 1, unavailable: 0), replicaSets: [first, second], now: epoch)
+        let plan = DeploymentPlanner.plan(
+            deployment: try deployment(replicas: 3, surge: 1, unavailable: 0), replicaSets: [first, second], now: epoch)
         guard case .update("first", 1, _, let annotations, .some(0))? = plan.changes.first else {
             Issue.record("the first ReplicaSet is not scaled up: \(plan.changes)")
             return
@@ -239,7 +243,8 @@ struct DeploymentScalingTests {
             (12, 10, 0, 5, 5, 6, 6), (6, 10, 0, 5, 5, 3, 3), (20, 10, 0, 8, 2, 16, 4), (0, 10, 0, 5, 5, 0, 0), (15, 10, 3, 7, 6, 10, 8),
         ])
     func proportional(replicas: Int, before: Int, surge: Int, newSize: Int, oldSize: Int, newAfter: Int, oldAfter: Int) throws {
-        let state = try deployment(replicas: replicas, surge: .int(Int64(surge)), unavailable: 2, status: ["replicas": .int(Int64(newSize + oldSize))])
+        let state = try deployment(
+            replicas: replicas, surge: .int(Int64(surge)), unavailable: 2, status: ["replicas": .int(Int64(newSize + oldSize))])
         let new = try sized("new", "v2", newSize, desired: before, most: before + surge, age: 0)
         let old = try sized("old", "v1", oldSize, desired: before, most: before + surge, age: 100)
         let plan = DeploymentPlanner.plan(deployment: state, replicaSets: [new, old], now: epoch)
@@ -300,7 +305,8 @@ struct DeploymentProgressTests {
         #expect(done.conditions.condition("Progressing")?.message == "ReplicaSet \"new\" has successfully progressed.")
         #expect(done.conditions.condition("Available")?.message == "Deployment has minimum availability.")
         #expect(done.terminatingReplicas == 0)
-        let second = DeploymentPlanner.plan(deployment: try deployment(replicas: 2, status: done.value), replicaSets: [new], now: epoch.adding(seconds: 60))
+        let second = DeploymentPlanner.plan(
+            deployment: try deployment(replicas: 2, status: done.value), replicaSets: [new], now: epoch.adding(seconds: 60))
         #expect(second.changes.isEmpty)
         #expect(second.requeueAfter == nil)
     }
@@ -313,7 +319,8 @@ struct DeploymentProgressTests {
             "conditions": [
                 progressing("ReplicaSetUpdated"),
                 [
-                    "type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable", "message": "Deployment does not have minimum availability.",
+                    "type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable",
+                    "message": "Deployment does not have minimum availability.",
                     "lastUpdateTime": .string(epoch.rfc3339), "lastTransitionTime": .string(epoch.rfc3339),
                 ],
             ],
@@ -333,7 +340,8 @@ struct DeploymentProgressTests {
     func step() throws {
         let new = try replicaSet("new", image: "v2", replicas: 2, available: 1, status: 2, revision: "2")
         let state = try deployment(
-            replicas: 2, unavailable: 0, status: ["observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "conditions": [progressing("ReplicaSetUpdated")]])
+            replicas: 2, unavailable: 0,
+            status: ["observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "conditions": [progressing("ReplicaSetUpdated")]])
         let plan = DeploymentPlanner.plan(deployment: state, replicaSets: [new], now: epoch.adding(seconds: 30))
         let condition = try #require(status(plan)?.conditions.condition("Progressing"))
         #expect(condition.lastUpdateTime == epoch.adding(seconds: 30).rfc3339)
@@ -343,7 +351,9 @@ struct DeploymentProgressTests {
     @Test("a ReplicaSet that cannot make pods shows in the deployment, and no longer when it can")
     func replicaFailure() throws {
         var new = try replicaSet("new", image: "v2", replicas: 2, available: 0, status: 0, revision: "2")
-        new.conditions = [Condition(type: "ReplicaFailure", status: "True", reason: "FailedCreate", message: "quota", lastTransitionTime: epoch.rfc3339)]
+        new.conditions = [
+            Condition(type: "ReplicaFailure", status: "True", reason: "FailedCreate", message: "quota", lastTransitionTime: epoch.rfc3339)
+        ]
         let failing = DeploymentPlanner.plan(deployment: try deployment(replicas: 2), replicaSets: [new], now: epoch)
         let seen = try #require(status(failing))
         #expect(seen.conditions.condition("ReplicaFailure")?.message == "quota")

@@ -14,7 +14,8 @@ func pod(
     tolerations: [Value] = [], ports: [Value] = [], owner: OwnerReference? = nil
 ) throws -> Object {
     var metadata: Value = [
-        "name": .string(name), "namespace": "default", "uid": .string("uid-\(name)"), "labels": Value(labels), "creationTimestamp": .string(created.rfc3339),
+        "name": .string(name), "namespace": "default", "uid": .string("uid-\(name)"), "labels": Value(labels),
+        "creationTimestamp": .string(created.rfc3339),
     ]
     if deleting { metadata["deletionTimestamp"] = .string(epoch.rfc3339) }
     if let cost { metadata[path: "annotations", "controller.kubernetes.io/pod-deletion-cost"] = .string(cost) }
@@ -33,7 +34,8 @@ func pod(
 }
 
 func node(
-    _ name: String, ready: String? = "True", heartbeat: Timestamp = epoch, created: Timestamp = epoch, taints: [Value] = [], unschedulable: Bool = false,
+    _ name: String, ready: String? = "True", heartbeat: Timestamp = epoch, created: Timestamp = epoch, taints: [Value] = [],
+    unschedulable: Bool = false,
     labels: [String: String] = [:]
 ) throws -> Object {
     var spec: Value = [:]

@@ -81,7 +81,9 @@ struct DependencyGraphTests {
 
 @Suite("Garbage collection: the decision")
 struct GarbageDecisionTests {
-    private func decide(_ states: [String: OwnerState], finalizers: [String] = [], dependents: Bool = false, deleting: Bool = false) -> GarbageDecision {
+    private func decide(_ states: [String: OwnerState], finalizers: [String] = [], dependents: Bool = false, deleting: Bool = false)
+        -> GarbageDecision
+    {
         let references = states.keys.sorted().map { OwnerReference(apiVersion: "v1", kind: "X", name: $0, uid: $0) }
         return GarbageDecision.decide(
             references: references, states: states, finalizers: finalizers, hasDependents: dependents, dependentsDeleting: deleting)

@@ -6,17 +6,22 @@ import Testing
 private func job(status: Value = ["startTime": .string(epoch.rfc3339)], spec change: (inout Value) -> Void = { _ in }) throws -> JobState {
     var spec: Value = [
         "parallelism": 2, "completions": 3, "backoffLimit": 2,
-        "template": ["metadata": ["labels": ["job-name": "work"]], "spec": ["restartPolicy": "Never", "containers": [["name": "c", "image": "work"]]]],
+        "template": [
+            "metadata": ["labels": ["job-name": "work"]], "spec": ["restartPolicy": "Never", "containers": [["name": "c", "image": "work"]]],
+        ],
     ]
     change(&spec)
     return JobState(
         try object([
             "apiVersion": "batch/v1", "kind": "Job",
-            "metadata": ["name": "work", "namespace": "default", "uid": "job", "creationTimestamp": .string(epoch.rfc3339)], "spec": spec, "status": status,
+            "metadata": ["name": "work", "namespace": "default", "uid": "job", "creationTimestamp": .string(epoch.rfc3339)], "spec": spec,
+            "status": status,
         ]))
 }
 
-private func worker(_ name: String, _ phase: String, tracked: Bool = true, index: Int? = nil, deleting: Bool = false, ended: Timestamp = epoch) throws -> Object {
+private func worker(_ name: String, _ phase: String, tracked: Bool = true, index: Int? = nil, deleting: Bool = false, ended: Timestamp = epoch) throws
+    -> Object
+{
     var value = try pod(name, phase: phase, ready: phase == "Running", deleting: deleting).value
     if tracked { value[path: "metadata", "finalizers"] = [.string(JobTracking.finalizer)] }
     if let index { value[path: "metadata", "annotations", JobTracking.indexKey] = .string(String(index)) }
@@ -144,7 +149,9 @@ struct JobTests {
         #expect(pod["spec"]["containers"].elements.first?["env"].elements.first?["name"].string == "JOB_COMPLETION_INDEX")
     }
 
-    @Test("indexes read and write as upstream does", arguments: [("", ""), ("0", "0"), ("0,1", "0,1"), ("0-2,5", "0-2,5"), ("3,1,2", "1-3"), ("x,4", "4")])
+    @Test(
+        "indexes read and write as upstream does",
+        arguments: [("", ""), ("0", "0"), ("0,1", "0,1"), ("0-2,5", "0-2,5"), ("3,1,2", "1-3"), ("x,4", "4")])
     func indexes(text: String, canonical: String) {
         #expect(IndexSet(text: text).text == canonical)
     }

@@ -77,7 +77,8 @@ struct NodeTaintTests {
     @Test("not ready and unreachable are tainted against scheduling and for eviction, others' taints stay")
     func taints() throws {
         let other: Value = ["key": "mine", "effect": "NoSchedule"]
-        let notReady = NodeTaints.plan(node: try node("n", ready: "False", taints: [other]), ready: "False", mayEvict: true, forbidEvict: false, now: epoch)
+        let notReady = NodeTaints.plan(
+            node: try node("n", ready: "False", taints: [other]), ready: "False", mayEvict: true, forbidEvict: false, now: epoch)
         #expect(keys(notReady) == ["mine=NoSchedule", "node.kubernetes.io/not-ready=NoExecute", "node.kubernetes.io/not-ready=NoSchedule"])
         let unreachable = NodeTaints.plan(
             node: try node("n", ready: "Unknown", taints: notReady ?? []), ready: "Unknown", mayEvict: false, forbidEvict: false, now: epoch)
@@ -92,8 +93,18 @@ struct NodeTaintTests {
         let waiting = NodeTaints.plan(node: try node("n", ready: "Unknown"), ready: "Unknown", mayEvict: false, forbidEvict: false, now: epoch)
         #expect(keys(waiting) == ["node.kubernetes.io/unreachable=NoSchedule"])
         let tainted = NodeTaints.plan(node: try node("n", ready: "Unknown"), ready: "Unknown", mayEvict: true, forbidEvict: false, now: epoch)
-        let cut = NodeTaints.plan(node: try node("n", ready: "Unknown", taints: tainted ?? []), ready: "Unknown", mayEvict: true, forbidEvict: true, now: epoch)
+        let cut = NodeTaints.plan(
+            node: try node("n", ready: "Unknown", taints: tainted ?? []), ready: "Unknown", mayEvict: true, forbidEvict: true, now: epoch)
         #expect(keys(cut) == ["node.kubernetes.io/unreachable=NoSchedule"])
+    }
+
+    @Test("a node that has not reported takes no pods and is not evicted")
+    func notReported() throws {
+        let (_, verdict) = NodeHealthMonitor.observe(
+            node: try node("n", ready: nil), lease: nil, health: nil, grace: 40, startupGrace: 60, now: epoch.adding(seconds: 1))
+        #expect(verdict.ready.isEmpty)
+        let taints = NodeTaints.plan(node: try node("n", ready: nil), ready: verdict.ready, mayEvict: true, forbidEvict: false, now: epoch)
+        #expect(keys(taints) == ["node.kubernetes.io/not-ready=NoSchedule"])
     }
 
     @Test("a cordoned node is tainted")
@@ -145,10 +156,14 @@ struct TaintEvictionTests {
     @Test("without a toleration at once, with seconds after them from when the taint was added, else never")
     func times() throws {
         #expect(try time([]) == .at(epoch.adding(seconds: 5)))
-        #expect(try time([["key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300]]) == .at(epoch.adding(seconds: 300)))
+        #expect(
+            try time([["key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300]])
+                == .at(epoch.adding(seconds: 300)))
         #expect(try time([["operator": "Exists"]]) == .never)
         #expect(try time([], effect: "NoSchedule") == .never)
-        #expect(try time([["operator": "Exists"], ["key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 10]]) == .at(epoch.adding(seconds: 10)))
+        #expect(
+            try time([["operator": "Exists"], ["key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 10]])
+                == .at(epoch.adding(seconds: 10)))
         #expect(try time([["operator": "Exists", "tolerationSeconds": -1]]) == .at(epoch))
     }
 }

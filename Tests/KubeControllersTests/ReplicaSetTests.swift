@@ -14,7 +14,8 @@ struct DeletionOrderTests {
     func states() throws {
         let pods = [
             try pod("ready"), try pod("unready", ready: false, readySince: nil), try pod("pending", phase: "Pending", ready: false, readySince: nil),
-            try pod("unassigned", node: "", phase: "Pending", ready: false, readySince: nil), try pod("unknown", phase: "Unknown", ready: false, readySince: nil),
+            try pod("unassigned", node: "", phase: "Pending", ready: false, readySince: nil),
+            try pod("unknown", phase: "Unknown", ready: false, readySince: nil),
         ]
         #expect(order(pods) == ["unassigned", "pending", "unknown", "unready"])
     }
@@ -22,7 +23,8 @@ struct DeletionOrderTests {
     @Test("a lower deletion cost goes before a crowded node, a crowded node before a young pod")
     func costAndCrowd() throws {
         let pods = [
-            try pod("cheap", node: "n2", cost: "-5"), try pod("crowded", node: "n1"), try pod("alone", node: "n2", readySince: epoch.adding(seconds: 86000)),
+            try pod("cheap", node: "n2", cost: "-5"), try pod("crowded", node: "n1"),
+            try pod("alone", node: "n2", readySince: epoch.adding(seconds: 86000)),
         ]
         let related = pods + [try pod("other", node: "n1"), try pod("another", node: "n1"), try pod("gone", node: "n2", deleting: true)]
         #expect(order(pods, related: related) == ["cheap", "crowded"])
@@ -57,7 +59,8 @@ struct ReplicaSetPlanTests {
         try object([
             "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": ["name": "web-1", "namespace": "default", "uid": "rs", "generation": 4],
             "spec": [
-                "replicas": .int(replicas), "minReadySeconds": .int(minReadySeconds), "template": ["metadata": ["labels": ["app": "web", "hash": "1"]]],
+                "replicas": .int(replicas), "minReadySeconds": .int(minReadySeconds),
+                "template": ["metadata": ["labels": ["app": "web", "hash": "1"]]],
             ], "status": status,
         ])
     }
@@ -100,7 +103,8 @@ struct ReplicaSetPlanTests {
 
     @Test("a failure to create becomes a condition and goes away again")
     func failure() throws {
-        let failing = ReplicaSetPlanner.status(of: try set(), active: [], terminating: 0, failure: .init(creating: true, message: "quota"), now: epoch)
+        let failing = ReplicaSetPlanner.status(
+            of: try set(), active: [], terminating: 0, failure: .init(creating: true, message: "quota"), now: epoch)
         #expect(failing.conditions.first?.reason == "FailedCreate")
         let healed = ReplicaSetPlanner.status(of: try set(status: failing.value), active: [], terminating: 0, failure: nil, now: epoch)
         #expect(healed.conditions.isEmpty)

@@ -222,7 +222,9 @@ struct InterPodAffinityTests {
         let cache1 = cache(try nodes(), [try pod("db", node: "b", labels: ["app": "db"])])
         #expect(schedule(friendly, cache1) == .node("b"))
         let shy = try pod("shy", node: "a") {
-            $0[path: "affinity", "podAntiAffinity", "preferredDuringSchedulingIgnoredDuringExecution"] = [["weight": 100, "podAffinityTerm": term("web")]]
+            $0[path: "affinity", "podAntiAffinity", "preferredDuringSchedulingIgnoredDuringExecution"] = [
+                ["weight": 100, "podAffinityTerm": term("web")]
+            ]
         }
         let scores = totals(try pod("p", labels: ["app": "web"]), cache(try nodes(), [shy]))
         #expect((scores["a"] ?? 0) < (scores["b"] ?? 0))
@@ -291,7 +293,8 @@ struct PodTopologySpreadTests {
         var used: Set<String> = []
         for index in 0..<3 {
             let pod = try pod("p\(index)", labels: ["app": "web"])
-            guard case .node(let name) = cycle.schedule(CycleInput(pod: pod, workloadSelector: LabelSelector(matching: ["app": "web"])), &cache) else {
+            guard case .node(let name) = cycle.schedule(CycleInput(pod: pod, workloadSelector: LabelSelector(matching: ["app": "web"])), &cache)
+            else {
                 Issue.record("no node")
                 continue
             }

@@ -84,7 +84,7 @@ struct WatchOrderTests {
         let cached = try await CachedStore.open(store, limits: WatchCache.Limits(events: 1 << 20, eventsKept: 1 << 20))
         let cache = cached.cache(for: configMaps)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await write(cached, writers: 8, count: 150) }
+            group.addTask { try await write(cached, writers: 8, count: 100) }
             for _ in 0..<6 {
                 group.addTask {
                     let (revisions, content) = try await follow(cache, namespace: nil, filter: nil)
@@ -116,6 +116,12 @@ struct WatchOrderTests {
             group.addTask { try await write(cached, writers: 4, count: 100) }
             for _ in 0..<8 {
                 group.addTask {
+                    // Begins somewhere in the middle.
+                    var patience = Int.random(in: 1...200)
+                    for try await _ in try cache.watch(from: 1) {
+                        patience -= 1
+                        if patience == 0 { break }
+                    }
                     var content: [String: String] = [:]
                     var initialEnd: Int64?
                     watching: for try await event in try cache.watch(sendInitialEvents: true) {
@@ -141,6 +147,18 @@ struct WatchOrderTests {
                 }
             }
             try await group.waitForAll()
+        }
+        await cached.close()
+    }
+
+    @Test("no wake-up is lost when an event comes just as a watcher begins to wait", .timeLimit(.minutes(1)))
+    func wakeUps() async throws {
+        let cached = try await CachedStore.open(MemoryStore())
+        let subscription = try cached.cache(for: configMaps).watch(from: 1)
+        for number in 0..<2000 {
+            async let batch = subscription.nextBatch()
+            let made = try await cached.create(key("n\(number)"), object("n\(number)"))
+            #expect(try await batch?.map { String($0.revision) } == [made.metadata.resourceVersion])
         }
         await cached.close()
     }

@@ -153,7 +153,7 @@ struct ContainerLogTests {
 
     @Test("the tail begins at the n-th line from the end")
     func tail() throws {
-        try withDirectory { directory in
+        try withDirectory { (directory: String) throws -> Void in
             let path = directory + "/0.log"
             try FileTree.write(path, log)
             #expect(String(decoding: try LogReader.tail(path, lines: 1), as: UTF8.self) == "third\n")
@@ -173,7 +173,7 @@ struct ContainerLogTests {
 func withDirectory(_ body: (String) throws -> Void) throws {
     var template = Array("/tmp/kubelet-unit-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw FileError(operation: "mkdtemp", path: "/tmp", code: errno) }
-    let directory = String(cString: template)
+    let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     defer { try? FileTree.removeAll(directory) }  // What is left of a failed test is in /tmp.
     try body(directory)
 }
@@ -181,7 +181,7 @@ func withDirectory(_ body: (String) throws -> Void) throws {
 struct VolumeTests {
     @Test("files of a volume are replaced all at once, and stale ones go")
     func atomicWriter() throws {
-        try withDirectory { directory in
+        try withDirectory { (directory: String) throws -> Void in
             let one = ["a": VolumeFile(data: [1], mode: 0o600), "dir/b": VolumeFile(data: [2], mode: 0o644)]
             #expect(try AtomicWriter.write(one, to: directory, now: Given.now))
             let first = FileTree.readLink(directory + "/..data")
@@ -204,7 +204,7 @@ struct VolumeTests {
 
     @Test("a subPath cannot leave its volume by a link")
     func subPath() throws {
-        try withDirectory { directory in
+        try withDirectory { (directory: String) throws -> Void in
             let volume = directory + "/volume"
             try FileTree.makeDirectories(volume + "/in")
             symlink("/etc", volume + "/out")
@@ -215,7 +215,7 @@ struct VolumeTests {
                 try volumes.subPath(subPath, volume: volume, volumeName: "v", pod: pod, container: "c", index: 0)
             }
             #expect(try path("in") == volume + "/in")
-    PLACE
+            #expect(try path("new/deep") == volume + "/new/deep" && FileTree.exists(volume + "/new/deep"))
             _ = try path("alias")
             #expect(throws: VolumeError.self) { try path("out/passwd") }
             #expect(throws: VolumeError.self) { try path("../x") }
@@ -224,7 +224,7 @@ struct VolumeTests {
 
     @Test("hostPath types are checked in upstream's words")
     func hostPath() throws {
-        try withDirectory { directory in
+        try withDirectory { (directory: String) throws -> Void in
             let volumes = PodVolumes(rootDirectory: directory, mounts: false)
             let pod = try Given.pod("{}")
             func set(_ path: String, _ type: String) throws -> String {

@@ -23,7 +23,7 @@ final class Containerd {
     init() async throws {
         var template = Array("/tmp/kubelet-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw FileError(operation: "mkdtemp", path: "/tmp", code: errno) }
-        let directory = String(cString: template)
+        let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         self.directory = directory
         try FileTree.makeDirectories(directory + "/cni")
         try FileTree.write(

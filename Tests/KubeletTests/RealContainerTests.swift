@@ -1,5 +1,6 @@
 import ContainerRuntime
 import Glibc
+import HTTPTransport
 import KubeAPI
 import KubeClient
 import Logging
@@ -109,6 +110,8 @@ struct RealContainerTests {
                 ? "/sys/fs/cgroup\(settings.cgroupRoot)/kubepods/burstable" : "/sys/fs/cgroup/memory\(settings.cgroupRoot)/kubepods/burstable")
         #expect(cgroup.contains("poduid-web"))
 
+        try await serves(containerd, api: api, container: raw)
+
         // A killed process comes back as another container with the same name.
         _ = try await runtime.execSync(raw, command: ["kill", "-9", "1"], timeout: .seconds(5))
         // A process cannot kill its own namespace's init: the runtime can.
@@ -141,6 +144,45 @@ struct RealContainerTests {
         #expect(try FileTree.mounts(below: settings.rootDirectory).isEmpty)
         agent.cancel()
         _ = await agent.result
+    }
+}
+
+extension RealContainerTests {
+    /// Logs, followed to the container's end, and a command over WebSocket, through the kubelet's server.
+    private func serves(_ containerd: Containerd, api: FakeAPIServer, container: String) async throws {
+        let server = try KubeletServer.test(containerd.runtime, pods: [try #require(api.get(.pods, "default", "web"))])
+        #expect(try await KubeletServer.text(of: await server.ask("/containerLogs/default/web/main?tailLines=2")) == "prepared\nsesame\n")
+        let followed = Written()
+        let response = await server.ask("/containerLogs/default/web/main?follow=true&timestamps=true")
+        guard case .stream(let send) = response.body else { throw HTTPError.connectionClosed }
+        let following = Task { try await send(followed.writer) }
+        #expect(await eventually { followed.text.contains("Z sesame\n") })
+        // A line that is written while the log is followed.
+        _ = try await containerd.runtime.execSync(container, command: ["sh", "-c", "echo later > /proc/1/fd/1"], timeout: .seconds(5))
+        #expect(await eventually { followed.text.hasSuffix("Z later\n") })
+        following.cancel()
+
+        let fields: HTTPFields = [
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Protocol": "v4.channel.k8s.io",
+        ]
+        let exec = await server.ask("/exec/default/web/main?command=echo&command=out&output=1&error=1", fields: fields)
+        guard exec.status == 101, case .upgrade(let take) = exec.body else {
+            Issue.record("exec answered \(exec.status): \(try await KubeletServer.text(of: exec))")
+            return
+        }
+        #expect(exec.fields["Sec-WebSocket-Protocol"] == "v4.channel.k8s.io")
+        let written = Written()
+        let client = ByteTunnel(
+            read: {
+                // The client says nothing, and stays until it is closed.
+                try await Task.sleep(for: .seconds(2))
+                return nil
+            }, write: { try await written.writer.write($0) }, finishWriting: {}, close: {})
+        await take(client)
+        // A binary frame: FIN and opcode 2, length, channel 1, text.
+        #expect(written.text.contains("\u{1}out\n"))
+        #expect(written.text.contains("\"status\":\"Success\""))
     }
 }
 

@@ -64,14 +64,6 @@ package struct DeleteOptions: Sendable {
     }
 }
 
-/// The form of a patch. Upstream: types.PatchType.
-package enum PatchType: String, Sendable {
-    case json = "application/json-patch+json"
-    case merge = "application/merge-patch+json"
-    case strategic = "application/strategic-merge-patch+json"
-    case apply = "application/apply-patch+yaml"
-}
-
 /// A list as it came from the server, each item an object of its own.
 package struct ObjectList: Sendable {
     package var items: [Object]

@@ -86,7 +86,8 @@ final class DaemonSetController: Controller {
         if set.isBeingDeleted { return }
         let selector = try LabelSelector(object: object["spec"]["selector"])
         if selector.isEverything {
-            recorder.event(object, .warning, reason: "SelectingAll", message: "This daemon set is selecting all pods. A non-empty selector is required.")
+            recorder.event(
+                object, .warning, reason: "SelectingAll", message: "This daemon set is selecting all pods. A non-empty selector is required.")
             return
         }
         let now = environment.now()

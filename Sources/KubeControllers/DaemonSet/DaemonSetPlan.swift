@@ -80,7 +80,8 @@ struct DaemonSetPlanner {
                 guard running.count > 1 else { continue }
                 if allowsSurge {
                     // One old and one new may stand side by side.
-                    let new = running.filter(isUpdated), old = running.filter { !isUpdated($0) }
+                    let new = running.filter(isUpdated)
+                    let old = running.filter { !isUpdated($0) }
                     plan.deletes += new.dropFirst() + old.dropFirst()
                     if let oldest = old.first, let newest = new.first, !PodView(oldest).isReady || isAvailable(newest) { plan.deletes.append(oldest) }
                 } else {
@@ -105,7 +106,8 @@ struct DaemonSetPlanner {
         var candidates: [Object] = []
         for node in nodes where set.placement(on: node, tolerations: tolerations).shouldRun {
             let pods = (podsByNode[node.metadata.name] ?? []).filter { !$0.metadata.isBeingDeleted }
-            let new = pods.filter(isUpdated), old = pods.filter { !isUpdated($0) }
+            let new = pods.filter(isUpdated)
+            let old = pods.filter { !isUpdated($0) }
             if new.count > 1 || old.count > 1 || (new.isEmpty && old.isEmpty) {
                 unavailable += 1
             } else if let new = new.first {
@@ -131,7 +133,8 @@ struct DaemonSetPlanner {
         for node in nodes where set.placement(on: node, tolerations: tolerations).shouldRun {
             let name = node.metadata.name
             let pods = (podsByNode[name] ?? []).filter { !$0.metadata.isBeingDeleted }
-            let new = pods.filter(isUpdated), old = pods.filter { !isUpdated($0) }
+            let new = pods.filter(isUpdated)
+            let old = pods.filter { !isUpdated($0) }
             guard new.count <= 1, old.count <= 1, let oldPod = old.first else { continue }
             if let newPod = new.first {
                 if isAvailable(newPod) { plan.deletes.append(oldPod) } else { surging += 1 }

@@ -84,7 +84,8 @@ struct DaemonSetState: Sendable {
         return list["tolerations"].elements.map(Toleration.init(view:))
     }
 
-    /// The pod for one node. The node is named by affinity, not bound: the scheduler still sees whether it has room. Upstream: ReplaceDaemonSetPodNodeNameNodeAffinity.
+    /// The pod for one node. The node is named by affinity, not bound: the scheduler still sees whether it has room. Upstream:
+    /// ReplaceDaemonSetPodNodeNameNodeAffinity.
     func pod(for node: String, hash: String) -> Value {
         var pod = PodFactory.pod(template: template, namespace: namespace, prefix: PodFactory.prefix(of: name), owner: ownerReference)
         pod[path: "metadata", "labels", ControllerHistory.hashLabel] = .string(hash)

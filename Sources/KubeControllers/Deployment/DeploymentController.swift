@@ -127,7 +127,8 @@ final class DeploymentController: Controller {
         try await client.updateStatus(.deployments, value)
     }
 
-    /// Creates the new ReplicaSet. One of its name that is not ours, or of another template, is a collision of hashes: the count of collisions is raised, which
+    /// Creates the new ReplicaSet. One of its name that is not ours, or of another template, is a collision of hashes: the count of collisions is
+    /// raised, which
     /// gives the next attempt another name. Upstream: the second half of getNewReplicaSet.
     private func create(_ name: String, _ replicas: Int, _ set: Value, _ object: Object, _ state: DeploymentState) async throws {
         do {

@@ -57,7 +57,9 @@ struct DeploymentPlanner {
     }
 
     /// The whole decision. Upstream: DeploymentController.syncDeployment.
-    static func plan(deployment: DeploymentState, replicaSets: [ReplicaSetState], livePodsByReplicaSet: [String: Int] = [:], now: Timestamp) -> DeploymentPlan {
+    static func plan(deployment: DeploymentState, replicaSets: [ReplicaSetState], livePodsByReplicaSet: [String: Int] = [:], now: Timestamp)
+        -> DeploymentPlan
+    {
         var planner = DeploymentPlanner(deployment: deployment, replicaSets: replicaSets, livePodsByReplicaSet: livePodsByReplicaSet, now: now)
         if deployment.isBeingDeleted {
             planner.syncRevision(createIfMissing: false)

@@ -77,14 +77,16 @@ struct DeploymentState: Sendable {
         } else {
             let rolling = spec["strategy"]["rollingUpdate"]
             strategy = .rollingUpdate(
-                maxSurge: IntOrString(rolling["maxSurge"]) ?? .string("25%"), maxUnavailable: IntOrString(rolling["maxUnavailable"]) ?? .string("25%"))
+                maxSurge: IntOrString(rolling["maxSurge"]) ?? .string("25%"), maxUnavailable: IntOrString(rolling["maxUnavailable"]) ?? .string("25%")
+            )
         }
         selector = spec["selector"].value ?? [:]
         template = spec["template"].value ?? [:]
         status = DeploymentStatus(object["status"])
     }
 
-    /// Pods above `replicas` and pods below it that a rolling update may have. Surge rounds up, unavailable rounds down; both zero would stand still, so then one
+    /// Pods above `replicas` and pods below it that a rolling update may have. Surge rounds up, unavailable rounds down; both zero would stand still,
+    /// so then one
     /// may be unavailable. Upstream: deploymentutil.ResolveFenceposts.
     private var fenceposts: (surge: Int, unavailable: Int) {
         guard case .rollingUpdate(let maxSurge, let maxUnavailable) = strategy else { return (0, 0) }

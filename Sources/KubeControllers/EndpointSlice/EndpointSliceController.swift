@@ -114,11 +114,14 @@ enum ServicePods {
         pods.list(namespace: service.namespace).filter { service.selects($0.metadata.labels) }
     }
 
-    /// Queues the Services that select a pod when something of the pod changed that endpoints show. Upstream: endpointutil.GetServicesToUpdateOnPodChange.
+    /// Queues the Services that select a pod when something of the pod changed that endpoints show. Upstream:
+    /// endpointutil.GetServicesToUpdateOnPodChange.
     static func addHandler(to pods: SharedInformer, services: Indexer, queue: WorkQueue<String>) {
         @Sendable func enqueue(_ labels: [String: String], _ namespace: String) {
             guard !labels.isEmpty else { return }
-            for service in services.list(namespace: namespace) where ServiceState.selector(of: service, matches: labels) { queue.add(service.metadata.key) }
+            for service in services.list(namespace: namespace) where ServiceState.selector(of: service, matches: labels) {
+                queue.add(service.metadata.key)
+            }
         }
         pods.addHandler(
             InformerHandler(

@@ -59,7 +59,8 @@ enum EndpointSlicePlanner {
             planFamily(family, service, pods, zones, slices, maxEndpoints, &plan)
         }
         // Slices of a family the Service no longer has.
-        plan.deletes += existing.filter { !service.ipFamilies.contains($0["addressType"].string ?? "") && !$0.metadata.isBeingDeleted }.map(\.metadata.name)
+        plan.deletes += existing.filter { !service.ipFamilies.contains($0["addressType"].string ?? "") && !$0.metadata.isBeingDeleted }.map(
+            \.metadata.name)
         return plan
     }
 
@@ -93,7 +94,9 @@ enum EndpointSlicePlanner {
         let groups = desired.sorted { $0.key.lexicographicallyPrecedes($1.key) }
         var byPorts = Dictionary(grouping: existing) { slice in slice["ports"].elements.map(ResolvedPort.init(view:)).sorted() }
         // A placeholder takes the first real endpoints, instead of being deleted next to a new slice.
-        if let first = groups.first, byPorts[first.key] == nil, let placeholders = byPorts.removeValue(forKey: []) { byPorts[first.key] = placeholders }
+        if let first = groups.first, byPorts[first.key] == nil, let placeholders = byPorts.removeValue(forKey: []) {
+            byPorts[first.key] = placeholders
+        }
         for (ports, endpoints) in groups {
             pack(endpoints, ports, family, service, byPorts.removeValue(forKey: ports) ?? [], maxEndpoints, &plan)
         }
@@ -123,7 +126,8 @@ enum EndpointSlicePlanner {
         var rest = order.compactMap { wanted[$0] }[...]
         // The fullest slices that have to be written anyway come first, so that few slices change. Upstream: the same intent by getSliceToFill.
         let places = contents.indices.sorted { a, b in
-            let x = isChanged(contents[a]), y = isChanged(contents[b])
+            let x = isChanged(contents[a])
+            let y = isChanged(contents[b])
             return x == y ? contents[a].endpoints.count > contents[b].endpoints.count : x
         }
         for place in places where !rest.isEmpty {

@@ -32,11 +32,13 @@ enum EndpointsPlanner {
         let family = service.ipFamilies.first ?? "IPv4"
         let eligible = pods.filter { pod in
             let view = PodView(pod)
-            return !view.isTerminal && (service.publishNotReadyAddresses || !view.meta.isBeingDeleted) && ServiceState.address(of: pod, family: family) != nil
+            return !view.isTerminal && (service.publishNotReadyAddresses || !view.meta.isBeingDeleted)
+                && ServiceState.address(of: pod, family: family) != nil
         }.sorted { $0.metadata.name < $1.metadata.name }
         let truncated = eligible.count > capacity
         // Ready addresses are kept in preference to others.
-        let chosen = truncated
+        let chosen =
+            truncated
             ? Array((eligible.filter { PodView($0).isReady } + eligible.filter { !PodView($0).isReady }).prefix(capacity)) : eligible
 
         // Addresses by port, then ports by their set of addresses.
@@ -53,9 +55,12 @@ enum EndpointsPlanner {
         for (port, addresses) in byPort { byAddresses[addresses, default: []] += port.map { [$0] } ?? [] }
         let subsets = byAddresses.map { addresses, ports -> (ports: [ResolvedPort], value: Value) in
             let sorted = addresses.sorted { $0.pod < $1.pod }
-            func values(ready: Bool) -> [Value] { sorted.filter { $0.ready == ready }.map { address(of: chosen[$0.pod], service: service, family: family) } }
+            func values(ready: Bool) -> [Value] {
+                sorted.filter { $0.ready == ready }.map { address(of: chosen[$0.pod], service: service, family: family) }
+            }
             var subset: Value = [:]
-            let ready = values(ready: true), notReady = values(ready: false)
+            let ready = values(ready: true)
+            let notReady = values(ready: false)
             if !ready.isEmpty { subset["addresses"] = .array(ready) }
             if !notReady.isEmpty { subset["notReadyAddresses"] = .array(notReady) }
             let sortedPorts = ports.sorted()

@@ -3,7 +3,8 @@ package import KubeClient
 package import Logging
 import Synchronization
 
-/// One control loop: it compares what is wanted with what is, for one kind, and writes the difference. All are level-triggered: they decide from their caches
+/// One control loop: it compares what is wanted with what is, for one kind, and writes the difference. All are level-triggered: they decide from
+/// their caches
 /// alone, so that a missed or doubled event does no harm.
 package protocol Controller: Sendable {
     /// Upstream's name: `deployment-controller`.
@@ -54,7 +55,8 @@ package final class ControllerEnvironment: Sendable {
     private let recorders = Mutex<[EventRecorder]>([])
 
     package init(
-        client: KubeClient, configuration: ControllerConfiguration, informers: InformerFactory? = nil, now: @escaping @Sendable () -> Timestamp = { .now },
+        client: KubeClient, configuration: ControllerConfiguration, informers: InformerFactory? = nil,
+        now: @escaping @Sendable () -> Timestamp = { .now },
         clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "controllers")
     ) {
         self.client = client
@@ -117,7 +119,8 @@ package enum ControllerRunner {
             } catch is CancellationError {
                 return
             } catch {
-                environment.logger.error("a controller failed and is started again", metadata: ["controller": "\(controller.name)", "error": "\(error)"])
+                environment.logger.error(
+                    "a controller failed and is started again", metadata: ["controller": "\(controller.name)", "error": "\(error)"])
             }
             do { try await environment.clock.sleep(for: pause) } catch { return }
             pause = min(longestPause, pause * 2)

@@ -21,7 +21,8 @@ struct ControllerHistory: Sendable {
     ///   - data: what the revision holds, such as the template as a patch.
     ///   - inUse: hashes that pods carry: those revisions stay.
     static func plan(
-        owner: OwnerReference, namespace: String, labels: Value?, data: Value, revisions: [Object], collisionCount: Int?, limit: Int, inUse: Set<String>
+        owner: OwnerReference, namespace: String, labels: Value?, data: Value, revisions: [Object], collisionCount: Int?, limit: Int,
+        inUse: Set<String>
     ) -> Plan {
         let sorted = revisions.sorted { number($0) == number($1) ? $0.metadata.name < $1.metadata.name : number($0) < number($1) }
         let highest = sorted.last.map(number) ?? 0

@@ -1,7 +1,8 @@
 import KubeAPI
 import KubeClient
 
-/// Finds objects by the uid of the owner that manages them, and those that nobody manages. Upstream: the controllerRef indices of client-go's listers.
+/// Finds objects by the uid of the owner that manages them, and those that nobody manages. Upstream: the controllerRef indices of client-go's
+/// listers.
 enum ControllerIndex {
     static let name = "controller"
 
@@ -42,7 +43,9 @@ struct ControllerRefClaimer: Sendable {
                 }
                 continue
             }
-            guard !owner.metadata.isBeingDeleted, !meta.isBeingDeleted, meta.namespace == owner.metadata.namespace, selector.matches(object) else { continue }
+            guard !owner.metadata.isBeingDeleted, !meta.isBeingDeleted, meta.namespace == owner.metadata.namespace, selector.matches(object) else {
+                continue
+            }
             if !checked {
                 try await checkStillThere(owner)
                 checked = true

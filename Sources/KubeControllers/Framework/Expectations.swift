@@ -1,7 +1,8 @@
 import KubeAPI
 import Synchronization
 
-/// What a controller has asked for and not yet seen in its cache, by the key of the workload. Until it has seen it (or five minutes have passed) its cache
+/// What a controller has asked for and not yet seen in its cache, by the key of the workload. Until it has seen it (or five minutes have passed) its
+/// cache
 /// is too old to count pods by, and it must not create or delete more. Upstream: controller.UIDTrackingControllerExpectations.
 final class Expectations: Sendable {
     private struct Entry {
@@ -46,9 +47,14 @@ final class Expectations: Sendable {
     func forget(_ key: String) { entries.withLock { $0[key] = nil } }
 }
 
+/// The largest batch of `slowStartBatch`: the API server works on 200 writes at once, for everyone together.
+private let largestBatch = 64
+
 /// How many calls to make at once when many are the same: 1, 2, 4, …, so that a call that always fails is tried once and not a thousand times.
 /// Upstream: slowStartBatch.
-func slowStartBatch(_ count: Int, initial: Int = 1, _ call: @escaping @Sendable () async throws -> Void) async -> (succeeded: Int, error: (any Error)?) {
+func slowStartBatch(_ count: Int, initial: Int = 1, _ call: @escaping @Sendable () async throws -> Void) async -> (
+    succeeded: Int, error: (any Error)?
+) {
     var remaining = count
     var succeeded = 0
     var batch = min(initial, remaining)
@@ -70,7 +76,7 @@ func slowStartBatch(_ count: Int, initial: Int = 1, _ call: @escaping @Sendable 
         succeeded += size - failures.count
         if let first = failures.first { return (succeeded, first) }
         remaining -= size
-        batch = min(2 * size, remaining)
+        batch = min(2 * size, largestBatch, remaining)
     }
     return (succeeded, nil)
 }

@@ -1,6 +1,7 @@
 import KubeAPI
 
-/// Whether a pod of a template may be on a node at all, as far as names, selectors, affinity and taints say: what daemons and their deletion are decided by.
+/// Whether a pod of a template may be on a node at all, as far as names, selectors, affinity and taints say: what daemons and their deletion are
+/// decided by.
 /// Upstream: daemon.predicates with component-helpers/scheduling/corev1.
 enum NodeFit {
     /// `spec.nodeName`, `nodeSelector` and required node affinity.

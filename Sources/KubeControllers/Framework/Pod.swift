@@ -57,7 +57,9 @@ extension Value {
         var conditions = self[path: "status", "conditions"]?.array ?? []
         let place = conditions.firstIndex { $0["type"]?.string == type }
         let old = place.map { conditions[$0] }
-        if let old, old["status"]?.string == status, (old["reason"]?.string ?? "") == reason, (old["message"]?.string ?? "") == message { return false }
+        if let old, old["status"]?.string == status, (old["reason"]?.string ?? "") == reason, (old["message"]?.string ?? "") == message {
+            return false
+        }
         var condition: Value = ["type": .string(type), "status": .string(status), "lastProbeTime": .null]
         let transition = old?["status"]?.string == status ? old?["lastTransitionTime"] : nil
         condition["lastTransitionTime"] = transition ?? .string(now.rfc3339)
@@ -72,7 +74,8 @@ extension Value {
 
 /// Makes a pod from a workload's template. Upstream: controller.GetPodFromTemplate.
 enum PodFactory {
-    /// The pod for the wire: labels, annotations and finalizers of the template, a name made by the server from `prefix`, and the workload as its controller.
+    /// The pod for the wire: labels, annotations and finalizers of the template, a name made by the server from `prefix`, and the workload as its
+    /// controller.
     static func pod(template: JSONView?, namespace: String, prefix: String, owner: OwnerReference) -> Value {
         var metadata: Value = ["generateName": .string(prefix), "namespace": .string(namespace)]
         let source = template["metadata"]

@@ -1,7 +1,8 @@
 import KubeAPI
 
 extension Value {
-    /// Whether two values mean the same to Kubernetes: a missing member, null, an empty list and an empty object are one, and the order of members does not
+    /// Whether two values mean the same to Kubernetes: a missing member, null, an empty list and an empty object are one, and the order of members
+    /// does not
     /// count. Upstream: apiequality.Semantic.DeepEqual, by which controllers tell that nothing has to be written.
     static func semanticallyEqual(_ a: Value?, _ b: Value?) -> Bool {
         switch (a.flatMap { $0.isBlank ? nil : $0 }, b.flatMap { $0.isBlank ? nil : $0 }) {

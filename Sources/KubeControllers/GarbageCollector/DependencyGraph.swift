@@ -10,7 +10,8 @@ struct ObjectIdentity: Sendable, Hashable {
     var uid: String
 }
 
-/// Who owns whom among all objects of the cluster, kept from watch events: a value, no input or output. Each change returns the work it gives rise to.
+/// Who owns whom among all objects of the cluster, kept from watch events: a value, no input or output. Each change returns the work it gives rise
+/// to.
 /// Upstream: garbagecollector.GraphBuilder.
 struct DependencyGraph: Sendable {
     struct Node: Sendable {

@@ -5,7 +5,8 @@ import Synchronization
 
 /// Deletes objects whose owners are gone, and carries out foreground and orphaning deletion. Upstream: pkg/controller/garbagecollector.
 ///
-/// One reflector for each resource feeds a graph of owners and dependents, which keeps identities only, no objects. The graph says what to look at; the
+/// One reflector for each resource feeds a graph of owners and dependents, which keeps identities only, no objects. The graph says what to look at;
+/// the
 /// look itself reads the object and its owners afresh, so that nothing is ever deleted on the word of a cache.
 final class GarbageCollector: Controller {
     let name = "garbage-collector-controller"
@@ -69,7 +70,8 @@ final class GarbageCollector: Controller {
     static func monitored(_ table: ResourceTable) -> [ResourceRow] {
         var seen: Set<GroupResource> = []
         return table.rows.filter {
-            $0.supports("list") && $0.supports("watch") && $0.supports("delete") && !ignored.contains($0.groupResource) && seen.insert($0.groupResource).inserted
+            $0.supports("list") && $0.supports("watch") && $0.supports("delete") && !ignored.contains($0.groupResource)
+                && seen.insert($0.groupResource).inserted
         }
     }
 
@@ -93,7 +95,13 @@ final class GarbageCollector: Controller {
                     let task = Task { await self.watch(row) }
                     tasks.withLock { $0[resource] = task }
                     // Ends the task with the group, whose cancellation a bare Task would not hear of.
-                    group.addTask { await withTaskCancellationHandler { await task.value } onCancel: { task.cancel() } }
+                    group.addTask {
+                        await withTaskCancellationHandler {
+                            await task.value
+                        } onCancel: {
+                            task.cancel()
+                        }
+                    }
                 }
                 monitors.done(true)
                 // The definition's resources are served a little after its event: look again until nothing changes.
@@ -197,7 +205,9 @@ final class GarbageCollector: Controller {
     /// Upstream: isDangling and classifyReferences.
     private func ownerState(_ reference: OwnerReference, of object: Object, namespaced: Bool) async throws -> OwnerState {
         if state.withLock({ $0.absent.contains(reference.uid) }) { return .absent }
-        guard let row = environment.configuration.resources()[GroupVersionKind(apiVersion: reference.apiVersion, kind: reference.kind)] else { return .unknown }
+        guard let row = environment.configuration.resources()[GroupVersionKind(apiVersion: reference.apiVersion, kind: reference.kind)] else {
+            return .unknown
+        }
         if row.namespaced, !namespaced { return .unknown }
         do {
             let owner = try await client.get(

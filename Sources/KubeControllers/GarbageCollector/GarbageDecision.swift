@@ -13,14 +13,19 @@ enum OwnerState: Sendable, Equatable {
 }
 
 /// How an object is deleted. Upstream: metav1.DeletionPropagation.
-enum DeletionPropagation: String, Sendable { case background = "Background", foreground = "Foreground", orphan = "Orphan" }
+enum DeletionPropagation: String, Sendable {
+    case background = "Background"
+    case foreground = "Foreground"
+    case orphan = "Orphan"
+}
 
 /// What to do with one object whose owners were looked up. Upstream: attemptToDeleteItem.
 enum GarbageDecision: Sendable, Equatable {
     case keep
     /// Owners that live on hold it; the references to others go.
     case removeReferences(uids: Set<String>)
-    /// All owners that are left wait for it. `unblock`: its own dependents are being deleted too, in a circle, so it must no longer hold its owners back.
+    /// All owners that are left wait for it. `unblock`: its own dependents are being deleted too, in a circle, so it must no longer hold its owners
+    /// back.
     case deleteForeground(unblock: Bool)
     case delete(DeletionPropagation)
 

@@ -155,7 +155,8 @@ final class JobController: Controller {
 
     /// Upstream: ttlafterfinished. True when the Job is gone.
     private func deleteAfterTTL(_ job: JobState, _ now: Timestamp) async throws -> Bool {
-        guard let ttl = job.ttlSecondsAfterFinished, !job.isBeingDeleted, let end = job.finishedCondition.flatMap({ Timestamp(rfc3339: $0.lastTransitionTime) })
+        guard let ttl = job.ttlSecondsAfterFinished, !job.isBeingDeleted,
+            let end = job.finishedCondition.flatMap({ Timestamp(rfc3339: $0.lastTransitionTime) })
         else { return false }
         let left = end.adding(seconds: ttl).timeInterval(since: now)
         if left > 0 {

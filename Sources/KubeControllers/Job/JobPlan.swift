@@ -112,7 +112,9 @@ struct JobPlanner {
         counted.uncountedFailed = []
         finish(outcome, active, &counted, &plan)
         plan.counted = counted
-        if let deadline = secondsToDeadline(status), !job.isFinished, deadline > 0 { plan.requeueAfter = min(plan.requeueAfter ?? deadline, deadline) }
+        if let deadline = secondsToDeadline(status), !job.isFinished, deadline > 0 {
+            plan.requeueAfter = min(plan.requeueAfter ?? deadline, deadline)
+        }
         return plan
     }
 
@@ -156,7 +158,9 @@ struct JobPlanner {
     }
 
     private func secondsToDeadline(_ status: JobStatus) -> Double? {
-        guard let seconds = job.activeDeadlineSeconds, !job.isSuspended, let start = status.startTime.flatMap(Timestamp.init(rfc3339:)) else { return nil }
+        guard let seconds = job.activeDeadlineSeconds, !job.isSuspended, let start = status.startTime.flatMap(Timestamp.init(rfc3339:)) else {
+            return nil
+        }
         return start.adding(seconds: seconds).timeInterval(since: now)
     }
 

@@ -62,7 +62,8 @@ struct JobState: Sendable {
         pod[path: "metadata", "labels", JobTracking.indexKey] = .string(String(index))
         if pod[path: "spec", "hostname"] == nil { pod[path: "spec", "hostname"] = .string("\(name)-\(index)") }
         let variable: Value = [
-            "name": "JOB_COMPLETION_INDEX", "valueFrom": ["fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.labels['\(JobTracking.indexKey)']"]],
+            "name": "JOB_COMPLETION_INDEX",
+            "valueFrom": ["fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.labels['\(JobTracking.indexKey)']"]],
         ]
         for list in ["initContainers", "containers"] {
             guard let containers = pod[path: "spec", list]?.array else { continue }

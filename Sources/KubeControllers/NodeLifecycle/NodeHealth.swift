@@ -15,7 +15,7 @@ struct NodeHealth: Sendable, Equatable {
 struct NodeVerdict: Sendable, Equatable {
     /// The node's conditions with those that turned Unknown; nil when they stay.
     var conditions: [Value]?
-    /// `True`, `False` or `Unknown`: Ready as it is after this.
+    /// `True`, `False` or `Unknown`: Ready as it is after this. Empty: the node has not reported yet, and still may.
     var ready: String
     /// Ready was True until now: its pods must be marked not ready, and an event told.
     var becameNotReady: Bool
@@ -37,7 +37,7 @@ enum NodeHealthMonitor {
         let heartbeat = ready?["lastHeartbeatTime"].string ?? ""
         let renewTime = lease?["spec"]["renewTime"].string ?? ""
         let created = node.metadata.creationTimestamp ?? now
-        let readyStatus = ready?["status"].string ?? "Unknown"
+        let readyStatus = ready.map { $0["status"].string ?? "Unknown" } ?? ""
 
         var next: NodeHealth
         if let health {
@@ -45,7 +45,8 @@ enum NodeHealthMonitor {
             if heartbeat != health.heartbeat || renewTime != health.leaseRenewTime { next.lastSeen = now }
         } else {
             // A node that has reported is watched from now on; one that never has, from its creation.
-            next = NodeHealth(lastSeen: ready == nil ? created : now, heartbeat: heartbeat, leaseRenewTime: renewTime, wasReady: readyStatus == "True")
+            next = NodeHealth(
+                lastSeen: ready == nil ? created : now, heartbeat: heartbeat, leaseRenewTime: renewTime, wasReady: readyStatus == "True")
         }
         next.heartbeat = heartbeat
         next.leaseRenewTime = renewTime
@@ -113,6 +114,8 @@ enum NodeTaints {
         var wanted: [String] = byCondition.filter { rule in
             (rule.type == "Ready" ? ready : node.condition(rule.type)?["status"].string ?? "") == rule.status
         }.map(\.key)
+        // A node that has not reported takes no pods yet; it is not evicted either.
+        if ready.isEmpty { wanted.append(notReady) }
         if node["spec"]["unschedulable"].bool ?? false { wanted.append(unschedulable) }
         let evicting = ready == "False" ? notReady : ready == "Unknown" ? unreachable : nil
 
@@ -148,7 +151,7 @@ enum NodeTaints {
 
     /// Whether an eviction taint is called for and does not stand yet.
     static func needsEviction(node: Object, ready: String) -> Bool {
-        guard ready != "True" else { return false }
+        guard ready == "False" || ready == "Unknown" else { return false }
         return !node["spec"]["taints"].elements.contains {
             let key = $0["key"].string ?? ""
             return $0["effect"].string == "NoExecute" && (key == notReady || key == unreachable)

@@ -1,6 +1,7 @@
 import KubeAPI
 
-/// How badly a zone is hit, and so how fast its nodes may be evicted. Upstream: ComputeZoneState and handleDisruption in pkg/controller/nodelifecycle.
+/// How badly a zone is hit, and so how fast its nodes may be evicted. Upstream: ComputeZoneState and handleDisruption in
+/// pkg/controller/nodelifecycle.
 struct ZoneDisruption: Sendable {
     enum ZoneState: Sendable, Equatable { case normal, partialDisruption, fullDisruption }
 
@@ -49,7 +50,8 @@ struct ZoneDisruption: Sendable {
     /// Every node of every zone is silent: it is more likely that we are cut off than that all have died at once.
     var allFullyDisrupted: Bool { !zones.isEmpty && zones.keys.allSatisfy { state(of: $0) == .fullDisruption } }
 
-    /// Asks to evict one node's pods. Zero: now, and the next of its zone has to wait its turn. Otherwise the seconds to wait; nil while the zone's state forbids it.
+    /// Asks to evict one node's pods. Zero: now, and the next of its zone has to wait its turn. Otherwise the seconds to wait; nil while the zone's
+    /// state forbids it.
     mutating func acquire(node: String, now: Timestamp) -> Double? {
         guard let zone = zoneOf[node], !allFullyDisrupted else { return nil }
         let rate: Double

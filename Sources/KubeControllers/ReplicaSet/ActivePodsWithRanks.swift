@@ -1,5 +1,5 @@
-import KubeAPI
 import Glibc
+import KubeAPI
 
 /// A pod as the choice of which to delete sees it.
 struct RankedPod: Sendable {
@@ -32,7 +32,8 @@ struct RankedPod: Sendable {
 
 /// The order in which surplus pods are deleted: those that do least come first. Upstream: controller.ActivePodsWithRanks.
 enum ActivePodsWithRanks {
-    /// The pods to delete, `count` of `active`. `related` are the pods of all ReplicaSets with the same controller, by which crowding of nodes is told.
+    /// The pods to delete, `count` of `active`. `related` are the pods of all ReplicaSets with the same controller, by which crowding of nodes is
+    /// told.
     /// Upstream: getPodsToDelete.
     static func podsToDelete(active: [Object], related: [Object], count: Int, now: Timestamp) -> [Object] {
         guard count < active.count else { return active }

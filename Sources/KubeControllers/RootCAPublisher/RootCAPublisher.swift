@@ -1,7 +1,8 @@
 import KubeAPI
 import KubeClient
 
-/// Keeps the ConfigMap `kube-root-ca.crt` in every namespace, by which pods know the API server. Upstream: pkg/controller/certificates/rootcacertpublisher.
+/// Keeps the ConfigMap `kube-root-ca.crt` in every namespace, by which pods know the API server. Upstream:
+/// pkg/controller/certificates/rootcacertpublisher.
 final class RootCAPublisher: Controller {
     let name = "root-ca-certificate-publisher-controller"
     static let configMap = "kube-root-ca.crt"
@@ -53,7 +54,11 @@ final class RootCAPublisher: Controller {
         let existing = configMaps.indexer.get(namespace: namespace, name: Self.configMap)
         guard let wanted = Self.plan(namespace: namespace, rootCA: environment.configuration.rootCAPEM, existing: existing) else { return }
         do {
-            if existing == nil { try await environment.client.create(.configMaps, wanted) } else { try await environment.client.update(.configMaps, wanted) }
+            if existing == nil {
+                try await environment.client.create(.configMaps, wanted)
+            } else {
+                try await environment.client.update(.configMaps, wanted)
+            }
         } catch let error as StatusError where error.isAlreadyExists || error.isNamespaceTerminating || error.isNotFound {
             // The cache lags behind, or the namespace is going; the event that follows brings us back here.
         }

@@ -1,6 +1,7 @@
 import KubeAPI
 
-/// All nodes and bound pods, with pods that are being bound counted in already ("assumed"), and sums and counts kept as things change, so that no decision
+/// All nodes and bound pods, with pods that are being bound counted in already ("assumed"), and sums and counts kept as things change, so that no
+/// decision
 /// has to walk over all pods. A value: whoever holds it guards it. Upstream: pkg/scheduler/backend/cache.
 struct SchedulerCache: Sendable {
     private struct BoundPod: Sendable {

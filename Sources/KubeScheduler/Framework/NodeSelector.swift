@@ -21,7 +21,9 @@ struct NodeSelectorTerm: Sendable, Hashable {
             case "Exists": return value != nil
             case "DoesNotExist": return value == nil
             case "Gt", "Lt":
-                guard let number = value.flatMap({ Int64($0) }), values.count == 1, let bound = values.first.flatMap({ Int64($0) }) else { return false }
+                guard let number = value.flatMap({ Int64($0) }), values.count == 1, let bound = values.first.flatMap({ Int64($0) }) else {
+                    return false
+                }
                 return op == "Gt" ? number > bound : number < bound
             default: return false
             }

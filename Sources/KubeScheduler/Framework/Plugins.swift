@@ -79,4 +79,3 @@ protocol ScorePlugin: Sendable {
     /// Nil: the plugin has no preference for this pod.
     func prepareScore(_ input: CycleInput, _ nodes: [NodeInfo], _ cache: inout SchedulerCache) -> (any NodeScorer)?
 }
-

@@ -2,7 +2,8 @@ import KubeAPI
 
 /// Amounts of compute resources. Upstream: framework.Resource.
 struct Resource: Sendable, Equatable {
-    /// One request counts at most this much (a petabyte, or a trillion cores in thousandths): no node is larger, and sums over a node cannot overflow.
+    /// One request counts at most this much (a petabyte, or a trillion cores in thousandths): no node is larger, and sums over a node cannot
+    /// overflow.
     static let limit: Int64 = 1 << 50
 
     var milliCPU: Int64 = 0
@@ -56,11 +57,13 @@ struct Resource: Sendable, Equatable {
 
 /// How much a pod takes of a node. Upstream: component-helpers/resource.PodRequests, scheduler/util.GetNonzeroRequests.
 enum PodRequests {
-    /// What a container without requests counts as when nodes are compared, so that such pods spread too. Upstream: DefaultMilliCPURequest, DefaultMemoryRequest.
+    /// What a container without requests counts as when nodes are compared, so that such pods spread too. Upstream: DefaultMilliCPURequest,
+    /// DefaultMemoryRequest.
     private static let defaultMilliCPU: Int64 = 100
     private static let defaultMemory: Int64 = 200 * 1024 * 1024
 
-    /// The sum of all containers, or the most that starting up takes if that is more. With `nonZero`, containers without requests count as the defaults.
+    /// The sum of all containers, or the most that starting up takes if that is more. With `nonZero`, containers without requests count as the
+    /// defaults.
     static func of(_ spec: JSONView?, nonZero: Bool) -> Resource {
         func request(_ container: JSONView) -> Resource {
             let list = container["resources"]["requests"]

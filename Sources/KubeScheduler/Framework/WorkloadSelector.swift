@@ -16,7 +16,9 @@ struct WorkloadSelectors: Sendable {
             if !selector.isEmpty, selector.allSatisfy({ pod.labels[$0.key] == $0.value }) { labels.merge(selector) { $1 } }
         }
         var requirements = LabelSelector(matching: labels).requirements
-        if let owner = pod.owner, let workload = workloads[owner.kind]?.get(namespace: pod.namespace, name: owner.name), workload.metadata.uid == owner.uid {
+        if let owner = pod.owner, let workload = workloads[owner.kind]?.get(namespace: pod.namespace, name: owner.name),
+            workload.metadata.uid == owner.uid
+        {
             if owner.kind == "ReplicationController" {
                 requirements += LabelSelector(matching: workload["spec"]["selector"].stringMap).requirements
             } else if let selector = try? LabelSelector(object: workload["spec"]["selector"]) {

@@ -2,7 +2,8 @@ import KubeAPI
 
 /// Puts pods near those they want near, and away from those that they, or who, want distance. Upstream: plugins/interpodaffinity.
 ///
-/// All counts come from the cache's tables by selector and node, so the work grows with the number of nodes that hold matching pods, not with all pods.
+/// All counts come from the cache's tables by selector and node, so the work grows with the number of nodes that hold matching pods, not with all
+/// pods.
 struct InterPodAffinity: FilterPlugin, ScorePlugin {
     let name = "InterPodAffinity"
     let weight: Int64 = 2
@@ -71,7 +72,9 @@ struct InterPodAffinity: FilterPlugin, ScorePlugin {
         let labels = cache.namespaces[pod.namespace] ?? [:]
         var forbidden: Set<Topology> = []
         for (term, counts) in cache.requiredAntiAffinity where term.matches(pod, namespaceLabels: labels) {
-            for node in counts.keys { if let value = cache.label(term.topologyKey, of: node) { forbidden.insert(Topology(key: term.topologyKey, value: value)) } }
+            for node in counts.keys {
+                if let value = cache.label(term.topologyKey, of: node) { forbidden.insert(Topology(key: term.topologyKey, value: value)) }
+            }
         }
         if forbidden.isEmpty, pod.requiredAffinity.isEmpty, pod.requiredAntiAffinity.isEmpty { return nil }
         var avoided: Set<Topology> = []

@@ -13,7 +13,10 @@ enum ClusterEvent: Sendable, Equatable {
     private var plugins: Set<String> {
         switch self {
         case .nodeAdded:
-            ["NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "PodTopologySpread", "InterPodAffinity"]
+            [
+                "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "PodTopologySpread",
+                "InterPodAffinity",
+            ]
         case .nodeLabelsChanged: ["NodeAffinity", "PodTopologySpread", "InterPodAffinity"]
         case .nodeTaintsChanged: ["TaintToleration", "NodeUnschedulable", "PodTopologySpread"]
         case .nodeAllocatableChanged: ["NodeResourcesFit"]

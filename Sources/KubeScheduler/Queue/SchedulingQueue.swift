@@ -129,7 +129,8 @@ struct SchedulingQueue: Sendable {
     }
 
     @discardableResult mutating func remove(_ uid: String) -> QueuedPod? {
-        active.removeValue(forKey: uid)?.pod ?? backoff.removeValue(forKey: uid) ?? unschedulable.removeValue(forKey: uid) ?? gated.removeValue(forKey: uid)
+        active.removeValue(forKey: uid)?.pod ?? backoff.removeValue(forKey: uid) ?? unschedulable.removeValue(forKey: uid)
+            ?? gated.removeValue(forKey: uid)
     }
 
     /// 1 s after the first failure, 2 s after the second, …, 10 s at most. Upstream: calculateBackoffDuration.

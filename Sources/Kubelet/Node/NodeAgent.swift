@@ -154,7 +154,7 @@ final class NodeAgent: Sendable {
             if !configuration.providerID.isEmpty, (existing["spec"]["providerID"].string ?? "").isEmpty {
                 change[path: "spec", "providerID"] = .string(configuration.providerID)
             }
-            if change.object?.isEmpty == false { try await client.patch(.nodes, name: configuration.nodeName, type: .strategic, change) }
+            if change.object?.isEmpty == false { try await client.patch(.nodes, name: configuration.nodeName, type: .strategicMerge, change) }
             try await writeStatus()
         }
     }
@@ -200,7 +200,7 @@ final class NodeAgent: Sendable {
     private func writeStatus() async throws {
         let old = try await client.get(.nodes, name: configuration.nodeName)
         let status = await status(old: old)
-        try await client.patch(.nodes, name: configuration.nodeName, type: .strategic, ["status": status], subresource: "status")
+        try await client.patch(.nodes, name: configuration.nodeName, type: .strategicMerge, ["status": status], subresource: "status")
     }
 
     private func status(old: Object?) async -> Value {

@@ -68,7 +68,7 @@ final class PodStatusWriter: Sendable {
             var object = current
             if !entry.status.isNull, let patch = PodStatusPatch.patch(uid: uid, from: current["status"].value ?? [:], to: entry.status) {
                 object = try await client.patch(
-                    .pods, namespace: entry.pod.namespace, name: entry.pod.name, type: .strategic, patch, subresource: "status")
+                    .pods, namespace: entry.pod.namespace, name: entry.pod.name, type: .strategicMerge, patch, subresource: "status")
                 entries.withLock { $0[uid]?.answer = object }
             }
             if entry.isFinished, object.metadata.isBeingDeleted {
