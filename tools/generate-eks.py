@@ -44,7 +44,7 @@ def describe(name, shape):
                 place = "@query=" + reference.get("locationName", member)
             elif "location" in reference:
                 raise SystemExit(f"{name}.{member}: location {reference['location']} is not known here")
-            required = "!" if member in shape.get("required", []) else ""
+            required = "*" if member in shape.get("required", []) else ""
             words.append(f"{member}{place}:{reference['shape']}{required}")
         return words
     if kind == "list":

@@ -54,7 +54,8 @@ package struct LinuxResources: Sendable, Hashable {
     package var unified: [String: String]
 
     package init(
-        cpuPeriod: Int64 = 0, cpuQuota: Int64 = 0, cpuShares: Int64 = 0, memoryLimit: Int64 = 0, oomScoreAdj: Int64 = 0, unified: [String: String] = [:]
+        cpuPeriod: Int64 = 0, cpuQuota: Int64 = 0, cpuShares: Int64 = 0, memoryLimit: Int64 = 0, oomScoreAdj: Int64 = 0,
+        unified: [String: String] = [:]
     ) {
         self.cpuPeriod = cpuPeriod
         self.cpuQuota = cpuQuota
@@ -148,7 +149,8 @@ package struct PodSandbox: Sendable, Hashable {
     package var networkMode: NamespaceMode
 
     package init(
-        id: String, metadata: PodSandboxMetadata, isReady: Bool, createdAt: Int64, labels: [String: String] = [:], annotations: [String: String] = [:],
+        id: String, metadata: PodSandboxMetadata, isReady: Bool, createdAt: Int64, labels: [String: String] = [:],
+        annotations: [String: String] = [:],
         ips: [String] = [], networkMode: NamespaceMode = .pod
     ) {
         self.id = id
@@ -173,7 +175,9 @@ package struct ContainerMount: Sendable, Hashable {
     package var recursiveReadOnly: Bool
     package var propagation: MountPropagation
 
-    package init(containerPath: String, hostPath: String, readOnly: Bool = false, recursiveReadOnly: Bool = false, propagation: MountPropagation = .private) {
+    package init(
+        containerPath: String, hostPath: String, readOnly: Bool = false, recursiveReadOnly: Bool = false, propagation: MountPropagation = .private
+    ) {
         self.containerPath = containerPath
         self.hostPath = hostPath
         self.readOnly = readOnly
@@ -294,7 +298,8 @@ package struct RuntimeContainer: Sendable, Hashable {
     package var annotations: [String: String]
 
     package init(
-        id: String, sandboxID: String, name: String, attempt: UInt32, imageRef: String, state: ContainerState, createdAt: Int64, labels: [String: String],
+        id: String, sandboxID: String, name: String, attempt: UInt32, imageRef: String, state: ContainerState, createdAt: Int64,
+        labels: [String: String],
         annotations: [String: String]
     ) {
         self.id = id
@@ -407,7 +412,8 @@ package struct RegistryCredentials: Sendable {
     package var registryToken: String
 
     package init(
-        username: String = "", password: String = "", auth: String = "", serverAddress: String = "", identityToken: String = "", registryToken: String = ""
+        username: String = "", password: String = "", auth: String = "", serverAddress: String = "", identityToken: String = "",
+        registryToken: String = ""
     ) {
         self.username = username
         self.password = password

@@ -2,7 +2,8 @@
     import Glibc
 #endif
 
-/// A runtime whose sandboxes and containers are records: no processes, no root, any number of nodes in one process. Life cycles follow a `Script` per image,
+/// A runtime whose sandboxes and containers are records: no processes, no root, any number of nodes in one process. Life cycles follow a `Script` per
+/// image,
 /// and tests drive containers by `exit(container:)`. Command streams are not offered.
 package actor SimulatedRuntime: ContainerRuntime {
     /// How containers of one image behave.
@@ -167,7 +168,8 @@ package actor SimulatedRuntime: ContainerRuntime {
         journal.append("runPodSandbox \(config.metadata.name)")
         sandboxes[id] = Sandbox(
             info: PodSandbox(
-                id: id, metadata: config.metadata, isReady: true, createdAt: Self.now, labels: config.labels, annotations: config.annotations, ips: ips,
+                id: id, metadata: config.metadata, isReady: true, createdAt: Self.now, labels: config.labels, annotations: config.annotations,
+                ips: ips,
                 networkMode: config.namespaces.network))
         emit(.started(id: id))
         return id

@@ -47,7 +47,9 @@ package struct EKSAPI: AWSService {
     private let pages: PaginationTokens
 
     /// `paginationKey` is any secret that outlives the process, so that tokens do.
-    package init(service: EKSService, authorizer: any AWSAuthorizer, configuration: EKSConfiguration, paginationKey: [UInt8], clock: AWSClock = .system) {
+    package init(
+        service: EKSService, authorizer: any AWSAuthorizer, configuration: EKSConfiguration, paginationKey: [UInt8], clock: AWSClock = .system
+    ) {
         self.service = service
         self.authorizer = authorizer
         self.configuration = configuration
@@ -56,7 +58,9 @@ package struct EKSAPI: AWSService {
     }
 
     package func handle(_ request: AWSRequest) async throws -> AWSResponse {
-        guard let (operation, parameters) = EKSModel.shared.route(method: request.head.method, path: request.head.path), operation.service == request.service else {
+        guard let (operation, parameters) = EKSModel.shared.route(method: request.head.method, path: request.head.path),
+            operation.service == request.service
+        else {
             throw AWSError("UnknownOperationException", "There is no operation \(request.head.method) \(request.head.path.prefix(200))", status: 404)
         }
         let resource = EKSAPI.resource(operation, parameters, request.body, configuration)
@@ -72,7 +76,8 @@ package struct EKSAPI: AWSService {
     /// The ARN an operation acts on. Upstream: Service Authorization Reference, "Actions, resources, and condition keys for Amazon EKS".
     static func resource(_ operation: EKSOperation, _ parameters: [String: String], _ body: [UInt8], _ configuration: EKSConfiguration) -> String {
         func arn(_ resource: String) -> String {
-            ARN(partition: configuration.partition, service: "eks", region: configuration.region, account: configuration.account, resource: resource).description
+            ARN(partition: configuration.partition, service: "eks", region: configuration.region, account: configuration.account, resource: resource)
+                .description
         }
         if let tagged = parameters["resourceArn"] { return tagged }
         guard let cluster = parameters["name"] ?? parameters["clusterName"] else {

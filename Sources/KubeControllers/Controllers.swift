@@ -8,6 +8,7 @@ package enum Controllers {
         { DeploymentController($0) },
         { ReplicaSetController($0) },
         { DaemonSetController($0) },
+        { StatefulSetController($0) },
         { JobController($0) },
         { EndpointSliceController($0) },
         { EndpointsController($0) },

@@ -42,12 +42,15 @@ package struct Kubelet: Sendable {
             configuration: configuration, client: client, runtime: runtime, version: version, port: configuration.server?.port ?? 10250, now: now,
             logger: logger)
         let (wakes, wake) = AsyncStream<String>.makeStream()
+        // Only the newest list counts, and removing what it shows may take as long as a container's grace.
+        let (present, seen) = AsyncStream<Set<String>>.makeStream(bufferingPolicy: .bufferingNewest(1))
         let actions = ProbeActions(runtime: runtime, userAgent: "kube-probe/1.36")
         let prober = Prober(actions: actions, recorder: recorder) { wake.yield($0) }
         let services = PodServices(
             configuration: configuration, runtime: runtime, runtimeName: version.name, recorder: recorder,
             images: ImagePuller(
-                runtime: runtime, backOff: BackOff(initial: configuration.backOffInitial.inSeconds, limit: configuration.backOffLimit.inSeconds), now: now),
+                runtime: runtime, backOff: BackOff(initial: configuration.backOffInitial.inSeconds, limit: configuration.backOffLimit.inSeconds),
+                now: now),
             prober: prober, probeActions: actions,
             volumes: PodVolumes(rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems),
             cgroups: PodCgroups(mount: configuration.cgroupMount, root: configuration.cgroupRoot), objects: CachedObjects(client: client),
@@ -84,7 +87,7 @@ package struct Kubelet: Sendable {
                     case .synced:
                         // Every pod the API server has now has its worker: the rest are orphans.
                         await workers.sourcesAreReady()
-                        await pleg.relist(changed: { wake.yield($0) }, present: { await workers.cleanUp(present: $0) })
+                        await pleg.relist(changed: { wake.yield($0) }, present: { seen.yield($0) })
                     }
                 }
             }
@@ -93,7 +96,8 @@ package struct Kubelet: Sendable {
                 change.yield(.synced)
             }
             group.addTask { for await uid in wakes { await workers.wake(uid) } }
-            group.addTask { await pleg.run(changed: { wake.yield($0) }, present: { await workers.cleanUp(present: $0) }) }
+            group.addTask { await pleg.run(changed: { wake.yield($0) }, present: { seen.yield($0) }) }
+            group.addTask { for await uids in present { await workers.cleanUp(present: uids) } }
             await group.waitForAll()
         }
         prober.stopAll()

@@ -85,7 +85,8 @@ package struct KubeletConfiguration: Sendable {
     package var nodeStatusCheckPeriod: Duration = .seconds(10)
     package var nodeStatusReportPeriod: Duration = .seconds(300)
     package var leaseDurationSeconds: Int64 = 40
-    /// How often everything is listed from the runtime whatever its events say. Upstream: eventedPlegRelistPeriod 300 s; containerd's events are not persisted, so shorter.
+    /// How often everything is listed from the runtime whatever its events say. Upstream: eventedPlegRelistPeriod 300 s; containerd's events are not
+    /// persisted, so shorter.
     package var relistPeriod: Duration = .seconds(60)
     /// How often a pod is looked at again without any event: volumes' contents and tokens are refreshed. Upstream: syncFrequency 60 s.
     package var resyncPeriod: Duration = .seconds(60)

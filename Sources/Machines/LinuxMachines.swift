@@ -178,8 +178,10 @@ package actor LinuxMachines {
 
     /// The programs a machine needs. Throws with the package to install.
     private func requirePrograms() throws(CommandError) {
+        // Where they will be looked for when they are run.
+        let directories = (getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin").split(separator: ":")
         for (program, package) in [("containerd", "containerd"), ("runc", "runc"), ("ctr", "containerd"), ("ip", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux")] {
-            let found = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].contains { access("\($0)/\(program)", X_OK) == 0 }
+            let found = directories.contains { access("\($0)/\(program)", X_OK) == 0 }
             guard found else {
                 throw CommandError(arguments: [program], code: -ENOENT, output: "install it: apt-get install \(package)")
             }
@@ -187,4 +189,14 @@ package actor LinuxMachines {
     }
 
     private func lastLines(_ path: String) -> String { String((SmallFile.readText(path) ?? "").suffix(500)) }
+
+    /// The end of a machine's log, for whoever asks why it does not do what it should; empty when there is none.
+    package nonisolated func report(_ instanceID: String) -> String {
+        let lines = (SmallFile.readText(paths(instanceID).log) ?? "").split(separator: "\n").suffix(Self.reportedLines)
+        return lines.map { $0.prefix(Self.reportedLineLength) }.joined(separator: "; ")
+    }
+
+    /// Enough to see what goes on, short enough for a health issue.
+    private static let reportedLines = 3
+    private static let reportedLineLength = 300
 }

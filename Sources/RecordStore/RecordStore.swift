@@ -189,7 +189,7 @@ package final class RecordStore: Sendable {
                 }
             }
         } catch let error as SQLiteError {
-            throw RecordStoreError.unavailable(error.description)
+            throw RecordStoreError.unavailable(error.isFull ? "no space left for the records: \(error)" : error.description)
         }
         disk.lastVersion = version
         records.withLock { records in for (collection, content) in after { records[collection] = content } }

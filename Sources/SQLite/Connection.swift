@@ -8,7 +8,7 @@ internal import Glibc
 /// commit.
 package final class Connection {
     /// How long to wait for another process that is about to let go of the file.
-    static let busyTimeoutMilliseconds: Int32 = 5000
+    static let busyTimeoutMilliseconds: Int32 = 2000
 
     private var handle: OpaquePointer?
     private var statements: [String: Statement] = [:]

@@ -41,7 +41,7 @@ struct DataDirectory: Sendable {
         }
     }
 
-    struct Credentials {
+    struct Credentials: Equatable {
         var accessKeyID: String
         var secretAccessKey: String
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Logging
 import Machines
 import Processes
@@ -20,6 +21,10 @@ struct DownCommand: AsyncParsableCommand {
             return handler
         }
         let directory = data.directory
+        guard access(directory.path, F_OK) == 0 else {
+            print("No Eyrie service has run with the data directory \(directory.path): there is nothing to stop.")
+            return
+        }
         if let service = directory.service(), service.process.isRunning {
             service.process.kill(15)
             await withTaskGroup(of: Void.self) { group in

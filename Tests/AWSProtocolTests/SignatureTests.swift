@@ -17,7 +17,8 @@ struct FixedCredentials: AWSCredentialSource {
         let caller = AWSCaller(
             account: "000000000000", arn: "arn:aws:iam::000000000000:user/x", principalARN: "arn:aws:iam::000000000000:user/x", userID: "AIDAX",
             accessKeyID: accessKeyID)
-        return AWSCredential(accessKeyID: accessKeyID, secretAccessKey: FixedCredentials.secret, sessionToken: token, expiration: expiration, caller: caller)
+        return AWSCredential(
+            accessKeyID: accessKeyID, secretAccessKey: FixedCredentials.secret, sessionToken: token, expiration: expiration, caller: caller)
     }
 }
 
@@ -40,7 +41,8 @@ let noConnection = ConnectionInfo(remoteAddress: "127.0.0.1:1", localAddress: "1
 
 func endpoint(_ source: FixedCredentials = FixedCredentials(), now: Double = FixedCredentials.now) -> AWSEndpoint {
     let services: [any AWSService] = [
-        EchoService(signingNames: ["eks"], wireProtocol: .restJSON, isGlobal: false), EchoService(signingNames: ["sts"], wireProtocol: .query(namespace: "urn:sts")),
+        EchoService(signingNames: ["eks"], wireProtocol: .restJSON, isGlobal: false),
+        EchoService(signingNames: ["sts"], wireProtocol: .query(namespace: "urn:sts")),
         EchoService(signingNames: ["ec2"], wireProtocol: .ec2Query), EchoService(signingNames: ["logs"], wireProtocol: .json11),
     ]
     let verifier = SignatureVerifier(source: source, clock: AWSClock { now })
@@ -126,7 +128,8 @@ func send(
     @Test("what botocore signed is believed", arguments: vectors)
     func botocore(_ vector: Vector) async {
         let answer = await send(
-            endpoint(FixedCredentials(token: vector.token)), vector.method, vector.target, host: vector.host, fields: vector.fields, body: vector.body)
+            endpoint(FixedCredentials(token: vector.token)), vector.method, vector.target, host: vector.host, fields: vector.fields, body: vector.body
+        )
         #expect(answer.status == 200, "\(answer.text)")
         #expect(answer.fields["x-amzn-RequestId"]?.count == 36)
     }
@@ -156,22 +159,29 @@ func send(
         #expect(await send(endpoint(), "GET", presigned, host: "h:1").status == 200)
         #expect(await send(endpoint(now: FixedCredentials.now + 61), "GET", presigned, host: "h:1").status == 403)
         let botocore =
-            "/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261123%2Feu-central-1%2Fsts%2Faws4_request"
+            "/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&"
+            + "X-Amz-Credential=AKIDEXAMPLE%2F20261123%2Feu-central-1%2Fsts%2Faws4_request"
             + "&X-Amz-Date=20261123T020000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id"
             + "&X-Amz-Signature=9ba7ead08a55ed1e1ce628367b6cc51d5846ad52ff966ce9628a7cfa5fd20385"
         let sts = RequestSigner(accessKeyID: "AKIDEXAMPLE", secretAccessKey: FixedCredentials.secret, region: "eu-central-1", service: "sts")
         let ours = sts.presign(
-            target: "/?Action=GetCallerIdentity&Version=2011-06-15", host: "sts.eu-central-1.amazonaws.com", headers: [("x-k8s-aws-id", "demo")], expires: 60,
+            target: "/?Action=GetCallerIdentity&Version=2011-06-15", host: "sts.eu-central-1.amazonaws.com", headers: [("x-k8s-aws-id", "demo")],
+            expires: 60,
             time: FixedCredentials.now)
         #expect(ours == botocore)
     }
 
-    @Test("a clock that is off by more than 15 minutes back or 5 forward is told so", arguments: [(901.0, false), (899, true), (-299, true), (-301, false)])
+    @Test(
+        "a clock that is off by more than 15 minutes back or 5 forward is told so",
+        arguments: [(901.0, false), (899, true), (-299, true), (-301, false)])
     func skew(_ seconds: Double, _ isTaken: Bool) async {
         let vector = SignatureTests.vectors[0]
         let answer = await send(endpoint(now: FixedCredentials.now + seconds), "GET", vector.target, fields: vector.fields)
         #expect((answer.status == 200) == isTaken)
-        if !isTaken { #expect(answer.json["message"]?.stringValue?.hasPrefix(seconds > 0 ? "Signature expired: 2026" : "Signature not yet current: 2026") == true) }
+        if !isTaken {
+            #expect(
+                answer.json["message"]?.stringValue?.hasPrefix(seconds > 0 ? "Signature expired: 2026" : "Signature not yet current: 2026") == true)
+        }
     }
 
     @Test("an unsigned x-amz-target is refused")
@@ -229,9 +239,12 @@ func send(
 
     @Test("an Authorization header that lacks parts says which")
     func incomplete() async {
-        let answer = await send(endpoint(), "GET", "/clusters", fields: ["Authorization": "AWS4-HMAC-SHA256 Credential=a/b/c/d/e", "X-Amz-Date": "x"])
+        let answer = await send(
+            endpoint(), "GET", "/clusters", fields: ["Authorization": "AWS4-HMAC-SHA256 Credential=a/b/c/d/e", "X-Amz-Date": "x"])
         #expect(answer.fields["x-amzn-ErrorType"] == "IncompleteSignatureException")
-        #expect(answer.json["message"]?.stringValue?.hasPrefix("Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders'") == true)
+        #expect(
+            answer.json["message"]?.stringValue?.hasPrefix(
+                "Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders'") == true)
         #expect(!answer.text.contains("a/b/c/d/e"))
     }
 
@@ -250,7 +263,9 @@ func send(
     func inside() async {
         let denied = await send(endpoint(), "GET", "/deny", fields: signed("eks", path: "/deny"))
         #expect(denied.status == 403 && denied.fields["x-amzn-ErrorType"] == "AccessDeniedException")
-        #expect(denied.json["message"]?.stringValue?.hasPrefix("User: arn:aws:iam::000000000000:user/x is not authorized to perform: eks:CreateCluster on resource: *") == true)
+        #expect(
+            denied.json["message"]?.stringValue?.hasPrefix(
+                "User: arn:aws:iam::000000000000:user/x is not authorized to perform: eks:CreateCluster on resource: *") == true)
         let deniedEC2 = await send(endpoint(), "GET", "/deny", fields: signed("ec2", path: "/deny"))
         #expect(deniedEC2.text.contains("<Code>UnauthorizedOperation</Code>"))
         let crash = await send(endpoint(), "GET", "/crash", fields: signed("eks", path: "/crash"))
@@ -259,7 +274,8 @@ func send(
 
     @Test("a body over the limit is refused")
     func bodyLimit() async {
-        let answer = await send(endpoint(), "POST", "/clusters", fields: signed("eks"), body: String(repeating: "x", count: AWSEndpoint.bodyLimit + 1))
+        let answer = await send(
+            endpoint(), "POST", "/clusters", fields: signed("eks"), body: String(repeating: "x", count: AWSEndpoint.bodyLimit + 1))
         #expect(answer.status == 413)
     }
 }

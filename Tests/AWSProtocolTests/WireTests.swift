@@ -10,12 +10,16 @@ import Testing
         #expect(value["a"]?.arrayValue?.last?.stringValue == "é😀\n\"\\/")
         #expect(value["a"]?.arrayValue?[2].intValue == 1_000)
         #expect(try AWSJSON(parsing: value.encoded) == value)
-        #expect(String(decoding: AWSJSON.object(["t": .double(1_795_399_200.5), "a": "\u{1}"]).encoded, as: UTF8.self) == #"{"a":"\u0001","t":1795399200.5}"#)
+        #expect(
+            String(decoding: AWSJSON.object(["t": .double(1_795_399_200.5), "a": "\u{1}"]).encoded, as: UTF8.self)
+                == #"{"a":"\u0001","t":1795399200.5}"#)
     }
 
-    @Test("JSON that is none is refused", arguments: [
-        "", "{", "[1,]", "{\"a\"}", "01", "1.", "\"\\x\"", "\"\u{1}\"", "nul", "{} {}", "\"\\ud800\"", "[1 2]", "-", "1e",
-    ])
+    @Test(
+        "JSON that is none is refused",
+        arguments: [
+            "", "{", "[1,]", "{\"a\"}", "01", "1.", "\"\\x\"", "\"\u{1}\"", "nul", "{} {}", "\"\\ud800\"", "[1 2]", "-", "1e",
+        ])
     func badJSON(_ text: String) {
         #expect(throws: AWSJSONError.self) { try AWSJSON(parsing: Array(text.utf8)) }
     }

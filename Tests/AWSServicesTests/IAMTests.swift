@@ -23,10 +23,13 @@ struct Account {
 
     /// Calls a query service with a form and returns the body.
     func call(_ service: String, _ action: String, _ parameters: [String: String] = [:], as caller: AWSCaller? = nil) async throws -> String {
-        let form = (["Action=\(action)"] + parameters.sorted { $0.key < $1.key }.map { PercentEncoding.encode($0.key) + "=" + PercentEncoding.encode($0.value) })
+        let form =
+            (["Action=\(action)"]
+            + parameters.sorted { $0.key < $1.key }.map { PercentEncoding.encode($0.key) + "=" + PercentEncoding.encode($0.value) })
             .joined(separator: "&")
         let head = HTTPRequestHead(
-            method: "POST", target: "/", fields: [:], authority: "x", connection: ConnectionInfo(remoteAddress: "127.0.0.1:1", localAddress: "127.0.0.1:2"))
+            method: "POST", target: "/", fields: [:], authority: "x",
+            connection: ConnectionInfo(remoteAddress: "127.0.0.1:1", localAddress: "127.0.0.1:2"))
         let actor: AWSCaller
         if let caller { actor = caller } else { actor = try await self.caller() }
         let request = AWSRequest(
@@ -87,7 +90,9 @@ let eksTrust = #"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Princip
         _ = try await account.iam("AttachRolePolicy", ["RoleName": "r", "PolicyArn": policy])
         #expect(try await account.iam("ListAttachedRolePolicies", ["RoleName": "r"]).contains("<PolicyName>AmazonEKSClusterPolicy</PolicyName>"))
         #expect(try await account.code("iam", "DeleteRole", ["RoleName": "r"]) == "DeleteConflict")
-        let facts = try #require(await account.identities.roleFacts(arn: arn, services: ["eks.amazonaws.com", "ec2.amazonaws.com"], actions: ["ec2:DescribeSubnets", "ec2:RunInstances"]))
+        let facts = try #require(
+            await account.identities.roleFacts(
+                arn: arn, services: ["eks.amazonaws.com", "ec2.amazonaws.com"], actions: ["ec2:DescribeSubnets", "ec2:RunInstances"]))
         #expect(facts.trustedServices == ["eks.amazonaws.com"] && facts.allowedActions == ["ec2:DescribeSubnets"])
         #expect(await account.identities.roleFacts(arn: "arn:aws:iam::000000000000:role/r", services: [], actions: []) == nil)
         _ = try await account.iam("DetachRolePolicy", ["RoleName": "r", "PolicyArn": policy])
@@ -95,11 +100,13 @@ let eksTrust = #"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Princip
         #expect(try await account.code("iam", "GetRole", ["RoleName": "r"]) == "NoSuchEntity")
     }
 
-    @Test("documents that are no policies are refused", arguments: [
-        "{", "{}", #"{"Statement":[]}"#, #"{"Version":"2011","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
-        #"{"Statement":{"Effect":"Maybe","Action":"*","Resource":"*"}}"#, #"{"Statement":{"Effect":"Allow","Action":"nothing","Resource":"*"}}"#,
-        #"{"Statement":{"Effect":"Allow","Action":"*"}}"#, #"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Principal":"*"}}"#,
-    ])
+    @Test(
+        "documents that are no policies are refused",
+        arguments: [
+            "{", "{}", #"{"Statement":[]}"#, #"{"Version":"2011","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
+            #"{"Statement":{"Effect":"Maybe","Action":"*","Resource":"*"}}"#, #"{"Statement":{"Effect":"Allow","Action":"nothing","Resource":"*"}}"#,
+            #"{"Statement":{"Effect":"Allow","Action":"*"}}"#, #"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Principal":"*"}}"#,
+        ])
     func badPolicies(_ document: String) { #expect(throws: AWSError.self) { try PolicyDocument.checkIdentityPolicy(document) } }
 
     @Test("identity policies decide: a deny wins, wildcards and resources count, and nothing is allowed by default")
@@ -181,4 +188,3 @@ let eksTrust = #"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Princip
     }
     private func account() async throws -> Account { try await Account() }
 }
-

@@ -29,7 +29,8 @@ private func url(
 ) -> String {
     let signer = RequestSigner(accessKeyID: "AKIDEXAMPLE", secretAccessKey: secret, region: "eu-central-1", service: "sts")
     let headers = (cluster.map { [(name: "x-k8s-aws-id", value: $0)] } ?? []) + extra
-    return "https://" + host + signer.presign(target: "/?Action=\(action)&Version=2011-06-15", host: host, headers: headers, expires: expires, time: signingTime)
+    return "https://" + host
+        + signer.presign(target: "/?Action=\(action)&Version=2011-06-15", host: host, headers: headers, expires: expires, time: signingTime)
 }
 
 private func token(_ url: String) -> String { "k8s-aws-v1." + Base64URL.encode(Array(url.utf8)) }
@@ -47,8 +48,10 @@ private func rule(_ token: String, now: Double = signingTime, cluster: String = 
     @Test("the token of aws eks get-token is its signer's")
     func botocore() async throws {
         let signed =
-            "https://sts.eu-central-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261123%2Feu-central-1%2Fsts%2Faws4_request"
-            + "&X-Amz-Date=20261123T020000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id&X-Amz-Signature=9ba7ead08a55ed1e1ce628367b6cc51d5846ad52ff966ce9628a7cfa5fd20385"
+            "https://sts.eu-central-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&"
+            + "X-Amz-Credential=AKIDEXAMPLE%2F20261123%2Feu-central-1%2Fsts%2Faws4_request"
+            + "&X-Amz-Date=20261123T020000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id&"
+            + "X-Amz-Signature=9ba7ead08a55ed1e1ce628367b6cc51d5846ad52ff966ce9628a7cfa5fd20385"
         let identity = try await verifier().verify(token(signed), clusterName: "demo")
         #expect(identity.canonicalARN == "arn:aws:iam::000000000000:user/x" && identity.accessKeyID == "AKIDEXAMPLE" && identity.userID == "AIDAX")
     }
@@ -94,34 +97,42 @@ private func rule(_ token: String, now: Double = signingTime, cluster: String = 
     }
 
     /// The idea of upstream's TestSTSEndpoints, with a table of our own.
-    @Test("only STS hosts of the partition are believed", arguments: [
-        ("sts.amazonaws.com", "aws", true), ("sts.us-east-1.amazonaws.com", "aws", true), ("sts.eu-central-1.amazonaws.com", "aws", true),
-        ("sts-fips.us-east-1.amazonaws.com", "aws", true), ("sts.eu-west-3.api.aws", "aws", true), ("sts-fips.us-west-2.api.aws", "aws", true),
-        ("sts.ap-southeast-7.amazonaws.com", "aws", true), ("sts.mx-central-1.amazonaws.com", "aws", true),
-        ("sts.cn-north-1.amazonaws.com.cn", "aws-cn", true), ("sts.cn-northwest-1.api.amazonwebservices.com.cn", "aws-cn", true),
-        ("sts.us-gov-west-1.amazonaws.com", "aws-us-gov", true), ("sts-fips.us-gov-east-1.amazonaws.com", "aws-us-gov", true),
-        ("sts.us-iso-east-1.c2s.ic.gov", "aws-iso", true), ("sts.us-isob-east-1.sc2s.sgov.gov", "aws-iso-b", true),
-        ("sts.eu-isoe-west-1.cloud.adc-e.uk", "aws-iso-e", true), ("sts.us-isof-south-1.csp.hci.ic.gov", "aws-iso-f", true),
-        ("sts.eusc-de-east-1.amazonaws.eu", "aws-eusc", true),
-        ("sts.amazonaws.com", "aws-cn", false), ("sts.amazonaws.com", "aws-us-gov", false), ("sts.amazonaws.com.cn", "aws-cn", false),
-        ("sts.cn-north-1.amazonaws.com.cn", "aws", false), ("sts.cn-north-1.amazonaws.com", "aws", false), ("sts.us-gov-west-1.amazonaws.com", "aws", false),
-        ("sts.us-east-1.amazonaws.com", "aws-us-gov", false), ("sts.us-east-1.amazonaws.com.cn", "aws-cn", false),
-        ("sts.us-iso-east-1.c2s.ic.gov", "aws", false), ("sts.us-east-1.amazonaws.com:443", "aws", false), ("STS.us-east-1.amazonaws.com", "aws", false),
-        ("sts.us-east-1.amazonaws.com.", "aws", false), ("sts..amazonaws.com", "aws", false), ("sts.-us.amazonaws.com", "aws", false),
-        ("sts.us-.amazonaws.com", "aws", false), ("sts.a.b.amazonaws.com", "aws", false), ("xsts.us-east-1.amazonaws.com", "aws", false),
-        ("sts.us-east-1.amazonaws.com.evil.example", "aws", false), ("evil.example", "aws", false), ("sts.us_east.amazonaws.com", "aws", false),
-        ("sts.us-east-1.amazonaws.co", "aws", false), ("s3.us-east-1.amazonaws.com", "aws", false), ("", "aws", false), ("sts.amazonaws.com", "nowhere", false),
-        ("sts.us%2deast.amazonaws.com", "aws", false), ("sts.us-east-1.api.aws", "aws-cn", false), ("sts-fips.amazonaws.com", "aws", false),
-    ])
+    @Test(
+        "only STS hosts of the partition are believed",
+        arguments: [
+            ("sts.amazonaws.com", "aws", true), ("sts.us-east-1.amazonaws.com", "aws", true), ("sts.eu-central-1.amazonaws.com", "aws", true),
+            ("sts-fips.us-east-1.amazonaws.com", "aws", true), ("sts.eu-west-3.api.aws", "aws", true), ("sts-fips.us-west-2.api.aws", "aws", true),
+            ("sts.ap-southeast-7.amazonaws.com", "aws", true), ("sts.mx-central-1.amazonaws.com", "aws", true),
+            ("sts.cn-north-1.amazonaws.com.cn", "aws-cn", true), ("sts.cn-northwest-1.api.amazonwebservices.com.cn", "aws-cn", true),
+            ("sts.us-gov-west-1.amazonaws.com", "aws-us-gov", true), ("sts-fips.us-gov-east-1.amazonaws.com", "aws-us-gov", true),
+            ("sts.us-iso-east-1.c2s.ic.gov", "aws-iso", true), ("sts.us-isob-east-1.sc2s.sgov.gov", "aws-iso-b", true),
+            ("sts.eu-isoe-west-1.cloud.adc-e.uk", "aws-iso-e", true), ("sts.us-isof-south-1.csp.hci.ic.gov", "aws-iso-f", true),
+            ("sts.eusc-de-east-1.amazonaws.eu", "aws-eusc", true),
+            ("sts.amazonaws.com", "aws-cn", false), ("sts.amazonaws.com", "aws-us-gov", false), ("sts.amazonaws.com.cn", "aws-cn", false),
+            ("sts.cn-north-1.amazonaws.com.cn", "aws", false), ("sts.cn-north-1.amazonaws.com", "aws", false),
+            ("sts.us-gov-west-1.amazonaws.com", "aws", false),
+            ("sts.us-east-1.amazonaws.com", "aws-us-gov", false), ("sts.us-east-1.amazonaws.com.cn", "aws-cn", false),
+            ("sts.us-iso-east-1.c2s.ic.gov", "aws", false), ("sts.us-east-1.amazonaws.com:443", "aws", false),
+            ("STS.us-east-1.amazonaws.com", "aws", false),
+            ("sts.us-east-1.amazonaws.com.", "aws", false), ("sts..amazonaws.com", "aws", false), ("sts.-us.amazonaws.com", "aws", false),
+            ("sts.us-.amazonaws.com", "aws", false), ("sts.a.b.amazonaws.com", "aws", false), ("xsts.us-east-1.amazonaws.com", "aws", false),
+            ("sts.us-east-1.amazonaws.com.evil.example", "aws", false), ("evil.example", "aws", false), ("sts.us_east.amazonaws.com", "aws", false),
+            ("sts.us-east-1.amazonaws.co", "aws", false), ("s3.us-east-1.amazonaws.com", "aws", false), ("", "aws", false),
+            ("sts.amazonaws.com", "nowhere", false),
+            ("sts.us%2deast.amazonaws.com", "aws", false), ("sts.us-east-1.api.aws", "aws-cn", false), ("sts-fips.amazonaws.com", "aws", false),
+        ])
     func hosts(_ host: String, _ partition: String, _ isBelieved: Bool) { #expect(STSHosts.isEndpoint(host, ofPartition: partition) == isBelieved) }
 
-    @Test("ARNs are made canonical as upstream does", arguments: [
-        ("arn:aws:iam::1:user/a/b", "arn:aws:iam::1:user/a/b"), ("arn:aws:sts::1:assumed-role/r/s", "arn:aws:iam::1:role/r"),
-        ("arn:aws:sts::1:assumed-role/p/r/s", "arn:aws:iam::1:role/p/r"), ("arn:aws-cn:iam::1:role/r", "arn:aws-cn:iam::1:role/r"),
-        ("arn:aws:sts::1:federated-user/f", "arn:aws:sts::1:federated-user/f"), ("arn:aws:iam::1:root", "arn:aws:iam::1:root"),
-        ("arn:aws:iam::1:group/g", nil), ("arn:aws:ec2::1:instance/i", nil), ("arn:nowhere:iam::1:user/a", nil), ("arn:aws:sts::1:assumed-role/r", nil),
-        ("x", nil),
-    ] as [(String, String?)])
+    @Test(
+        "ARNs are made canonical as upstream does",
+        arguments: [
+            ("arn:aws:iam::1:user/a/b", "arn:aws:iam::1:user/a/b"), ("arn:aws:sts::1:assumed-role/r/s", "arn:aws:iam::1:role/r"),
+            ("arn:aws:sts::1:assumed-role/p/r/s", "arn:aws:iam::1:role/p/r"), ("arn:aws-cn:iam::1:role/r", "arn:aws-cn:iam::1:role/r"),
+            ("arn:aws:sts::1:federated-user/f", "arn:aws:sts::1:federated-user/f"), ("arn:aws:iam::1:root", "arn:aws:iam::1:root"),
+            ("arn:aws:iam::1:group/g", nil), ("arn:aws:ec2::1:instance/i", nil), ("arn:nowhere:iam::1:user/a", nil),
+            ("arn:aws:sts::1:assumed-role/r", nil),
+            ("x", nil),
+        ] as [(String, String?)])
     func canonical(_ arn: String, _ expected: String?) { #expect(CanonicalPrincipal.canonicalize(arn) == expected) }
 
     @Test("a remembered token stops with its key and with its time")
@@ -197,5 +208,7 @@ extension String {
         guard let range = firstRange(of: needle) else { return self }
         return replacingCharacters(range, text)
     }
-    private func replacingCharacters(_ range: Range<String.Index>, _ text: String) -> String { String(self[..<range.lowerBound]) + text + self[range.upperBound...] }
+    private func replacingCharacters(_ range: Range<String.Index>, _ text: String) -> String {
+        String(self[..<range.lowerBound]) + text + self[range.upperBound...]
+    }
 }

@@ -13,7 +13,9 @@ import Testing
             faults.holdsControlPlaneStart = true
             await world.hosts.set(faults)
             let created = try await world.createCluster(subnets)
-            #expect(created.status == .creating && created.endpoint == nil && created.version == "1.36" && created.network.serviceIPv4CIDR == "172.20.0.0/16")
+            #expect(
+                created.status == .creating && created.endpoint == nil && created.version == "1.36"
+                    && created.network.serviceIPv4CIDR == "172.20.0.0/16")
             try await until("the start") { await world.hosts.calls.contains("start demo") }
             let waiting = try await world.service.describeCluster("demo")
             #expect(waiting.status == .creating && waiting.endpoint == nil && waiting.network.networkInterfaceIDs.count == 2)
@@ -24,8 +26,10 @@ import Testing
             let group = try #require(active.network.clusterSecurityGroupID)
             let described = try await world.call(world.ec2, "DescribeSecurityGroups", ["GroupId.1": group])
             #expect(described.contains("<groupName>eks-cluster-sg-demo-") && described.contains("<key>aws:eks:cluster-name</key><value>demo</value>"))
-            let interfaces = try await world.call(world.ec2, "DescribeNetworkInterfaces", ["Filter.1.Name": "description", "Filter.1.Value.1": "Amazon EKS demo"])
-            #expect(interfaces.split(separator: "<networkInterfaceId>").count == 3 && interfaces.contains("<requesterManaged>true</requesterManaged>"))
+            let interfaces = try await world.call(
+                world.ec2, "DescribeNetworkInterfaces", ["Filter.1.Name": "description", "Filter.1.Value.1": "Amazon EKS demo"])
+            #expect(
+                interfaces.split(separator: "<networkInterfaceId>").count == 3 && interfaces.contains("<requesterManaged>true</requesterManaged>"))
             _ = try await world.service.deleteCluster("demo")
             try await world.gone { _ = try await world.service.describeCluster("demo") }
             let after = try await world.call(world.ec2, "DescribeSubnets", ["SubnetId.1": subnets[0]])
@@ -51,9 +55,13 @@ import Testing
         #expect(await message { $0.roleARN = "arn:aws:iam::000000000000:role/none" }.contains("does not exist"))
         #expect(await message { $0.roleARN = World.nodeRole }.contains("Role could not be assumed because the trusted entity is not correct"))
         try await world.role("bare", service: "eks.amazonaws.com", policies: [])
-        #expect(await message { $0.roleARN = "arn:aws:iam::000000000000:role/bare" }.contains("The provided role doesn't have the Amazon EKS Managed Policies associated with it"))
+        #expect(
+            await message { $0.roleARN = "arn:aws:iam::000000000000:role/bare" }.contains(
+                "The provided role doesn't have the Amazon EKS Managed Policies associated with it"))
         try await world.role("wrong", service: "eks.amazonaws.com", policies: ["AmazonEKSFargatePodExecutionRolePolicy"])
-        #expect(await message { $0.roleARN = "arn:aws:iam::000000000000:role/wrong" } == "IAM role's policy must include the `ec2:DescribeSubnets` action")
+        #expect(
+            await message { $0.roleARN = "arn:aws:iam::000000000000:role/wrong" } == "IAM role's policy must include the `ec2:DescribeSubnets` action"
+        )
         #expect(await message { $0.securityGroupIDs = ["sg-0"] } == "The security group 'sg-0' does not exist")
         #expect(await message { $0.endpointPublicAccess = false }.hasPrefix("Private and public endpoint access cannot both be false"))
         #expect(await message { $0.endpointPrivateAccess = true }.contains("enableDnsHostnames"))

@@ -23,12 +23,23 @@ import Testing
             #expect(created.status == .creating && created.instanceTypes == ["t3.medium"] && created.diskSize == 20)
             try await world.nodegroup(.active)
             let instances = try await world.service.instances("demo", "ng")
-            #expect(instances.count == 2 && Set(instances.map(\.subnetID)) == Set(subnets) && instances.allSatisfy { $0.phase == .ready && $0.maxPods == 17 })
+            #expect(
+                instances.count == 2 && Set(instances.map(\.subnetID)) == Set(subnets)
+                    && instances.allSatisfy { $0.phase == .ready && $0.maxPods == 17 })
             let spec = try #require(await world.hosts.specs[instances[0].instanceID])
-            #expect(spec.vcpus == 2 && spec.memoryMiB == 4_096 && spec.prefixLength == 24 && spec.gatewayAddress.hasSuffix(".1") && spec.podAddresses.count == 15)
-            #expect(spec.hostName.hasSuffix(".eu-central-1.compute.internal") && spec.labels["team"] == "a" && spec.labels["eks.amazonaws.com/nodegroup"] == "ng")
+            #expect(
+                spec.vcpus == 2 && spec.memoryMiB == 4_096 && spec.prefixLength == 24 && spec.gatewayAddress.hasSuffix(".1")
+                    && spec.podAddresses.count == 15)
+            #expect(
+                spec.hostName.hasSuffix(".eu-central-1.compute.internal") && spec.labels["team"] == "a"
+                    && spec.labels["eks.amazonaws.com/nodegroup"] == "ng")
             #expect(spec.labels["topology.kubernetes.io/zone"] == spec.zone && spec.taints.count == 1 && spec.bootstrap.files["node"] != nil)
-            let described = try await world.call(world.ec2, "DescribeInstances", ["Filter.1.Name": "tag:eks:nodegroup-name", "Filter.1.Value.1": "ng", "Filter.2.Name": "instance-state-name", "Filter.2.Value.1": "running"])
+            let described = try await world.call(
+                world.ec2, "DescribeInstances",
+                [
+                    "Filter.1.Name": "tag:eks:nodegroup-name", "Filter.1.Value.1": "ng", "Filter.2.Name": "instance-state-name",
+                    "Filter.2.Value.1": "running",
+                ])
             #expect(described.split(separator: "<instanceId>").count == 3)
         }
     }
@@ -64,7 +75,9 @@ import Testing
                 var input = UpdateNodegroupConfigInput(clusterName: "demo", name: "ng")
                 input.desiredSize = size
                 let update = try await world.service.updateNodegroupConfig(input)
-                #expect(update.status == .inProgress && update.type == "ConfigUpdate" && update.parameters.contains(UpdateParameter(type: "DesiredSize", value: "\(size)")))
+                #expect(
+                    update.status == .inProgress && update.type == "ConfigUpdate"
+                        && update.parameters.contains(UpdateParameter(type: "DesiredSize", value: "\(size)")))
                 try await until("the update") { try await world.service.describeUpdate("demo", id: update.id, nodegroup: "ng").status == .successful }
                 try await until("the instances") { try await world.service.instances("demo", "ng").count == size }
             }
@@ -185,12 +198,18 @@ import Testing
         let world = try await World()
         try await world.running {
             let subnets = try await ready(world)
-            func error(_ change: (inout CreateNodegroupInput) -> Void) async -> AWSError? { await refusal { _ = try await world.createNodegroup(subnets, change) } }
+            func error(_ change: (inout CreateNodegroupInput) -> Void) async -> AWSError? {
+                await refusal { _ = try await world.createNodegroup(subnets, change) }
+            }
             #expect(await error { $0.clusterName = "none" }?.message == "No cluster found for name: none.")
-            #expect(await error { $0.scaling = ScalingConfig(minSize: 3, maxSize: 4, desiredSize: 2) }?.message == "Minimum capacity 3 can't be greater than desired size 2")
+            #expect(
+                await error { $0.scaling = ScalingConfig(minSize: 3, maxSize: 4, desiredSize: 2) }?.message
+                    == "Minimum capacity 3 can't be greater than desired size 2")
             #expect(await error { $0.scaling = ScalingConfig(minSize: 1, maxSize: 2, desiredSize: 3) }?.code == "InvalidParameterException")
             #expect(await error { $0.subnetIDs = ["subnet-0"] }?.message == "The subnet ID 'subnet-0' does not exist")
-            #expect(await error { $0.nodeRoleARN = World.clusterRole }?.message.hasPrefix("Following required service principals [ec2.amazonaws.com]") == true)
+            #expect(
+                await error { $0.nodeRoleARN = World.clusterRole }?.message.hasPrefix("Following required service principals [ec2.amazonaws.com]")
+                    == true)
             #expect(await error { $0.nodeRoleARN = "arn:aws:iam::000000000000:role/none" }?.message.contains("does not exist") == true)
             #expect(await error { $0.instanceTypes = ["x9.huge"] }?.code == "InvalidParameterException")
             #expect(await error { $0.labels = ["eks.amazonaws.com/x": "y"] }?.message.hasPrefix("Label cannot contain reserved prefixes") == true)
@@ -206,7 +225,8 @@ import Testing
     func victims() {
         func instance(_ id: String, _ zone: String, _ at: Double, _ phase: InstancePhase = .ready) -> InstanceRecord {
             InstanceRecord(
-                instanceID: id, clusterName: "c", nodegroup: "g", nodeName: id, instanceType: "t3.medium", vcpus: 2, memoryMiB: 1, maxPods: 17, vpcID: "v",
+                instanceID: id, clusterName: "c", nodegroup: "g", nodeName: id, instanceType: "t3.medium", vcpus: 2, memoryMiB: 1, maxPods: 17,
+                vpcID: "v",
                 vpcCIDR: "", subnetID: "s", subnetCIDR: "", zone: zone, region: "r", networkInterfaceIDs: [], primaryAddress: "", macAddress: "",
                 podAddresses: [], securityGroupIDs: [], createdAt: at, phase: phase)
         }

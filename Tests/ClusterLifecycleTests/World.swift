@@ -20,7 +20,8 @@ struct World: Sendable {
     let ec2: EC2Service
 
     init(
-        storage: MemoryRowStorage = MemoryRowStorage(), hosts: SimulatedHosts = SimulatedHosts(), joinTimeout: Duration = .seconds(900), isNew: Bool = true
+        storage: MemoryRowStorage = MemoryRowStorage(), hosts: SimulatedHosts = SimulatedHosts(), joinTimeout: Duration = .seconds(900),
+        isNew: Bool = true
     ) async throws {
         self.storage = storage
         self.hosts = hosts
@@ -43,9 +44,11 @@ struct World: Sendable {
     }
 
     func call(_ target: any AWSService, _ action: String, _ parameters: [String: String]) async throws -> String {
-        let form = (["Action=\(action)"] + parameters.map { PercentEncoding.encode($0.key) + "=" + PercentEncoding.encode($0.value) }).joined(separator: "&")
+        let form = (["Action=\(action)"] + parameters.map { PercentEncoding.encode($0.key) + "=" + PercentEncoding.encode($0.value) }).joined(
+            separator: "&")
         let request = AWSRequest(
-            head: .init(method: "POST", target: "/", fields: [:], authority: "x", connection: .init(remoteAddress: "", localAddress: "")), service: "x",
+            head: .init(method: "POST", target: "/", fields: [:], authority: "x", connection: .init(remoteAddress: "", localAddress: "")),
+            service: "x",
             region: "eu-central-1", requestID: "r", caller: caller, query: [], body: Array(form.utf8))
         return String(decoding: try await target.handle(request).body, as: UTF8.self)
     }
@@ -72,7 +75,9 @@ struct World: Sendable {
         return String(xml[start.upperBound..<end.lowerBound])
     }
 
-    func createCluster(_ subnets: [String], name: String = "demo", _ change: (inout CreateClusterInput) -> Void = { _ in }) async throws -> ClusterRecord {
+    func createCluster(_ subnets: [String], name: String = "demo", _ change: (inout CreateClusterInput) -> Void = { _ in }) async throws
+        -> ClusterRecord
+    {
         var input = CreateClusterInput(name: name, roleARN: World.clusterRole, subnetIDs: subnets)
         change(&input)
         return try await service.createCluster(input, caller: caller)

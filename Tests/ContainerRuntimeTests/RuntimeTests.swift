@@ -23,7 +23,8 @@ struct RuntimeTests {
         #expect(await events.next() == .started(id: sandbox))
         #expect(try await runtime.podSandboxStatus(sandbox).ips.count == 1)
         await #expect(throws: RuntimeError(.notFound, "image \"i:1\" not found")) {
-            try await runtime.createContainer(sandbox: sandbox, config: ContainerConfig(name: "a", attempt: 0, image: "i:1"), sandboxConfig: sandboxConfig("web"))
+            try await runtime.createContainer(
+                sandbox: sandbox, config: ContainerConfig(name: "a", attempt: 0, image: "i:1"), sandboxConfig: sandboxConfig("web"))
         }
         let image = try await runtime.pullImage("i:1", credentials: nil, sandboxConfig: nil)
         let id = try await runtime.createContainer(

@@ -25,7 +25,8 @@ struct Stack: Sendable {
         let configuration = EKSConfiguration(region: "eu-central-1", account: identities.account)
         let hosts = SimulatedHosts()
         service = try await EKSService(
-            configuration: configuration, storage: storage, network: network, identities: identities, controlPlanes: hosts, machines: hosts, logger: quiet)
+            configuration: configuration, storage: storage, network: network, identities: identities, controlPlanes: hosts, machines: hosts,
+            logger: quiet)
         let eks = EKSAPI(service: service, authorizer: identities, configuration: configuration, paginationKey: Array("test".utf8))
         let services: [any AWSService] = [
             eks, IAMService(identities: identities), STSService(identities: identities), EC2Service(network: network, authorizer: identities),
@@ -71,7 +72,9 @@ private func runBlocking(_ arguments: [String], environment: [String: String] = 
     posix_spawn_file_actions_adddup2(&actions, pipes[1], 1)
     posix_spawn_file_actions_adddup2(&actions, pipes[1], 2)
     posix_spawn_file_actions_addclose(&actions, pipes[0])
-    let inherited: [String] = ["PATH", "HOME"].compactMap { (name: String) -> String? in getenv(name).map { value in "\(name)=" + String(cString: value) } }
+    let inherited: [String] = ["PATH", "HOME"].compactMap { (name: String) -> String? in
+        getenv(name).map { value in "\(name)=" + String(cString: value) }
+    }
     var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
     var envp: [UnsafeMutablePointer<CChar>?] = (inherited + environment.map { "\($0.key)=\($0.value)" }).map { strdup($0) } + [nil]
     defer { for pointer in argv + envp { free(pointer) } }
@@ -113,7 +116,8 @@ private let hasBoto3: Bool = runBlocking(["python3", "-c", "import boto3"]).code
         await server.stop(grace: .seconds(1))
     }
 
-    @Test("aws eks get-token makes a token that is the administrator's", .enabled(if: runBlocking(["aws", "--version"]).code == 0, "needs the AWS CLI"))
+    @Test(
+        "aws eks get-token makes a token that is the administrator's", .enabled(if: runBlocking(["aws", "--version"]).code == 0, "needs the AWS CLI"))
     func getToken() async throws {
         let stack = try await Stack()
         let url = "http://127.0.0.1:7499"

@@ -23,26 +23,34 @@ import Testing
 
     @Test("the only pattern of the operations that are built is the one checked by hand")
     func patterns() {
-        let patterns = Set(EKSModel.shared.shapes.compactMap { name, shape -> String? in
-            if case .string(_, let pattern) = shape, name != "JwtToken" { pattern } else { nil }
-        })
+        let patterns = Set(
+            EKSModel.shared.shapes.compactMap { name, shape -> String? in
+                if case .string(_, let pattern) = shape, name != "JwtToken" { pattern } else { nil }
+            })
         #expect(patterns == [InputBinding.namePattern])
     }
 
-    @Test("paths lead to their operations, ARNs in them decoded", arguments: [
-        ("GET", "/clusters", "ListClusters"), ("POST", "/clusters", "CreateCluster"), ("GET", "/clusters/demo", "DescribeCluster"),
-        ("DELETE", "/clusters/demo", "DeleteCluster"), ("POST", "/clusters/demo/node-groups", "CreateNodegroup"),
-        ("POST", "/clusters/demo/node-groups/ng/update-config", "UpdateNodegroupConfig"), ("POST", "/clusters/demo/updates", "UpdateClusterVersion"),
-        ("GET", "/clusters/demo/updates/1", "DescribeUpdate"), ("GET", "/tags/arn%3Aaws%3Aeks%3A%3A%3Acluster%2Fdemo", "ListTagsForResource"),
-        ("GET", "/clusters/demo/access-entries/arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx/access-policies", "ListAssociatedAccessPolicies"),
-        ("GET", "/cluster-versions", "DescribeClusterVersions"), ("GET", "/addons/supported-versions", "DescribeAddonVersions"),
-        ("POST", "/clusters/demo/identity-provider-configs/describe", "DescribeIdentityProviderConfig"),
-    ])
-    func routes(_ method: String, _ path: String, _ operation: String) { #expect(EKSModel.shared.route(method: method, path: path)?.operation.name == operation) }
+    @Test(
+        "paths lead to their operations, ARNs in them decoded",
+        arguments: [
+            ("GET", "/clusters", "ListClusters"), ("POST", "/clusters", "CreateCluster"), ("GET", "/clusters/demo", "DescribeCluster"),
+            ("DELETE", "/clusters/demo", "DeleteCluster"), ("POST", "/clusters/demo/node-groups", "CreateNodegroup"),
+            ("POST", "/clusters/demo/node-groups/ng/update-config", "UpdateNodegroupConfig"),
+            ("POST", "/clusters/demo/updates", "UpdateClusterVersion"),
+            ("GET", "/clusters/demo/updates/1", "DescribeUpdate"), ("GET", "/tags/arn%3Aaws%3Aeks%3A%3A%3Acluster%2Fdemo", "ListTagsForResource"),
+            ("GET", "/clusters/demo/access-entries/arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx/access-policies", "ListAssociatedAccessPolicies"),
+            ("GET", "/cluster-versions", "DescribeClusterVersions"), ("GET", "/addons/supported-versions", "DescribeAddonVersions"),
+            ("POST", "/clusters/demo/identity-provider-configs/describe", "DescribeIdentityProviderConfig"),
+        ])
+    func routes(_ method: String, _ path: String, _ operation: String) {
+        #expect(EKSModel.shared.route(method: method, path: path)?.operation.name == operation)
+    }
 
     @Test("an ARN in a path is one parameter")
     func arn() {
-        #expect(EKSModel.shared.route(method: "GET", path: "/tags/arn%3Aaws%3Aeks%3A%3A%3Acluster%2Fdemo")?.parameters["resourceArn"] == "arn:aws:eks:::cluster/demo")
+        #expect(
+            EKSModel.shared.route(method: "GET", path: "/tags/arn%3Aaws%3Aeks%3A%3A%3Acluster%2Fdemo")?.parameters["resourceArn"]
+                == "arn:aws:eks:::cluster/demo")
         #expect(EKSModel.shared.route(method: "PATCH", path: "/clusters") == nil)
         #expect(EKSModel.shared.route(method: "GET", path: "/clusters/%zz") == nil)
     }
@@ -58,11 +66,17 @@ import Testing
         }
         #expect(message([:]).hasPrefix("3 validation errors detected: Value null at 'name' failed to satisfy constraint: Member must not be null"))
         let rest: [String: AWSJSON] = ["roleArn": "r", "resourcesVpcConfig": [:]]
-        #expect(message(.object(rest.merging(["name": "a b"]) { $1 })).contains("Value 'a b' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern"))
-        #expect(message(.object(rest.merging(["name": .string(String(repeating: "a", count: 101))]) { $1 })).contains("Member must have length less than or equal to 100"))
+        #expect(
+            message(.object(rest.merging(["name": "a b"]) { $1 })).contains(
+                "Value 'a b' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern"))
+        #expect(
+            message(.object(rest.merging(["name": .string(String(repeating: "a", count: 101))]) { $1 })).contains(
+                "Member must have length less than or equal to 100"))
         #expect(message(.object(rest.merging(["name": 1]) { $1 })).contains("Member must be a string"))
         let mode: AWSJSON = ["authenticationMode": "NONE"]
-        #expect(message(.object(rest.merging(["name": "a", "accessConfig": mode]) { $1 })).contains("enum value set: [API, API_AND_CONFIG_MAP, CONFIG_MAP]"))
+        #expect(
+            message(.object(rest.merging(["name": "a", "accessConfig": mode]) { $1 })).contains(
+                "enum value set: [API, API_AND_CONFIG_MAP, CONFIG_MAP]"))
         #expect(message(.object(rest.merging(["name": "a"]) { $1 })).isEmpty)
         let list = try #require(EKSModel.shared.route(method: "GET", path: "/clusters")?.operation)
         #expect(throws: AWSError.self) { try InputBinding.bind(list, parameters: [:], query: [("maxResults", "0")], body: []) }
@@ -98,7 +112,8 @@ import Testing
         let stack = try await Stack()
         let body = AWSJSON.object(["name": "x", "roleArn": "r", "resourcesVpcConfig": ["subnetIds": ["a", "b"]], member: value])
         let answer = await stack.eks("POST", "/clusters", body)
-        #expect(answer.type == "InvalidParameterException" && answer.body["message"]?.stringValue?.contains("is not implemented by Eyrie yet") == true)
+        #expect(
+            answer.type == "InvalidParameterException" && answer.body["message"]?.stringValue?.contains("is not implemented by Eyrie yet") == true)
     }
 
     @Test("each operation asks for its own action on its own resource")

@@ -220,7 +220,7 @@ struct HTTP1ServerTests {
         let log = Log()
         let slow = TestResponder(later: { _, _ in
             log.add("started")
-            while !log.all.contains("finish") { await Task.yield() }
+            await log.wait(for: "finish")
             return text(200, "done")
         })
         let server = try await HTTPServer.start(HTTPServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0)), responder: slow)

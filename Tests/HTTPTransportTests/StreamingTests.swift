@@ -108,7 +108,7 @@ struct StreamingTests {
     func uploadBackpressure() async throws {
         let log = Log()
         let responder = TestResponder(later: { _, body in
-            while !log.all.contains("read") { await Task.yield() }
+            await log.wait(for: "read")
             do {
                 var count = 0
                 for try await piece in body { count += piece.count }
@@ -239,7 +239,7 @@ struct StreamingTests {
                 status: 101, fields: ["Connection": "Upgrade", "Upgrade": "x"],
                 body: .upgrade { tunnel in
                     // Reads nothing until it is told that the other side waits; then all.
-                    while !log.all.contains("read") { await Task.yield() }
+                    await log.wait(for: "read")
                     do { while try await tunnel.read() != nil {} } catch { log.add("\(error)") }
                 })
         })

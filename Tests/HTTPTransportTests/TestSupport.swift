@@ -46,6 +46,13 @@ final class Log: Sendable {
     private let entries = Mutex<[String]>([])
     func add(_ entry: String) { entries.withLock { $0.append(entry) } }
     var all: [String] { entries.withLock { $0 } }
+
+    /// Returns when `entry` was added, or the task is cancelled.
+    func wait(for entry: String) async {
+        while !all.contains(entry) {
+            do { try await Task.sleep(for: .milliseconds(2)) } catch { return }
+        }
+    }
 }
 
 /// Waits for a condition; a test's own time limit is the end of patience.

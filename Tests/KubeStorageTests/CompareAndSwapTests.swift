@@ -82,12 +82,18 @@ struct CompareAndSwapTests {
         await store.close()
     }
 
-    @Test("a second process cannot open the database, and its files are private")
+    @Test("the database's files are private, and it cannot be opened twice")
     func exclusive() async throws {
         let folder = try Folder()
         let store = try SQLiteStore(path: folder.database)
         _ = try await store.write(StoreWrite(key: key("a"), value: Array("1".utf8), condition: .absent))
         for name in ["db", "db-wal"] { #expect(try mode(of: "\(folder.path)/\(name)") == 0o600) }
+        let error = #expect(throws: StoreError.self) { try SQLiteStore(path: folder.database) }
+        guard case .unavailable(let why) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(why.contains("locked"))
         await store.close()
     }
 

@@ -21,9 +21,11 @@ struct GivenObjects: ReferencedObjects {
 }
 
 struct EnvironmentTests {
-    @Test("references are expanded as upstream does", arguments: [
-        ("$(A)-$(B)", "1-$(B)"), ("$$(A)", "$(A)"), ("$(A", "$(A"), ("x$", "x$"), ("$A $(A)", "$A 1"), ("$$$(A)", "$1"), ("", ""),
-    ])
+    @Test(
+        "references are expanded as upstream does",
+        arguments: [
+            ("$(A)-$(B)", "1-$(B)"), ("$$(A)", "$(A)"), ("$(A", "$(A"), ("x$", "x$"), ("$A $(A)", "$A 1"), ("$$$(A)", "$1"), ("", ""),
+        ])
     func expansion(text: String, expected: String) {
         #expect(Expansion.expand(text) { $0 == "A" ? "1" : nil } == expected)
     }
@@ -42,7 +44,10 @@ struct EnvironmentTests {
                 {"name":"O","valueFrom":{"configMapKeyRef":{"name":"gone","key":"k","optional":true}}}]}]}
             """#)
         let services = try [
-            Object(json: #"{"metadata":{"name":"web","namespace":"default"},"spec":{"clusterIP":"10.9.0.1","ports":[{"name":"http","port":80,"protocol":"TCP"}]}}"#),
+            Object(
+                json:
+                    #"{"metadata":{"name":"web","namespace":"default"},"spec":{"clusterIP":"10.9.0.1","ports":[{"name":"http","port":80,"protocol":"TCP"}]}}"#
+            ),
             Object(json: #"{"metadata":{"name":"other","namespace":"elsewhere"},"spec":{"clusterIP":"10.9.0.2","ports":[{"port":80}]}}"#),
         ]
         let objects = GivenObjects(configMaps: ["c": #"{"data":{"k":"v","b=d":"w"}}"#], secrets: ["s": #"{"data":{"k":"c2VzYW1l"}}"#])
@@ -64,7 +69,8 @@ struct EnvironmentTests {
             let pod = try Given.pod(#"{"containers":[{"name":"a","image":"i","env":[{"name":"X","valueFrom":\#(reference)}]}]}"#)
             await #expect(throws: ContainerConfigError(text)) {
                 try await Environment.make(
-                    pod: pod, container: pod.containers[0], services: [], fields: FieldReferences(pod: pod), objects: GivenObjects(configMaps: ["c": #"{"data":{}}"#]))
+                    pod: pod, container: pod.containers[0], services: [], fields: FieldReferences(pod: pod),
+                    objects: GivenObjects(configMaps: ["c": #"{"data":{}}"#]))
             }
         }
     }
@@ -93,10 +99,12 @@ struct EnvironmentTests {
         #expect(none == RuntimeDNSConfig(servers: ["9.9.9.9"], searches: [], options: ["ndots:2"]))
     }
 
-    @Test("image references are spelled out", arguments: [
-        ("nginx", "docker.io/library/nginx:latest"), ("nginx:1.15", "docker.io/library/nginx:1.15"), ("a/b", "docker.io/a/b:latest"),
-        ("localhost:5000/a:1", "localhost:5000/a:1"), ("quay.io/x/y", "quay.io/x/y:latest"), ("UPPER", nil), ("a b", nil), ("", nil), ("a:", nil),
-    ])
+    @Test(
+        "image references are spelled out",
+        arguments: [
+            ("nginx", "docker.io/library/nginx:latest"), ("nginx:1.15", "docker.io/library/nginx:1.15"), ("a/b", "docker.io/a/b:latest"),
+            ("localhost:5000/a:1", "localhost:5000/a:1"), ("quay.io/x/y", "quay.io/x/y:latest"), ("UPPER", nil), ("a b", nil), ("", nil), ("a:", nil),
+        ])
     func references(text: String, expected: String?) {
         #expect(ImageReference(text)?.description == expected)
     }
@@ -104,7 +112,8 @@ struct EnvironmentTests {
     @Test("pull secrets match the image's registry, the most particular first")
     func credentials() throws {
         var credentials = PullCredentials()
-        let config = #"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"},"quay.io":{"username":"q","password":"1"},"quay.io/team":{"username":"t","password":"2"}}}"#
+        let config =
+            #"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"},"quay.io":{"username":"q","password":"1"},"quay.io/team":{"username":"t","password":"2"}}}"#
         credentials.add(secret: try Object(json: #"{"data":{".dockerconfigjson":"\#(Base64.encode(Array(config.utf8)))"}}"#))
         #expect(credentials.matching(try #require(ImageReference("nginx"))).map(\.username) == ["u"])
         #expect(credentials.matching(try #require(ImageReference("quay.io/team/x"))).map(\.username) == ["t", "q"])

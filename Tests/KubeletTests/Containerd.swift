@@ -15,7 +15,9 @@ final class Containerd {
     /// Why real containers cannot be run here; nil when they can.
     static var obstacle: String? {
         if geteuid() != 0 { return "not root" }
-        for program in ["/usr/bin/containerd", "/usr/sbin/runc", "/usr/bin/ctr"] where access(program, X_OK) != 0 { return "\(program) is not installed" }
+        for program in ["/usr/bin/containerd", "/usr/sbin/runc", "/usr/bin/ctr"] where access(program, X_OK) != 0 {
+            return "\(program) is not installed"
+        }
         if access("/bin/busybox", X_OK) != 0 { return "busybox-static is not installed" }
         return nil
     }
@@ -78,7 +80,9 @@ final class Containerd {
             posix_spawn_file_actions_adddup2(&actions, 1, 2)
         }
         var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
-        var environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/sbin:/usr/bin:/sbin:/bin:" + (getenv("PATH").map { String(cString: $0) } ?? "")), nil]
+        var environment: [UnsafeMutablePointer<CChar>?] = [
+            strdup("PATH=/usr/sbin:/usr/bin:/sbin:/bin:" + (getenv("PATH").map { String(cString: $0) } ?? "")), nil,
+        ]
         defer { for pointer in pointers + environment { free(pointer) } }
         let result = posix_spawn(&pid, arguments[0], &actions, nil, &pointers, &environment)
         guard result == 0 else { throw FileError(operation: "spawn", path: arguments[0], code: result) }
@@ -97,7 +101,8 @@ final class Containerd {
         let rootfs = directory + "/rootfs"
         for folder in ["bin", "etc", "tmp", "proc", "sys", "dev"] { try FileTree.makeDirectories(rootfs + "/" + folder) }
         try FileTree.write(rootfs + "/bin/busybox", try FileTree.read("/bin/busybox"), mode: 0o755)
-        for applet in ["sh", "sleep", "echo", "cat", "kill", "ls", "id", "env", "nc", "true", "false", "touch", "mkdir", "mount", "hostname", "wget"] {
+        for applet in ["sh", "sleep", "echo", "cat", "kill", "ls", "id", "env", "nc", "true", "false", "touch", "mkdir", "mount", "hostname", "wget"]
+        {
             symlink("busybox", rootfs + "/bin/" + applet)
         }
         try FileTree.write(rootfs + "/etc/passwd", Array("root:x:0:0::/:/bin/sh\n".utf8))

@@ -42,7 +42,10 @@ final class FakeAPIServer: KubeTransport {
             ])
         case .create:
             if request.subresource == "token" {
-                return try Object(["kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "status": ["token": "a-token", "expirationTimestamp": "2099-01-01T00:00:00Z"]])
+                return try Object([
+                    "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
+                    "status": ["token": "a-token", "expirationTimestamp": "2099-01-01T00:00:00Z"],
+                ])
             }
             var value = try Value(json: request.body ?? [])
             let name = value[path: "metadata", "name"]?.string ?? ""
@@ -103,10 +106,13 @@ final class FakeAPIServer: KubeTransport {
 
     /// Messages of events with a reason.
     func events(_ reason: String) -> [String] {
-        state.withLock { $0.objects.filter { $0.key.hasPrefix("events/") && $0.value["reason"]?.string == reason }.compactMap { $0.value["message"]?.string } }
+        state.withLock {
+            $0.objects.filter { $0.key.hasPrefix("events/") && $0.value["reason"]?.string == reason }.compactMap { $0.value["message"]?.string }
+        }
     }
 
-    private func put(_ resource: GroupVersionResource, _ namespace: String?, _ name: String, _ value: Value, _ kind: WatchEvent.Kind) throws -> Object {
+    private func put(_ resource: GroupVersionResource, _ namespace: String?, _ name: String, _ value: Value, _ kind: WatchEvent.Kind) throws -> Object
+    {
         var value = value
         state.withLock { state in
             state.revision += 1

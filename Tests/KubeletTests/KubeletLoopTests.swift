@@ -49,7 +49,9 @@ struct KubeletLoopTests {
     }
 
     private func phase(_ api: FakeAPIServer, _ name: String) -> String? { api.get(.pods, "default", name)?[path: "status", "phase"]?.string }
-    private func main(_ api: FakeAPIServer, _ name: String) -> Value? { api.get(.pods, "default", name)?[path: "status", "containerStatuses"]?.array?.first }
+    private func main(_ api: FakeAPIServer, _ name: String) -> Value? {
+        api.get(.pods, "default", name)?[path: "status", "containerStatuses"]?.array?.first
+    }
     private func isReady(_ api: FakeAPIServer, _ name: String) -> Bool {
         api.get(.pods, "default", name)?[path: "status", "conditions"]?.array?.contains { $0["type"] == "Ready" && $0["status"] == "True" } ?? false
     }
@@ -107,7 +109,10 @@ struct KubeletLoopTests {
 
     @Test("a crashing container is restarted at once, then waits in CrashLoopBackOff")
     func crashes() async throws {
-        try await run({ $0.standard.exitsAfter = .milliseconds(10); $0.standard.exitCode = 7 }) { api, _ in
+        try await run({
+            $0.standard.exitsAfter = .milliseconds(10)
+            $0.standard.exitCode = 7
+        }) { api, _ in
             try api.put(.pods, pod("web"))
             #expect(
                 await eventually {
@@ -115,7 +120,8 @@ struct KubeletLoopTests {
                     return status?[path: "state", "waiting", "reason"] == "CrashLoopBackOff" && (status?["restartCount"]?.int ?? 0) >= 2
                 })
             #expect(main(api, "web")?[path: "lastState", "terminated", "exitCode"] == 7)
-            #expect(await eventually { api.events("BackOff").contains { $0.hasPrefix("Back-off restarting failed container main in pod web_default") } })
+            #expect(
+                await eventually { api.events("BackOff").contains { $0.hasPrefix("Back-off restarting failed container main in pod web_default") } })
         }
     }
 
@@ -148,7 +154,9 @@ struct KubeletLoopTests {
         try await run({ $0.standard.pullError = "failed to resolve reference: not found" }) { api, _ in
             try api.put(.pods, pod("web", image: "nope:1"))
             #expect(await eventually { main(api, "web")?[path: "state", "waiting", "reason"]?.string?.hasSuffix("BackOff") ?? false })
-            #expect(main(api, "web")?[path: "state", "waiting", "message"]?.string?.hasPrefix("Back-off pulling image \"nope:1\": ErrImagePull: ") == true)
+            #expect(
+                main(api, "web")?[path: "state", "waiting", "message"]?.string?.hasPrefix("Back-off pulling image \"nope:1\": ErrImagePull: ") == true
+            )
             #expect(phase(api, "web") == "Pending")
             #expect(await eventually { api.events("Failed").contains("Error: ErrImagePull") })
         }
@@ -158,7 +166,12 @@ struct KubeletLoopTests {
     func runsToEnd() async throws {
         try await run({
             $0.standard.exitsAfter = .milliseconds(10)
-            $0.scripts["docker.io/library/bad:1"] = { var script = SimulatedRuntime.Script(); script.exitsAfter = .milliseconds(10); script.exitCode = 2; return script }()
+            $0.scripts["docker.io/library/bad:1"] = {
+                var script = SimulatedRuntime.Script()
+                script.exitsAfter = .milliseconds(10)
+                script.exitCode = 2
+                return script
+            }()
         }) { api, runtime in
             try api.put(.pods, pod("good", policy: "Never"))
             try api.put(.pods, pod("bad", image: "bad:1", policy: "Never"))

@@ -52,7 +52,8 @@ struct PodSyncTests {
     private let two = #"{"restartPolicy":"Always","containers":[{"name":"a","image":"i"},{"name":"b","image":"i"}]}"#
 
     private func plan(
-        _ pod: Pod, _ sandboxes: [PodSandbox], _ containers: [RuntimeContainerStatus], verdicts: ProbeVerdicts = ProbeVerdicts(), backOff: BackOff = Given.backOff
+        _ pod: Pod, _ sandboxes: [PodSandbox], _ containers: [RuntimeContainerStatus], verdicts: ProbeVerdicts = ProbeVerdicts(),
+        backOff: BackOff = Given.backOff
     ) -> PodActions {
         PodSync.plan(pod: pod, status: Given.status(sandboxes, containers), verdicts: verdicts, backOff: backOff, now: Given.now)
     }
@@ -69,9 +70,11 @@ struct PodSyncTests {
         #expect(actions.isIdle && actions.sandboxID == "s0")
     }
 
-    @Test("an exited container starts again as the restart policy says", arguments: [
-        ("Always", 0, true), ("Always", 1, true), ("OnFailure", 0, false), ("OnFailure", 1, true), ("Never", 0, false), ("Never", 1, false),
-    ] as [(String, Int32, Bool)])
+    @Test(
+        "an exited container starts again as the restart policy says",
+        arguments: [
+            ("Always", 0, true), ("Always", 1, true), ("OnFailure", 0, false), ("OnFailure", 1, true), ("Never", 0, false), ("Never", 1, false),
+        ] as [(String, Int32, Bool)])
     func restartPolicies(policy: String, code: Int32, restarts: Bool) throws {
         let pod = try Given.pod(#"{"restartPolicy":"\#(policy)","containers":[{"name":"a","image":"i"},{"name":"b","image":"i"}]}"#)
         let actions = plan(pod, [Given.sandbox()], [Given.container("a", .exited, code: code), Given.container("b", .running)])
@@ -176,7 +179,9 @@ struct PodSyncTests {
 }
 
 struct PodStatusTests {
-    private func compute(_ pod: Pod, _ runtime: PodRuntimeStatus, failures: [String: StartFailure] = [:], ready: Set<String> = [], terminated: Bool = false) -> PodStatusComputation.Outcome {
+    private func compute(
+        _ pod: Pod, _ runtime: PodRuntimeStatus, failures: [String: StartFailure] = [:], ready: Set<String> = [], terminated: Bool = false
+    ) -> PodStatusComputation.Outcome {
         var probes = ProbeStanding()
         probes.ready = ready
         return PodStatusComputation(
@@ -201,7 +206,8 @@ struct PodStatusTests {
     @Test("a running pod is Ready, with its addresses and the runtime's ID of the container")
     func running() throws {
         let outcome = compute(
-            try Given.pod(#"{"containers":[{"name":"a","image":"nginx:1"}]}"#), Given.status([Given.sandbox()], [Given.container("a", .running, attempt: 2)]))
+            try Given.pod(#"{"containers":[{"name":"a","image":"nginx:1"}]}"#),
+            Given.status([Given.sandbox()], [Given.container("a", .running, attempt: 2)]))
         #expect(outcome.phase == .running)
         #expect(condition(outcome, "Ready")?["status"] == "True")
         #expect(outcome.value["podIP"] == "10.0.0.5" && outcome.value["hostIP"] == "10.1.0.1")
@@ -228,9 +234,11 @@ struct PodStatusTests {
         #expect(status?[path: "lastState", "terminated", "exitCode"] == 3 && status?[path: "lastState", "terminated", "reason"] == "Error")
     }
 
-    @Test("phases of pods that have ended", arguments: [
-        ("Never", 0, "Succeeded"), ("Never", 1, "Failed"), ("OnFailure", 0, "Succeeded"), ("OnFailure", 1, "Running"), ("Always", 0, "Running"),
-    ] as [(String, Int32, String)])
+    @Test(
+        "phases of pods that have ended",
+        arguments: [
+            ("Never", 0, "Succeeded"), ("Never", 1, "Failed"), ("OnFailure", 0, "Succeeded"), ("OnFailure", 1, "Running"), ("Always", 0, "Running"),
+        ] as [(String, Int32, String)])
     func ended(policy: String, code: Int32, phase: String) throws {
         let pod = try Given.pod(#"{"restartPolicy":"\#(policy)","containers":[{"name":"a","image":"i"}]}"#)
         let outcome = compute(pod, Given.status([Given.sandbox()], [Given.container("a", .exited, code: code)]))
@@ -252,16 +260,19 @@ struct PodStatusTests {
     @Test("a deleted pod whose containers have ended is final, and its killed container tells how it ended")
     func terminated() throws {
         let pod = try Given.pod(#"{"containers":[{"name":"a","image":"i"}]}"#, status: #"{"phase":"Running"}"#, deleted: true)
-        let outcome = compute(pod, Given.status([Given.sandbox(ready: false)], [Given.container("a", .exited, code: 137, reason: "OOMKilled")]), terminated: true)
+        let outcome = compute(
+            pod, Given.status([Given.sandbox(ready: false)], [Given.container("a", .exited, code: 137, reason: "OOMKilled")]), terminated: true)
         #expect(outcome.phase == .failed)
         #expect(outcome.value["containerStatuses"]?.array?[0][path: "state", "terminated", "reason"] == "OOMKilled")
     }
 
     @Test("unchanged conditions keep their transition time")
     func transitions() throws {
-        let old = #"{"conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2020-01-01T00:00:00Z"},{"type":"ContainersReady","status":"False","lastTransitionTime":"2020-01-01T00:00:00Z"}]}"#
+        let old =
+            #"{"conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2020-01-01T00:00:00Z"},{"type":"ContainersReady","status":"False","lastTransitionTime":"2020-01-01T00:00:00Z"}]}"#
         let outcome = compute(
-            try Given.pod(#"{"containers":[{"name":"a","image":"i"}]}"#, status: old), Given.status([Given.sandbox()], [Given.container("a", .running)]))
+            try Given.pod(#"{"containers":[{"name":"a","image":"i"}]}"#, status: old),
+            Given.status([Given.sandbox()], [Given.container("a", .running)]))
         #expect(condition(outcome, "Ready")?["lastTransitionTime"] == "2020-01-01T00:00:00Z")
         #expect(condition(outcome, "ContainersReady")?["lastTransitionTime"]?.string == Given.now.rfc3339)
     }
@@ -280,7 +291,8 @@ struct PodStatusTests {
 
     @Test("quality of service and OOM score follow requests and limits")
     func qualityOfService() throws {
-        let guaranteed = try Given.pod(#"{"containers":[{"name":"a","image":"i","resources":{"requests":{"cpu":"1","memory":"1Gi"},"limits":{"cpu":"1","memory":"1Gi"}}}]}"#)
+        let guaranteed = try Given.pod(
+            #"{"containers":[{"name":"a","image":"i","resources":{"requests":{"cpu":"1","memory":"1Gi"},"limits":{"cpu":"1","memory":"1Gi"}}}]}"#)
         let burstable = try Given.pod(#"{"containers":[{"name":"a","image":"i","resources":{"requests":{"cpu":"250m","memory":"1Gi"}}}]}"#)
         #expect(guaranteed.qosClass == .guaranteed && burstable.qosClass == .burstable)
         let four: Int64 = 4 << 30

@@ -14,7 +14,8 @@ struct RealContainerTests {
     private func configuration(_ directory: String) -> KubeletConfiguration {
         var configuration = KubeletConfiguration(
             nodeName: "n1", nodeIP: "10.211.37.1",
-            capacity: ["cpu": Quantity(2), "memory": Quantity(2 << 30), "pods": Quantity(20), "ephemeral-storage": Quantity(10 << 30)], kubeletVersion: "v1.36.2-eyrie")
+            capacity: ["cpu": Quantity(2), "memory": Quantity(2 << 30), "pods": Quantity(20), "ephemeral-storage": Quantity(10 << 30)],
+            kubeletVersion: "v1.36.2-eyrie")
         configuration.rootDirectory = directory + "/kubelet"
         configuration.podLogsDirectory = directory + "/pods"
         configuration.cgroupRoot = "/" + (directory.split(separator: "/").last.map(String.init) ?? "kubelet-test")
@@ -82,7 +83,10 @@ struct RealContainerTests {
         let began = ContinuousClock.now
         let ready = await eventually(8) { status("conditions")?.array?.contains { $0["type"] == "Ready" && $0["status"] == "True" } ?? false }
         print("real pod ready in \(ContinuousClock.now - began)")
-        try #require(ready, "status \(status()?.jsonString ?? "none"), events \(api.events("Failed") + api.events("FailedMount") + api.events("FailedCreatePodSandBox"))")
+        try #require(
+            ready,
+            "status \(status()?.jsonString ?? "none"), events \(api.events("Failed") + api.events("FailedMount") + api.events("FailedCreatePodSandBox"))"
+        )
         #expect(status("phase") == "Running")
         #expect(status("podIP")?.string?.hasPrefix("10.211.37.") == true)
         #expect(status("initContainerStatuses")?.array?.first?[path: "state", "terminated", "reason"] == "Completed")
@@ -99,7 +103,8 @@ struct RealContainerTests {
         }()
         #expect(text == "hello green web\nprepared\nsesame\n")
         let result = try await runtime.execSync(
-            raw, command: ["sh", "-c", "cat /var/run/token/token /var/run/token/labels; echo; hostname; cat /etc/hosts; touch /part/x; ls /work/part"],
+            raw,
+            command: ["sh", "-c", "cat /var/run/token/token /var/run/token/labels; echo; hostname; cat /etc/hosts; touch /part/x; ls /work/part"],
             timeout: .seconds(5))
         let output = String(decoding: result.stdout, as: UTF8.self)
         #expect(result.exitCode == 0)

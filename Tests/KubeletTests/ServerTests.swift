@@ -32,7 +32,9 @@ extension KubeletServer {
             logger: logger)
     }
 
-    func ask(_ target: String, method: String = "GET", caller: String? = "kube-apiserver-kubelet-client", fields: HTTPFields = [:]) async -> HTTPResponse {
+    func ask(_ target: String, method: String = "GET", caller: String? = "kube-apiserver-kubelet-client", fields: HTTPFields = [:]) async
+        -> HTTPResponse
+    {
         let connection = ConnectionInfo(remoteAddress: "", localAddress: "", peerCertificates: caller.map { [Array($0.utf8)] } ?? [])
         return await respond(
             to: HTTPRequestHead(method: method, target: target, fields: fields, authority: "n1", connection: connection), body: .empty)
@@ -56,14 +58,17 @@ struct ServerTests {
         "status": ["containerStatuses": [["name": "main", "state": ["waiting": ["reason": "ImagePullBackOff"]]]]],
     ]
 
-    @Test("only the API server and administrators are served; health is open", arguments: [
-        (nil, 401), ("", 401), ("system:node:n2", 403), ("admin", 200), ("kube-apiserver-kubelet-client", 200),
-    ] as [(String?, Int)])
+    @Test(
+        "only the API server and administrators are served; health is open",
+        arguments: [
+            (nil, 401), ("", 401), ("system:node:n2", 403), ("admin", 200), ("kube-apiserver-kubelet-client", 200),
+        ] as [(String?, Int)])
     func authorization(caller: String?, status: Int) async throws {
         let server = try KubeletServer.test(SimulatedRuntime(), pods: [pod])
         #expect(await server.ask("/pods", caller: caller).status == status)
         #expect(await server.ask("/healthz", caller: caller).status == 200)
-        for path in ["/exec/default/web/main?command=x&output=1", "/containerLogs/default/web/main", "/stats/summary", "/metrics/resource"] where status != 200 {
+        for path in ["/exec/default/web/main?command=x&output=1", "/containerLogs/default/web/main", "/stats/summary", "/metrics/resource"]
+        where status != 200 {
             #expect(await server.ask(path, caller: caller).status == status)
         }
     }
@@ -81,7 +86,8 @@ struct ServerTests {
             try await answer("/containerLogs/default/web/main")
                 == "400 container \"main\" in pod \"web\" is waiting to start: trying and failing to pull image")
         #expect(
-            try await answer("/containerLogs/default/web/main?previous=true") == "400 previous terminated container \"main\" in pod \"web\" not found")
+            try await answer("/containerLogs/default/web/main?previous=true") == "400 previous terminated container \"main\" in pod \"web\" not found"
+        )
         #expect(try await answer("/containerLogs/default/web/main?tailLines=x").hasPrefix("400 "))
         #expect(try await answer("/nothing").hasPrefix("404 "))
     }

@@ -24,7 +24,9 @@ extension AWSError {
         let isJSON = wire == .restJSON || wire == .json11
         switch failure {
         case .missing:
-            self.init(isJSON ? "MissingAuthenticationTokenException" : "MissingAuthenticationToken", isJSON ? "Missing Authentication Token" : "Request is missing Authentication Token", status: 403)
+            self.init(
+                isJSON ? "MissingAuthenticationTokenException" : "MissingAuthenticationToken",
+                isJSON ? "Missing Authentication Token" : "Request is missing Authentication Token", status: 403)
         case .incomplete(let text):
             self.init(isJSON ? "IncompleteSignatureException" : "IncompleteSignature", text, status: isJSON ? 403 : 400)
         case .unknownCredentials:

@@ -52,7 +52,9 @@ package struct CanonicalRequest: Sendable {
     var canonicalQuery: String {
         var pairs: [(name: String, value: String)] = []
         for pair in query { pairs.append((PercentEncoding.encode(pair.name), PercentEncoding.encode(pair.value))) }
-        pairs.sort { a, b in a.name == b.name ? a.value.utf8.lexicographicallyPrecedes(b.value.utf8) : a.name.utf8.lexicographicallyPrecedes(b.name.utf8) }
+        pairs.sort { a, b in
+            a.name == b.name ? a.value.utf8.lexicographicallyPrecedes(b.value.utf8) : a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
+        }
         return pairs.map { $0.name + "=" + $0.value }.joined(separator: "&")
     }
 

@@ -20,7 +20,8 @@ package struct RequestSignature: Sendable {
     /// Presigned URLs live a week at most. Upstream: Signature Version 4, "X-Amz-Expires".
     static let longestExpiry = 604_800
 
-    /// Takes the signature from the `Authorization` header or the query. Nil when the request carries none. Throws `AuthenticationFailure.incomplete`.
+    /// Takes the signature from the `Authorization` header or the query. Nil when the request carries none. Throws
+    /// `AuthenticationFailure.incomplete`.
     package static func parse(_ head: HTTPRequestHead, query: [(name: String, value: String)]) throws(AuthenticationFailure) -> RequestSignature? {
         if let authorization = head.fields["Authorization"] { return try parseHeader(authorization, head) }
         if query.contains(where: { $0.name == "X-Amz-Signature" || $0.name == "X-Amz-Credential" }) { return try parseQuery(query) }
@@ -31,14 +32,17 @@ package struct RequestSignature: Sendable {
         let hashed = CanonicalRequest.hash(of: Array(authorization.utf8))
         let split = authorization.split(separator: " ", maxSplits: 1)
         guard split.first.map(String.init) == SigV4.algorithm else {
-            throw .incomplete("Unsupported AWS 'algorithm': Authorization must begin with '\(SigV4.algorithm)'. (Hashed with SHA-256) Authorization=\(hashed)")
+            throw .incomplete(
+                "Unsupported AWS 'algorithm': Authorization must begin with '\(SigV4.algorithm)'. (Hashed with SHA-256) Authorization=\(hashed)")
         }
         var parts: [String: String] = [:]
         for piece in split.count > 1 ? split[1].split(separator: ",") : [] {
             let pair = piece.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard pair.count == 2 else { continue }
             let name = String(pair[0].drop(while: { $0 == " " }))
-            guard parts.updateValue(String(pair[1]).trimmedSpaces, forKey: name) == nil else { throw .incomplete("Authorization header has '\(name)' twice.") }
+            guard parts.updateValue(String(pair[1]).trimmedSpaces, forKey: name) == nil else {
+                throw .incomplete("Authorization header has '\(name)' twice.")
+            }
         }
         var complaints: [String] = []
         for name in ["Credential", "Signature", "SignedHeaders"] where (parts[name] ?? "").isEmpty {
@@ -46,7 +50,8 @@ package struct RequestSignature: Sendable {
         }
         let date = head.fields["X-Amz-Date"] ?? ""
         if date.isEmpty { complaints.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.") }
-        guard complaints.isEmpty, let credential = parts["Credential"], let signature = parts["Signature"], let signedHeaders = parts["SignedHeaders"] else {
+        guard complaints.isEmpty, let credential = parts["Credential"], let signature = parts["Signature"], let signedHeaders = parts["SignedHeaders"]
+        else {
             throw .incomplete(complaints.joined(separator: " ") + " (Hashed with SHA-256) Authorization=\(hashed)")
         }
         return try RequestSignature(
@@ -64,9 +69,13 @@ package struct RequestSignature: Sendable {
         guard missing.isEmpty, let credential = parts["X-Amz-Credential"], let signature = parts["X-Amz-Signature"],
             let signedHeaders = parts["X-Amz-SignedHeaders"], let date = parts["X-Amz-Date"]
         else {
-            throw .incomplete("AWS query-string parameters must include " + missing.map { "'\($0)'" }.joined(separator: ", ") + ". Re-examine the query-string parameters.")
+            throw .incomplete(
+                "AWS query-string parameters must include " + missing.map { "'\($0)'" }.joined(separator: ", ")
+                    + ". Re-examine the query-string parameters.")
         }
-        guard parts["X-Amz-Algorithm"] == SigV4.algorithm else { throw .incomplete("Unsupported AWS 'algorithm': '\(parts["X-Amz-Algorithm"] ?? "")'.") }
+        guard parts["X-Amz-Algorithm"] == SigV4.algorithm else {
+            throw .incomplete("Unsupported AWS 'algorithm': '\(parts["X-Amz-Algorithm"] ?? "")'.")
+        }
         guard let expires = parts["X-Amz-Expires"].flatMap({ Int($0) }), (0...longestExpiry).contains(expires) else {
             throw .incomplete("X-Amz-Expires must be a number of seconds, 604800 (a week) at most.")
         }
@@ -81,20 +90,25 @@ package struct RequestSignature: Sendable {
     ) throws(AuthenticationFailure) {
         let parts = credential.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 5, !parts[0].isEmpty else {
-            throw .incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '\(credential.prefix(128))'.")
+            throw .incomplete(
+                "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '\(credential.prefix(128))'.")
         }
         guard parts[4] == CredentialScope.terminator else {
-            throw .signatureMismatch("Credential should be scoped with a valid terminator: '\(CredentialScope.terminator)', not '\(parts[4].prefix(64))'.")
+            throw .signatureMismatch(
+                "Credential should be scoped with a valid terminator: '\(CredentialScope.terminator)', not '\(parts[4].prefix(64))'.")
         }
         guard let time = AWSTimestamp.parseBasic(date) else {
             throw .incomplete("Date must be in ISO-8601 'basic format'. Got '\(date.prefix(64))'. See http://en.wikipedia.org/wiki/ISO_8601")
         }
         guard date.hasPrefix(parts[1]), parts[1].utf8.count == 8 else {
             throw .signatureMismatch(
-                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '\(parts[1].prefix(16))' != '\(date.prefix(8))', from '\(date)'.")
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+                    + "'\(parts[1].prefix(16))' != '\(date.prefix(8))', from '\(date)'."
+            )
         }
         // Upper-case digits are not what any signer writes; AWS compares text, so they never match.
-        guard signature.utf8.count == 64, !signature.utf8.contains(where: { (0x41...0x46).contains($0) }), let bytes = Hexadecimal.decode(signature) else {
+        guard signature.utf8.count == 64, !signature.utf8.contains(where: { (0x41...0x46).contains($0) }), let bytes = Hexadecimal.decode(signature)
+        else {
             throw .signatureMismatch(nil)
         }
         let names = signedHeaders.split(separator: ";", omittingEmptySubsequences: false).map(String.init)

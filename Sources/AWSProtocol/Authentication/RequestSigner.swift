@@ -16,7 +16,8 @@ package struct RequestSigner: Sendable {
         self.service = service
     }
 
-    /// Adds `X-Amz-Date`, `X-Amz-Security-Token` and `Authorization` to `fields`. `host` is the authority as it will be sent, `time` in seconds since 1970.
+    /// Adds `X-Amz-Date`, `X-Amz-Security-Token` and `Authorization` to `fields`. `host` is the authority as it will be sent, `time` in seconds
+    /// since 1970.
     package func sign(method: String, target: String, host: String, fields: inout HTTPFields, body: [UInt8], time: Double) {
         let date = AWSTimestamp.basic(time)
         fields["X-Amz-Date"] = date
@@ -30,7 +31,8 @@ package struct RequestSigner: Sendable {
             isS3: service == "s3")
         let scope = CredentialScope(date: String(date.prefix(8)), region: region, service: service)
         fields["Authorization"] =
-            "\(SigV4.algorithm) Credential=\(accessKeyID)/\(scope.text), SignedHeaders=\(signed.joined(separator: ";")), Signature=\(signature(canonical, scope, date))"
+            "\(SigV4.algorithm) Credential=\(accessKeyID)/\(scope.text), SignedHeaders=\(signed.joined(separator: ";")), "
+            + "Signature=\(signature(canonical, scope, date))"
     }
 
     /// The target of a presigned GET or POST with an empty body. `headers` are signed with `host` and must be sent by whoever uses it.
@@ -51,7 +53,8 @@ package struct RequestSigner: Sendable {
         query.append(("X-Amz-SignedHeaders", signed.joined(separator: ";")))
         if let sessionToken { query.append(("X-Amz-Security-Token", sessionToken)) }
         let canonical = CanonicalRequest(
-            method: method, path: path, query: query, headers: all, signedHeaders: signed, payloadHash: CanonicalRequest.hash(of: []), isS3: service == "s3")
+            method: method, path: path, query: query, headers: all, signedHeaders: signed, payloadHash: CanonicalRequest.hash(of: []),
+            isS3: service == "s3")
         let encoded = query.map { PercentEncoding.encode($0.name) + "=" + PercentEncoding.encode($0.value) }.joined(separator: "&")
         return path + "?" + encoded + "&X-Amz-Signature=" + signature(canonical, scope, date)
     }

@@ -46,8 +46,8 @@ enum SigV4 {
     }
 }
 
-/// Derived signing keys by access key id and scope: four HMACs saved on every request of a day. An access key id never changes its secret, so entries cannot go stale;
-/// whether the key still exists is asked before.
+/// Derived signing keys by access key id and scope: four HMACs saved on every request of a day. An access key id never changes its secret, so
+/// entries cannot go stale; whether the key still exists is asked before.
 final class SigningKeyCache: Sendable {
     private struct Key: Hashable {
         var accessKeyID: String

@@ -37,6 +37,10 @@ package struct AWSEndpoint: HTTPResponder {
             response = AWSError(denial, for: wire).response(for: wire, requestID: requestID)
         } catch let error as AWSError {
             response = error.response(for: wire, requestID: requestID)
+        } catch let unavailable as ServiceUnavailable {
+            logger.error(
+                "storage is unavailable", metadata: ["requestID": "\(requestID)", "target": "\(head.method) \(head.path)", "error": "\(unavailable.reason)"])
+            response = AWSError(unavailable, for: wire).response(for: wire, requestID: requestID)
         } catch HTTPError.bodyTooLarge(let limit) {
             let error = AWSError("RequestEntityTooLargeException", "The request's body is larger than \(limit) bytes.", status: 413)
             response = error.response(for: wire, requestID: requestID)
@@ -44,7 +48,8 @@ package struct AWSEndpoint: HTTPResponder {
             logger.error("request failed", metadata: ["requestID": "\(requestID)", "target": "\(head.method) \(head.path)", "error": "\(error)"])
             let isQuery = wire != .restJSON && wire != .json11
             let text = "The service failed to handle the request; its log has the reason under request id \(requestID)."
-            let code = isQuery ? (wire == .ec2Query ? "InternalError" : "ServiceFailure") : (wire == .restJSON ? "ServerException" : "InternalFailure")
+            let code =
+                isQuery ? (wire == .ec2Query ? "InternalError" : "ServiceFailure") : (wire == .restJSON ? "ServerException" : "InternalFailure")
             response = AWSError(code, text, status: 500).response(for: wire, requestID: requestID)
         }
         response.fields["x-amzn-RequestId"] = requestID
@@ -63,19 +68,25 @@ package struct AWSEndpoint: HTTPResponder {
         guard let service = services[signature.scope.service] else {
             // Which service was meant is what the request looks like, so the answer takes its form.
             let known = services.keys.sorted().map { "'\($0)'" }.joined(separator: ", ")
-            throw AuthenticationFailure.signatureMismatch("Credential should be scoped to correct service: one of \(known), not '\(signature.scope.service.prefix(64))'. ")
+            throw AuthenticationFailure.signatureMismatch(
+                "Credential should be scoped to correct service: one of \(known), not '\(signature.scope.service.prefix(64))'. ")
         }
         wire = service.wireProtocol
         guard service.isGlobal || regions.contains(signature.scope.region) else {
             throw AuthenticationFailure.signatureMismatch(
-                "Credential should be scoped to a valid region: \(regions.sorted().map { "'\($0)'" }.joined(separator: ", ")), not '\(signature.scope.region.prefix(64))'. ")
+                "Credential should be scoped to a valid region: \(regions.sorted().map { "'\($0)'" }.joined(separator: ", ")), not "
+                    + "'\(signature.scope.region.prefix(64))'. "
+            )
         }
         let caller = try await authenticate(head, query, signature, body)
         let request = AWSRequest(
             head: head, service: signature.scope.service, region: signature.scope.region, requestID: requestID, caller: caller,
             query: query.filter { !$0.name.hasPrefix("X-Amz-") }, body: body)
         logger.debug(
-            "request", metadata: ["requestID": "\(requestID)", "target": "\(head.method) \(head.path)", "caller": "\(caller.arn)", "key": "\(caller.accessKeyID)"])
+            "request",
+            metadata: [
+                "requestID": "\(requestID)", "target": "\(head.method) \(head.path)", "caller": "\(caller.arn)", "key": "\(caller.accessKeyID)",
+            ])
         return try await service.handle(request)
     }
 
@@ -87,12 +98,16 @@ package struct AWSEndpoint: HTTPResponder {
         headers.append((name: "host", value: head.authority))
         // What decides the meaning of a request must be covered by its signature.
         for name in ["x-amz-target", "x-amz-security-token"] where !signature.isPresigned && head.fields[name] != nil {
-            guard signature.signedHeaders.contains(name) else { throw AuthenticationFailure.signatureMismatch("There were headers present in the request which were not signed: \(name)") }
+            guard signature.signedHeaders.contains(name) else {
+                throw AuthenticationFailure.signatureMismatch("There were headers present in the request which were not signed: \(name)")
+            }
         }
         let isS3 = signature.scope.service == "s3"
-        let payloadHash = isS3 && head.fields["X-Amz-Content-SHA256"] == SigV4.unsignedPayload ? SigV4.unsignedPayload : CanonicalRequest.hash(of: body)
+        let payloadHash =
+            isS3 && head.fields["X-Amz-Content-SHA256"] == SigV4.unsignedPayload ? SigV4.unsignedPayload : CanonicalRequest.hash(of: body)
         let canonical = CanonicalRequest(
-            method: head.method, path: String(head.path), query: signature.isPresigned ? query.filter { $0.name != "X-Amz-Signature" } : query, headers: headers,
+            method: head.method, path: String(head.path), query: signature.isPresigned ? query.filter { $0.name != "X-Amz-Signature" } : query,
+            headers: headers,
             signedHeaders: signature.signedHeaders, payloadHash: payloadHash, isS3: isS3)
         let caller = try await verifier.verify(canonical, signature)
         if let claimed = head.fields["X-Amz-Content-SHA256"], claimed != payloadHash {

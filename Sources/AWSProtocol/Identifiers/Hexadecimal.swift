@@ -53,6 +53,7 @@ package enum AWSIdentifier {
         raw[6] = raw[6] & 0x0F | 0x40
         raw[8] = raw[8] & 0x3F | 0x80
         let text = Array(Hexadecimal.encode(raw))
-        return String(text[0..<8]) + "-" + String(text[8..<12]) + "-" + String(text[12..<16]) + "-" + String(text[16..<20]) + "-" + String(text[20..<32])
+        return String(text[0..<8]) + "-" + String(text[8..<12]) + "-" + String(text[12..<16]) + "-" + String(text[16..<20]) + "-"
+            + String(text[20..<32])
     }
 }

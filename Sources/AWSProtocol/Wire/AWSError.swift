@@ -89,8 +89,8 @@ package struct AWSResponse: Sendable {
         AWSResponse(status: status, contentType: "application/json", body: document.encoded)
     }
 
-    /// `<ActionResponse xmlns><ActionResult>…</ActionResult><ResponseMetadata>` of IAM and STS. Without `result` the result element is left out, as AWS does for
-    /// operations that return nothing.
+    /// `<ActionResponse xmlns><ActionResult>…</ActionResult><ResponseMetadata>` of IAM and STS. Without `result` the result element is left out, as
+    /// AWS does for operations that return nothing.
     package static func query(
         _ action: String, namespace: String, requestID: String, result: ((inout XMLWriter) -> Void)? = nil
     ) -> AWSResponse {

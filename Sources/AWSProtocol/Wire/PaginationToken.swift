@@ -1,6 +1,7 @@
 import Crypto
 
-/// Makes and reads `NextToken`s. A token is opaque to the caller and carries a tag, so that one that was made up, altered, or made for another operation is refused.
+/// Makes and reads `NextToken`s. A token is opaque to the caller and carries a tag, so that one that was made up, altered, or made for another
+/// operation is refused.
 package struct PaginationTokens: Sendable {
     private let key: SymmetricKey
     private static let tagLength = 16
@@ -72,7 +73,8 @@ package enum Base64URL {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// Nil for padding, other alphabets, impossible lengths and bits beyond the last byte that are not zero. Upstream: Go's base64.RawURLEncoding.Strict().
+    /// Nil for padding, other alphabets, impossible lengths and bits beyond the last byte that are not zero. Upstream: Go's
+    /// base64.RawURLEncoding.Strict().
     package static func decode(_ text: some StringProtocol) -> [UInt8]? {
         var out: [UInt8] = []
         out.reserveCapacity(text.utf8.count * 3 / 4)

@@ -19,7 +19,9 @@ package struct QueryParameters: Sendable {
         }
         for pair in pairs {
             let path = pair.name.split(separator: ".", omittingEmptySubsequences: false)
-            guard path.count <= QueryParameters.depthLimit else { throw AWSError("MalformedQueryString", "The parameter \(pair.name.prefix(100)) is nested too deeply.") }
+            guard path.count <= QueryParameters.depthLimit else {
+                throw AWSError("MalformedQueryString", "The parameter \(pair.name.prefix(100)) is nested too deeply.")
+            }
             guard insert(pair.value, at: path[...]) else {
                 throw AWSError("MalformedQueryString", "The parameter \(pair.name.prefix(100)) is given twice.")
             }

@@ -18,10 +18,12 @@ package struct AvailabilityZones: Sendable {
     /// `eu-central-1` is `euc1`, `ap-southeast-2` is `apse2`, `us-gov-west-1` is `usgw1`.
     private static func code(of region: String) -> String {
         let directions = [
-            "north": "n", "south": "s", "east": "e", "west": "w", "central": "c", "northeast": "ne", "northwest": "nw", "southeast": "se", "southwest": "sw",
+            "north": "n", "south": "s", "east": "e", "west": "w", "central": "c", "northeast": "ne", "northwest": "nw", "southeast": "se",
+            "southwest": "sw",
             "gov": "g",
         ]
-        return region.split(separator: "-").enumerated().map { index, part in index == 0 ? String(part) : directions[String(part)] ?? String(part) }.joined()
+        return region.split(separator: "-").enumerated().map { index, part in index == 0 ? String(part) : directions[String(part)] ?? String(part) }
+            .joined()
     }
 }
 

@@ -39,7 +39,8 @@ struct SecurityGroupRuleRecord: Codable, Sendable, Equatable {
 
     /// Whether both let the same through; ids and descriptions apart.
     func isSame(as other: SecurityGroupRuleRecord) -> Bool {
-        isEgress == other.isEgress && ipProtocol == other.ipProtocol && fromPort == other.fromPort && toPort == other.toPort && cidrIPv4 == other.cidrIPv4
+        isEgress == other.isEgress && ipProtocol == other.ipProtocol && fromPort == other.fromPort && toPort == other.toPort
+            && cidrIPv4 == other.cidrIPv4
             && cidrIPv6 == other.cidrIPv6 && groupID == other.groupID && prefixListID == other.prefixListID
     }
 }
@@ -147,6 +148,8 @@ struct EC2Tables: DurableTables {
     private(set) var interfaces = Table<NetworkInterfaceRecord>("ec2.networkInterfaces")
     /// Derived from `interfaces`: the addresses in use, by subnet.
     private(set) var usedAddresses: [String: Set<IPv4Address>] = [:]
+    /// The address given out last, by subnet; after a restart the highest in use.
+    private(set) var lastGiven: [String: IPv4Address] = [:]
 
     init() {}
 
@@ -159,17 +162,22 @@ struct EC2Tables: DurableTables {
         try await interfaces.load(from: storage)
         try await instances.load(from: storage)
         try await tags.load(from: storage)
-        for interface in interfaces.values { usedAddresses[interface.subnetID, default: []].formUnion(interface.addresses.compactMap { IPv4Address($0) }) }
+        for interface in interfaces.values {
+            usedAddresses[interface.subnetID, default: []].formUnion(interface.addresses.compactMap { IPv4Address($0) })
+        }
+        lastGiven = usedAddresses.compactMapValues { $0.max() }
     }
 
     mutating func takeChanges() -> [RowChange] {
-        let network = vpcs.takeChanges() + subnets.takeChanges() + securityGroups.takeChanges() + internetGateways.takeChanges() + routeTables.takeChanges()
+        let network =
+            vpcs.takeChanges() + subnets.takeChanges() + securityGroups.takeChanges() + internetGateways.takeChanges() + routeTables.takeChanges()
         return network + interfaces.takeChanges() + instances.takeChanges() + tags.takeChanges()
     }
 
     /// Adds or replaces an interface and keeps the count of addresses true.
     mutating func put(_ interface: NetworkInterfaceRecord) {
         if let old = interfaces[interface.id] { usedAddresses[old.subnetID]?.subtract(old.addresses.compactMap { IPv4Address($0) }) }
+        if interfaces[interface.id] == nil { lastGiven[interface.subnetID] = interface.addresses.last.flatMap { IPv4Address($0) } }
         interfaces[interface.id] = interface
         usedAddresses[interface.subnetID, default: []].formUnion(interface.addresses.compactMap { IPv4Address($0) })
     }
@@ -197,7 +205,9 @@ enum EC2Fault {
     static func invalidValue(_ text: String) -> AWSError { AWSError("InvalidParameterValue", text) }
     static func dependency(_ text: String) -> AWSError { AWSError("DependencyViolation", text) }
     static func noFreeAddresses(_ subnet: String) -> AWSError {
-        AWSError("InsufficientFreeAddressesInSubnet", "There are not enough free addresses in subnet '\(subnet)' to satisfy the requested number of instances.")
+        AWSError(
+            "InsufficientFreeAddressesInSubnet",
+            "There are not enough free addresses in subnet '\(subnet)' to satisfy the requested number of instances.")
     }
     static func missing(_ code: String, _ noun: String, _ id: String) -> AWSError { AWSError(code, "The \(noun) ID '\(id)' does not exist") }
 }

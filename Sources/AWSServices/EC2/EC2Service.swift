@@ -38,13 +38,16 @@ struct EC2Call: Sendable {
             guard !key.isEmpty, key.count <= 128 else { throw EC2Fault.invalidValue("Tag keys must be from 1 to 128 characters long.") }
             guard value.count <= 256 else { throw EC2Fault.invalidValue("Tag value exceeds the maximum length of 256 characters") }
             guard !key.lowercased().hasPrefix("aws:") else {
-                throw EC2Fault.invalidValue("Value ( \(key) ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use")
+                throw EC2Fault.invalidValue(
+                    "Value ( \(key) ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use")
             }
         }
     }
 
     func read<Result: Sendable>(_ body: @Sendable (EC2Tables) throws -> Result) async throws -> Result { try await network.state.read(body) }
-    func update<Result: Sendable>(_ body: @Sendable (inout EC2Tables) throws -> Result) async throws -> Result { try await network.state.update(body) }
+    func update<Result: Sendable>(_ body: @Sendable (inout EC2Tables) throws -> Result) async throws -> Result {
+        try await network.state.update(body)
+    }
 }
 
 /// One EC2 operation: what it acts on, for authorisation, and what it does and answers.
@@ -68,7 +71,8 @@ package struct EC2Service: AWSService {
     /// Tokens need not outlive the process: a client asks for pages at once.
     static let pages = PaginationTokens(key: Array(AWSIdentifier.secret().utf8))
     static let operations: [String: EC2Operation] = [
-        vpcOperations, subnetOperations, securityGroupOperations, gatewayOperations, routeOperations, interfaceOperations, instanceOperations, regionOperations,
+        vpcOperations, subnetOperations, securityGroupOperations, gatewayOperations, routeOperations, interfaceOperations, instanceOperations,
+        regionOperations,
         tagOperations,
     ].reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 
@@ -112,7 +116,8 @@ struct EC2Filters: Sendable {
         filters = parameters.list("Filter").map { (name: $0["Name"] ?? "", values: $0.strings("Value")) }
     }
 
-    /// Whether a resource passes. `attribute` gives its values for a filter's name, nil for a name that does not exist. Throws InvalidParameterValue for those.
+    /// Whether a resource passes. `attribute` gives its values for a filter's name, nil for a name that does not exist. Throws
+    /// InvalidParameterValue for those.
     func match(tags: [String: String], _ attribute: (String) -> [String]?) throws(AWSError) -> Bool {
         for filter in filters {
             let actual: [String]
@@ -145,7 +150,10 @@ extension EC2Call {
             if try filters.match(tags: tags[id] ?? [:], { attribute(row, $0) }) { kept[id] = row }
         }
         let size = parameters["MaxResults"].map { Int($0) ?? 0 } ?? 1_000
-        guard (1...1_000).contains(size) else { throw EC2Fault.invalidValue("Value ( \(parameters["MaxResults"]?.prefix(20) ?? "") ) for parameter maxResults is invalid. Expecting a value from 1 to 1000.") }
+        guard (1...1_000).contains(size) else {
+            throw EC2Fault.invalidValue(
+                "Value ( \(parameters["MaxResults"]?.prefix(20) ?? "") ) for parameter maxResults is invalid. Expecting a value from 1 to 1000.")
+        }
         guard let found = EC2Service.pages.page(of: kept.keys, operation: action, token: parameters["NextToken"], size: size) else {
             throw EC2Fault.invalidValue("Unable to parse pagination token")
         }

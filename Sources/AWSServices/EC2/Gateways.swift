@@ -28,7 +28,9 @@ extension EC2Service {
             try await call.update { tables in
                 var gateway = try tables.internetGateway(id)
                 _ = try tables.vpc(vpcID)
-                if let attached = gateway.vpcID { throw AWSError("Resource.AlreadyAssociated", "resource \(id) is already attached to network \(attached)") }
+                if let attached = gateway.vpcID {
+                    throw AWSError("Resource.AlreadyAssociated", "resource \(id) is already attached to network \(attached)")
+                }
                 if tables.internetGateways.values.contains(where: { $0.vpcID == vpcID }) {
                     throw EC2Fault.invalidValue("Network \(vpcID) already has an internet gateway attached")
                 }

@@ -32,7 +32,8 @@ package struct IPv4Block: Sendable, Hashable, CustomStringConvertible {
     /// Nil when the text is no range. Host bits are cleared, as EC2 does: `10.0.0.7/16` is `10.0.0.0/16`.
     package init?(_ text: some StringProtocol) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let address = IPv4Address(parts[0]), let length = Int(parts[1]), (0...32).contains(length), String(length) == parts[1] else { return nil }
+        guard parts.count == 2, let address = IPv4Address(parts[0]), let length = Int(parts[1]), (0...32).contains(length), String(length) == parts[1]
+        else { return nil }
         prefixLength = length
         base = IPv4Address(address.value & IPv4Block.mask(length))
     }

@@ -10,7 +10,8 @@ package struct InstanceTypeFacts: Sendable, Equatable {
     package var addressesPerInterface: Int
     package var isBurstable: Bool
 
-    /// The most pods a node of this type takes. Upstream: amazon-eks-ami, eni-max-pods: every interface's own address is no pod's, host-network pods need none.
+    /// The most pods a node of this type takes. Upstream: amazon-eks-ami, eni-max-pods: every interface's own address is no pod's, host-network
+    /// pods need none.
     package var maxPods: Int { maxInterfaces * (addressesPerInterface - 1) + 2 }
     /// Addresses for pods: all secondary ones.
     package var podAddresses: Int { maxInterfaces * (addressesPerInterface - 1) }

@@ -98,10 +98,13 @@ extension EC2Service {
             let wanted = call.parameters.strings("InstanceType")
             let unknown = wanted.filter { InstanceTypes.all[$0] == nil }
             guard unknown.isEmpty else {
-                throw AWSError("InvalidInstanceType", "The following supplied instance types do not exist: [\(unknown.map { String($0.prefix(64)) }.joined(separator: ", "))]")
+                throw AWSError(
+                    "InvalidInstanceType",
+                    "The following supplied instance types do not exist: [\(unknown.map { String($0.prefix(64)) }.joined(separator: ", "))]")
             }
             let found = try call.describe(
-                InstanceTypes.all, ids: wanted, tags: [:], missing: { AWSError("InvalidInstanceType", "The following supplied instance types do not exist: [\($0)]") }
+                InstanceTypes.all, ids: wanted, tags: [:],
+                missing: { AWSError("InvalidInstanceType", "The following supplied instance types do not exist: [\($0)]") }
             ) { type, filter in
                 switch filter {
                 case "instance-type": [type.name]

@@ -78,7 +78,8 @@ extension EC2Network {
             ids.compactMap { id in
                 tables.subnets[id].map { subnet in
                     SubnetFacts(
-                        id: id, vpcID: subnet.vpcID, cidr: subnet.cidr, zone: subnet.zone, zoneID: subnet.zoneID, freeAddresses: tables.freeAddresses(subnet),
+                        id: id, vpcID: subnet.vpcID, cidr: subnet.cidr, zone: subnet.zone, zoneID: subnet.zoneID,
+                        freeAddresses: tables.freeAddresses(subnet),
                         mapsPublicAddresses: subnet.mapPublicIPOnLaunch)
                 }
             }
@@ -94,7 +95,8 @@ extension EC2Network {
     /// The VPC of a security group; nil when there is no such group.
     package func vpcID(ofSecurityGroup id: String) async -> String? { await state.read { $0.securityGroups[id]?.vpcID } }
 
-    /// The security group of this name in the VPC, made when it is not there. It lets all of its members in and all out. Throws `AWSError` or what the storage throws.
+    /// The security group of this name in the VPC, made when it is not there. It lets all of its members in and all out. Throws `AWSError` or what
+    /// the storage throws.
     package func ensureSelfReferencingGroup(name: String, description: String, vpcID: String, tags: [String: String]) async throws -> String {
         try await state.update { tables in
             let known = tables.securityGroups.values.first { $0.vpcID == vpcID && $0.name == name }
@@ -106,7 +108,8 @@ extension EC2Network {
         }
     }
 
-    /// Removes a security group and the rules of others that name it; one that is not there, or that interfaces still use, stays as it is and false is returned for the latter.
+    /// Removes a security group and the rules of others that name it; one that is not there, or that interfaces still use, stays as it is and false
+    /// is returned for the latter.
     package func removeSecurityGroup(_ id: String) async throws -> Bool {
         try await state.update { tables in
             guard tables.securityGroups[id] != nil else { return true }
@@ -143,9 +146,12 @@ extension EC2Network {
         }
     }
 
-    /// Launches an instance in state pending, or finds the one of this id. Throws `AWSError`: InvalidInstanceType, InsufficientFreeAddressesInSubnet, …
+    /// Launches an instance in state pending, or finds the one of this id. Throws `AWSError`: InvalidInstanceType,
+    /// InsufficientFreeAddressesInSubnet, …
     package func launch(_ launch: InstanceLaunch) async throws -> InstanceFacts {
-        guard let type = InstanceTypes.all[launch.instanceType] else { throw AWSError("InvalidInstanceType", "The instance type '\(launch.instanceType)' does not exist") }
+        guard let type = InstanceTypes.all[launch.instanceType] else {
+            throw AWSError("InvalidInstanceType", "The instance type '\(launch.instanceType)' does not exist")
+        }
         let now = clock.now
         return try await state.update { tables in
             if let known = tables.instances[launch.instanceID] { return try tables.facts(known) }
@@ -157,7 +163,8 @@ extension EC2Network {
             repeat {
                 let secondary = min(remaining, perInterface)
                 var interface = try tables.createInterface(
-                    subnetID: subnet.id, description: interfaces.isEmpty ? "" : "aws-K8S-\(launch.instanceID)", groupIDs: launch.groupIDs, secondary: secondary)
+                    subnetID: subnet.id, description: interfaces.isEmpty ? "" : "aws-K8S-\(launch.instanceID)", groupIDs: launch.groupIDs,
+                    secondary: secondary)
                 interface.attachment = NetworkInterfaceRecord.Attachment(
                     id: AWSIdentifier.resource("eni-attach"), instanceID: launch.instanceID, deviceIndex: interfaces.count, attachedAt: now)
                 tables.put(interface)
@@ -166,7 +173,8 @@ extension EC2Network {
             } while remaining > 0 && interfaces.count < type.maxInterfaces
             guard let first = interfaces.first, let address = IPv4Address(first.primaryAddress) else { throw EC2Fault.noFreeAddresses(subnet.id) }
             let instance = EC2InstanceRecord(
-                id: launch.instanceID, reservationID: AWSIdentifier.resource("r"), imageID: launch.imageID, instanceType: type.name, subnetID: subnet.id,
+                id: launch.instanceID, reservationID: AWSIdentifier.resource("r"), imageID: launch.imageID, instanceType: type.name,
+                subnetID: subnet.id,
                 vpcID: subnet.vpcID, zone: subnet.zone, privateDNSName: self.privateDNSName(of: address), privateAddress: first.primaryAddress,
                 interfaceIDs: interfaces.map(\.id), groupIDs: launch.groupIDs, architecture: type.architecture, state: "pending", launchedAt: now)
             tables.instances[instance.id] = instance
@@ -218,7 +226,8 @@ extension EC2Tables {
     fileprivate func facts(_ instance: EC2InstanceRecord) throws(AWSError) -> InstanceFacts {
         let interfaces = instance.interfaceIDs.compactMap { self.interfaces[$0] }
         return InstanceFacts(
-            id: instance.id, privateDNSName: instance.privateDNSName, primaryAddress: instance.privateAddress, macAddress: interfaces.first?.macAddress ?? "",
+            id: instance.id, privateDNSName: instance.privateDNSName, primaryAddress: instance.privateAddress,
+            macAddress: interfaces.first?.macAddress ?? "",
             interfaceIDs: instance.interfaceIDs, podAddresses: interfaces.flatMap(\.secondaryAddresses), zone: instance.zone, vpcID: instance.vpcID,
             vpcCIDR: try vpc(instance.vpcID).cidr, subnetCIDR: try subnet(instance.subnetID).cidr, state: instance.state)
     }
@@ -227,6 +236,7 @@ extension EC2Tables {
 extension EC2Network {
     /// The ids of all instances, terminated ones apart, that carry the tag `key`.
     package func instanceIDs(tagged key: String) async -> Set<String> {
-        await state.read { tables in Set(tables.instances.values.filter { $0.state != "terminated" && tables.tags(of: $0.id)[key] != nil }.map(\.id)) }
+        await state.read { tables in Set(tables.instances.values.filter { $0.state != "terminated" && tables.tags(of: $0.id)[key] != nil }.map(\.id))
+        }
     }
 }

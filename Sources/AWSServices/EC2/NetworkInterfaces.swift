@@ -1,15 +1,18 @@
 package import AWSProtocol
 
 extension EC2Tables {
-    /// The lowest free addresses of a subnet. Throws InsufficientFreeAddressesInSubnet when there are fewer.
+    /// The next free addresses of a subnet, going on after those given out last: an address that came free is not soon another's, so that nobody takes a new
+    /// instance for the old one. Throws InsufficientFreeAddressesInSubnet when there are fewer.
     func takeAddresses(_ count: Int, in subnet: SubnetRecord) throws(AWSError) -> [IPv4Address] {
         guard let block = IPv4Block(subnet.cidr), count >= 0, count <= freeAddresses(subnet) else { throw EC2Fault.noFreeAddresses(subnet.id) }
         let used = usedAddresses[subnet.id] ?? []
+        let assignable = IPv4Block.reservedFirst..<max(IPv4Block.reservedFirst, block.size - 1)
+        let last = lastGiven[subnet.id].map { Int($0.value &- block.base.value) } ?? IPv4Block.reservedFirst - 1
+        let start = assignable.contains(last + 1) ? last + 1 : assignable.lowerBound
         var found: [IPv4Address] = []
-        var offset = IPv4Block.reservedFirst
-        while found.count < count, offset < block.size - 1 {
+        for offset in [start..<assignable.upperBound, assignable.lowerBound..<start].joined() {
+            if found.count == count { break }
             if let address = block.address(at: offset), !used.contains(address) { found.append(address) }
-            offset += 1
         }
         guard found.count == count else { throw EC2Fault.noFreeAddresses(subnet.id) }
         return found
@@ -28,7 +31,9 @@ extension EC2Tables {
         let addresses = try takeAddresses(1 + secondary, in: subnet)
         guard let primary = addresses.first else { throw EC2Fault.noFreeAddresses(subnetID) }
         var groups = groupIDs
-        if groups.isEmpty, let standard = securityGroups.values.first(where: { $0.vpcID == subnet.vpcID && $0.name == "default" }) { groups = [standard.id] }
+        if groups.isEmpty, let standard = securityGroups.values.first(where: { $0.vpcID == subnet.vpcID && $0.name == "default" }) {
+            groups = [standard.id]
+        }
         let interface = NetworkInterfaceRecord(
             id: AWSIdentifier.resource("eni"), subnetID: subnetID, vpcID: subnet.vpcID, zone: subnet.zone, description: description,
             primaryAddress: primary.description, secondaryAddresses: addresses.dropFirst().map(\.description),
@@ -101,7 +106,9 @@ extension EC2Service {
             let (subnetID, tags) = (try call.required("SubnetId"), try call.tags(for: "network-interface"))
             let (groups, description) = (call.parameters.strings("SecurityGroupId"), call.parameters["Description"] ?? "")
             let count = call.parameters["SecondaryPrivateIpAddressCount"].map { Int($0) ?? -1 } ?? 0
-            guard (0...49).contains(count) else { throw EC2Fault.invalidValue("Value for parameter secondaryPrivateIpAddressCount is invalid. It must be from 0 to 49.") }
+            guard (0...49).contains(count) else {
+                throw EC2Fault.invalidValue("Value for parameter secondaryPrivateIpAddressCount is invalid. It must be from 0 to 49.")
+            }
             let (interface, tables) = try await call.update { tables in
                 let interface = try tables.createInterface(subnetID: subnetID, description: description, groupIDs: groups, secondary: count)
                 tables.setTags(tags, on: interface.id)
@@ -145,7 +152,9 @@ extension EC2Service {
             let id = try call.required("NetworkInterfaceId")
             try await call.update { tables in
                 let interface = try tables.interface(id)
-                if interface.isRequesterManaged { throw AWSError("OperationNotPermitted", "You do not have permission to access the specified resource: \(id) is managed by EKS.") }
+                if interface.isRequesterManaged {
+                    throw AWSError("OperationNotPermitted", "You do not have permission to access the specified resource: \(id) is managed by EKS.")
+                }
                 if interface.attachment != nil { throw EC2Fault.invalidValue("Network interface '\(id)' is currently in use.") }
                 tables.removeInterface(id)
             }

@@ -81,7 +81,9 @@ extension EC2Service {
                 try tables.checkExist(ids)
                 for id in ids {
                     tables.setTags(new, on: id)
-                    guard tables.tags(of: id).count <= 50 else { throw AWSError("TagLimitExceeded", "The maximum number of Tags for a resource has been reached.") }
+                    guard tables.tags(of: id).count <= 50 else {
+                        throw AWSError("TagLimitExceeded", "The maximum number of Tags for a resource has been reached.")
+                    }
                 }
             }
             return { $0.success() }
@@ -115,7 +117,8 @@ extension EC2Service {
                 }
                 return entries
             }
-            let found = try call.describe(entries, ids: [], tags: [:], missing: { AWSError("InvalidID", "The ID '\($0)' is not valid") }) { entry, filter in
+            let found = try call.describe(entries, ids: [], tags: [:], missing: { AWSError("InvalidID", "The ID '\($0)' is not valid") }) {
+                entry, filter in
                 switch filter {
                 case "resource-id": [entry.id]
                 case "resource-type": [entry.kind]

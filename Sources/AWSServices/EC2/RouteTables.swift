@@ -51,7 +51,9 @@ extension EC2Tables {
         guard let index = table.routes.firstIndex(where: { $0.destination == destination }) else {
             throw AWSError("InvalidRoute.NotFound", "no route with destination-cidr-block \(destination) in route table \(tableID)")
         }
-        guard table.routes[index].gatewayID != "local" else { throw EC2Fault.invalidValue("cannot remove local route \(destination) in route table \(tableID)") }
+        guard table.routes[index].gatewayID != "local" else {
+            throw EC2Fault.invalidValue("cannot remove local route \(destination) in route table \(tableID)")
+        }
         table.routes.remove(at: index)
         routeTables[tableID] = table
     }
@@ -63,7 +65,8 @@ extension EC2Tables {
         }
         if let other = routeTables.values.first(where: { $0.associations.contains { $0.subnetID == subnetID } }) {
             if other.id == tableID, let known = other.associations.first(where: { $0.subnetID == subnetID }) { return known.id }
-            throw AWSError("Resource.AlreadyAssociated", "the specified association for route table \(tableID) conflicts with an existing association")
+            throw AWSError(
+                "Resource.AlreadyAssociated", "the specified association for route table \(tableID) conflicts with an existing association")
         }
         let association = RouteTableRecord.Association(id: AWSIdentifier.resource("rtbassoc"), subnetID: subnetID)
         table.associations.append(association)
@@ -83,7 +86,9 @@ extension EC2Tables {
     }
 
     mutating func deleteRouteTable(_ id: String) throws(AWSError) {
-        guard try routeTable(id).associations.isEmpty else { throw EC2Fault.dependency("The routeTable '\(id)' has dependencies and cannot be deleted.") }
+        guard try routeTable(id).associations.isEmpty else {
+            throw EC2Fault.dependency("The routeTable '\(id)' has dependencies and cannot be deleted.")
+        }
         routeTables[id] = nil
         tags[id] = nil
     }
@@ -136,13 +141,15 @@ extension EC2Service {
         "CreateRoute": EC2Operation(one) { call in
             let (id, destination) = (try call.required("RouteTableId"), try call.required("DestinationCidrBlock"))
             guard let block = IPv4Block(destination) else {
-                throw EC2Fault.invalidValue("Value (\(destination.prefix(64))) for parameter destinationCidrBlock is invalid. This is not a valid CIDR block.")
+                throw EC2Fault.invalidValue(
+                    "Value (\(destination.prefix(64))) for parameter destinationCidrBlock is invalid. This is not a valid CIDR block.")
             }
             let route = RouteRecord(
                 destination: block.description, gatewayID: call.parameters["GatewayId"], natGatewayID: call.parameters["NatGatewayId"],
                 networkInterfaceID: call.parameters["NetworkInterfaceId"])
             guard [route.gatewayID, route.natGatewayID, route.networkInterfaceID].compactMap({ $0 }).count == 1 else {
-                throw AWSError("InvalidParameterCombination", "The parameters gatewayId, natGatewayId and networkInterfaceId: exactly one must be given.")
+                throw AWSError(
+                    "InvalidParameterCombination", "The parameters gatewayId, natGatewayId and networkInterfaceId: exactly one must be given.")
             }
             try await call.update { try $0.createRoute(id, route) }
             return { $0.success() }

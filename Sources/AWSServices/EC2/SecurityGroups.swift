@@ -5,7 +5,10 @@ extension EC2Tables {
     mutating func createSecurityGroup(name: String, description: String, vpcID: String) throws(AWSError) -> SecurityGroupRecord {
         _ = try vpc(vpcID)
         guard !name.isEmpty, name.count <= 255, !name.hasPrefix("sg-") else {
-            throw EC2Fault.invalidValue("Value (\(name.prefix(64))) for parameter GroupName is invalid. Group names may not be in the format sg-* and have at most 255 characters.")
+            throw EC2Fault.invalidValue(
+                "Value (\(name.prefix(64))) for parameter GroupName is invalid. Group names may not be in the format sg-* and have "
+                    + "at most 255 characters."
+            )
         }
         guard !securityGroups.values.contains(where: { $0.vpcID == vpcID && $0.name == name }) else {
             throw AWSError("InvalidGroup.Duplicate", "The security group '\(name)' already exists for VPC '\(vpcID)'")
@@ -19,7 +22,9 @@ extension EC2Tables {
     /// Removes a group that nothing uses. Throws CannotDelete, DependencyViolation.
     mutating func deleteSecurityGroup(_ id: String) throws(AWSError) {
         let group = try securityGroup(id)
-        guard group.name != "default" else { throw AWSError("CannotDelete", "the specified group: \"\(id)\" name: \"default\" cannot be deleted by a user") }
+        guard group.name != "default" else {
+            throw AWSError("CannotDelete", "the specified group: \"\(id)\" name: \"default\" cannot be deleted by a user")
+        }
         let isUsed =
             interfaces.values.contains { $0.groupIDs.contains(id) }
             || securityGroups.values.contains { other in other.id != id && other.rules.contains { $0.groupID == id } }
@@ -39,7 +44,9 @@ extension EC2Tables {
                 let name = rule.ipProtocol == "-1" ? "ALL" : rule.ipProtocol.uppercased()
                 throw AWSError("InvalidPermission.Duplicate", "the specified rule \"peer: \(peer), \(name)\(ports), ALLOW\" already exists")
             }
-            guard group.rules.count < 240 else { throw AWSError("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.") }
+            guard group.rules.count < 240 else {
+                throw AWSError("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")
+            }
             group.rules.append(rule)
         }
         securityGroups[id] = group

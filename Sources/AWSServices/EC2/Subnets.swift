@@ -69,7 +69,9 @@ extension EC2Call {
         }
         guard let zone = zones.first(where: { $0.name == wanted || $0.id == wanted }) else {
             throw EC2Fault.invalidValue(
-                "Value (\(wanted.prefix(64))) for parameter availabilityZone is invalid. Subnets can currently only be created in the following availability zones: \(zones.map(\.name).joined(separator: ", ")).")
+                "Value (\(wanted.prefix(64))) for parameter availabilityZone is invalid. Subnets can currently only be created in "
+                    + "the following availability zones: \(zones.map(\.name).joined(separator: ", "))."
+            )
         }
         return zone
     }
@@ -78,7 +80,9 @@ extension EC2Call {
 extension EC2Service {
     static let subnetOperations: [String: EC2Operation] = [
         "CreateSubnet": EC2Operation("subnet/*") { call in
-            let (vpcID, cidr, zone, tags) = (try call.required("VpcId"), try call.required("CidrBlock"), try call.zone(), try call.tags(for: "subnet"))
+            let (vpcID, cidr, zone, tags) = (
+                try call.required("VpcId"), try call.required("CidrBlock"), try call.zone(), try call.tags(for: "subnet")
+            )
             let (subnet, tables) = try await call.update { tables in
                 let subnet = try tables.createSubnet(vpcID: vpcID, cidr: cidr, zone: zone)
                 tables.setTags(tags, on: subnet.id)

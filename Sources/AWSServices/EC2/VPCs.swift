@@ -28,7 +28,8 @@ extension EC2Tables {
         _ = try vpc(id)
         let isUsed =
             subnets.values.contains { $0.vpcID == id } || internetGateways.values.contains { $0.vpcID == id }
-            || routeTables.values.contains { $0.vpcID == id && !$0.isMain } || securityGroups.values.contains { $0.vpcID == id && $0.name != "default" }
+            || routeTables.values.contains { $0.vpcID == id && !$0.isMain }
+            || securityGroups.values.contains { $0.vpcID == id && $0.name != "default" }
             || interfaces.values.contains { $0.vpcID == id }
         guard !isUsed else { throw EC2Fault.dependency("The vpc '\(id)' has dependencies and cannot be deleted.") }
         for table in routeTables.values where table.vpcID == id { routeTables[table.id] = nil }
@@ -102,7 +103,9 @@ extension EC2Service {
             return { $0.success() }
         },
         "ModifyVpcAttribute": EC2Operation("vpc/{VpcId}") { call in
-            let (id, support, hostnames) = (try call.required("VpcId"), try call.attribute("EnableDnsSupport"), try call.attribute("EnableDnsHostnames"))
+            let (id, support, hostnames) = (
+                try call.required("VpcId"), try call.attribute("EnableDnsSupport"), try call.attribute("EnableDnsHostnames")
+            )
             guard (support == nil) != (hostnames == nil) else {
                 throw AWSError("InvalidParameterCombination", "Exactly one of the attributes enableDnsSupport and enableDnsHostnames must be given.")
             }

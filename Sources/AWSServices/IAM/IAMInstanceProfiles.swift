@@ -58,7 +58,9 @@ extension IAMService {
             let (name, role) = (try call.name("InstanceProfileName", longest: 128), try call.name("RoleName"))
             try await call.identities.state.update { tables in
                 var profile = try tables.instanceProfile(name)
-                guard let index = profile.roleNames.firstIndex(of: role) else { throw IAMFault.missing("The role with name \(role) cannot be found.") }
+                guard let index = profile.roleNames.firstIndex(of: role) else {
+                    throw IAMFault.missing("The role with name \(role) cannot be found.")
+                }
                 profile.roleNames.remove(at: index)
                 tables.instanceProfiles[name] = profile
             }

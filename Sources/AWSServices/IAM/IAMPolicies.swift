@@ -15,7 +15,8 @@ extension IAMTables {
         kind == .user ? try user(name).policies : try role(name).policies
     }
 
-    mutating func changePolicies(_ kind: PrincipalKind, _ name: String, _ change: (inout PrincipalPolicies) throws(AWSError) -> Void) throws(AWSError) {
+    mutating func changePolicies(_ kind: PrincipalKind, _ name: String, _ change: (inout PrincipalPolicies) throws(AWSError) -> Void) throws(AWSError)
+    {
         var policies = try policies(kind, name)
         try change(&policies)
         switch kind {
@@ -46,7 +47,9 @@ extension IAMService {
         try await call.identities.state.update { tables in
             try tables.changePolicies(kind, name) { (policies) throws(AWSError) in
                 guard !policies.attached.contains(arn) else { return }
-                guard policies.attached.count < 20 else { throw IAMFault.limit("Cannot exceed quota for PoliciesPer\(kind == .user ? "User" : "Role"): 20") }
+                guard policies.attached.count < 20 else {
+                    throw IAMFault.limit("Cannot exceed quota for PoliciesPer\(kind == .user ? "User" : "Role"): 20")
+                }
                 policies.attached.append(arn)
             }
         }
@@ -132,7 +135,8 @@ extension IAMService {
         "GetPolicy": IAMOperation("policy/{PolicyArn}") { call in
             let policy = try managed(call)
             let count = await call.identities.state.read { tables in
-                tables.users.values.count { $0.policies.attached.contains(policy.arn) } + tables.roles.values.count { $0.policies.attached.contains(policy.arn) }
+                tables.users.values.count { $0.policies.attached.contains(policy.arn) }
+                    + tables.roles.values.count { $0.policies.attached.contains(policy.arn) }
             }
             return {
                 $0.element("Policy") { xml in

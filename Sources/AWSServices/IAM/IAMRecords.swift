@@ -110,7 +110,8 @@ struct IAMTables: DurableTables {
 
     /// The role with this ARN, its path included.
     func role(arn: String) -> RoleRecord? {
-        guard let parsed = ARN(arn), parsed.service == "iam", let name = parsed.resourceParts.last, let role = roles[String(name)], role.arn == arn else { return nil }
+        guard let parsed = ARN(arn), parsed.service == "iam", let name = parsed.resourceParts.last, let role = roles[String(name)], role.arn == arn
+        else { return nil }
         return role
     }
 }

@@ -40,7 +40,10 @@ extension IAMCall {
     func sessionDuration() throws(AWSError) -> Int? {
         guard let text = parameters["MaxSessionDuration"] else { return nil }
         guard let seconds = Int(text), (3_600...43_200).contains(seconds) else {
-            throw IAMFault.invalid("1 validation error detected: Value '\(text.prefix(20))' at 'maxSessionDuration' failed to satisfy constraint: Member must have value between 3600 and 43200")
+            throw IAMFault.invalid(
+                "1 validation error detected: Value '\(text.prefix(20))' at 'maxSessionDuration' failed to satisfy constraint: "
+                    + "Member must have value between 3600 and 43200"
+            )
         }
         return seconds
     }

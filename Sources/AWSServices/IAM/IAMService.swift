@@ -17,10 +17,13 @@ struct IAMCall: Sendable {
         }
         guard value.count <= longest else {
             throw IAMFault.invalid(
-                "1 validation error detected: Value at '\(member)' failed to satisfy constraint: Member must have length less than or equal to \(longest)")
+                "1 validation error detected: Value at '\(member)' failed to satisfy constraint: Member must have length less than "
+                    + "or equal to \(longest)"
+            )
         }
         if let pattern, !value.allSatisfy(pattern.contains) {
-            throw IAMFault.invalid("The specified value for \(member) is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-")
+            throw IAMFault.invalid(
+                "The specified value for \(member) is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-")
         }
         return value
     }
@@ -37,7 +40,8 @@ struct IAMCall: Sendable {
         let path = parameters["Path"] ?? "/"
         let isSound = path.hasPrefix("/") && path.hasSuffix("/") && path.count <= 512 && path.unicodeScalars.allSatisfy { ("!"..."~").contains($0) }
         guard isSound else {
-            throw IAMFault.invalid("The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.")
+            throw IAMFault.invalid(
+                "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.")
         }
         return path
     }
@@ -50,7 +54,8 @@ struct IAMCall: Sendable {
     }
 
     /// Writes a list with `IsTruncated` and `Marker`, of the names on the asked-for page. Throws for a marker that was not given out.
-    func page(_ names: some Sequence<String>, _ operation: String) throws(AWSError) -> (names: [String], finish: @Sendable (inout XMLWriter) -> Void) {
+    func page(_ names: some Sequence<String>, _ operation: String) throws(AWSError) -> (names: [String], finish: @Sendable (inout XMLWriter) -> Void)
+    {
         let size = parameters["MaxItems"].flatMap { Int($0) } ?? 100
         guard (1...1_000).contains(size) else { throw IAMFault.invalid("MaxItems must be from 1 to 1000.") }
         guard let found = IAMService.pages.page(of: names, operation: operation, token: parameters["Marker"], size: size) else {

@@ -15,7 +15,9 @@ extension IAMTables {
     /// Removes a user without keys and policies. Throws NoSuchEntity, DeleteConflict.
     mutating func deleteUser(_ name: String) throws(AWSError) {
         let user = try user(name)
-        guard !accessKeys.values.contains(where: { $0.userName == name }) else { throw IAMFault.conflict("Cannot delete entity, must delete access keys first.") }
+        guard !accessKeys.values.contains(where: { $0.userName == name }) else {
+            throw IAMFault.conflict("Cannot delete entity, must delete access keys first.")
+        }
         guard user.policies.attached.isEmpty else { throw IAMFault.conflict("Cannot delete entity, must detach all policies first.") }
         guard user.policies.inline.isEmpty else { throw IAMFault.conflict("Cannot delete entity, must delete policies first.") }
         users[name] = nil
@@ -24,7 +26,9 @@ extension IAMTables {
     /// A new key of a user. Throws NoSuchEntity, LimitExceeded past two keys.
     mutating func createAccessKey(_ userName: String, now: Double) throws(AWSError) -> AccessKeyRecord {
         _ = try user(userName)
-        guard accessKeys.values.count(where: { $0.userName == userName }) < 2 else { throw IAMFault.limit("Cannot exceed quota for AccessKeysPerUser: 2") }
+        guard accessKeys.values.count(where: { $0.userName == userName }) < 2 else {
+            throw IAMFault.limit("Cannot exceed quota for AccessKeysPerUser: 2")
+        }
         let key = AccessKeyRecord.make(userName: userName, now: now)
         accessKeys[key.id] = key
         return key

@@ -97,9 +97,12 @@ package final class IdentityStore: AWSCredentialSource, AWSAuthorizer, Sendable 
 
     static func context(of caller: AWSCaller) -> [String: String] {
         var context = [
-            "aws:principalarn": caller.principalARN, "aws:principalaccount": caller.account, "aws:userid": caller.userID, "aws:securetransport": "true",
+            "aws:principalarn": caller.principalARN, "aws:principalaccount": caller.account, "aws:userid": caller.userID,
+            "aws:securetransport": "true",
         ]
-        if let user = ARN(caller.principalARN), user.resource.hasPrefix("user/") { context["aws:username"] = user.resourceParts.last.map(String.init) }
+        if let user = ARN(caller.principalARN), user.resource.hasPrefix("user/") {
+            context["aws:username"] = user.resourceParts.last.map(String.init)
+        }
         return context
     }
 }

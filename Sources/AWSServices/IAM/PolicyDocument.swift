@@ -51,7 +51,8 @@ struct PolicyDocument: Sendable {
         default: throw IAMFault.malformedPolicy("Invalid principal in policy.")
         }
         return Statement(
-            isAllow: effect == "Allow", actions: actions, isNotAction: json["Action"] == nil, resources: strings(json["Resource"] ?? json["NotResource"]) ?? [],
+            isAllow: effect == "Allow", actions: actions, isNotAction: json["Action"] == nil,
+            resources: strings(json["Resource"] ?? json["NotResource"]) ?? [],
             isNotResource: json["NotResource"] != nil, principals: principals, conditions: PolicyCondition.parse(json["Condition"]))
     }
 

@@ -26,7 +26,8 @@ struct PolicyEvaluation {
         return isAllowed ? .allowed : .denied(isExplicit: false)
     }
 
-    /// Whether a trust policy lets the caller assume its role. `isDirect` tells whether it names the caller itself, so that no identity policy is needed.
+    /// Whether a trust policy lets the caller assume its role. `isDirect` tells whether it names the caller itself, so that no identity policy is
+    /// needed.
     func trust(_ policy: PolicyDocument, caller: AWSCaller) -> (isTrusted: Bool, isDirect: Bool) {
         var result = (isTrusted: false, isDirect: false)
         for statement in policy.statements where covers(statement) {

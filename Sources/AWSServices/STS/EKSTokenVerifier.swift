@@ -23,16 +23,17 @@ package struct EKSTokenError: Error, Sendable, Equatable, CustomStringConvertibl
     package var description: String
 }
 
-/// Verifies the bearer tokens of EKS: `k8s-aws-v1.` and a presigned STS GetCallerIdentity URL. STS is this process, so the signature is verified here, on a request rebuilt from the
-/// whitelisted parts of the URL: nothing the bearer wrote is passed on.
+/// Verifies the bearer tokens of EKS: `k8s-aws-v1.` and a presigned STS GetCallerIdentity URL. STS is this process, so the signature is verified
+/// here, on a request rebuilt from the whitelisted parts of the URL: nothing the bearer wrote is passed on.
 ///
-/// Upstream: aws-iam-authenticator pkg/token tokenVerifier.Verify; the rules are taken in its order. Two are stricter: dates more than five minutes in the future are
-/// refused, and no header may be signed that the rebuilt request does not have.
+/// Upstream: aws-iam-authenticator pkg/token tokenVerifier.Verify; the rules are taken in its order. Two are stricter: dates more than five minutes
+/// in the future are refused, and no header may be signed that the rebuilt request does not have.
 package final class EKSTokenVerifier: Sendable {
     package struct Configuration: Sendable {
         /// Whose STS endpoints are believed.
         package var partition: String
-        /// This service's own addresses, `https://127.0.0.1:7443`: a client with `AWS_ENDPOINT_URL` presigns against them. Their scheme is taken as it is here.
+        /// This service's own addresses, `https://127.0.0.1:7443`: a client with `AWS_ENDPOINT_URL` presigns against them. Their scheme is taken as
+        /// it is here.
         package var endpointURLs: [String]
         /// Verified tokens remembered; kubectl sends the same one for 14 minutes.
         package var cacheCapacity = 4_096
@@ -91,13 +92,17 @@ package final class EKSTokenVerifier: Sendable {
         let request = try parse(token)
         let canonical = CanonicalRequest(
             method: "GET", path: "/", query: request.query,
-            headers: [(name: "host", value: request.host), (name: EKSTokenVerifier.clusterHeader, value: clusterName), (name: "accept", value: "application/json")],
+            headers: [
+                (name: "host", value: request.host), (name: EKSTokenVerifier.clusterHeader, value: clusterName),
+                (name: "accept", value: "application/json"),
+            ],
             signedHeaders: request.signature.signedHeaders, payloadHash: CanonicalRequest.hash(of: []))
         let caller: AWSCaller
         do {
             caller = try await verifier.verify(canonical, request.signature)
         } catch {
-            throw EKSTokenError(rule: 16, description: "sts getCallerIdentity failed: \(AWSError(error, for: .query(namespace: STSService.namespace)))")
+            throw EKSTokenError(
+                rule: 16, description: "sts getCallerIdentity failed: \(AWSError(error, for: .query(namespace: STSService.namespace)))")
         }
         guard let canonicalARN = CanonicalPrincipal.canonicalize(caller.arn) else {
             throw EKSTokenError(rule: 17, description: "arn \(caller.arn) is not one of a user or role")
@@ -134,13 +139,17 @@ package final class EKSTokenVerifier: Sendable {
 
     /// Rules 2 to 13.
     func parse(_ token: String) throws(EKSTokenError) -> PresignedRequest {
-        guard token.hasPrefix(EKSTokenVerifier.prefix) else { throw EKSTokenError(rule: 2, description: "token is missing expected \"k8s-aws-v1.\" prefix") }
+        guard token.hasPrefix(EKSTokenVerifier.prefix) else {
+            throw EKSTokenError(rule: 2, description: "token is missing expected \"k8s-aws-v1.\" prefix")
+        }
         guard let bytes = Base64URL.decode(token.dropFirst(EKSTokenVerifier.prefix.count)), let text = String(validating: bytes, as: UTF8.self) else {
             throw EKSTokenError(rule: 3, description: "token is not base64 (URL alphabet, no padding)")
         }
         guard let url = SplitURL(text) else { throw EKSTokenError(rule: 4, description: "the pre-signed URL cannot be parsed") }
         let isOwn = ownEndpoints.contains("\(url.scheme)://\(url.authority)")
-        guard isOwn || url.scheme == "https" else { throw EKSTokenError(rule: 4, description: "unexpected scheme \"\(url.scheme)\" in pre-signed URL") }
+        guard isOwn || url.scheme == "https" else {
+            throw EKSTokenError(rule: 4, description: "unexpected scheme \"\(url.scheme)\" in pre-signed URL")
+        }
         guard isOwn || STSHosts.isEndpoint(url.authority, ofPartition: configuration.partition) else {
             throw EKSTokenError(rule: 5, description: "unexpected hostname \"\(url.authority)\" in pre-signed URL")
         }
@@ -153,7 +162,9 @@ package final class EKSTokenVerifier: Sendable {
         for name in parameters.keys.sorted() where !EKSTokenVerifier.allowedKeys.contains(name) {
             throw EKSTokenError(rule: 9, description: "non-whitelisted query parameter \"\(name)\"")
         }
-        guard parameters["action"] == "GetCallerIdentity" else { throw EKSTokenError(rule: 10, description: "unexpected action parameter in pre-signed URL") }
+        guard parameters["action"] == "GetCallerIdentity" else {
+            throw EKSTokenError(rule: 10, description: "unexpected action parameter in pre-signed URL")
+        }
         let signedHeaders = parameters["x-amz-signedheaders"] ?? ""
         let names = signedHeaders.split(separator: ";", omittingEmptySubsequences: false).map { $0.lowercased() }
         guard names.contains(EKSTokenVerifier.clusterHeader) else {
@@ -166,7 +177,8 @@ package final class EKSTokenVerifier: Sendable {
             throw EKSTokenError(rule: 12, description: "invalid X-Amz-Expires parameter in pre-signed URL")
         }
         let signature = try signature(parameters, expires: expires)
-        // STS tells names apart by case: with another spelling it would see no signature, and the one below is not made over the signature's own name.
+        // STS tells names apart by case: with another spelling it would see no signature, and the one below is not made over the signature's own
+        // name.
         for pair in pairs where !EKSTokenVerifier.keys.contains(pair.name) {
             throw EKSTokenError(rule: 16, description: "sts getCallerIdentity failed: unknown query parameter \"\(pair.name.prefix(64))\"")
         }
@@ -184,13 +196,20 @@ package final class EKSTokenVerifier: Sendable {
         guard now <= time + EKSTokenVerifier.lifetime else {
             throw EKSTokenError(rule: 13, description: "X-Amz-Date parameter is expired (15 minute expiration) \(date)")
         }
-        guard time <= now + SignatureVerifier.futureTolerance else { throw EKSTokenError(rule: 13, description: "X-Amz-Date parameter is in the future: \(date)") }
-        guard parameters["x-amz-algorithm"] == "AWS4-HMAC-SHA256" else { throw EKSTokenError(rule: 16, description: "unexpected algorithm in pre-signed URL") }
-        guard parameters["version"].map({ $0 == "2011-06-15" }) ?? true else { throw EKSTokenError(rule: 16, description: "unexpected version of STS in pre-signed URL") }
+        guard time <= now + SignatureVerifier.futureTolerance else {
+            throw EKSTokenError(rule: 13, description: "X-Amz-Date parameter is in the future: \(date)")
+        }
+        guard parameters["x-amz-algorithm"] == "AWS4-HMAC-SHA256" else {
+            throw EKSTokenError(rule: 16, description: "unexpected algorithm in pre-signed URL")
+        }
+        guard parameters["version"].map({ $0 == "2011-06-15" }) ?? true else {
+            throw EKSTokenError(rule: 16, description: "unexpected version of STS in pre-signed URL")
+        }
         do {
             let signature = try RequestSignature(
                 credential: parameters["x-amz-credential"] ?? "", signature: parameters["x-amz-signature"] ?? "",
-                signedHeaders: parameters["x-amz-signedheaders"] ?? "", date: date, sessionToken: parameters["x-amz-security-token"], expires: expires)
+                signedHeaders: parameters["x-amz-signedheaders"] ?? "", date: date, sessionToken: parameters["x-amz-security-token"], expires: expires
+            )
             guard signature.scope.service == "sts", STSHosts.isRegion(signature.scope.region) else {
                 throw EKSTokenError(rule: 16, description: "Credential should be scoped to correct service: 'sts'.")
             }
@@ -229,7 +248,8 @@ private struct SplitURL {
 
 /// Principals' ARNs made comparable. Upstream: aws-iam-authenticator pkg/arn.Canonicalize.
 package enum CanonicalPrincipal {
-    /// `arn:aws:sts::A:assumed-role/NAME/SESSION` becomes `arn:aws:iam::A:role/NAME`; users, roles, federated users and root stay. Nil for anything else.
+    /// `arn:aws:sts::A:assumed-role/NAME/SESSION` becomes `arn:aws:iam::A:role/NAME`; users, roles, federated users and root stay. Nil for anything
+    /// else.
     package static func canonicalize(_ text: String) -> String? {
         guard var arn = ARN(text), ARN.partitions.contains(arn.partition) else { return nil }
         let parts = arn.resourceParts

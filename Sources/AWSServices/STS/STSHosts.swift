@@ -13,8 +13,8 @@ package enum STSHosts {
         "aws-eusc": ("amazonaws.eu", nil),
     ]
 
-    /// Whether `host`, as it stands in the URL, is an STS endpoint of the partition: global (in `aws` only), regional, FIPS, dual-stack. Ports, upper case, trailing
-    /// dots and regions of other partitions are refused.
+    /// Whether `host`, as it stands in the URL, is an STS endpoint of the partition: global (in `aws` only), regional, FIPS, dual-stack. Ports,
+    /// upper case, trailing dots and regions of other partitions are refused.
     package static func isEndpoint(_ host: String, ofPartition partition: String) -> Bool {
         guard let suffix = suffixes[partition] else { return false }
         if host == "sts.amazonaws.com" { return partition == "aws" }

@@ -27,7 +27,9 @@ package struct STSService: AWSService {
         let caller = request.caller
         if request.head.fields["Accept"] == "application/json" {
             let result: AWSJSON = ["Account": .string(caller.account), "Arn": .string(caller.arn), "UserId": .string(caller.userID)]
-            return .json(["GetCallerIdentityResponse": ["GetCallerIdentityResult": result, "ResponseMetadata": ["RequestId": .string(request.requestID)]]])
+            return .json([
+                "GetCallerIdentityResponse": ["GetCallerIdentityResult": result, "ResponseMetadata": ["RequestId": .string(request.requestID)]]
+            ])
         }
         return .query("GetCallerIdentity", namespace: STSService.namespace, requestID: request.requestID) { xml in
             xml.leaf("Arn", caller.arn)
@@ -38,7 +40,8 @@ package struct STSService: AWSService {
 
     private func assumeRole(_ request: AWSRequest, _ parameters: QueryParameters) async throws -> AWSResponse {
         let session = try await identities.assumeRole(
-            arn: parameters["RoleArn"] ?? "", sessionName: parameters["RoleSessionName"] ?? "", duration: parameters["DurationSeconds"], caller: request.caller)
+            arn: parameters["RoleArn"] ?? "", sessionName: parameters["RoleSessionName"] ?? "", duration: parameters["DurationSeconds"],
+            caller: request.caller)
         return .query("AssumeRole", namespace: STSService.namespace, requestID: request.requestID) { xml in
             xml.element("AssumedRoleUser") { xml in
                 xml.leaf("AssumedRoleId", session.caller.userID)
@@ -57,16 +60,22 @@ package struct STSService: AWSService {
 extension IdentityStore {
     private static let sessionNameCharacters = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+=,.@_-")
 
-    /// Temporary credentials of a role. Throws ValidationError for bad parameters and `AccessDenial` when the role does not trust the caller, or there is no such role.
+    /// Temporary credentials of a role. Throws ValidationError for bad parameters and `AccessDenial` when the role does not trust the caller, or
+    /// there is no such role.
     func assumeRole(arn: String, sessionName: String, duration: String?, caller: AWSCaller) async throws -> SessionRecord {
         guard (2...64).contains(sessionName.count), sessionName.allSatisfy(IdentityStore.sessionNameCharacters.contains) else {
             throw IAMFault.invalid(
-                "1 validation error detected: Value '\(sessionName.prefix(70))' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]*, with 2 to 64 characters")
+                "1 validation error detected: Value '\(sessionName.prefix(70))' at 'roleSessionName' failed to satisfy constraint: "
+                    + "Member must satisfy regular expression pattern: [\\w+=,.@-]*, with 2 to 64 characters"
+            )
         }
-        guard let parsed = ARN(arn), parsed.service == "iam", parsed.resource.hasPrefix("role/") else { throw IAMFault.invalid("\(arn.prefix(200)) is invalid") }
+        guard let parsed = ARN(arn), parsed.service == "iam", parsed.resource.hasPrefix("role/") else {
+            throw IAMFault.invalid("\(arn.prefix(200)) is invalid")
+        }
         let seconds = duration.map { Int($0) ?? 0 } ?? 3_600
         guard (900...43_200).contains(seconds) else {
-            throw IAMFault.invalid("1 validation error detected: Value at 'durationSeconds' failed to satisfy constraint: Member must have value between 900 and 43200")
+            throw IAMFault.invalid(
+                "1 validation error detected: Value at 'durationSeconds' failed to satisfy constraint: Member must have value between 900 and 43200")
         }
         let denial = AccessDenial(callerARN: caller.arn, action: "sts:AssumeRole", resource: arn, isExplicit: false)
         let evaluation = PolicyEvaluation(action: "sts:AssumeRole", resource: arn, context: IdentityStore.context(of: caller))
@@ -86,12 +95,14 @@ extension IdentityStore {
             // Sessions long over go when a new one comes; for an hour they still answer ExpiredToken.
             for old in tables.sessions.values where old.expiration + 3_600 < now { tables.sessions[old.accessKeyID] = nil }
             let key = AWSIdentifier.unique("ASIA")
-            let assumed = ARN(partition: parsed.partition, service: "sts", account: parsed.account, resource: "assumed-role/\(role.name)/\(sessionName)")
+            let assumed = ARN(
+                partition: parsed.partition, service: "sts", account: parsed.account, resource: "assumed-role/\(role.name)/\(sessionName)")
             let caller = AWSCaller(
                 account: parsed.account, arn: assumed.description, principalARN: role.arn, userID: "\(role.id):\(sessionName)", accessKeyID: key,
                 sessionName: sessionName)
             let session = SessionRecord(
-                accessKeyID: key, secret: AWSIdentifier.secret(), token: "IQoJb3JpZ2luX2Vj" + AWSIdentifier.secret(200), expiration: now + Double(seconds),
+                accessKeyID: key, secret: AWSIdentifier.secret(), token: "IQoJb3JpZ2luX2Vj" + AWSIdentifier.secret(200),
+                expiration: now + Double(seconds),
                 caller: caller)
             tables.sessions[key] = session
             return session

@@ -51,8 +51,8 @@ package protocol DurableTables: Sendable {
     mutating func takeChanges() -> [RowChange]
 }
 
-/// State that is durable before it is visible. Updates run one after another: each works on a copy, its changes are committed, and only then do readers see them.
-/// An update that throws, or whose commit fails, leaves nothing behind.
+/// State that is durable before it is visible. Updates run one after another: each works on a copy, its changes are committed, and only then do
+/// readers see them. An update that throws, or whose commit fails, leaves nothing behind.
 package actor DurableState<Tables: DurableTables> {
     private let storage: any RowStorage
     private var tables: Tables

@@ -1,3 +1,4 @@
+import AWSProtocol
 package import RecordStore
 
 /// Rows in the record store.
@@ -11,10 +12,16 @@ package struct RecordRowStorage: RowStorage {
     }
 
     package func commit(_ changes: [RowChange]) async throws {
-        try await store.transaction(
-            changes.map { change in
-                guard let value = change.value else { return .delete(change.collection, change.id) }
-                return .put(change.collection, change.id, value)
-            })
+        let writes = changes.map { change -> RecordWrite in
+            guard let value = change.value else { return .delete(change.collection, change.id) }
+            return .put(change.collection, change.id, value)
+        }
+        do { try await store.transaction(writes) } catch let error as RecordStoreError {
+            switch error {
+            case .unavailable(let why): throw ServiceUnavailable(why)
+            case .closed: throw ServiceUnavailable("it is ending")
+            default: throw error
+            }
+        }
     }
 }

@@ -34,12 +34,13 @@ package struct NodeReadiness: Sendable, Equatable {
     }
 }
 
-/// What runs clusters' control planes. The lifecycle decides when; a host knows how. All calls are idempotent: the lifecycle repeats them after a crash.
+/// What runs clusters' control planes. The lifecycle decides when; a host knows how. All calls are idempotent: the lifecycle repeats them after a
+/// crash.
 ///
 /// Implemented by the real control planes of this process and by `SimulatedControlPlaneHost`.
 package protocol ControlPlaneHost: Sendable {
-    /// Starts the cluster's control plane, or finds it running, and returns once it serves requests. Called for CREATING clusters, and for ACTIVE ones when the
-    /// service starts. Throws what the cluster's health should say.
+    /// Starts the cluster's control plane, or finds it running, and returns once it serves requests. Called for CREATING clusters, and for ACTIVE
+    /// ones when the service starts. Throws what the cluster's health should say.
     func start(_ cluster: ClusterRecord) async throws -> ControlPlaneEndpoint
     /// Stops the control plane and keeps its data; used when the service shuts down.
     func stop(_ clusterName: String) async

@@ -26,4 +26,6 @@ package struct LinuxMachineHost: MachineHost {
     package func running() async -> Set<String> { await machines.running }
 
     package func exits() -> AsyncStream<String> { machines.exits }
+
+    package func report(_ instanceID: String) async -> String { machines.report(instanceID) }
 }

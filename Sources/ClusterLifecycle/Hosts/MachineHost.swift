@@ -38,7 +38,8 @@ package struct MachineSpec: Codable, Sendable, Equatable {
 
     package init(
         instanceID: String, clusterName: String, nodegroup: String, hostName: String, instanceType: String, vcpus: Int, memoryMiB: Int, vpcID: String,
-        vpcCIDR: String, subnetID: String, subnetCIDR: String, gatewayAddress: String, primaryAddress: String, prefixLength: Int, podAddresses: [String],
+        vpcCIDR: String, subnetID: String, subnetCIDR: String, gatewayAddress: String, primaryAddress: String, prefixLength: Int,
+        podAddresses: [String],
         macAddress: String, securityGroupIDs: [String], zone: String, region: String, maxPods: Int, labels: [String: String], taints: [NodeTaint],
         bootstrap: NodeBootstrap
     ) {
@@ -80,4 +81,11 @@ package protocol MachineHost: Sendable {
     func running() async -> Set<String>
     /// Instance ids of machines that died without `terminate`. One consumer: the lifecycle.
     func exits() -> AsyncStream<String>
+    /// What the machine's log said last, for a health issue; empty when there is nothing.
+    func report(_ instanceID: String) async -> String
+}
+
+extension MachineHost {
+    /// Hosts without logs have nothing to report.
+    package func report(_ instanceID: String) async -> String { "" }
 }

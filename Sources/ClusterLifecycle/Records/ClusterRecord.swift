@@ -109,7 +109,8 @@ package struct ClusterRecord: Codable, Sendable, Equatable {
     package var health: [HealthIssue]
 
     package init(
-        name: String, id: String, arn: String, accountID: String, region: String, createdAt: Double, version: String, platformVersion: String = "eks.1",
+        name: String, id: String, arn: String, accountID: String, region: String, createdAt: Double, version: String,
+        platformVersion: String = "eks.1",
         roleARN: String, network: ClusterNetwork, access: ClusterAccess, enabledLogTypes: [String] = [], supportType: String = "EXTENDED",
         deletionProtection: Bool = false, bootstrapSelfManagedAddons: Bool = true, zonalShiftEnabled: Bool = false, tags: [String: String] = [:],
         clientRequestToken: String? = nil, status: ClusterStatus = .creating, endpoint: ControlPlaneEndpoint? = nil, health: [HealthIssue] = []

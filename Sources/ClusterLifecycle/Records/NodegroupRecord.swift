@@ -90,7 +90,8 @@ package struct NodegroupRecord: Codable, Sendable, Equatable {
     package var health: [HealthIssue]
 
     package init(
-        clusterName: String, name: String, id: String, arn: String, createdAt: Double, version: String, releaseVersion: String, scaling: ScalingConfig,
+        clusterName: String, name: String, id: String, arn: String, createdAt: Double, version: String, releaseVersion: String,
+        scaling: ScalingConfig,
         instanceTypes: [String] = ["t3.medium"], subnetIDs: [String], amiType: String = "AL2023_x86_64_STANDARD", capacityType: String = "ON_DEMAND",
         nodeRoleARN: String, labels: [String: String] = [:], taints: [NodeTaint] = [], diskSize: Int = 20,
         updateConfig: NodegroupUpdateConfig = NodegroupUpdateConfig(maxUnavailable: 1), nodeRepairEnabled: Bool = false, tags: [String: String] = [:],

@@ -1,8 +1,8 @@
 package import AWSProtocol
 import AWSServices
 
-/// The checks of CreateCluster, as functions of what IAM and EC2 say. Upstream: EKS User Guide, "Subnet requirements", "Cluster IAM role"; the messages are those that
-/// Terraform's provider and eksctl match on.
+/// The checks of CreateCluster, as functions of what IAM and EC2 say. Upstream: EKS User Guide, "Subnet requirements", "Cluster IAM role"; the
+/// messages are those that Terraform's provider and eksctl match on.
 enum ClusterRequirements {
     /// Free addresses a subnet must have. Upstream: EKS User Guide, "Subnet requirements for clusters".
     static let freeAddresses = 6
@@ -18,13 +18,17 @@ enum ClusterRequirements {
         if let missing = asked.first(where: { id in !subnets.contains { $0.id == id } }) {
             throw EKSFault.invalidParameter("The subnet ID '\(missing.prefix(64))' does not exist", fields)
         }
-        guard Set(subnets.map(\.zone)).count >= 2 else { throw EKSFault.invalidParameter("Subnets specified must be in at least two different AZs", fields) }
+        guard Set(subnets.map(\.zone)).count >= 2 else {
+            throw EKSFault.invalidParameter("Subnets specified must be in at least two different AZs", fields)
+        }
         guard Set(subnets.map(\.vpcID)).count == 1 else {
-            throw EKSFault.invalidParameter("Subnets specified must belong to the same VPC: \(Set(subnets.map(\.vpcID)).sorted().joined(separator: ", "))", fields)
+            throw EKSFault.invalidParameter(
+                "Subnets specified must belong to the same VPC: \(Set(subnets.map(\.vpcID)).sorted().joined(separator: ", "))", fields)
         }
         for subnet in subnets where subnet.freeAddresses < freeAddresses {
             throw EKSFault.invalidParameter(
-                "subnet \(subnet.id) has \(subnet.freeAddresses) free addresses, EKS needs \(freeAddresses): use a larger subnet or free some", fields)
+                "subnet \(subnet.id) has \(subnet.freeAddresses) free addresses, EKS needs \(freeAddresses): use a larger subnet or free some", fields
+            )
         }
     }
 
@@ -36,13 +40,15 @@ enum ClusterRequirements {
         guard let role else { throw EKSFault.invalidParameter("Role with arn: \(arn), could not be assumed because it does not exist", fields) }
         guard role.trustedServices.contains("eks.amazonaws.com") else {
             throw EKSFault.invalidParameter(
-                "Role with arn: \(arn), could not be assumed. Role could not be assumed because the trusted entity is not correct: its trust policy must allow eks.amazonaws.com sts:AssumeRole",
+                "Role with arn: \(arn), could not be assumed. Role could not be assumed because the trusted entity is not correct: "
+                    + "its trust policy must allow eks.amazonaws.com sts:AssumeRole",
                 fields)
         }
         if role.allowedActions.contains(describeSubnets) { return }
         if role.attachedPolicyARNs.isEmpty {
             throw EKSFault.invalidParameter(
-                "The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the following policy is attached: arn:aws:iam::aws:\(clusterPolicy)",
+                "The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the following "
+                    + "policy is attached: arn:aws:iam::aws:\(clusterPolicy)",
                 fields)
         }
         throw EKSFault.invalidParameter("IAM role's policy must include the `ec2:DescribeSubnets` action", fields)
@@ -50,14 +56,18 @@ enum ClusterRequirements {
 
     static func checkDNS(_ vpc: VPCFacts, isPrivate: Bool) throws(AWSError) {
         guard vpc.enableDNSSupport else {
-            throw EKSFault.invalidParameter("VPC \(vpc.id) must have enableDnsSupport, otherwise nodes cannot register: aws ec2 modify-vpc-attribute --vpc-id \(vpc.id) --enable-dns-support")
+            throw EKSFault.invalidParameter(
+                "VPC \(vpc.id) must have enableDnsSupport, otherwise nodes cannot register: aws ec2 modify-vpc-attribute --vpc-id "
+                    + "\(vpc.id) --enable-dns-support"
+            )
         }
         guard !isPrivate || vpc.enableDNSHostnames else {
             throw EKSFault.invalidParameter("Private endpoint access needs enableDnsHostnames and enableDnsSupport in VPC \(vpc.id)")
         }
     }
 
-    /// The service range: the asked-for one, or one of EKS's two that does not meet the VPC's. Upstream: eks KubernetesNetworkConfigRequest.serviceIpv4Cidr.
+    /// The service range: the asked-for one, or one of EKS's two that does not meet the VPC's. Upstream: eks
+    /// KubernetesNetworkConfigRequest.serviceIpv4Cidr.
     static func serviceRange(asked: String?, vpc: VPCFacts) throws(AWSError) -> String {
         guard let vpcBlock = IPv4Block(vpc.cidr) else { throw EKSFault.invalidParameter("VPC \(vpc.id) has no IPv4 range") }
         guard let asked else {
@@ -67,16 +77,19 @@ enum ClusterRequirements {
         }
         let privateBlocks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].compactMap { IPv4Block($0) }
         guard let block = IPv4Block(asked), (12...24).contains(block.prefixLength), privateBlocks.contains(where: { $0.contains(block) }) else {
-            throw EKSFault.invalidParameter("serviceIpv4Cidr '\(asked.prefix(32))' must be a range within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, between /24 and /12")
+            throw EKSFault.invalidParameter(
+                "serviceIpv4Cidr '\(asked.prefix(32))' must be a range within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, between /24 and /12")
         }
-        guard !block.overlaps(vpcBlock) else { throw EKSFault.invalidParameter("serviceIpv4Cidr \(block) must not overlap the VPC's range \(vpc.cidr)") }
+        guard !block.overlaps(vpcBlock) else {
+            throw EKSFault.invalidParameter("serviceIpv4Cidr \(block) must not overlap the VPC's range \(vpc.cidr)")
+        }
         return block.description
     }
 }
 
 extension EKSService {
-    /// Records a new cluster in CREATING and sets the reconciler to work. Upstream: eks CreateCluster. Throws ResourceInUseException, InvalidParameterException,
-    /// ResourceLimitExceededException in EKS's words, `AccessDenial` when the caller may not pass the role.
+    /// Records a new cluster in CREATING and sets the reconciler to work. Upstream: eks CreateCluster. Throws ResourceInUseException,
+    /// InvalidParameterException, ResourceLimitExceededException in EKS's words, `AccessDenial` when the caller may not pass the role.
     package func createCluster(_ input: CreateClusterInput, caller: AWSCaller) async throws -> ClusterRecord {
         let now = clock.now
         // A replayed request is answered before its parameters are checked against a world its first run has changed.
@@ -93,6 +106,8 @@ extension EKSService {
         if let replayed { return replayed }
         let record = try await newCluster(input, caller: caller, now: now)
         let created = try await state.update { tables -> ClusterRecord in
+            // The same request may have been sent twice at once.
+            if let name = try tables.replay("CreateCluster", input.token), let known = tables.clusters[name] { return known }
             guard tables.clusters[record.name] == nil else {
                 throw EKSFault.inUse("Cluster already exists with name: \(record.name)", ["clusterName": .string(record.name)])
             }
@@ -107,7 +122,8 @@ extension EKSService {
     private func newCluster(_ input: CreateClusterInput, caller: AWSCaller, now: Double) async throws -> ClusterRecord {
         guard let version = input.version.map(KubernetesVersions.named) ?? KubernetesVersions.standard else {
             throw EKSFault.invalidParameter(
-                "unsupported Kubernetes version: \(input.version?.prefix(32) ?? ""), the versions are \(KubernetesVersions.all.map(\.name).joined(separator: ", "))",
+                "unsupported Kubernetes version: \(input.version?.prefix(32) ?? ""), the versions are "
+                    + "\(KubernetesVersions.all.map(\.name).joined(separator: ", "))",
                 ["clusterName": .string(input.name)])
         }
         guard input.endpointPublicAccess || input.endpointPrivateAccess else {
@@ -120,13 +136,16 @@ extension EKSService {
         let subnetIDs = input.subnetIDs.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
         let subnets = await network.subnets(subnetIDs)
         try ClusterRequirements.checkSubnets(subnets, asked: subnetIDs, cluster: input.name)
-        guard let first = subnets.first, let vpc = await network.vpc(first.vpcID) else { throw EKSFault.invalidParameter("The subnets' VPC does not exist") }
+        guard let first = subnets.first, let vpc = await network.vpc(first.vpcID) else {
+            throw EKSFault.invalidParameter("The subnets' VPC does not exist")
+        }
         try await checkSecurityGroups(input.securityGroupIDs, vpcID: vpc.id)
         try ClusterRequirements.checkDNS(vpc, isPrivate: input.endpointPrivateAccess)
         let cidrs = try publicCIDRs(input)
-        try TagFault.check(input.tags)
+        try TagFault.checkNew(input.tags)
         return ClusterRecord(
-            name: input.name, id: AWSIdentifier.hex(32).uppercased(), arn: configuration.arn("cluster/\(input.name)"), accountID: configuration.account,
+            name: input.name, id: AWSIdentifier.hex(32).uppercased(), arn: configuration.arn("cluster/\(input.name)"),
+            accountID: configuration.account,
             region: configuration.region, createdAt: now, version: version.name, platformVersion: version.platformVersion, roleARN: input.roleARN,
             network: ClusterNetwork(
                 vpcID: vpc.id, vpcCIDR: vpc.cidr, subnetIDs: subnetIDs, securityGroupIDs: input.securityGroupIDs,
@@ -147,7 +166,9 @@ extension EKSService {
         }
         var cidrs: [String] = []
         for text in input.publicAccessCIDRs {
-            guard let block = IPv4Block(text) else { throw EKSFault.invalidParameter("The following CIDRs are invalid in publicAccessCidrs: [\(text.prefix(64))]") }
+            guard let block = IPv4Block(text) else {
+                throw EKSFault.invalidParameter("The following CIDRs are invalid in publicAccessCidrs: [\(text.prefix(64))]")
+            }
             cidrs.append(block.description)
         }
         return cidrs.isEmpty ? ["0.0.0.0/0"] : cidrs
@@ -158,19 +179,22 @@ extension EKSService {
             throw EKSFault.invalidParameter("securityGroupIds can have \(ClusterRequirements.securityGroupLimit) groups at most")
         }
         for id in ids {
-            guard let vpc = await network.vpcID(ofSecurityGroup: id) else { throw EKSFault.invalidParameter("The security group '\(id.prefix(64))' does not exist") }
+            guard let vpc = await network.vpcID(ofSecurityGroup: id) else {
+                throw EKSFault.invalidParameter("The security group '\(id.prefix(64))' does not exist")
+            }
             guard vpc == vpcID else { throw EKSFault.invalidParameter("Security group \(id) is in VPC \(vpc), the subnets are in VPC \(vpcID)") }
         }
     }
 
-    /// Sets a cluster to DELETING. Upstream: eks DeleteCluster. Deleting it again while it goes answers the same. Throws ResourceNotFoundException, ResourceInUseException,
-    /// InvalidRequestException.
+    /// Sets a cluster to DELETING. Upstream: eks DeleteCluster. Deleting it again while it goes answers the same. Throws ResourceNotFoundException,
+    /// ResourceInUseException, InvalidRequestException.
     package func deleteCluster(_ name: String) async throws -> ClusterRecord {
         let cluster = try await state.update { tables in
             var cluster = try tables.cluster(name)
             guard cluster.status != .deleting else { return cluster }
             guard !cluster.deletionProtection else {
-                throw EKSFault.invalidRequest("Cluster \(name) has deletion protection enabled: switch it off before deleting the cluster", ["clusterName": .string(name)])
+                throw EKSFault.invalidRequest(
+                    "Cluster \(name) has deletion protection enabled: switch it off before deleting the cluster", ["clusterName": .string(name)])
             }
             guard let attached = tables.nodegroups(of: name).first else {
                 cluster.status = .deleting

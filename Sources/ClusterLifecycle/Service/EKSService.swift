@@ -8,6 +8,8 @@ package struct EKSConfiguration: Sendable {
     package var account: String
     /// How long an instance may take from start to a Ready node. Upstream: EKS gives a node group's instances 15 minutes.
     package var nodeJoinTimeout: Duration = .seconds(900)
+    /// After this a node group says in its health what it waits for.
+    package var slowJoin: Duration = .seconds(30)
     /// First wait after a failed start; doubled each time up to `longestRetry`.
     package var firstRetry: Duration = .seconds(1)
     package var longestRetry: Duration = .seconds(60)
@@ -19,7 +21,9 @@ package struct EKSConfiguration: Sendable {
 
     package var partition: String { ARN.partition(ofRegion: region) }
 
-    func arn(_ resource: String) -> String { ARN(partition: partition, service: "eks", region: region, account: account, resource: resource).description }
+    func arn(_ resource: String) -> String {
+        ARN(partition: partition, service: "eks", region: region, account: account, resource: resource).description
+    }
 }
 
 /// EKS without its wire: one method per operation, deciding on durable records, and the reconcilers that make the records true.
@@ -45,11 +49,12 @@ package actor EKSService {
         state = try await DurableState(storage: storage)
         reconciler = Reconciler(
             StepContext(
-                configuration: configuration, state: state, network: network, controlPlanes: controlPlanes, machines: machines, clock: clock, logger: logger))
+                configuration: configuration, state: state, network: network, controlPlanes: controlPlanes, machines: machines, clock: clock,
+                logger: logger))
     }
 
-    /// Brings all clusters, node groups and instances to where their records want them, and keeps them there, until the task is cancelled; then stops the control planes,
-    /// keeping their data. Machines go on running.
+    /// Brings all clusters, node groups and instances to where their records want them, and keeps them there, until the task is cancelled; then
+    /// stops the control planes, keeping their data. Machines go on running.
     package nonisolated func run() async { await reconciler.run() }
 
     /// Waits until nothing is being done or scheduled to be done at once; for tests.
@@ -164,9 +169,19 @@ package enum TagFault {
     static func bad(_ text: String) -> AWSError { AWSError("BadRequestException", text, status: 400) }
     static func notFound(_ arn: String) -> AWSError { AWSError("NotFoundException", "Resource not found: \(arn.prefix(300))", status: 404) }
 
+    /// The tags of a new resource: what is wrong with them is the create call's own error, which does not know BadRequestException.
+    static func checkNew(_ tags: [String: String]) throws(AWSError) {
+        do {
+            guard tags.count <= limit else { throw bad("A resource can have \(limit) tags at most.") }
+            try check(tags)
+        } catch { throw EKSFault.invalidParameter(error.message) }
+    }
+
     static func check(_ tags: [String: String]) throws(AWSError) {
         for (key, value) in tags {
-            guard !key.isEmpty, key.count <= 128, value.count <= 256 else { throw bad("Tag keys must have from 1 to 128 characters and values 256 at most.") }
+            guard !key.isEmpty, key.count <= 128, value.count <= 256 else {
+                throw bad("Tag keys must have from 1 to 128 characters and values 256 at most.")
+            }
             guard !key.lowercased().hasPrefix("aws:") else { throw bad("Tag keys must not begin with aws:") }
         }
     }

@@ -13,7 +13,9 @@ enum NodegroupRequirements {
         guard scaling.minSize >= 0, scaling.maxSize >= 1, scaling.desiredSize >= 0 else {
             throw EKSFault.invalidParameter("Node group sizes: minSize and desiredSize must be 0 at least, maxSize 1")
         }
-        guard scaling.maxSize <= largestSize else { throw EKSFault.invalidParameter("maxSize \(scaling.maxSize) exceeds the limit of \(largestSize) nodes per node group") }
+        guard scaling.maxSize <= largestSize else {
+            throw EKSFault.invalidParameter("maxSize \(scaling.maxSize) exceeds the limit of \(largestSize) nodes per node group")
+        }
         guard scaling.minSize <= scaling.maxSize else {
             throw EKSFault.invalidParameter("Minimum capacity \(scaling.minSize) can't be greater than max size \(scaling.maxSize)")
         }
@@ -36,7 +38,8 @@ enum NodegroupRequirements {
         guard amiType == standard else { throw EKSFault.notImplemented("The amiType \(amiType) (this machine runs \(standard))") }
         let wrong = types.filter { $0.architecture != hosted }.map(\.name)
         guard wrong.isEmpty else {
-            throw EKSFault.invalidRequest("[\(wrong.joined(separator: ", "))] is not a valid instance type for requested amiType \(amiType): it is \(other)")
+            throw EKSFault.invalidRequest(
+                "[\(wrong.joined(separator: ", "))] is not a valid instance type for requested amiType \(amiType): it is \(other)")
         }
         return amiType
     }
@@ -44,16 +47,21 @@ enum NodegroupRequirements {
     static func checkLabels(_ labels: [String: String]) throws(AWSError) {
         for (key, value) in labels {
             guard !reservedLabelPrefixes.contains(where: key.hasPrefix) else {
-                throw EKSFault.invalidParameter("Label cannot contain reserved prefixes [\(reservedLabelPrefixes.joined(separator: ", "))]: \(key.prefix(100))")
+                throw EKSFault.invalidParameter(
+                    "Label cannot contain reserved prefixes [\(reservedLabelPrefixes.joined(separator: ", "))]: \(key.prefix(100))")
             }
-            guard isLabelKey(key), isLabelPart(value, mayBeEmpty: true) else { throw EKSFault.invalidParameter("Invalid label \(key.prefix(100))=\(value.prefix(100))") }
+            guard isLabelKey(key), isLabelPart(value, mayBeEmpty: true) else {
+                throw EKSFault.invalidParameter("Invalid label \(key.prefix(100))=\(value.prefix(100))")
+            }
         }
     }
 
     static func checkTaints(_ taints: [NodeTaint]) throws(AWSError) {
         guard taints.count <= taintLimit else { throw EKSFault.invalidParameter("A node group can have \(taintLimit) taints at most") }
         for taint in taints {
-            guard isLabelKey(taint.key), isLabelPart(taint.value ?? "", mayBeEmpty: true) else { throw EKSFault.invalidParameter("Invalid taint \(taint.key.prefix(100))") }
+            guard isLabelKey(taint.key), isLabelPart(taint.value ?? "", mayBeEmpty: true) else {
+                throw EKSFault.invalidParameter("Invalid taint \(taint.key.prefix(100))")
+            }
         }
     }
 
@@ -80,14 +88,16 @@ enum NodegroupRequirements {
 }
 
 extension EKSService {
-    /// Records a new node group in CREATING. Upstream: eks CreateNodegroup. Throws ResourceInUseException, InvalidParameterException, InvalidRequestException,
-    /// ResourceLimitExceededException, ResourceNotFoundException.
+    /// Records a new node group in CREATING. Upstream: eks CreateNodegroup. Throws ResourceInUseException, InvalidParameterException,
+    /// InvalidRequestException, ResourceLimitExceededException, ResourceNotFoundException.
     package func createNodegroup(_ input: CreateNodegroupInput, caller: AWSCaller) async throws -> NodegroupRecord {
         let operation = "CreateNodegroup/\(input.clusterName)"
         let key = LifecycleTables.key(input.clusterName, input.name)
         let (cluster, replayed) = try await state.update { tables -> (ClusterRecord, NodegroupRecord?) in
             let cluster = try tables.cluster(input.clusterName)
-            if let name = try tables.replay(operation, input.token), let known = tables.nodegroups[LifecycleTables.key(input.clusterName, name)] { return (cluster, known) }
+            if let name = try tables.replay(operation, input.token), let known = tables.nodegroups[LifecycleTables.key(input.clusterName, name)] {
+                return (cluster, known)
+            }
             try EKSService.checkRoom(tables, input, key)
             return (cluster, nil)
         }
@@ -99,7 +109,13 @@ extension EKSService {
         let record = try await newNodegroup(input, cluster, caller)
         let created = try await state.update { tables -> NodegroupRecord in
             let cluster = try tables.cluster(input.clusterName)
-            guard cluster.status == .active || cluster.status == .updating else { throw EKSFault.invalidRequest("Cluster '\(cluster.name)' is not in ACTIVE status", fields) }
+            guard cluster.status == .active || cluster.status == .updating else {
+                throw EKSFault.invalidRequest("Cluster '\(cluster.name)' is not in ACTIVE status", fields)
+            }
+            // The same request may have been sent twice at once.
+            if let name = try tables.replay(operation, input.token), let known = tables.nodegroups[LifecycleTables.key(input.clusterName, name)] {
+                return known
+            }
             try EKSService.checkRoom(tables, input, key)
             tables.nodegroups[key] = record
             tables.remember(operation, input.token, made: record.name)
@@ -136,29 +152,36 @@ extension EKSService {
         let names = input.instanceTypes.isEmpty ? ["t3.medium"] : input.instanceTypes
         let unknown = names.filter { InstanceTypes.all[$0] == nil }
         guard unknown.isEmpty else {
-            throw EKSFault.invalidParameter("The following supplied instance types do not exist: [\(unknown.map { String($0.prefix(64)) }.joined(separator: ", "))]")
+            throw EKSFault.invalidParameter(
+                "The following supplied instance types do not exist: [\(unknown.map { String($0.prefix(64)) }.joined(separator: ", "))]")
         }
         let amiType = try NodegroupRequirements.amiType(asked: input.amiType, types: names.compactMap { InstanceTypes.all[$0] })
         try NodegroupRequirements.checkLabels(input.labels)
         try NodegroupRequirements.checkTaints(input.taints)
-        try TagFault.check(input.tags)
+        try TagFault.checkNew(input.tags)
         let capacity = input.capacityType ?? "ON_DEMAND"
         guard capacity != "CAPACITY_BLOCK" else { throw EKSFault.notImplemented("The capacityType CAPACITY_BLOCK") }
         guard input.version == nil || input.version == cluster.version else {
-            throw EKSFault.invalidParameter("Requested Nodegroup version \(input.version?.prefix(32) ?? "") is not the cluster's version \(cluster.version)")
+            throw EKSFault.invalidParameter(
+                "Requested Nodegroup version \(input.version?.prefix(32) ?? "") is not the cluster's version \(cluster.version)")
         }
         let release = KubernetesVersions.named(cluster.version)?.nodeReleaseVersion ?? cluster.version
         guard input.releaseVersion == nil || input.releaseVersion == release else {
-            throw EKSFault.invalidParameter("Requested release version \(input.releaseVersion?.prefix(64) ?? "") is not valid for kubernetes version \(cluster.version): it is \(release)")
+            throw EKSFault.invalidParameter(
+                "Requested release version \(input.releaseVersion?.prefix(64) ?? "") is not valid for kubernetes version "
+                    + "\(cluster.version): it is \(release)"
+            )
         }
         let diskSize = input.diskSize ?? 20
         guard (1...16_384).contains(diskSize) else { throw EKSFault.invalidParameter("diskSize must be from 1 to 16384 GiB") }
         let id = AWSIdentifier.uuid()
         return NodegroupRecord(
-            clusterName: cluster.name, name: input.name, id: id, arn: configuration.arn("nodegroup/\(cluster.name)/\(input.name)/\(id)"), createdAt: clock.now,
+            clusterName: cluster.name, name: input.name, id: id, arn: configuration.arn("nodegroup/\(cluster.name)/\(input.name)/\(id)"),
+            createdAt: clock.now,
             version: cluster.version, releaseVersion: release, scaling: scaling, instanceTypes: names, subnetIDs: subnetIDs, amiType: amiType,
             capacityType: capacity, nodeRoleARN: input.nodeRoleARN, labels: input.labels, taints: input.taints, diskSize: diskSize,
-            updateConfig: input.updateConfig ?? NodegroupUpdateConfig(maxUnavailable: 1), nodeRepairEnabled: input.nodeRepairEnabled, tags: input.tags,
+            updateConfig: input.updateConfig ?? NodegroupUpdateConfig(maxUnavailable: 1), nodeRepairEnabled: input.nodeRepairEnabled,
+            tags: input.tags,
             clientRequestToken: input.token?.token, autoScalingGroupName: "eks-\(input.name)-\(id)")
     }
 
@@ -170,7 +193,8 @@ extension EKSService {
             throw EKSFault.invalidParameter("The role with name \(parsed.resourceParts.last ?? "") cannot be found: \(arn) does not exist")
         }
         guard role.trustedServices.contains("ec2.amazonaws.com") else {
-            throw EKSFault.invalidParameter("Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of nodeRole \(arn)")
+            throw EKSFault.invalidParameter(
+                "Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of nodeRole \(arn)")
         }
     }
 
@@ -207,14 +231,17 @@ extension EKSService {
                     minSize: input.minSize ?? old.minSize, maxSize: input.maxSize ?? old.maxSize, desiredSize: input.desiredSize ?? old.desiredSize)
                 try NodegroupRequirements.checkScaling(group.scaling)
                 parameters += [
-                    UpdateParameter(type: "MinSize", value: String(group.scaling.minSize)), UpdateParameter(type: "MaxSize", value: String(group.scaling.maxSize)),
+                    UpdateParameter(type: "MinSize", value: String(group.scaling.minSize)),
+                    UpdateParameter(type: "MaxSize", value: String(group.scaling.maxSize)),
                     UpdateParameter(type: "DesiredSize", value: String(group.scaling.desiredSize)),
                 ]
             }
             if let config = input.updateConfig {
                 group.updateConfig = config
                 if let count = config.maxUnavailable { parameters.append(UpdateParameter(type: "MaxUnavailable", value: String(count))) }
-                if let share = config.maxUnavailablePercentage { parameters.append(UpdateParameter(type: "MaxUnavailablePercentage", value: String(share))) }
+                if let share = config.maxUnavailablePercentage {
+                    parameters.append(UpdateParameter(type: "MaxUnavailablePercentage", value: String(share)))
+                }
                 if let strategy = config.updateStrategy { parameters.append(UpdateParameter(type: "UpdateStrategy", value: strategy)) }
             }
             if let repair = input.nodeRepairEnabled {
@@ -226,7 +253,8 @@ extension EKSService {
             group.modifiedAt = now
             tables.nodegroups[LifecycleTables.key(group.clusterName, group.name)] = group
             let update = UpdateRecord(
-                id: AWSIdentifier.uuid(), clusterName: group.clusterName, nodegroup: group.name, type: "ConfigUpdate", parameters: parameters, createdAt: now,
+                id: AWSIdentifier.uuid(), clusterName: group.clusterName, nodegroup: group.name, type: "ConfigUpdate", parameters: parameters,
+                createdAt: now,
                 clientRequestToken: input.token?.token)
             tables.updates[update.id] = update
             tables.remember(operation, input.token, made: update.id)

@@ -127,13 +127,15 @@ actor Reconciler {
 
     // MARK: Start
 
-    /// After a start of the service: everything is looked at; machines that went with their host are started again; instances without a record are ended.
+    /// After a start of the service: everything is looked at; machines that went with their host are started again; instances without a record are
+    /// ended.
     private func resume() async {
         let alive = await context.machines.running()
         do {
             let launched = await context.network.instanceIDs(tagged: LaunchInstancesStep.clusterTag)
             let orphans = try await context.state.update { tables -> [String] in
-                for var instance in tables.instances.values where !alive.contains(instance.instanceID) && (instance.phase == .joining || instance.phase == .ready) {
+                for var instance in tables.instances.values
+                where !alive.contains(instance.instanceID) && (instance.phase == .joining || instance.phase == .ready) {
                     instance.phase = .launching
                     tables.instances[instance.instanceID] = instance
                 }
@@ -175,7 +177,11 @@ actor Reconciler {
                 let task = Task { try await step.run(before, context) }
                 starting[cluster.name] = task
                 defer { starting[cluster.name] = nil }
-                let after = try await withTaskCancellationHandler { try await task.value } onCancel: { task.cancel() }
+                let after = try await withTaskCancellationHandler {
+                    try await task.value
+                } onCancel: {
+                    task.cancel()
+                }
                 let isCurrent = try await context.state.update { tables in
                     guard var current = tables.clusters[after.name], current.id == after.id, current.status == .creating else { return false }
                     current.network = after.network
@@ -284,7 +290,9 @@ actor Reconciler {
             try Task.checkCancellation()
             try await fail(group, HealthIssue(error, resourceIDs: group.subnetIDs))
         }
-        for id in await context.state.read({ tables in tables.instances(of: group).filter { $0.phase == .launching }.map(\.instanceID) }) { wake(.instance(id)) }
+        for id in await context.state.read({ tables in tables.instances(of: group).filter { $0.phase == .launching }.map(\.instanceID) }) {
+            wake(.instance(id))
+        }
     }
 
     private func mark(_ plan: NodegroupPlan) async throws {
@@ -301,7 +309,9 @@ actor Reconciler {
             let key = LifecycleTables.key(group.clusterName, group.name)
             guard tables.nodegroups[key]?.id == group.id else { return }
             tables.nodegroups[key] = nil
-            for update in tables.updates.values where update.clusterName == group.clusterName && update.nodegroup == group.name { tables.updates[update.id] = nil }
+            for update in tables.updates.values where update.clusterName == group.clusterName && update.nodegroup == group.name {
+                tables.updates[update.id] = nil
+            }
         }
         notBefore[.nodegroup(cluster: group.clusterName, name: group.name)] = nil
         wake(.cluster(group.clusterName))
@@ -317,13 +327,17 @@ actor Reconciler {
 
     /// Something could not be launched or did not join. A new group fails; one that was well is degraded and tries again, later each time.
     private func fail(_ group: NodegroupRecord, _ issue: HealthIssue) async throws {
-        logger.error("node group has a problem", metadata: ["cluster": "\(group.clusterName)", "nodegroup": "\(group.name)", "code": "\(issue.code)", "message": "\(issue.message)"])
+        logger.error(
+            "node group has a problem",
+            metadata: ["cluster": "\(group.clusterName)", "nodegroup": "\(group.name)", "code": "\(issue.code)", "message": "\(issue.message)"])
         let key = ReconcileKey.nodegroup(cluster: group.clusterName, name: group.name)
         let current = await context.state.read { $0.nodegroups[LifecycleTables.key(group.clusterName, group.name)] }
         switch current?.status {
         case .creating: try await finish(group, status: .createFailed, health: [issue], updates: .failed, errors: [issue])
         case .active, .updating, .degraded:
-            try await finish(group, status: .degraded, health: [issue], updates: .failed, errors: [HealthIssue(code: EKSErrorCode.of(issue), message: issue.message, resourceIDs: issue.resourceIDs)])
+            try await finish(
+                group, status: .degraded, health: [issue], updates: .failed,
+                errors: [HealthIssue(code: EKSErrorCode.of(issue), message: issue.message, resourceIDs: issue.resourceIDs)])
             let count = notBefore[key]?.count ?? 0
             let delay = delay(after: count)
             notBefore[key] = (count + 1, context.clock.now + delay.inSeconds)
@@ -332,7 +346,9 @@ actor Reconciler {
         }
     }
 
-    private func finish(_ group: NodegroupRecord, status: NodegroupStatus, health: [HealthIssue], updates: UpdateStatus, errors: [HealthIssue]) async throws {
+    private func finish(_ group: NodegroupRecord, status: NodegroupStatus, health: [HealthIssue], updates: UpdateStatus, errors: [HealthIssue])
+        async throws
+    {
         try await context.state.update { tables in
             let key = LifecycleTables.key(group.clusterName, group.name)
             guard var current = tables.nodegroups[key], current.id == group.id, current.status != .deleting else { return }
@@ -368,7 +384,9 @@ actor Reconciler {
                 dirty.insert(.instance(id))
             } catch {
                 try Task.checkCancellation()
-                try await giveUp(instance, group, HealthIssue(code: "AsgInstanceLaunchFailures", message: "instance \(id) could not be started: \(error)", resourceIDs: [id]))
+                try await giveUp(
+                    instance, group,
+                    HealthIssue(code: "AsgInstanceLaunchFailures", message: "instance \(id) could not be started: \(error)", resourceIDs: [id]))
             }
         case .joining: try await join(instance, group)
         case .ready: break
@@ -393,10 +411,28 @@ actor Reconciler {
             return
         }
         let timeout = context.configuration.nodeJoinTimeout.inSeconds
-        let remaining = (instance.startedAt ?? context.clock.now) + timeout - context.clock.now
-        if remaining > 0 { return wake(.instance(instance.instanceID), after: .seconds(remaining)) }
+        let waited = context.clock.now - (instance.startedAt ?? context.clock.now)
+        let remaining = timeout - waited
+        if remaining > 0 {
+            let slow = context.configuration.slowJoin.inSeconds
+            guard waited >= slow else { return wake(.instance(instance.instanceID), after: .seconds(min(remaining, slow - waited))) }
+            let report = await context.machines.report(instance.instanceID)
+            let message = "\(instance.nodeName) has not joined the cluster after \(Int(waited)) seconds" + (report.isEmpty ? "" : "; its log ends: \(report)")
+            if let group { try await tell(group, HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [instance.instanceID])) }
+            return wake(.instance(instance.instanceID), after: .seconds(min(remaining, slow)))
+        }
         let message = "Instances failed to join the kubernetes cluster: \(instance.nodeName) was not Ready within \(Int(timeout)) seconds"
         try await giveUp(instance, group, HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [instance.instanceID]))
+    }
+
+    /// Shows a group that is being made or changed what it waits for.
+    private func tell(_ group: NodegroupRecord, _ issue: HealthIssue) async throws {
+        try await context.state.update { tables in
+            let key = LifecycleTables.key(group.clusterName, group.name)
+            guard var current = tables.nodegroups[key], current.id == group.id, [.creating, .updating, .degraded].contains(current.status) else { return }
+            current.health = [issue]
+            tables.nodegroups[key] = current
+        }
     }
 
     /// Ends an instance that failed and tells its group.
@@ -417,18 +453,22 @@ actor Reconciler {
     private func watchExits() async {
         for await id in context.machines.exits() {
             do {
-                let isOurs = try await context.state.update { tables in
-                    guard var instance = tables.instances[id] else { return false }
-                    instance.phase = .terminating
-                    instance.problem = "its machine died"
-                    tables.instances[id] = instance
-                    return true
+                let report = await context.machines.report(id)
+                let read = await context.state.read { tables -> (InstanceRecord, NodegroupRecord?)? in
+                    tables.instances[id].map { ($0, tables.nodegroups[LifecycleTables.key($0.clusterName, $0.nodegroup)]) }
                 }
-                guard isOurs else { continue }
+                guard let (instance, group) = read else { continue }
+                // One that never joined would not do so the next time either: its group says why, and tries again later or not at all.
+                let hadJoined = instance.phase != .launching && instance.phase != .joining
+                let message = "the machine of instance \(id) died" + (report.isEmpty ? "" : "; its log ends: \(report)")
+                let issue = HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [id])
+                try await giveUp(instance, hadJoined ? nil : group, issue)
                 logger.warning("a machine died; its instance is replaced", metadata: ["instance": "\(id)"])
                 wake(.instance(id))
             } catch {
-                logger.error("a machine died and this could not be recorded; the next start of the service sees it", metadata: ["instance": "\(id)", "error": "\(error)"])
+                logger.error(
+                    "a machine died and this could not be recorded; the next start of the service sees it",
+                    metadata: ["instance": "\(id)", "error": "\(error)"])
             }
         }
     }
@@ -438,7 +478,8 @@ actor Reconciler {
             for await change in await context.controlPlanes.nodeReadiness(cluster) {
                 readiness[cluster, default: [:]][change.nodeName] = change.isReady
                 let ids = await context.state.read { tables in
-                    tables.instances.values.filter { $0.clusterName == cluster && $0.nodeName == change.nodeName && $0.phase == .joining }.map(\.instanceID)
+                    tables.instances.values.filter { $0.clusterName == cluster && $0.nodeName == change.nodeName && $0.phase == .joining }.map(
+                        \.instanceID)
                 }
                 for id in ids { wake(.instance(id)) }
             }

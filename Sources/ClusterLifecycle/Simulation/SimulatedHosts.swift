@@ -1,4 +1,5 @@
-/// Control planes and machines that exist only as a note: the whole life of clusters and node groups without Kubernetes, root or time. What it is told to do wrong, it does.
+/// Control planes and machines that exist only as a note: the whole life of clusters and node groups without Kubernetes, root or time. What it is
+/// told to do wrong, it does.
 package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     /// A failure made on purpose.
     package struct Failure: Error, CustomStringConvertible {

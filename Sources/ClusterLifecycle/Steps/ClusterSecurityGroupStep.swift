@@ -1,4 +1,5 @@
-/// Makes the cluster security group: its members reach each other on every port, and everything outside. Upstream: EKS User Guide, "Amazon EKS security group requirements".
+/// Makes the cluster security group: its members reach each other on every port, and everything outside. Upstream: EKS User Guide, "Amazon EKS
+/// security group requirements".
 struct ClusterSecurityGroupStep: ClusterStep {
     let name = "cluster security group"
 
@@ -9,7 +10,9 @@ struct ClusterSecurityGroupStep: ClusterStep {
         let tags = ["kubernetes.io/cluster/\(cluster.name)": "owned", "aws:eks:cluster-name": cluster.name, "Name": groupName]
         var cluster = cluster
         cluster.network.clusterSecurityGroupID = try await context.network.ensureSelfReferencingGroup(
-            name: groupName, description: "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads.",
+            name: groupName,
+            description:
+                "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads.",
             vpcID: cluster.network.vpcID, tags: tags)
         return cluster
     }

@@ -1,4 +1,5 @@
-/// Takes the control plane's network interfaces: from two to four, spread over the cluster's subnets. Upstream: EKS User Guide, "Subnet requirements for clusters".
+/// Takes the control plane's network interfaces: from two to four, spread over the cluster's subnets. Upstream: EKS User Guide, "Subnet
+/// requirements for clusters".
 struct ControlPlaneInterfacesStep: ClusterStep {
     let name = "control plane network interfaces"
     static let most = 4
@@ -12,7 +13,8 @@ struct ControlPlaneInterfacesStep: ClusterStep {
         let groups = cluster.network.securityGroupIDs + [cluster.network.clusterSecurityGroupID].compactMap { $0 }
         for subnet in cluster.network.subnetIDs.prefix(ControlPlaneInterfacesStep.most) {
             let interface = try await context.network.ensureInterface(
-                ownerToken: ControlPlaneInterfacesStep.token(cluster) + subnet, subnetID: subnet, description: "Amazon EKS \(cluster.name)", groupIDs: groups,
+                ownerToken: ControlPlaneInterfacesStep.token(cluster) + subnet, subnetID: subnet, description: "Amazon EKS \(cluster.name)",
+                groupIDs: groups,
                 tags: ["cluster.k8s.amazonaws.com/name": cluster.name])
             ids.append(interface.id)
         }

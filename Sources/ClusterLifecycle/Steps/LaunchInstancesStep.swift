@@ -41,7 +41,9 @@ struct LaunchInstancesStep {
         guard subnet.freeAddresses >= 2 else {
             throw AWSError(
                 "InsufficientFreeAddressesInSubnet",
-                "subnet \(subnet.id) has \(subnet.freeAddresses) free addresses, an instance needs its own and one for a pod: use a larger subnet or free some")
+                "subnet \(subnet.id) has \(subnet.freeAddresses) free addresses, an instance needs its own and one for a pod: use "
+                    + "a larger subnet or free some"
+            )
         }
         // Each further interface takes an address for itself.
         let interfaces = max(1, min(type.maxInterfaces, (share + type.addressesPerInterface - 1) / type.addressesPerInterface))
@@ -57,11 +59,14 @@ struct LaunchInstancesStep {
                 instanceID: AWSIdentifier.resource("i"), instanceType: type.name, imageID: imageID, subnetID: subnet.id, groupIDs: groups,
                 podAddresses: podAddresses, tags: tags))
         let record = InstanceRecord(
-            instanceID: facts.id, clusterName: cluster.name, nodegroup: group.name, nodeName: facts.privateDNSName, instanceType: type.name, vcpus: type.vcpus,
-            memoryMiB: type.memoryMiB, maxPods: type.maxPods, vpcID: facts.vpcID, vpcCIDR: facts.vpcCIDR, subnetID: subnet.id, subnetCIDR: facts.subnetCIDR,
+            instanceID: facts.id, clusterName: cluster.name, nodegroup: group.name, nodeName: facts.privateDNSName, instanceType: type.name,
+            vcpus: type.vcpus,
+            memoryMiB: type.memoryMiB, maxPods: type.maxPods, vpcID: facts.vpcID, vpcCIDR: facts.vpcCIDR, subnetID: subnet.id,
+            subnetCIDR: facts.subnetCIDR,
             zone: facts.zone, region: context.configuration.region, networkInterfaceIDs: facts.interfaceIDs, primaryAddress: facts.primaryAddress,
             macAddress: facts.macAddress, podAddresses: facts.podAddresses, securityGroupIDs: groups,
-            labels: LaunchInstancesStep.labels(group, type, facts, subnet, context.configuration.region), taints: group.taints, createdAt: context.clock.now)
+            labels: LaunchInstancesStep.labels(group, type, facts, subnet, context.configuration.region), taints: group.taints,
+            createdAt: context.clock.now)
         try await context.state.update { $0.instances[record.instanceID] = record }
     }
 

@@ -30,7 +30,8 @@ struct NodegroupPlan: Equatable {
         return plan
     }
 
-    /// Who goes first: nodes that are not Ready, then those in the fullest zone, then the oldest. Upstream: EC2 Auto Scaling, "Default termination policy".
+    /// Who goes first: nodes that are not Ready, then those in the fullest zone, then the oldest. Upstream: EC2 Auto Scaling, "Default termination
+    /// policy".
     static func victims(_ live: [InstanceRecord], _ count: Int) -> [InstanceRecord] {
         var remaining = live
         var chosen: [InstanceRecord] = []

@@ -38,8 +38,12 @@ extension EKSCall {
     }
 
     private func refuseUnbuilt() throws(AWSError) {
-        for member in ["outpostConfig", "remoteNetworkConfig"] where input[member] != nil { throw EKSFault.notImplemented("CreateCluster's \(member)") }
-        if let encryption = input["encryptionConfig"]?.arrayValue, !encryption.isEmpty { throw EKSFault.notImplemented("CreateCluster's encryptionConfig") }
+        for member in ["outpostConfig", "remoteNetworkConfig"] where input[member] != nil {
+            throw EKSFault.notImplemented("CreateCluster's \(member)")
+        }
+        if let encryption = input["encryptionConfig"]?.arrayValue, !encryption.isEmpty {
+            throw EKSFault.notImplemented("CreateCluster's encryptionConfig")
+        }
         if input["kubernetesNetworkConfig"]?["ipFamily"]?.stringValue == "ipv6" { throw EKSFault.notImplemented("The ipFamily ipv6") }
         let switches: [(String, AWSJSON?)] = [
             ("computeConfig.enabled", input["computeConfig"]?["enabled"]),

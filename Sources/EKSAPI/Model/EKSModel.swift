@@ -70,7 +70,8 @@ struct EKSModel: Sendable {
                 part.hasPrefix("{") ? .parameter(String(part.dropFirst().dropLast())) : .literal(String(part))
             }
             operations.append(
-                EKSOperation(name: name, service: String(words[2]), method: String(words[3]), path: path, input: words[5] == "-" ? nil : String(words[5])))
+                EKSOperation(
+                    name: name, service: String(words[2]), method: String(words[3]), path: path, input: words[5] == "-" ? nil : String(words[5])))
         case "structure": shapes[name] = .structure(words.dropFirst(2).map(EKSModel.member))
         case "list" where words.count >= 3: shapes[name] = .list(of: String(words[2]), EKSModel.limits(words.dropFirst(3)))
         case "map" where words.count >= 4: shapes[name] = .map(key: String(words[2]), value: String(words[3]), EKSModel.limits(words.dropFirst(4)))
@@ -86,9 +87,9 @@ struct EKSModel: Sendable {
         }
     }
 
-    /// `name:Shape!`, `name@uri=wire:Shape`, `name@query=wire:Shape`
+    /// `name:Shape*` (required), `name@uri=wire:Shape`, `name@query=wire:Shape`
     private static func member(_ word: Substring) -> EKSShape.Member {
-        let isRequired = word.hasSuffix("!")
+        let isRequired = word.hasSuffix("*")
         let parts = (isRequired ? word.dropLast() : word).split(separator: ":")
         let place = (parts.first ?? "").split(separator: "@")
         var member = EKSShape.Member(name: String(place.first ?? ""), shape: String(parts.last ?? ""), place: .body, isRequired: isRequired)
@@ -107,7 +108,8 @@ struct EKSModel: Sendable {
 
     /// The operation for a method and a path as it is on the wire, and the path's parameters, decoded. Literals win over parameters.
     func route(method: String, path: some StringProtocol) -> (operation: EKSOperation, parameters: [String: String])? {
-        let segments = path.split(separator: "/", omittingEmptySubsequences: true)
+        // Exactly: no path stands for another one, as `//clusters` would.
+        let segments = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
         var best: (operation: EKSOperation, parameters: [String: String])?
         for operation in operations where operation.method == method && operation.path.count == segments.count {
             var parameters: [String: String] = [:]
@@ -115,7 +117,7 @@ struct EKSModel: Sendable {
                 switch pattern {
                 case .literal(let text): return text == segment
                 case .parameter(let name):
-                    guard let value = PercentEncoding.decode(segment) else { return false }
+                    guard !segment.isEmpty, let value = PercentEncoding.decode(segment) else { return false }
                     parameters[name] = value
                     return true
                 }

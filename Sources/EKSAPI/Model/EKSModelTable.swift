@@ -83,21 +83,21 @@ enum EKSModelTable {
         structure AccessScope type:AccessScopeType namespaces:StringList
         enum AccessScopeType cluster namespace
         structure AddonNamespaceConfigRequest namespace:namespace
-        structure AddonPodIdentityAssociations serviceAccount:String! roleArn:String!
+        structure AddonPodIdentityAssociations serviceAccount:String* roleArn:String*
         list AddonPodIdentityAssociationsList AddonPodIdentityAssociations
-        structure ArgoCdAwsIdcConfigRequest idcInstanceArn:String! idcRegion:String
-        structure ArgoCdConfigRequest namespace:String awsIdc:ArgoCdAwsIdcConfigRequest! rbacRoleMappings:ArgoCdRoleMappingList
+        structure ArgoCdAwsIdcConfigRequest idcInstanceArn:String* idcRegion:String
+        structure ArgoCdConfigRequest namespace:String awsIdc:ArgoCdAwsIdcConfigRequest* rbacRoleMappings:ArgoCdRoleMappingList
           networkAccess:ArgoCdNetworkAccessConfigRequest
         structure ArgoCdNetworkAccessConfigRequest vpceIds:StringList
         enum ArgoCdRole ADMIN EDITOR VIEWER
-        structure ArgoCdRoleMapping role:ArgoCdRole! identities:SsoIdentityList!
+        structure ArgoCdRoleMapping role:ArgoCdRole* identities:SsoIdentityList*
         list ArgoCdRoleMappingList ArgoCdRoleMapping
-        structure AssociateAccessPolicyRequest clusterName@uri=name:String! principalArn@uri=principalArn:String! policyArn:String!
-          accessScope:AccessScope!
-        structure AssociateEncryptionConfigRequest clusterName@uri=name:String! encryptionConfig:EncryptionConfigList! clientRequestToken:String
-        structure AssociateIdentityProviderConfigRequest clusterName@uri=name:String! oidc:OidcIdentityProviderConfigRequest! tags:TagMap
+        structure AssociateAccessPolicyRequest clusterName@uri=name:String* principalArn@uri=principalArn:String* policyArn:String*
+          accessScope:AccessScope*
+        structure AssociateEncryptionConfigRequest clusterName@uri=name:String* encryptionConfig:EncryptionConfigList* clientRequestToken:String
+        structure AssociateIdentityProviderConfigRequest clusterName@uri=name:String* oidc:OidcIdentityProviderConfigRequest* tags:TagMap
           clientRequestToken:String
-        structure AssumeRoleForPodIdentityRequest clusterName@uri=clusterName:ClusterName! token:JwtToken!
+        structure AssumeRoleForPodIdentityRequest clusterName@uri=clusterName:ClusterName* token:JwtToken*
         enum AuthenticationMode API API_AND_CONFIG_MAP CONFIG_MAP
         structure BlockStorage enabled:BoxedBoolean
         boolean Boolean
@@ -114,67 +114,67 @@ enum EKSModelTable {
         enum ClusterVersionStatus unsupported standard-support extended-support
         structure ComputeConfigRequest enabled:BoxedBoolean nodePools:StringList nodeRoleArn:String
         enum ConnectorConfigProvider EKS_ANYWHERE ANTHOS GKE AKS OPENSHIFT TANZU RANCHER EC2 OTHER
-        structure ConnectorConfigRequest roleArn:String! provider:ConnectorConfigProvider!
+        structure ConnectorConfigRequest roleArn:String* provider:ConnectorConfigProvider*
         structure ControlPlanePlacementRequest groupName:String
         structure ControlPlaneScalingConfig tier:ProvisionedControlPlaneTier
         structure CreateAccessConfigRequest bootstrapClusterCreatorAdminPermissions:BoxedBoolean authenticationMode:AuthenticationMode
-        structure CreateAccessEntryRequest clusterName@uri=name:String! principalArn:String! kubernetesGroups:StringList tags:TagMap
+        structure CreateAccessEntryRequest clusterName@uri=name:String* principalArn:String* kubernetesGroups:StringList tags:TagMap
           clientRequestToken:String username:String type:String
-        structure CreateAddonRequest clusterName@uri=name:ClusterName! addonName:String! addonVersion:String serviceAccountRoleArn:RoleArn
+        structure CreateAddonRequest clusterName@uri=name:ClusterName* addonName:String* addonVersion:String serviceAccountRoleArn:RoleArn
           resolveConflicts:ResolveConflicts clientRequestToken:String tags:TagMap configurationValues:String
           podIdentityAssociations:AddonPodIdentityAssociationsList namespaceConfig:AddonNamespaceConfigRequest
-        structure CreateCapabilityRequest capabilityName:String! clusterName@uri=name:String! clientRequestToken:String type:CapabilityType!
-          roleArn:String! configuration:CapabilityConfigurationRequest tags:TagMap deletePropagationPolicy:CapabilityDeletePropagationPolicy!
-        structure CreateClusterRequest name:ClusterName! version:String roleArn:String! resourcesVpcConfig:VpcConfigRequest!
+        structure CreateCapabilityRequest capabilityName:String* clusterName@uri=name:String* clientRequestToken:String type:CapabilityType*
+          roleArn:String* configuration:CapabilityConfigurationRequest tags:TagMap deletePropagationPolicy:CapabilityDeletePropagationPolicy*
+        structure CreateClusterRequest name:ClusterName* version:String roleArn:String* resourcesVpcConfig:VpcConfigRequest*
           kubernetesNetworkConfig:KubernetesNetworkConfigRequest logging:Logging clientRequestToken:String tags:TagMap
           encryptionConfig:EncryptionConfigList outpostConfig:OutpostConfigRequest accessConfig:CreateAccessConfigRequest
           bootstrapSelfManagedAddons:BoxedBoolean upgradePolicy:UpgradePolicyRequest zonalShiftConfig:ZonalShiftConfigRequest
           remoteNetworkConfig:RemoteNetworkConfigRequest computeConfig:ComputeConfigRequest storageConfig:StorageConfigRequest
           deletionProtection:BoxedBoolean controlPlaneScalingConfig:ControlPlaneScalingConfig
-        structure CreateEksAnywhereSubscriptionRequest name:EksAnywhereSubscriptionName! term:EksAnywhereSubscriptionTerm! licenseQuantity:Integer
+        structure CreateEksAnywhereSubscriptionRequest name:EksAnywhereSubscriptionName* term:EksAnywhereSubscriptionTerm* licenseQuantity:Integer
           licenseType:EksAnywhereSubscriptionLicenseType autoRenew:Boolean clientRequestToken:String tags:TagMap
-        structure CreateFargateProfileRequest fargateProfileName:String! clusterName@uri=name:String! podExecutionRoleArn:String! subnets:StringList
+        structure CreateFargateProfileRequest fargateProfileName:String* clusterName@uri=name:String* podExecutionRoleArn:String* subnets:StringList
           selectors:FargateProfileSelectors clientRequestToken:String tags:TagMap
-        structure CreateNodegroupRequest clusterName@uri=name:String! nodegroupName:String! scalingConfig:NodegroupScalingConfig
-          diskSize:BoxedInteger subnets:StringList! instanceTypes:StringList amiType:AMITypes remoteAccess:RemoteAccessConfig nodeRole:String!
+        structure CreateNodegroupRequest clusterName@uri=name:String* nodegroupName:String* scalingConfig:NodegroupScalingConfig
+          diskSize:BoxedInteger subnets:StringList* instanceTypes:StringList amiType:AMITypes remoteAccess:RemoteAccessConfig nodeRole:String*
           labels:labelsMap taints:taintsList tags:TagMap clientRequestToken:String launchTemplate:LaunchTemplateSpecification
           updateConfig:NodegroupUpdateConfig nodeRepairConfig:NodeRepairConfig capacityType:CapacityTypes version:String releaseVersion:String
           warmPoolConfig:WarmPoolConfig
-        structure CreatePodIdentityAssociationRequest clusterName@uri=name:String! namespace:String! serviceAccount:String! roleArn:String!
+        structure CreatePodIdentityAssociationRequest clusterName@uri=name:String* namespace:String* serviceAccount:String* roleArn:String*
           clientRequestToken:String tags:TagMap disableSessionTags:BoxedBoolean targetRoleArn:String policy:String
-        structure DeleteAccessEntryRequest clusterName@uri=name:String! principalArn@uri=principalArn:String!
-        structure DeleteAddonRequest clusterName@uri=name:ClusterName! addonName@uri=addonName:String! preserve@query=preserve:Boolean
-        structure DeleteCapabilityRequest clusterName@uri=name:String! capabilityName@uri=capabilityName:String!
-        structure DeleteClusterRequest name@uri=name:String!
-        structure DeleteEksAnywhereSubscriptionRequest id@uri=id:String!
-        structure DeleteFargateProfileRequest clusterName@uri=name:String! fargateProfileName@uri=fargateProfileName:String!
-        structure DeleteNodegroupRequest clusterName@uri=name:String! nodegroupName@uri=nodegroupName:String!
-        structure DeletePodIdentityAssociationRequest clusterName@uri=name:String! associationId@uri=associationId:String!
-        structure DeregisterClusterRequest name@uri=name:String!
-        structure DescribeAccessEntryRequest clusterName@uri=name:String! principalArn@uri=principalArn:String!
-        structure DescribeAddonConfigurationRequest addonName@query=addonName:String! addonVersion@query=addonVersion:String!
-        structure DescribeAddonRequest clusterName@uri=name:ClusterName! addonName@uri=addonName:String!
+        structure DeleteAccessEntryRequest clusterName@uri=name:String* principalArn@uri=principalArn:String*
+        structure DeleteAddonRequest clusterName@uri=name:ClusterName* addonName@uri=addonName:String* preserve@query=preserve:Boolean
+        structure DeleteCapabilityRequest clusterName@uri=name:String* capabilityName@uri=capabilityName:String*
+        structure DeleteClusterRequest name@uri=name:String*
+        structure DeleteEksAnywhereSubscriptionRequest id@uri=id:String*
+        structure DeleteFargateProfileRequest clusterName@uri=name:String* fargateProfileName@uri=fargateProfileName:String*
+        structure DeleteNodegroupRequest clusterName@uri=name:String* nodegroupName@uri=nodegroupName:String*
+        structure DeletePodIdentityAssociationRequest clusterName@uri=name:String* associationId@uri=associationId:String*
+        structure DeregisterClusterRequest name@uri=name:String*
+        structure DescribeAccessEntryRequest clusterName@uri=name:String* principalArn@uri=principalArn:String*
+        structure DescribeAddonConfigurationRequest addonName@query=addonName:String* addonVersion@query=addonVersion:String*
+        structure DescribeAddonRequest clusterName@uri=name:ClusterName* addonName@uri=addonName:String*
         structure DescribeAddonVersionsRequest kubernetesVersion@query=kubernetesVersion:String
           maxResults@query=maxResults:DescribeAddonVersionsRequestMaxResults nextToken@query=nextToken:String addonName@query=addonName:String
           types@query=types:StringList publishers@query=publishers:StringList owners@query=owners:StringList
         integer DescribeAddonVersionsRequestMaxResults 1..100
-        structure DescribeCapabilityRequest clusterName@uri=name:String! capabilityName@uri=capabilityName:String!
-        structure DescribeClusterRequest name@uri=name:String!
+        structure DescribeCapabilityRequest clusterName@uri=name:String* capabilityName@uri=capabilityName:String*
+        structure DescribeClusterRequest name@uri=name:String*
         integer DescribeClusterVersionMaxResults 1..100
         structure DescribeClusterVersionsRequest clusterType@query=clusterType:String maxResults@query=maxResults:DescribeClusterVersionMaxResults
           nextToken@query=nextToken:String defaultOnly@query=defaultOnly:BoxedBoolean includeAll@query=includeAll:BoxedBoolean
           clusterVersions@query=clusterVersions:StringList status@query=status:ClusterVersionStatus versionStatus@query=versionStatus:VersionStatus
-        structure DescribeEksAnywhereSubscriptionRequest id@uri=id:String!
-        structure DescribeFargateProfileRequest clusterName@uri=name:String! fargateProfileName@uri=fargateProfileName:String!
-        structure DescribeIdentityProviderConfigRequest clusterName@uri=name:String! identityProviderConfig:IdentityProviderConfig!
-        structure DescribeInsightRequest clusterName@uri=name:String! id@uri=id:String!
-        structure DescribeInsightsRefreshRequest clusterName@uri=name:String!
-        structure DescribeNodegroupRequest clusterName@uri=name:String! nodegroupName@uri=nodegroupName:String!
-        structure DescribePodIdentityAssociationRequest clusterName@uri=name:String! associationId@uri=associationId:String!
-        structure DescribeUpdateRequest name@uri=name:String! updateId@uri=updateId:String! nodegroupName@query=nodegroupName:String
+        structure DescribeEksAnywhereSubscriptionRequest id@uri=id:String*
+        structure DescribeFargateProfileRequest clusterName@uri=name:String* fargateProfileName@uri=fargateProfileName:String*
+        structure DescribeIdentityProviderConfigRequest clusterName@uri=name:String* identityProviderConfig:IdentityProviderConfig*
+        structure DescribeInsightRequest clusterName@uri=name:String* id@uri=id:String*
+        structure DescribeInsightsRefreshRequest clusterName@uri=name:String*
+        structure DescribeNodegroupRequest clusterName@uri=name:String* nodegroupName@uri=nodegroupName:String*
+        structure DescribePodIdentityAssociationRequest clusterName@uri=name:String* associationId@uri=associationId:String*
+        structure DescribeUpdateRequest name@uri=name:String* updateId@uri=updateId:String* nodegroupName@query=nodegroupName:String
           addonName@query=addonName:String capabilityName@query=capabilityName:String
-        structure DisassociateAccessPolicyRequest clusterName@uri=name:String! principalArn@uri=principalArn:String! policyArn@uri=policyArn:String!
-        structure DisassociateIdentityProviderConfigRequest clusterName@uri=name:String! identityProviderConfig:IdentityProviderConfig!
+        structure DisassociateAccessPolicyRequest clusterName@uri=name:String* principalArn@uri=principalArn:String* policyArn@uri=policyArn:String*
+        structure DisassociateIdentityProviderConfigRequest clusterName@uri=name:String* identityProviderConfig:IdentityProviderConfig*
           clientRequestToken:String
         enum EksAnywhereSubscriptionLicenseType Cluster
         string EksAnywhereSubscriptionName 1..100 ~^[0-9A-Za-z][A-Za-z0-9\-_]*
@@ -189,7 +189,7 @@ enum EKSModelTable {
         structure FargateProfileSelector namespace:String labels:FargateProfileLabel
         list FargateProfileSelectors FargateProfileSelector
         integer FargateProfilesRequestMaxResults 1..100
-        structure IdentityProviderConfig type:String! name:String!
+        structure IdentityProviderConfig type:String* name:String*
         list IncludeClustersList String
         enum InsightStatusValue PASSING WARNING ERROR UNKNOWN
         list InsightStatusValueList InsightStatusValue
@@ -199,18 +199,18 @@ enum EKSModelTable {
         string JwtToken 1.. ~[A-Za-z0-9-_=]+\.[A-Za-z0-9-_=]+\.[A-Za-z0-9-_=]+
         structure KubernetesNetworkConfigRequest serviceIpv4Cidr:String ipFamily:IpFamily elasticLoadBalancing:ElasticLoadBalancing
         structure LaunchTemplateSpecification name:String version:String id:String
-        structure ListAccessEntriesRequest clusterName@uri=name:String! associatedPolicyArn@query=associatedPolicyArn:String
+        structure ListAccessEntriesRequest clusterName@uri=name:String* associatedPolicyArn@query=associatedPolicyArn:String
           maxResults@query=maxResults:ListAccessEntriesRequestMaxResults nextToken@query=nextToken:String
         integer ListAccessEntriesRequestMaxResults 1..100
         structure ListAccessPoliciesRequest maxResults@query=maxResults:ListAccessPoliciesRequestMaxResults nextToken@query=nextToken:String
         integer ListAccessPoliciesRequestMaxResults 1..100
-        structure ListAddonsRequest clusterName@uri=name:ClusterName! maxResults@query=maxResults:ListAddonsRequestMaxResults
+        structure ListAddonsRequest clusterName@uri=name:ClusterName* maxResults@query=maxResults:ListAddonsRequestMaxResults
           nextToken@query=nextToken:String
         integer ListAddonsRequestMaxResults 1..100
-        structure ListAssociatedAccessPoliciesRequest clusterName@uri=name:String! principalArn@uri=principalArn:String!
+        structure ListAssociatedAccessPoliciesRequest clusterName@uri=name:String* principalArn@uri=principalArn:String*
           maxResults@query=maxResults:ListAssociatedAccessPoliciesRequestMaxResults nextToken@query=nextToken:String
         integer ListAssociatedAccessPoliciesRequestMaxResults 1..100
-        structure ListCapabilitiesRequest clusterName@uri=name:String! nextToken@query=nextToken:String
+        structure ListCapabilitiesRequest clusterName@uri=name:String* nextToken@query=nextToken:String
           maxResults@query=maxResults:ListCapabilitiesRequestMaxResults
         integer ListCapabilitiesRequestMaxResults 1..100
         structure ListClustersRequest maxResults@query=maxResults:ListClustersRequestMaxResults nextToken@query=nextToken:String
@@ -219,22 +219,22 @@ enum EKSModelTable {
         structure ListEksAnywhereSubscriptionsRequest maxResults@query=maxResults:ListEksAnywhereSubscriptionsRequestMaxResults
           nextToken@query=nextToken:String includeStatus@query=includeStatus:EksAnywhereSubscriptionStatusValues
         integer ListEksAnywhereSubscriptionsRequestMaxResults 1..100
-        structure ListFargateProfilesRequest clusterName@uri=name:String! maxResults@query=maxResults:FargateProfilesRequestMaxResults
+        structure ListFargateProfilesRequest clusterName@uri=name:String* maxResults@query=maxResults:FargateProfilesRequestMaxResults
           nextToken@query=nextToken:String
-        structure ListIdentityProviderConfigsRequest clusterName@uri=name:String!
+        structure ListIdentityProviderConfigsRequest clusterName@uri=name:String*
           maxResults@query=maxResults:ListIdentityProviderConfigsRequestMaxResults nextToken@query=nextToken:String
         integer ListIdentityProviderConfigsRequestMaxResults 1..100
         integer ListInsightsMaxResults 1..100
-        structure ListInsightsRequest clusterName@uri=name:String! filter:InsightsFilter maxResults:ListInsightsMaxResults nextToken:String
-        structure ListNodegroupsRequest clusterName@uri=name:String! maxResults@query=maxResults:ListNodegroupsRequestMaxResults
+        structure ListInsightsRequest clusterName@uri=name:String* filter:InsightsFilter maxResults:ListInsightsMaxResults nextToken:String
+        structure ListNodegroupsRequest clusterName@uri=name:String* maxResults@query=maxResults:ListNodegroupsRequestMaxResults
           nextToken@query=nextToken:String
         integer ListNodegroupsRequestMaxResults 1..100
         integer ListPodIdentityAssociationsMaxResults 1..100
-        structure ListPodIdentityAssociationsRequest clusterName@uri=name:String! namespace@query=namespace:String
+        structure ListPodIdentityAssociationsRequest clusterName@uri=name:String* namespace@query=namespace:String
           serviceAccount@query=serviceAccount:String maxResults@query=maxResults:ListPodIdentityAssociationsMaxResults
           nextToken@query=nextToken:String
-        structure ListTagsForResourceRequest resourceArn@uri=resourceArn:String!
-        structure ListUpdatesRequest name@uri=name:String! nodegroupName@query=nodegroupName:String addonName@query=addonName:String
+        structure ListTagsForResourceRequest resourceArn@uri=resourceArn:String*
+        structure ListUpdatesRequest name@uri=name:String* nodegroupName@query=nodegroupName:String addonName@query=addonName:String
           capabilityName@query=capabilityName:String nextToken@query=nextToken:String maxResults@query=maxResults:ListUpdatesRequestMaxResults
         integer ListUpdatesRequestMaxResults 1..100
         structure LogSetup types:LogTypes enabled:BoxedBoolean
@@ -253,13 +253,13 @@ enum EKSModelTable {
           updateStrategy:NodegroupUpdateStrategies
         enum NodegroupUpdateStrategies DEFAULT MINIMAL
         integer NonZeroInteger 1..
-        structure OidcIdentityProviderConfigRequest identityProviderConfigName:String! issuerUrl:String! clientId:String! usernameClaim:String
+        structure OidcIdentityProviderConfigRequest identityProviderConfigName:String* issuerUrl:String* clientId:String* usernameClaim:String
           usernamePrefix:String groupsClaim:String groupsPrefix:String requiredClaims:requiredClaimsMap
-        structure OutpostConfigRequest outpostArns:StringList! controlPlaneInstanceType:String! controlPlanePlacement:ControlPlanePlacementRequest
+        structure OutpostConfigRequest outpostArns:StringList* controlPlaneInstanceType:String* controlPlanePlacement:ControlPlanePlacementRequest
         integer PercentCapacity 1..100
         structure Provider keyArn:String
         enum ProvisionedControlPlaneTier standard tier-xl tier-2xl tier-4xl tier-8xl
-        structure RegisterClusterRequest name:ClusterName! connectorConfig:ConnectorConfigRequest! clientRequestToken:String tags:TagMap
+        structure RegisterClusterRequest name:ClusterName* connectorConfig:ConnectorConfigRequest* clientRequestToken:String tags:TagMap
         structure RemoteAccessConfig ec2SshKey:String sourceSecurityGroups:StringList
         structure RemoteNetworkConfigRequest remoteNodeNetworks:RemoteNodeNetworkList remotePodNetworks:RemotePodNetworkList
         structure RemoteNodeNetwork cidrs:StringList
@@ -269,10 +269,10 @@ enum EKSModelTable {
         enum RepairAction Replace Reboot NoAction
         enum ResolveConflicts OVERWRITE NONE PRESERVE
         string RoleArn 1..255
-        structure SsoIdentity id:String! type:SsoIdentityType!
+        structure SsoIdentity id:String* type:SsoIdentityType*
         list SsoIdentityList SsoIdentity
         enum SsoIdentityType SSO_USER SSO_GROUP
-        structure StartInsightsRefreshRequest clusterName@uri=name:String!
+        structure StartInsightsRefreshRequest clusterName@uri=name:String*
         structure StorageConfigRequest blockStorage:BlockStorage
         string String
         list StringList String
@@ -280,34 +280,34 @@ enum EKSModelTable {
         string TagKey 1..128
         list TagKeyList TagKey 1..50
         map TagMap TagKey TagValue 1..50
-        structure TagResourceRequest resourceArn@uri=resourceArn:String! tags:TagMap!
+        structure TagResourceRequest resourceArn@uri=resourceArn:String* tags:TagMap*
         string TagValue ..256
         structure Taint key:taintKey value:taintValue effect:TaintEffect
         enum TaintEffect NO_SCHEDULE NO_EXECUTE PREFER_NO_SCHEDULE
-        structure UntagResourceRequest resourceArn@uri=resourceArn:String! tagKeys@query=tagKeys:TagKeyList!
+        structure UntagResourceRequest resourceArn@uri=resourceArn:String* tagKeys@query=tagKeys:TagKeyList*
         structure UpdateAccessConfigRequest authenticationMode:AuthenticationMode
-        structure UpdateAccessEntryRequest clusterName@uri=name:String! principalArn@uri=principalArn:String! kubernetesGroups:StringList
+        structure UpdateAccessEntryRequest clusterName@uri=name:String* principalArn@uri=principalArn:String* kubernetesGroups:StringList
           clientRequestToken:String username:String
-        structure UpdateAddonRequest clusterName@uri=name:ClusterName! addonName@uri=addonName:String! addonVersion:String
+        structure UpdateAddonRequest clusterName@uri=name:ClusterName* addonName@uri=addonName:String* addonVersion:String
           serviceAccountRoleArn:RoleArn resolveConflicts:ResolveConflicts clientRequestToken:String configurationValues:String
           podIdentityAssociations:AddonPodIdentityAssociationsList
         structure UpdateArgoCdConfig rbacRoleMappings:UpdateRoleMappings networkAccess:ArgoCdNetworkAccessConfigRequest
         structure UpdateCapabilityConfiguration argoCd:UpdateArgoCdConfig
-        structure UpdateCapabilityRequest clusterName@uri=name:String! capabilityName@uri=capabilityName:String! roleArn:String
+        structure UpdateCapabilityRequest clusterName@uri=name:String* capabilityName@uri=capabilityName:String* roleArn:String
           configuration:UpdateCapabilityConfiguration clientRequestToken:String deletePropagationPolicy:CapabilityDeletePropagationPolicy
-        structure UpdateClusterConfigRequest name@uri=name:String! resourcesVpcConfig:VpcConfigRequest logging:Logging clientRequestToken:String
+        structure UpdateClusterConfigRequest name@uri=name:String* resourcesVpcConfig:VpcConfigRequest logging:Logging clientRequestToken:String
           accessConfig:UpdateAccessConfigRequest upgradePolicy:UpgradePolicyRequest zonalShiftConfig:ZonalShiftConfigRequest
           computeConfig:ComputeConfigRequest kubernetesNetworkConfig:KubernetesNetworkConfigRequest storageConfig:StorageConfigRequest
           remoteNetworkConfig:RemoteNetworkConfigRequest deletionProtection:BoxedBoolean controlPlaneScalingConfig:ControlPlaneScalingConfig
-        structure UpdateClusterVersionRequest name@uri=name:String! version:String! clientRequestToken:String force:Boolean
-        structure UpdateEksAnywhereSubscriptionRequest id@uri=id:String! autoRenew:Boolean! clientRequestToken:String
+        structure UpdateClusterVersionRequest name@uri=name:String* version:String* clientRequestToken:String force:Boolean
+        structure UpdateEksAnywhereSubscriptionRequest id@uri=id:String* autoRenew:Boolean* clientRequestToken:String
         structure UpdateLabelsPayload addOrUpdateLabels:labelsMap removeLabels:labelsKeyList
-        structure UpdateNodegroupConfigRequest clusterName@uri=name:String! nodegroupName@uri=nodegroupName:String! labels:UpdateLabelsPayload
+        structure UpdateNodegroupConfigRequest clusterName@uri=name:String* nodegroupName@uri=nodegroupName:String* labels:UpdateLabelsPayload
           taints:UpdateTaintsPayload scalingConfig:NodegroupScalingConfig updateConfig:NodegroupUpdateConfig nodeRepairConfig:NodeRepairConfig
           warmPoolConfig:WarmPoolConfig clientRequestToken:String
-        structure UpdateNodegroupVersionRequest clusterName@uri=name:String! nodegroupName@uri=nodegroupName:String! version:String
+        structure UpdateNodegroupVersionRequest clusterName@uri=name:String* nodegroupName@uri=nodegroupName:String* version:String
           releaseVersion:String launchTemplate:LaunchTemplateSpecification force:Boolean clientRequestToken:String
-        structure UpdatePodIdentityAssociationRequest clusterName@uri=name:String! associationId@uri=associationId:String! roleArn:String
+        structure UpdatePodIdentityAssociationRequest clusterName@uri=name:String* associationId@uri=associationId:String* roleArn:String
           clientRequestToken:String disableSessionTags:BoxedBoolean targetRoleArn:String policy:String
         structure UpdateRoleMappings addOrUpdateRoleMappings:ArgoCdRoleMappingList removeRoleMappings:ArgoCdRoleMappingList
         structure UpdateTaintsPayload addOrUpdateTaints:taintsList removeTaints:taintsList

@@ -10,7 +10,8 @@ struct InputBinding {
 
     init(model: EKSModel) { self.model = model }
 
-    /// The input as one document. Throws SerializationException for a body that is no JSON object, InvalidParameterException for everything the model forbids.
+    /// The input as one document. Throws SerializationException for a body that is no JSON object, InvalidParameterException for everything the
+    /// model forbids.
     static func bind(
         _ operation: EKSOperation, parameters: [String: String], query: [(name: String, value: String)], body: [UInt8], model: EKSModel = .shared
     ) throws(AWSError) -> AWSJSON {
@@ -21,7 +22,8 @@ struct InputBinding {
                 guard let object = try AWSJSON(parsing: body).objectValue else { throw notAnObject }
                 document = object
             } catch let error as AWSJSONError {
-                throw AWSError("SerializationException", "The request's body is not valid JSON: \(error.problem) at byte \(error.offset)", status: 400)
+                throw AWSError(
+                    "SerializationException", "The request's body is not valid JSON: \(error.problem) at byte \(error.offset)", status: 400)
             } catch {
                 throw notAnObject
             }
@@ -50,7 +52,9 @@ struct InputBinding {
     /// The names that errors carry beside their message.
     static func names(of document: [String: AWSJSON]) -> [String: AWSJSON] {
         var names: [String: AWSJSON] = [:]
-        for name in ["clusterName", "nodegroupName", "addonName", "fargateProfileName"] { if let value = document[name]?.stringValue { names[name] = .string(value) } }
+        for name in ["clusterName", "nodegroupName", "addonName", "fargateProfileName"] {
+            if let value = document[name]?.stringValue { names[name] = .string(value) }
+        }
         return names
     }
 
@@ -61,7 +65,9 @@ struct InputBinding {
             guard let number = values.first.flatMap({ Int($0) }) else { throw EKSFault.invalidParameter("\(member.name) must be an integer") }
             return .integer(number)
         case .boolean:
-            guard let text = values.first, text == "true" || text == "false" else { throw EKSFault.invalidParameter("\(member.name) must be true or false") }
+            guard let text = values.first, text == "true" || text == "false" else {
+                throw EKSFault.invalidParameter("\(member.name) must be true or false")
+            }
             return .bool(text == "true")
         default: return .string(values.first ?? "")
         }
@@ -94,7 +100,9 @@ struct InputBinding {
                 check(value, shape: element, at: "\(place).\(name.prefix(64)).member")
             }
         case (.enumeration(let values), .string(let text)):
-            if !values.contains(text) { fail("'\(text.prefix(100))'", place, "Member must satisfy enum value set: [\(values.joined(separator: ", "))]") }
+            if !values.contains(text) {
+                fail("'\(text.prefix(100))'", place, "Member must satisfy enum value set: [\(values.joined(separator: ", "))]")
+            }
         case (.string(let limits, let pattern), .string(let text)):
             check(count: text.count, limits, "'\(text.prefix(200))'", place)
             if let pattern, !InputBinding.matches(text, pattern) {

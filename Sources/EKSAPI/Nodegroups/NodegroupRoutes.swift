@@ -30,14 +30,21 @@ extension EKSCall {
         guard !result.name.isEmpty, result.name.count <= 63 else {
             throw EKSFault.invalidParameter("The node group's name must have from 1 to 63 characters", ["clusterName": .string(result.clusterName)])
         }
-        guard result.name.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || $0 == 0x2D || $0 == 0x5F }),
+        guard
+            result.name.utf8.allSatisfy({
+                (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || $0 == 0x2D || $0 == 0x5F
+            }),
             result.name.utf8.first.map({ $0 != 0x2D && $0 != 0x5F }) ?? false
-        else { throw EKSFault.invalidParameter("The node group's name can have letters, digits, hyphens and underscores, and begins with a letter or digit") }
+        else {
+            throw EKSFault.invalidParameter(
+                "The node group's name can have letters, digits, hyphens and underscores, and begins with a letter or digit")
+        }
         if let scaling = input["scalingConfig"] {
             // EKS's own defaults for what is left out.
             let minSize = scaling["minSize"]?.intValue ?? 1
             let maxSize = scaling["maxSize"]?.intValue ?? max(2, minSize)
-            result.scaling = ScalingConfig(minSize: minSize, maxSize: maxSize, desiredSize: scaling["desiredSize"]?.intValue ?? min(maxSize, max(2, minSize)))
+            result.scaling = ScalingConfig(
+                minSize: minSize, maxSize: maxSize, desiredSize: scaling["desiredSize"]?.intValue ?? min(maxSize, max(2, minSize)))
         }
         result.instanceTypes = strings("instanceTypes")
         result.amiType = string("amiType")
@@ -76,7 +83,9 @@ extension EKSCall {
     private func updateConfig() throws(AWSError) -> NodegroupUpdateConfig? {
         guard let config = input["updateConfig"] else { return nil }
         let (count, share) = (config["maxUnavailable"]?.intValue, config["maxUnavailablePercentage"]?.intValue)
-        guard count == nil || share == nil else { throw EKSFault.invalidParameter("Only one of maxUnavailable and maxUnavailablePercentage can be given") }
+        guard count == nil || share == nil else {
+            throw EKSFault.invalidParameter("Only one of maxUnavailable and maxUnavailablePercentage can be given")
+        }
         return NodegroupUpdateConfig(
             maxUnavailable: count ?? (share == nil ? 1 : nil), maxUnavailablePercentage: share, updateStrategy: config["updateStrategy"]?.stringValue)
     }
@@ -100,7 +109,9 @@ extension NodegroupRecord {
             "nodegroupName": .string(name), "nodegroupArn": .string(arn), "clusterName": .string(clusterName), "version": .string(version),
             "releaseVersion": .string(releaseVersion), "createdAt": .double(createdAt), "modifiedAt": .double(modifiedAt),
             "status": .string(status.rawValue), "capacityType": .string(capacityType),
-            "scalingConfig": ["minSize": .integer(scaling.minSize), "maxSize": .integer(scaling.maxSize), "desiredSize": .integer(scaling.desiredSize)],
+            "scalingConfig": [
+                "minSize": .integer(scaling.minSize), "maxSize": .integer(scaling.maxSize), "desiredSize": .integer(scaling.desiredSize),
+            ],
             "instanceTypes": .strings(instanceTypes), "subnets": .strings(subnetIDs), "amiType": .string(amiType), "nodeRole": .string(nodeRoleARN),
             "labels": .map(labels), "taints": taints.isEmpty ? nil : .array(taints),
             "resources": ["autoScalingGroups": [["name": .string(autoScalingGroupName)]]], "diskSize": .integer(diskSize),

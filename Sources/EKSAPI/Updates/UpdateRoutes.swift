@@ -5,7 +5,8 @@ extension EKSAPI {
     static let updateHandlers: [String: EKSHandler] = [
         "DescribeUpdate": { call in
             try call.refuseOtherResources()
-            let update = try await call.service.describeUpdate(call.required("name"), id: call.required("updateId"), nodegroup: call.string("nodegroupName"))
+            let update = try await call.service.describeUpdate(
+                call.required("name"), id: call.required("updateId"), nodegroup: call.string("nodegroupName"))
             return ["update": update.json]
         },
         "ListUpdates": { call in
@@ -29,7 +30,8 @@ extension UpdateRecord {
             ["errorCode": .string(issue.code), "errorMessage": .string(issue.message), "resourceIds": .strings(issue.resourceIDs)]
         }
         return [
-            "id": .string(id), "status": .string(status.rawValue), "type": .string(type), "params": .array(parameters), "createdAt": .double(createdAt),
+            "id": .string(id), "status": .string(status.rawValue), "type": .string(type), "params": .array(parameters),
+            "createdAt": .double(createdAt),
             "errors": .array(errors),
         ]
     }

@@ -7,7 +7,8 @@ final class RootCAPublisher: Controller {
     let name = "root-ca-certificate-publisher-controller"
     static let configMap = "kube-root-ca.crt"
     static let description =
-        "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters."
+        "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or "
+        + "kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters."
     private static let workers = 1
 
     private let environment: ControllerEnvironment
@@ -23,8 +24,7 @@ final class RootCAPublisher: Controller {
         queue = environment.queue("root-ca")
         let queue = queue
         namespaces.addHandler(InformerHandler(added: { queue.add($0.metadata.name) }, updated: { queue.add($1.metadata.name) }))
-        configMaps.addHandler(
-            .any { queue.add($0.metadata.namespace) })
+        configMaps.addHandler(.any { queue.add($0.metadata.namespace) })
     }
 
     func run() async throws {

@@ -54,7 +54,9 @@ struct Environment: Sendable {
         for entry in container.view["env"].elements {
             let name = entry["name"].string ?? ""
             if let from = entry["valueFrom"], from.kind == .object {
-                if let value = try await value(from, pod: pod, container: container, fields: fields, objects: objects) { environment.set(name, value) }
+                if let value = try await value(from, pod: pod, container: container, fields: fields, objects: objects) {
+                    environment.set(name, value)
+                }
                 continue
             }
             let known = environment

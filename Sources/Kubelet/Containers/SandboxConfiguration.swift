@@ -33,7 +33,8 @@ struct SandboxConfiguration: Sendable {
                 guard let hostPort = port["hostPort"].int.flatMap({ Int32(exactly: $0) }), hostPort > 0,
                     let containerPort = port["containerPort"].int.flatMap({ Int32(exactly: $0) })
                 else { return nil }
-                let transport: RuntimePortMapping.TransportProtocol = port["protocol"].string == "UDP" ? .udp : port["protocol"].string == "SCTP" ? .sctp : .tcp
+                let transport: RuntimePortMapping.TransportProtocol =
+                    port["protocol"].string == "UDP" ? .udp : port["protocol"].string == "SCTP" ? .sctp : .tcp
                 return RuntimePortMapping(transport: transport, containerPort: containerPort, hostPort: hostPort, hostIP: port["hostIP"].string ?? "")
             }
         }

@@ -13,7 +13,8 @@ struct SecuritySettings: Sendable {
     var runAsNonRoot: Bool { setting("runAsNonRoot").bool ?? false }
     var isPrivileged: Bool { container.securityContext["privileged"].bool ?? false }
 
-    /// Hidden or made read-only in `/proc` and `/sys` unless procMount is Unmasked. Upstream: securitycontext's defaultMaskedPaths, defaultReadonlyPaths.
+    /// Hidden or made read-only in `/proc` and `/sys` unless procMount is Unmasked. Upstream: securitycontext's defaultMaskedPaths,
+    /// defaultReadonlyPaths.
     private static let maskedPaths = [
         "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
         "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",

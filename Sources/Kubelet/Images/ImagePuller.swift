@@ -84,7 +84,8 @@ actor ImagePuller {
             event(.warning, "Failed", "Error: ErrImagePull")
             backOff.next(key, event: now(), now: now())
             failures[key] = "ErrImagePull: \(text)"
-            throw ImageFailure(reason: "ErrImagePull", message: text, retryAfter: backOff.remainingSinceUpdate(key, now: now())?.left)
+            // Halfway through the pause the pod is looked at again, and then says ImagePullBackOff.
+            throw ImageFailure(reason: "ErrImagePull", message: text, retryAfter: (backOff.remainingSinceUpdate(key, now: now())?.left ?? 0) / 2)
         }
     }
 
@@ -95,7 +96,8 @@ actor ImagePuller {
         return whole < 1000 ? "\(whole)ms" : "\(whole / 1000).\(String(1000 + whole % 1000).dropFirst())s"
     }
 
-    /// Tries each of the credentials, none when there are none. A caller that is cancelled leaves the pull to the others; the last one to leave ends it.
+    /// Tries each of the credentials, none when there are none. A caller that is cancelled leaves the pull to the others; the last one to leave ends
+    /// it.
     private func pull(_ reference: ImageReference, credentials: PullCredentials, sandbox: PodSandboxConfig?) async throws -> String {
         let full = reference.description
         let matching = credentials.matching(reference)

@@ -262,7 +262,9 @@ final class NodeAgent: Sendable {
         if let known {
             lease = known.value
         } else {
-            do { lease = try await client.get(.leases, namespace: Self.leaseNamespace, name: name).value } catch let error as StatusError where error.isNotFound {
+            do { lease = try await client.get(.leases, namespace: Self.leaseNamespace, name: name).value } catch let error as StatusError
+                where error.isNotFound
+            {
                 return try await client.create(.leases, namespace: Self.leaseNamespace, try await newLease())
             }
         }

@@ -1,7 +1,8 @@
 import Glibc
 import KubeAPI
 
-/// The cgroups of pods: `ROOT/kubepods[/burstable|/besteffort]/podUID`, in every hierarchy of cgroup v1 or in the one of v2. Functions block: call them by
+/// The cgroups of pods: `ROOT/kubepods[/burstable|/besteffort]/podUID`, in every hierarchy of cgroup v1 or in the one of v2. Functions block: call
+/// them by
 /// `FileWork`. Upstream: pkg/kubelet/cm (driver cgroupfs).
 struct PodCgroups: Sendable {
     let mount: String
@@ -9,7 +10,9 @@ struct PodCgroups: Sendable {
     let root: String
 
     /// Hierarchies of cgroup v1 in which pods get a cgroup; runc makes the containers' below them in all.
-    static let controllers = ["cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "net_cls", "net_prio", "perf_event", "hugetlb", "systemd"]
+    static let controllers = [
+        "cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "net_cls", "net_prio", "perf_event", "hugetlb", "systemd",
+    ]
 
     var isUnified: Bool { FileTree.exists(mount + "/cgroup.controllers") }
 
@@ -37,7 +40,9 @@ struct PodCgroups: Sendable {
         let path = path(pod)
         try makeGroup(path)
         try set(path, "cpu", "cpu.shares", v2: "cpu.weight", shares(pod)) { String(CPUArithmetic.weight(shares: $0)) }
-        try set(classPath(.bestEffort), "cpu", "cpu.shares", v2: "cpu.weight", CPUArithmetic.minimumShares) { String(CPUArithmetic.weight(shares: $0)) }
+        try set(classPath(.bestEffort), "cpu", "cpu.shares", v2: "cpu.weight", CPUArithmetic.minimumShares) {
+            String(CPUArithmetic.weight(shares: $0))
+        }
         if pod.limitsAll("cpu"), let limit = pod.total("cpu", of: \.limits), limit.sign > 0 {
             try set(path, "cpu", "cpu.cfs_quota_us", v2: "cpu.max", CPUArithmetic.quota(milli: limit.milliValue)) { "\($0) \(CPUArithmetic.period)" }
         }
@@ -48,7 +53,8 @@ struct PodCgroups: Sendable {
 
     private func shares(_ pod: Pod) -> Int64 {
         pod.qosClass == .bestEffort
-            ? CPUArithmetic.minimumShares : CPUArithmetic.shares(milli: (pod.total("cpu", of: { $0.requests.isEmpty ? $0.limits : $0.requests }) ?? .zero).milliValue)
+            ? CPUArithmetic.minimumShares
+            : CPUArithmetic.shares(milli: (pod.total("cpu", of: { $0.requests.isEmpty ? $0.limits : $0.requests }) ?? .zero).milliValue)
     }
 
     private func makeGroup(_ path: String) throws(FileError) {
@@ -79,7 +85,9 @@ struct PodCgroups: Sendable {
         var at = mount
         for part in [""] + path.split(separator: "/").map(String.init).dropLast() {
             if !part.isEmpty { at += "/" + part }
-            for controller in ["cpu", "cpuset", "memory", "pids", "io"] { try? writeControl(at + "/cgroup.subtree_control", "+" + controller) }
+            for controller in ["cpu", "cpuset", "memory", "pids", "io"] {
+                try? writeControl(at + "/cgroup.subtree_control", "+" + controller)  // The kernel may lack it: see above.
+            }
         }
     }
 
@@ -111,15 +119,21 @@ struct PodCgroups: Sendable {
         if rmdir(directory) != 0, errno != ENOENT { throw FileError(operation: "rmdir", path: directory, code: errno) }
     }
 
-    /// Removes cgroups of pods that are not `known`.
-    func removeOrphans(known: Set<String>) {
+    /// The cgroups of pods in all hierarchies.
+    func podGroups() -> [(uid: String, path: String)] {
+        var groups: [(uid: String, path: String)] = []
         for qos in [QOSClass.guaranteed, .burstable, .bestEffort] {
             for hierarchy in hierarchies() {
-                let names = (try? FileTree.list(hierarchy + classPath(qos))) ?? []  // No such folder: nothing to remove.
-                for name in names where name.hasPrefix("pod") && !known.contains(String(name.dropFirst(3))) {
-                    try? removeTree("\(hierarchy)\(classPath(qos))/\(name)")  // Still in use: the next look tries again.
-                }
+                let folder = hierarchy + classPath(qos)
+                let names = (try? FileTree.list(folder)) ?? []  // Cannot be read: nothing to remove.
+                for name in names where name.hasPrefix("pod") { groups.append((String(name.dropFirst(3)), "\(folder)/\(name)")) }
             }
         }
+        return groups
+    }
+
+    /// Removes cgroups as far as nothing is in them; what is still in use is tried again at the next look.
+    func remove(_ groups: [(uid: String, path: String)]) {
+        for group in groups { try? removeTree(group.path) }
     }
 }

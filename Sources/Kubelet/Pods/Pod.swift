@@ -15,7 +15,11 @@ struct Pod: Sendable {
         namespace = metadata.namespace
     }
 
-    enum RestartPolicy: String, Sendable { case always = "Always", onFailure = "OnFailure", never = "Never" }
+    enum RestartPolicy: String, Sendable {
+        case always = "Always"
+        case onFailure = "OnFailure"
+        case never = "Never"
+    }
 
     var metadata: ObjectMeta { object.metadata }
     var spec: JSONView? { object["spec"] }

@@ -2,7 +2,11 @@ import ContainerRuntime
 import KubeAPI
 
 /// Upstream: core/v1 PodQOSClass.
-enum QOSClass: String, Sendable { case guaranteed = "Guaranteed", burstable = "Burstable", bestEffort = "BestEffort" }
+enum QOSClass: String, Sendable {
+    case guaranteed = "Guaranteed"
+    case burstable = "Burstable"
+    case bestEffort = "BestEffort"
+}
 
 extension Pod {
     /// Upstream: qos.ComputePodQOS.
@@ -28,7 +32,8 @@ extension Pod {
         return guaranteed && limits.count == 2 ? .guaranteed : .burstable
     }
 
-    /// The pod's requests or limits as a whole: the containers together, or an init container where that is more; sidecars run beside both. A limit counts
+    /// The pod's requests or limits as a whole: the containers together, or an init container where that is more; sidecars run beside both. A limit
+    /// counts
     /// only when every container has one (`whole` is nil then). Upstream: resource.PodRequests, PodLimits.
     func total(_ name: String, of read: (ContainerSpec) -> ResourceList) -> Quantity? {
         var sum = Quantity.zero

@@ -18,14 +18,14 @@ struct ProbeActions: Sendable {
     }
 
     func probe(_ view: JSONView, _ target: Target, timeout: Duration) async -> ProbeOutcome {
-        if let exec = view["exec"] { return await exec_(exec["command"].strings, target, timeout: timeout) }
+        if let exec = view["exec"] { return await command(exec["command"].strings, target, timeout: timeout) }
         if let http = view["httpGet"] { return await httpGet(http, target, timeout: timeout) }
         if let tcp = view["tcpSocket"] { return await tcpSocket(tcp, target, timeout: timeout) }
         if let grpc = view["grpc"] { return await grpcHealth(grpc, target, timeout: timeout) }
         return .unknown("missing probe handler for \(target.container.name)")
     }
 
-    private func exec_(_ command: [String], _ target: Target, timeout: Duration) async -> ProbeOutcome {
+    private func command(_ command: [String], _ target: Target, timeout: Duration) async -> ProbeOutcome {
         do {
             let result = try await runtime.execSync(target.containerID, command: command, timeout: timeout)
             if result.exitCode == 0 { return .success }
@@ -61,10 +61,9 @@ struct ProbeActions: Sendable {
     private func httpGet(_ view: JSONView, _ target: Target, timeout: Duration) async -> ProbeOutcome {
         guard let request = request(view, target) else { return .unknown("invalid port in httpGet probe") }
         do {
-            let (status, body) = try await send(request, timeout: timeout)
+            let status = try await send(request, timeout: timeout)
             // A redirect counts as success: the server is there. Upstream follows those to the same host.
             if (200..<400).contains(status) { return .success }
-            _ = body
             return .failure("HTTP probe failed with statuscode: \(status)")
         } catch {
             return .failure("Get \"\(url(request))\": \(Self.text(error))")
@@ -74,13 +73,13 @@ struct ProbeActions: Sendable {
     /// For lifecycle handlers: throws when the request could not be made or was refused.
     func httpHook(_ view: JSONView, _ target: Target) async throws {
         guard let request = request(view, target) else { throw ContainerConfigError("invalid port in httpGet handler") }
-        let (status, _) = try await send(request, timeout: .seconds(60))
+        let status = try await send(request, timeout: .seconds(60))
         guard (200..<400).contains(status) else { throw ContainerConfigError("HTTP request failed with statuscode: \(status)") }
     }
 
     private func send(
         _ request: (host: String, port: Int, path: String, fields: HTTPFields, isTLS: Bool), timeout: Duration
-    ) async throws -> (Int, [UInt8]) {
+    ) async throws -> Int {
         guard !request.isTLS else { throw ContainerConfigError("probes by HTTPS are not implemented by Eyrie yet") }
         var configuration = HTTPClient.Configuration(address: .tcp(host: request.host, port: request.port))
         configuration.connectTimeout = timeout
@@ -88,7 +87,7 @@ struct ProbeActions: Sendable {
         do {
             let response = try await client.execute("GET", request.path, fields: request.fields, timeout: timeout)
             await client.close()
-            return (response.status, [])
+            return response.status
         } catch {
             await client.close()
             throw error

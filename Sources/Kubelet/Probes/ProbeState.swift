@@ -1,7 +1,11 @@
 import KubeAPI
 
 /// Which of a container's three probes. Upstream: prober's probeType.
-enum ProbeKind: String, Sendable, Hashable { case startup = "Startup", readiness = "Readiness", liveness = "Liveness" }
+enum ProbeKind: String, Sendable, Hashable {
+    case startup = "Startup"
+    case readiness = "Readiness"
+    case liveness = "Liveness"
+}
 
 /// What one run of a probe gave. Upstream: probe.Result.
 enum ProbeOutcome: Sendable, Equatable {

@@ -115,7 +115,8 @@ final class Prober: Sendable {
         case .failure(let text):
             recorder.event(regarding: regarding, .warning, reason: "Unhealthy", message: "\(kind.rawValue) probe failed: \(text)")
         case .unknown(let text):
-            recorder.event(regarding: regarding, .warning, reason: "Unhealthy", message: "\(kind.rawValue) probe errored and resulted in unknown state: \(text)")
+            recorder.event(
+                regarding: regarding, .warning, reason: "Unhealthy", message: "\(kind.rawValue) probe errored and resulted in unknown state: \(text)")
         }
     }
 }

@@ -17,7 +17,13 @@ struct ContainerLogLine: Sendable, Equatable {
         let tagEnd = line[(second + 1)...].firstIndex(of: space) ?? line.endIndex
         let tags = line[(second + 1)..<tagEnd]
         timestamp = String(decoding: line[..<first], as: UTF8.self)
-        if stream.elementsEqual("stdout".utf8) { isStderr = false } else if stream.elementsEqual("stderr".utf8) { isStderr = true } else { return nil }
+        if stream.elementsEqual("stdout".utf8) {
+            isStderr = false
+        } else if stream.elementsEqual("stderr".utf8) {
+            isStderr = true
+        } else {
+            return nil
+        }
         isPartial = tags.first == UInt8(ascii: "P")
         text = tagEnd < line.endIndex ? line[(tagEnd + 1)...] : []
     }

@@ -79,6 +79,7 @@ struct ContainerLogStream: Sendable {
     }
 
     private func isOver(_ id: String) async -> Bool {
-        do { return try await runtime.containerStatus(id).state != .running } catch let error as RuntimeError { return error.code == .notFound } catch { return false }
+        do { return try await runtime.containerStatus(id).state != .running } catch let error as RuntimeError { return error.code == .notFound } catch
+        { return false }
     }
 }

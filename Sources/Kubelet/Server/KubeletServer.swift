@@ -32,7 +32,9 @@ struct KubeletServer: HTTPResponder {
 
     func respond(to head: HTTPRequestHead, body: HTTPBodyStream) async -> HTTPResponse {
         if head.path == "/healthz" { return Self.text(200, "ok") }  // Tells nothing else: open to the load balancers' checks.
-        guard let leaf = head.connection.peerCertificates.first, let caller = configuration.identify(leaf) else { return Self.text(401, "Unauthorized") }
+        guard let leaf = head.connection.peerCertificates.first, let caller = configuration.identify(leaf) else {
+            return Self.text(401, "Unauthorized")
+        }
         guard caller.groups.contains(Self.administrators) || caller.name == Self.apiServerName else {
             return Self.text(403, "Forbidden (user=\(caller.name), verb=\(head.method.lowercased()), resource=nodes, subresource=proxy)")
         }

@@ -11,12 +11,15 @@ struct NodeStatistics: Sendable {
 
     private func cgroupNumber(_ v2: String, _ controller: String, _ v1: String) -> Int64? {
         let root = configuration.cgroupRoot
-        return HostFigures.number("\(configuration.cgroupMount)\(root)/\(v2)") ?? HostFigures.number("\(configuration.cgroupMount)/\(controller)\(root)/\(v1)")
+        return HostFigures.number("\(configuration.cgroupMount)\(root)/\(v2)")
+            ?? HostFigures.number("\(configuration.cgroupMount)/\(controller)\(root)/\(v1)")
     }
 
     private func byPod() async throws -> [(pod: Pod, containers: [RuntimeContainerStats])] {
         var byUID: [String: [RuntimeContainerStats]] = [:]
-        for stats in try await runtime.containerStats(ContainerFilter()) { byUID[stats.labels[ContainerLabels.podUID] ?? "", default: []].append(stats) }
+        for stats in try await runtime.containerStats(ContainerFilter()) {
+            byUID[stats.labels[ContainerLabels.podUID] ?? "", default: []].append(stats)
+        }
         return pods.list().map { Pod($0) }.map { ($0, byUID[$0.uid] ?? []) }
     }
 
@@ -30,7 +33,10 @@ struct NodeStatistics: Sendable {
                 parts.append(
                     (
                         "memory",
-                        ["time": .string(time), "workingSetBytes": .int(Int64(clamping: workingSet)), "usageBytes": .int(Int64(clamping: memory ?? workingSet))]
+                        [
+                            "time": .string(time), "workingSetBytes": .int(Int64(clamping: workingSet)),
+                            "usageBytes": .int(Int64(clamping: memory ?? workingSet)),
+                        ]
                     ))
             }
             return parts
@@ -76,7 +82,8 @@ struct NodeStatistics: Sendable {
         cpu += "# TYPE container_cpu_usage_seconds_total counter\n"
         var memory = "# HELP container_memory_working_set_bytes Current working set of the container in bytes\n"
         memory += "# TYPE container_memory_working_set_bytes gauge\n"
-        var podCPU = "# HELP pod_cpu_usage_seconds_total Cumulative cpu time consumed by the pod in core-seconds\n# TYPE pod_cpu_usage_seconds_total counter\n"
+        var podCPU =
+            "# HELP pod_cpu_usage_seconds_total Cumulative cpu time consumed by the pod in core-seconds\n# TYPE pod_cpu_usage_seconds_total counter\n"
         var podMemory = "# HELP pod_memory_working_set_bytes Current working set of the pod in bytes\n# TYPE pod_memory_working_set_bytes gauge\n"
         for (pod, containers) in try await byPod() {
             var (cpuSum, memorySum, time): (UInt64, UInt64, Int64) = (0, 0, 0)
@@ -101,7 +108,9 @@ struct NodeStatistics: Sendable {
                 cgroupMount: configuration.cgroupMount, cgroupRoot: configuration.cgroupRoot, capacity: configuration.capacity["memory"]?.value ?? 0)
         }
         if let used = cgroupNumber("none", "cpuacct", "cpuacct.usage") {
-            text += "# HELP node_cpu_usage_seconds_total Cumulative cpu time consumed by the node in core-seconds\n# TYPE node_cpu_usage_seconds_total counter\n"
+            text +=
+                "# HELP node_cpu_usage_seconds_total Cumulative cpu time consumed by the node in core-seconds\n"
+            text += "# TYPE node_cpu_usage_seconds_total counter\n"
             text += "node_cpu_usage_seconds_total \(Double(used) / 1e9)\n"
         }
         if let available {
@@ -110,7 +119,8 @@ struct NodeStatistics: Sendable {
             text += "node_memory_working_set_bytes \(max(0, capacity &- available))\n"
         }
         text += podCPU + podMemory
-        text += "# HELP resource_scrape_error 1 if there was an error while getting container metrics, 0 otherwise\n# TYPE resource_scrape_error gauge\n"
+        text +=
+            "# HELP resource_scrape_error 1 if there was an error while getting container metrics, 0 otherwise\n# TYPE resource_scrape_error gauge\n"
         text += "resource_scrape_error 0\n"
         return HTTPResponse(status: 200, fields: ["Content-Type": "text/plain; version=0.0.4"], body: .bytes(Array(text.utf8)))
     }

@@ -1,6 +1,7 @@
 import HTTPTransport
 
-/// Joins a client's upgraded connection to the runtime's streaming server. Bytes pass as they are, so both ends speak SPDY or WebSocket with each other.
+/// Joins a client's upgraded connection to the runtime's streaming server. Bytes pass as they are, so both ends speak SPDY or WebSocket with each
+/// other.
 /// Upstream: the kubelet's proxyStream with UpgradeAwareProxy.
 enum StreamingProxy {
     /// The subprotocol of containerd's WebSocket streams; clients that offer only newer ones fall back to SPDY when refused.
@@ -18,7 +19,9 @@ enum StreamingProxy {
             }
         }
         let target = try await url()
-        guard let (address, path) = parse(target) else { throw HTTPError.protocolViolation("the runtime gave a streaming URL that is none: \(target)") }
+        guard let (address, path) = parse(target) else {
+            throw HTTPError.protocolViolation("the runtime gave a streaming URL that is none: \(target)")
+        }
         var fields: HTTPFields = [:]
         for field in head.fields.fields where !dropped.contains(field.name.lowercased()) { fields.add(field.name, field.value) }
         let client = try HTTPClient(configuration: HTTPClient.Configuration(address: address))
@@ -46,7 +49,9 @@ enum StreamingProxy {
         let rest = url.dropFirst(7)
         let authority = rest.prefix { $0 != "/" && $0 != "?" }
         let path = rest[authority.endIndex...]
-        guard let colon = authority.lastIndex(of: ":"), let port = Int(authority[authority.index(after: colon)...]), (1...65535).contains(port) else { return nil }
+        guard let colon = authority.lastIndex(of: ":"), let port = Int(authority[authority.index(after: colon)...]), (1...65535).contains(port) else {
+            return nil
+        }
         var host = authority[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
         return (.tcp(host: String(host), port: port), path.isEmpty ? "/" : String(path))

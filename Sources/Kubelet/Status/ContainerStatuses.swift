@@ -145,7 +145,8 @@ struct ContainerStatuses: Sendable {
         } else if old["state"]["running"] != nil {
             let end = ContainerStatusView.Termination(
                 exitCode: 137, reason: "ContainerStatusUnknown",
-                message: "The container could not be located when the pod was deleted.  The container used to be Running", startedAt: 0, finishedAt: 0,
+                message: "The container could not be located when the pod was deleted.  The container used to be Running", startedAt: 0,
+                finishedAt: 0,
                 containerID: "")
             if pod.isBeingDeleted || pod.restartPolicy == .never { view.state = .terminated(end) } else { view.lastTermination = end }
         }
@@ -197,7 +198,11 @@ extension ContainerStatusView {
         if !containerID.isEmpty { value["containerID"] = .string(containerID) }
         value["started"] = .bool(started)
         if let requests = spec.view["resources"]["requests"].value, requests.object?.isEmpty == false { value["allocatedResources"] = requests }
-        if let resources = spec.view["resources"].value, resources.object?.isEmpty == false { value["resources"] = resources } else { value["resources"] = [:] }
+        if let resources = spec.view["resources"].value, resources.object?.isEmpty == false {
+            value["resources"] = resources
+        } else {
+            value["resources"] = [:]
+        }
         let mounts = spec.view["volumeMounts"].elements.map { mount -> Value in
             var entry: Value = ["name": .string(mount["name"].string ?? ""), "mountPath": .string(mount["mountPath"].string ?? "")]
             if mount["readOnly"].bool == true {

@@ -2,7 +2,12 @@ import ContainerRuntime
 import KubeAPI
 
 /// A pod's phase. Upstream: core/v1 PodPhase.
-enum PodPhase: String, Sendable { case pending = "Pending", running = "Running", succeeded = "Succeeded", failed = "Failed" }
+enum PodPhase: String, Sendable {
+    case pending = "Pending"
+    case running = "Running"
+    case succeeded = "Succeeded"
+    case failed = "Failed"
+}
 
 /// Computes a pod's `status` from what the runtime and the workers know: a pure function. Upstream: generateAPIPodStatus, status/generate.go.
 struct PodStatusComputation: Sendable {
@@ -36,7 +41,9 @@ struct PodStatusComputation: Sendable {
         if !pod.initContainers.isEmpty, !mains.contains(where: { $0.termination != nil || $0.isRunning }) {
             // An init container after the one at work has not begun.
             for index in inits.indices where !inits[index].isRunning && inits[index].termination == nil {
-                if case .waiting("ContainerCreating", let message) = inits[index].state { inits[index].state = .waiting(reason: "PodInitializing", message: message) }
+                if case .waiting("ContainerCreating", let message) = inits[index].state {
+                    inits[index].state = .waiting(reason: "PodInitializing", message: message)
+                }
             }
         }
         var phase = verdict?.phase ?? phase(inits: inits, mains: mains, specs: initSpecs)

@@ -3,7 +3,8 @@ import KubeClient
 import Logging
 import Synchronization
 
-/// Brings pods' statuses to the API server, the latest of each pod, and removes pods that have ended on the node. Upstream: pkg/kubelet/status.Manager.
+/// Brings pods' statuses to the API server, the latest of each pod, and removes pods that have ended on the node. Upstream:
+/// pkg/kubelet/status.Manager.
 final class PodStatusWriter: Sendable {
     /// Patches at the same time. The API server answers in about a millisecond; more would only queue there.
     static let workers = 8
@@ -63,7 +64,9 @@ final class PodStatusWriter: Sendable {
 
     private func write(_ uid: String) async throws {
         guard let entry = entries.withLock({ $0[uid] }) else { return }
-        guard let current = newest(pods.get(namespace: entry.pod.namespace, name: entry.pod.name), entry.answer, uid: uid) else { return forget(uid: uid) }
+        guard let current = newest(pods.get(namespace: entry.pod.namespace, name: entry.pod.name), entry.answer, uid: uid) else {
+            return forget(uid: uid)
+        }
         do {
             var object = current
             if !entry.status.isNull, let patch = PodStatusPatch.patch(uid: uid, from: current["status"].value ?? [:], to: entry.status) {

@@ -23,7 +23,9 @@ struct PodRuntimeStatus: Sendable, Equatable {
         if let newest = status.sandboxes.first, newest.isReady { status.sandboxes[0] = try await runtime.podSandboxStatus(newest.id) }
         if !listed.isEmpty {
             for container in try await runtime.containers(ContainerFilter(labels: labels)) {
-                do { status.containers.append(try await runtime.containerStatus(container.id)) } catch let error as RuntimeError where error.code == .notFound {
+                do { status.containers.append(try await runtime.containerStatus(container.id)) } catch let error as RuntimeError
+                    where error.code == .notFound
+                {
                     continue  // Removed between the list and the look.
                 }
             }

@@ -157,9 +157,11 @@ struct PodSync: Sendable {
         if let hash = current.annotations[ContainerLabels.hash], hash != container.hash {
             kill = PodActions.Kill(id: current.id, name: container.name, message: "Container \(container.name) definition changed", reason: .changed)
         } else if verdicts.livenessFailed.contains(current.id) {
-            kill = PodActions.Kill(id: current.id, name: container.name, message: "Container \(container.name) failed liveness probe", reason: .livenessProbe)
+            kill = PodActions.Kill(
+                id: current.id, name: container.name, message: "Container \(container.name) failed liveness probe", reason: .livenessProbe)
         } else if verdicts.startupFailed.contains(current.id) {
-            kill = PodActions.Kill(id: current.id, name: container.name, message: "Container \(container.name) failed startup probe", reason: .startupProbe)
+            kill = PodActions.Kill(
+                id: current.id, name: container.name, message: "Container \(container.name) failed startup probe", reason: .startupProbe)
         }
         guard var kill else { return nil }
         if restartsOnFailure || kill.reason == .changed || container.isSidecar { kill.message += ", will be restarted" }

@@ -16,7 +16,8 @@ struct VolumeFile: Sendable, Equatable {
     }
 }
 
-/// Replaces all files of a volume at once: they are written to a new folder, and the link `..data` is renamed over to it. A reader sees all old or all new
+/// Replaces all files of a volume at once: they are written to a new folder, and the link `..data` is renamed over to it. A reader sees all old or
+/// all new
 /// files. Upstream: pkg/volume/util.AtomicWriter.
 ///
 ///     volume/file         -> ..data/file

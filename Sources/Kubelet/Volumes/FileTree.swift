@@ -117,7 +117,8 @@ enum FileTree {
         return count >= 0 ? String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
     }
 
-    /// Removes a file or a whole tree. Never crosses into another mounted filesystem: a mount still there is an error (EBUSY), not a loss of its data.
+    /// Removes a file or a whole tree. Never crosses into another mounted filesystem: a mount still there is an error (EBUSY), not a loss of its
+    /// data.
     static func removeAll(_ path: String) throws(FileError) {
         guard let status = try status(path) else { return }
         try remove(path, status, device: status.st_dev)

@@ -9,7 +9,9 @@ struct PodVolumes: Sendable {
     let mounts: Bool
 
     func podDirectory(_ uid: String) -> String { "\(rootDirectory)/pods/\(uid)" }
-    private func volumeDirectory(_ uid: String, plugin: String, name: String) -> String { "\(podDirectory(uid))/volumes/kubernetes.io~\(plugin)/\(name)" }
+    private func volumeDirectory(_ uid: String, plugin: String, name: String) -> String {
+        "\(podDirectory(uid))/volumes/kubernetes.io~\(plugin)/\(name)"
+    }
 
     func makePodDirectories(_ uid: String) throws(FileError) {
         let directory = podDirectory(uid)
@@ -25,7 +27,8 @@ struct PodVolumes: Sendable {
         let group = pod.securityContext["fsGroup"].int.flatMap { gid_t(exactly: $0) }
         if let files {
             let plugin =
-                volume["secret"] != nil ? "secret" : volume["configMap"] != nil ? "configmap" : volume["downwardAPI"] != nil ? "downward-api" : "projected"
+                volume["secret"] != nil
+                ? "secret" : volume["configMap"] != nil ? "configmap" : volume["downwardAPI"] != nil ? "downward-api" : "projected"
             let directory = volumeDirectory(pod.uid, plugin: plugin, name: name)
             try FileTree.makeDirectories(directory, mode: 0o777)
             // Secrets never touch the disk.
@@ -68,7 +71,11 @@ struct PodVolumes: Sendable {
         switch type {
         case "": break
         case "DirectoryOrCreate":
-            if status == nil { try FileTree.makeDirectories(path, mode: 0o755) } else if kind != S_IFDIR { throw VolumeError("\(failure) a directory") }
+            if status == nil {
+                try FileTree.makeDirectories(path, mode: 0o755)
+            } else if kind != S_IFDIR {
+                throw VolumeError("\(failure) a directory")
+            }
         case "Directory": guard kind == S_IFDIR else { throw VolumeError("\(failure) a directory") }
         case "FileOrCreate":
             if status == nil { try FileTree.write(path, []) } else if kind != S_IFREG { throw VolumeError("\(failure) a file") }
@@ -83,10 +90,13 @@ struct PodVolumes: Sendable {
 
     // MARK: sub paths
 
-    /// The path to mount for `subPath` of a volume: the folder or file is opened without leaving the volume, and that very file is bind-mounted, so that a
+    /// The path to mount for `subPath` of a volume: the folder or file is opened without leaving the volume, and that very file is bind-mounted, so
+    /// that a
     /// link put in its place meanwhile leads nowhere. Upstream: pkg/volume/util/subpath.
     func subPath(_ subPath: String, volume: String, volumeName: String, pod: Pod, container: String, index: Int) throws -> String {
-        guard !subPath.hasPrefix("/"), !subPath.split(separator: "/").contains("..") else { throw VolumeError("subPath \"\(subPath)\" must stay in its volume") }
+        guard !subPath.hasPrefix("/"), !subPath.split(separator: "/").contains("..") else {
+            throw VolumeError("subPath \"\(subPath)\" must stay in its volume")
+        }
         let root = open(volume, CLINUX_O_PATH | O_DIRECTORY | O_CLOEXEC)
         try FileTree.check(root, "open", volume)
         defer { close(root) }

@@ -26,10 +26,12 @@ struct VolumePayload: Sendable {
     /// Nil for volumes of other types. Throws `VolumeError`.
     func files(of volume: JSONView) async throws -> [String: VolumeFile]? {
         if let source = volume["configMap"] {
-            return try await keyed(source, name: source["name"].string ?? "", isSecret: false, mode: Self.mode(source["defaultMode"], Self.defaultMode))
+            return try await keyed(
+                source, name: source["name"].string ?? "", isSecret: false, mode: Self.mode(source["defaultMode"], Self.defaultMode))
         }
         if let source = volume["secret"] {
-            return try await keyed(source, name: source["secretName"].string ?? "", isSecret: true, mode: Self.mode(source["defaultMode"], Self.defaultMode))
+            return try await keyed(
+                source, name: source["secretName"].string ?? "", isSecret: true, mode: Self.mode(source["defaultMode"], Self.defaultMode))
         }
         if let source = volume["downwardAPI"] { return try downward(source, mode: Self.mode(source["defaultMode"], Self.defaultMode)) }
         guard let projected = volume["projected"] else { return nil }
@@ -63,7 +65,8 @@ struct VolumePayload: Sendable {
         let optional = source["optional"].bool ?? false
         let object: Object
         do {
-            object = isSecret
+            object =
+                isSecret
                 ? try await objects.secret(namespace: pod.namespace, name: name) : try await objects.configMap(namespace: pod.namespace, name: name)
         } catch let error as StatusError {
             if error.isNotFound, optional { return [:] }

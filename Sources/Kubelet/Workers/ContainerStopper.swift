@@ -1,7 +1,8 @@
 import ContainerRuntime
 import KubeAPI
 
-/// Ends containers: preStop, then the stop signal, then SIGKILL when the grace is over. Upstream: kuberuntime's killContainer, killContainersWithSyncResult.
+/// Ends containers: preStop, then the stop signal, then SIGKILL when the grace is over. Upstream: kuberuntime's killContainer,
+/// killContainersWithSyncResult.
 struct ContainerStopper: Sendable {
     let services: PodServices
     let pod: Pod
@@ -17,7 +18,8 @@ struct ContainerStopper: Sendable {
         if let spec, let handler = spec.preStop, left > 0, status.state == .running {
             let began = ContinuousClock.now
             do {
-                try await LifecycleHooks(services: services, pod: pod).run(handler, container: spec, id: status.id, podIP: podIP, limit: .seconds(left))
+                try await LifecycleHooks(services: services, pod: pod).run(
+                    handler, container: spec, id: status.id, podIP: podIP, limit: .seconds(left))
             } catch {
                 try Task.checkCancellation()
                 services.event(pod, spec, .warning, "FailedPreStopHook", "PreStopHook failed")

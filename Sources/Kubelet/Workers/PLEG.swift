@@ -2,7 +2,8 @@ import ContainerRuntime
 import KubeAPI
 import Logging
 
-/// The pod life-cycle event generator: turns the runtime's events into "look at this pod", and lists everything now and then, so that a lost event only
+/// The pod life-cycle event generator: turns the runtime's events into "look at this pod", and lists everything now and then, so that a lost event
+/// only
 /// delays. Upstream: pkg/kubelet/pleg (evented).
 actor PLEG {
     private let runtime: any ContainerRuntime
@@ -23,7 +24,7 @@ actor PLEG {
     }
 
     /// Runs until cancelled. `changed` is called for pods to look at, `present` after each list with all pods the runtime has anything of.
-    func run(changed: @escaping @Sendable (String) -> Void, present: @escaping @Sendable (Set<String>) async -> Void) async {
+    func run(changed: @escaping @Sendable (String) -> Void, present: @escaping @Sendable (Set<String>) -> Void) async {
         await withDiscardingTaskGroup { group in
             group.addTask {
                 await withDiscardingTaskGroup { group in
@@ -45,7 +46,7 @@ actor PLEG {
     /// Tells whose a container or sandbox is, before its first event.
     func note(_ id: String, podUID: String) { owners[id] = podUID }
 
-    private func take(_ event: RuntimeEvent, changed: @Sendable (String) -> Void, present: @Sendable (Set<String>) async -> Void) async {
+    private func take(_ event: RuntimeEvent, changed: @Sendable (String) -> Void, present: @Sendable (Set<String>) -> Void) async {
         switch event {
         case .resynchronize: await relist(changed: changed, present: present)
         // Nothing starts but by this kubelet, which looks at what it has started itself.
@@ -89,7 +90,7 @@ actor PLEG {
         }
     }
 
-    func relist(changed: @Sendable (String) -> Void, present: @Sendable (Set<String>) async -> Void) async {
+    func relist(changed: @Sendable (String) -> Void, present: @Sendable (Set<String>) -> Void) async {
         do {
             let sandboxes = try await runtime.podSandboxes(PodSandboxFilter())
             let containers = try await runtime.containers(ContainerFilter())
@@ -113,7 +114,7 @@ actor PLEG {
             self.owners.merge(owners) { _, new in new }
             self.owners = self.owners.filter { owners[$0.key] != nil || listed[$0.value] != nil }
             lastRelist = .now
-            await present(Set(now.keys))
+            present(Set(now.keys))
         } catch {
             logger.warning("cannot list the runtime's containers", metadata: ["error": "\(error)"])
         }

@@ -45,7 +45,9 @@ struct PodMounts: Sendable {
         var coversHosts = false
         for (index, mount) in container.view["volumeMounts"].elements.enumerated() {
             let name = mount["name"].string ?? ""
-            guard let volume = paths[name] else { throw ContainerConfigError("cannot find volume \"\(name)\" to mount into container \"\(container.name)\"") }
+            guard let volume = paths[name] else {
+                throw ContainerConfigError("cannot find volume \"\(name)\" to mount into container \"\(container.name)\"")
+            }
             var hostPath = volume
             var subPath = mount["subPath"].string ?? ""
             if let expression = mount["subPathExpr"].string, !expression.isEmpty { subPath = Expansion.expand(expression) { environment[$0] } }
@@ -73,7 +75,8 @@ struct PodMounts: Sendable {
                 }
             mounts.append(
                 ContainerMount(
-                    containerPath: containerPath, hostPath: hostPath, readOnly: (mount["readOnly"].bool ?? false) || isManaged, propagation: propagation))
+                    containerPath: containerPath, hostPath: hostPath, readOnly: (mount["readOnly"].bool ?? false) || isManaged,
+                    propagation: propagation))
         }
         if !coversHosts, pod.hostNetwork || !ips.isEmpty {
             mounts.append(ContainerMount(containerPath: "/etc/hosts", hostPath: try await hostsFile(ips: ips)))
@@ -109,10 +112,10 @@ struct PodMounts: Sendable {
         let made = try await Environment.make(
             pod: pod, container: container, services: services.services.list(), fields: fields(ips), objects: services.objects)
         for skipped in made.skipped {
+            let names = skipped.names.joined(separator: ", ")
+            let reason = "were skipped since they are considered invalid environment variable names."
             services.event(
-                pod, container, .warning, "InvalidEnvironmentVariableNames",
-                "Keys [\(skipped.names.joined(separator: ", "))] from the EnvFrom source \(skipped.source) were skipped since they are considered invalid environment variable names."
-            )
+                pod, container, .warning, "InvalidEnvironmentVariableNames", "Keys [\(names)] from the EnvFrom source \(skipped.source) \(reason)")
         }
         return made.environment
     }

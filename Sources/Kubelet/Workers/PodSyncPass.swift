@@ -19,7 +19,8 @@ struct PodSyncPass: Sendable {
                 message: "back-off \(goDuration(pause.delay)) restarting failed container=\(pause.name) pod=\(pod.fullName)")
             if failures[pause.name] != failure {
                 services.event(
-                    pod, pod.container(named: pause.name), .warning, "BackOff", "Back-off restarting failed container \(pause.name) in pod \(pod.fullName)")
+                    pod, pod.container(named: pause.name), .warning, "BackOff",
+                    "Back-off restarting failed container \(pause.name) in pod \(pod.fullName)")
                 await worker.setFailure(pause.name, failure)
             }
             await worker.wake(after: pause.left)

@@ -158,7 +158,8 @@ actor PodWorker {
         await readMessages(runtime)
         let outcome = PodStatusComputation(
             pod: podWithOwnStatus, runtime: runtime, failures: failures, probes: services.prober.results(podUID: uid).standing, messages: messages,
-            runtimeName: services.runtimeName, hostIPs: [services.configuration.nodeIP], now: services.now(), isTerminated: isTerminated, verdict: verdict
+            runtimeName: services.runtimeName, hostIPs: [services.configuration.nodeIP], now: services.now(), isTerminated: isTerminated,
+            verdict: verdict
         ).compute()
         lastStatus = outcome.value
         if !isGoneFromAPI { services.statuses.set(pod, outcome.value) }

@@ -70,7 +70,8 @@ actor PodWorkers {
         for uid in present where workers[uid] == nil && orphans.insert(uid).inserted {
             logger.info("removing a pod that the API server does not have", metadata: ["uid": "\(uid)"])
             do {
-                for container in try await services.runtime.containers(ContainerFilter(labels: [ContainerLabels.podUID: uid])) where container.state == .running {
+                for container in try await services.runtime.containers(ContainerFilter(labels: [ContainerLabels.podUID: uid]))
+                where container.state == .running {
                     let grace = Int64(container.annotations[ContainerLabels.terminationGracePeriod] ?? "") ?? 30
                     try await services.runtime.stopContainer(container.id, timeout: grace)
                 }
@@ -80,20 +81,26 @@ actor PodWorkers {
             }
             orphans.remove(uid)
         }
-        let known = Set(workers.keys)
         let (volumes, cgroups, configuration) = (services.volumes, services.cgroups, services.configuration)
         do {
+            // What is there is listed first and judged after: a pod that comes meanwhile has its worker before it has a folder.
+            let found = try await FileWork.run {
+                (
+                    folders: configuration.managesPodFiles ? try volumes.knownUIDs() : [],
+                    logs: configuration.managesPodFiles ? try FileTree.list(configuration.podLogsDirectory) : [],
+                    cgroups: configuration.managesCgroups ? cgroups.podGroups() : []
+                )
+            }
+            let known = present.union(workers.keys)
             try await FileWork.run {
-                if configuration.managesPodFiles {
-                    for uid in try volumes.knownUIDs() where !known.contains(uid) && !present.contains(uid) { try volumes.removePodDirectory(uid) }
-                    for name in try FileTree.list(configuration.podLogsDirectory) {
-                        let uid = String(name.split(separator: "_").last ?? "")
-                        if name.split(separator: "_").count == 3, !known.contains(uid), !present.contains(uid) {
-                            try FileTree.removeAll(configuration.podLogsDirectory + "/" + name)
-                        }
-                    }
+                for uid in found.folders where !known.contains(uid) { try volumes.removePodDirectory(uid) }
+                for name in found.logs {
+                    // namespace_name_uid
+                    let parts = name.split(separator: "_")
+                    guard parts.count == 3, let uid = parts.last, !known.contains(String(uid)) else { continue }
+                    try FileTree.removeAll(configuration.podLogsDirectory + "/" + name)
                 }
-                if configuration.managesCgroups { cgroups.removeOrphans(known: known.union(present)) }
+                cgroups.remove(found.cgroups.filter { !known.contains($0.uid) })
             }
         } catch {
             logger.warning("cannot remove what is left of ended pods", metadata: ["error": "\(error)"])

@@ -13,17 +13,25 @@ struct RegistryRelay: HTTPResponder {
 
     /// `mirror` is an `http://host:port[/path]` URL. Throws `CLIError` for anything else.
     init(mirror: String) throws {
-        let scheme = "http://"
-        let rest = mirror.hasPrefix(scheme) ? mirror.dropFirst(scheme.count) : ""
-        authority = String(rest.prefix { $0 != "/" })
-        let path = rest.dropFirst(authority.count)
-        prefix = path == "/" ? "" : String(path)
-        let parts = authority.split(separator: ":")
-        guard parts.count == 2, let port = Int(parts[1]), (1...65535).contains(port) else {
+        guard let (host, port, path) = Self.parse(mirror) else {
             throw CLIError(
                 what: "The registry mirror \"\(mirror)\" is not a URL of the form http://HOST:PORT.", why: nil, fix: "--registry-mirror docker.io=http://127.0.0.1:5000")
         }
-        client = try HTTPClient(configuration: .init(address: .tcp(host: String(parts[0]), port: port)))
+        authority = "\(host):\(port)"
+        prefix = path
+        client = try HTTPClient(configuration: .init(address: .tcp(host: host, port: port)))
+    }
+
+    /// The parts of an `http://host:port[/path]` URL; nil for anything else.
+    static func parse(_ mirror: String) -> (host: String, port: Int, path: String)? {
+        let scheme = "http://"
+        guard mirror.hasPrefix(scheme) else { return nil }
+        let rest = mirror.dropFirst(scheme.count)
+        let authority = rest.prefix { $0 != "/" }
+        let parts = authority.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[0].isEmpty, let port = Int(parts[1]), (1...65535).contains(port) else { return nil }
+        let path = rest.dropFirst(authority.count)
+        return (String(parts[0]), port, path == "/" ? "" : String(path))
     }
 
     func respond(to head: HTTPRequestHead, body: HTTPBodyStream) async -> HTTPResponse {

@@ -1,3 +1,4 @@
+import AWSProtocol
 import ArgumentParser
 import Dispatch
 import Glibc
@@ -15,24 +16,62 @@ struct ServeCommand: AsyncParsableCommand {
     var mirrors: [String] = []
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
 
-    func run() async throws {
-        guard let colon = listen.lastIndex(of: ":"), let port = Int(listen[listen.index(after: colon)...]), (0...65535).contains(port) else {
-            throw ValidationError("--listen takes HOST:PORT, not \"\(listen)\"")
+    /// Everything a flag can be wrong in is told before anything is touched.
+    func validate() throws {
+        _ = try address()
+        _ = try level()
+        _ = try mirrorsByRegistry()
+        // A region stands in host names, ARNs and labels. Upstream: aws-iam-authenticator's region pattern, in lower case as AWS's are.
+        let isSound = region.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+        guard isSound, (1...63).contains(region.utf8.count), !region.hasPrefix("-"), !region.hasSuffix("-") else {
+            throw ValidationError("--region takes a name such as us-west-2, not \"\(region)\"")
         }
-        guard let level = Logger.Level(rawValue: logLevel) else { throw ValidationError("--log-level: \"\(logLevel)\" is no level") }
+    }
+
+    func run() async throws {
+        let level = try level()
         LoggingSystem.bootstrap { label in
             var handler = LineLog(label)
             handler.logLevel = level
             return handler
         }
-        var mirrorsByRegistry: [String: String] = [:]
-        for mirror in mirrors {
-            guard let equals = mirror.firstIndex(of: "=") else { throw ValidationError("--registry-mirror takes REGISTRY=URL, not \"\(mirror)\"") }
-            mirrorsByRegistry[String(mirror[..<equals])] = String(mirror[mirror.index(after: equals)...])
-        }
+        let (host, port) = try address()
         let service = Service(
-            configuration: .init(directory: data.directory, host: String(listen[..<colon]), port: port, region: region, mirrors: mirrorsByRegistry))
-        try await service.run(until: Signals.terminate)
+            configuration: .init(directory: data.directory, host: host, port: port, region: region, mirrors: try mirrorsByRegistry()))
+        do { try await service.run(until: Signals.terminate) } catch let failure as ServiceUnavailable {
+            throw CLIError(
+                what: "The service cannot write to its data directory \(data.directory.path).", why: failure.reason,
+                fix: "free some space, or give another directory: --data-dir DIRECTORY")
+        }
+    }
+
+    private func address() throws -> (host: String, port: Int) {
+        guard let colon = listen.lastIndex(of: ":"), colon != listen.startIndex, let port = Int(listen[listen.index(after: colon)...]),
+            (0...65535).contains(port)
+        else { throw ValidationError("--listen takes HOST:PORT, not \"\(listen)\"") }
+        return (String(listen[..<colon]), port)
+    }
+
+    private func level() throws -> Logger.Level {
+        guard let level = Logger.Level(rawValue: logLevel) else {
+            throw ValidationError("--log-level takes trace, debug, info, notice, warning, error or critical, not \"\(logLevel)\"")
+        }
+        return level
+    }
+
+    private func mirrorsByRegistry() throws -> [String: String] {
+        var found: [String: String] = [:]
+        for mirror in mirrors {
+            guard let equals = mirror.firstIndex(of: "="), equals != mirror.startIndex else {
+                throw ValidationError("--registry-mirror takes REGISTRY=URL, not \"\(mirror)\"")
+            }
+            let url = String(mirror[mirror.index(after: equals)...])
+            guard RegistryRelay.parse(url) != nil else {
+                throw ValidationError("--registry-mirror takes a URL of the form http://HOST:PORT, not \"\(url)\"")
+            }
+            found[String(mirror[..<equals])] = url
+        }
+        return found
     }
 }
 

@@ -32,16 +32,18 @@ struct Service {
     /// Runs until `stop` finishes. Throws `CLIError` for what its user can mend.
     func run(until stop: @escaping @Sendable () async -> Void) async throws {
         let directory = configuration.directory
-        try SmallFile.makeDirectory(directory.path)
-        chmod(directory.path, 0o700)
+        // Made with mode 0700. One that was there keeps its mode: it may be somebody's; what is secret in it has modes of its own.
+        do throws(CommandError) { try SmallFile.makeDirectory(directory.path) } catch { throw Self.unusable(directory, error.code) }
         let lock = try lock(directory)
         defer { close(lock) }
-        let store = try RecordStore(path: directory.records)
+        let store = try records(directory)
         let storage = RecordRowStorage(store)
         let identities = try await IdentityStore(storage: storage)
         let network = try await EC2Network(storage: storage, account: identities.account, region: configuration.region)
         let credentials = try await identities.administratorCredentials()
-        try directory.write(.init(accessKeyID: credentials.accessKeyID, secretAccessKey: credentials.secretAccessKey))
+        let written = DataDirectory.Credentials(accessKeyID: credentials.accessKeyID, secretAccessKey: credentials.secretAccessKey)
+        // Written only when they are others: a start with a full disk need not write them again.
+        if directory.credentials() != written { try writable(directory) { try directory.write(written) } }
 
         // The port is taken before anything else is started: whoever finds it in use has changed nothing.
         let endpointResponder = LateResponder()
@@ -52,7 +54,8 @@ struct Service {
                 .init(address: .tcp(host: configuration.host, port: configuration.port), tls: tls), responder: endpointResponder)
         } catch HTTPError.connectFailed(let why) {
             throw CLIError(
-                what: "The service cannot listen on \(configuration.host):\(configuration.port).", why: why, fix: "end the other program, or choose another port with --listen")
+                what: "The service cannot listen on \(configuration.host):\(configuration.port).", why: why,
+                fix: "end the program that is in the way, or choose another address of this machine with --listen HOST:PORT")
         }
         let endpoint = "https://\(configuration.host):\(server.port)"
         let networks = VPCNetworks(directory: directory.networks)
@@ -77,7 +80,7 @@ struct Service {
                     STSService(identities: identities),
                 ],
                 regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger))
-        try announce(endpoint)
+        try writable(directory) { try announce(endpoint) }
         logger.info("Eyrie serves", metadata: ["endpoint": "\(endpoint)", "region": "\(configuration.region)", "data": "\(directory.path)"])
 
         let reconciler = Task { await eks.run() }
@@ -94,7 +97,7 @@ struct Service {
     private func lock(_ directory: DataDirectory) throws -> Int32 {
         let path = "\(directory.path)/lock"
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw CLIError(what: "The data directory \(directory.path) cannot be used.", why: String(cString: strerror(errno)), fix: nil) }
+        guard descriptor >= 0 else { throw Self.unusable(directory, errno) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
             throw CLIError(
@@ -102,6 +105,25 @@ struct Service {
                 fix: "use that one, or give this one another --data-dir")
         }
         return descriptor
+    }
+
+    private static func unusable(_ directory: DataDirectory, _ code: Int32) -> CLIError {
+        CLIError(
+            what: "The data directory \(directory.path) cannot be used.", why: String(cString: strerror(abs(code))),
+            fix: "give a directory on a disk with space that can be written to: --data-dir DIRECTORY")
+    }
+
+    /// A file that cannot be written, as its user sees it.
+    private func writable(_ directory: DataDirectory, _ write: () throws -> Void) throws {
+        do { try write() } catch let error as CommandError where error.code < 0 { throw Self.unusable(directory, error.code) }
+    }
+
+    private func records(_ directory: DataDirectory) throws -> RecordStore {
+        do { return try RecordStore(path: directory.records) } catch RecordStoreError.unavailable(let why) {
+            throw CLIError(
+                what: "The service's records \(directory.records) cannot be opened.", why: why,
+                fix: "free some space if the disk is full; put back a copy if the file is damaged; or begin anew with another --data-dir")
+        }
     }
 
     /// Tells the other commands where the service is.

@@ -18,6 +18,13 @@ struct UpCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard (0...100).contains(nodes) else { throw ValidationError("--nodes takes 0 to 100") }
+        // Upstream: eks ClusterName. Told before a service is started for nothing.
+        let isSound = name.utf8.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x2D || byte == 0x5F
+        }
+        guard isSound, (1...100).contains(name.utf8.count), !name.hasPrefix("-"), !name.hasPrefix("_") else {
+            throw ValidationError("A cluster's name has up to 100 letters, digits, - and _, beginning with a letter or digit; not \"\(name)\"")
+        }
     }
 
     func run() async throws {
