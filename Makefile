@@ -36,7 +36,7 @@ format:           ## formats the sources
 
 test: test-unit test-outer  ## all tests: units, then real clients and containers
 
-test-unit: deps
+test-unit: deps $(VENV)/ready
 	EYRIE_STRICT=1 $(SWIFT) build --build-tests
 	EYRIE_STRICT=1 $(SWIFT) test --skip-build
 

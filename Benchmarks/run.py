@@ -28,7 +28,7 @@ TARGETS = {
     "idle CPU of the service": (1.0, "% of a core"),
     "idle CPU of a node's agent": (1.0, "% of a core"),
 }
-IDLE_SECONDS = 30
+IDLE_SECONDS = 10
 
 
 def process(pattern):

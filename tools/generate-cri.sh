@@ -26,3 +26,5 @@ P
 cp "$here/tools/proto/containerd_events.proto" "$work/"
 protoc --plugin="$2" -I "$work" --swift_out="$here/Sources/CRIProtocol" \
     --swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true --swift_opt=FileNaming=DropPath "$work"/*.proto
+# FoundationEssentials is always there on Linux; the alternative would pull all of Foundation into the module's list of imports.
+sed -i -e '/^#if canImport(FoundationEssentials)$/d' -e '/^#else$/,/^#endif$/d' "$here"/Sources/CRIProtocol/*.pb.swift

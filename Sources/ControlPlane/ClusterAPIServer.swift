@@ -5,7 +5,9 @@ internal import KubeStorage
 
 /// Puts a cluster's API server together: its version, its keys, who is believed.
 enum ClusterAPIServer {
-    static func make(_ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, store: any Store, cidr: ServiceCIDR, address: String) throws -> APIServer {
+    static func make(_ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, store: any Store, cidr: ServiceCIDR, address: String) throws
+        -> APIServer
+    {
         let settings = ClusterSettings(
             serviceCIDR: cidr, tokenIssuer: try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM),
             bearerAuthenticators: [CloudTokenAuthenticator(decide: configuration.authenticate)])

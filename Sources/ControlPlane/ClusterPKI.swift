@@ -2,12 +2,13 @@ internal import Certificates
 internal import HTTPTransport
 internal import KubeAPI
 internal import KubeAPIServer
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
 
-/// A cluster's keys and certificates, in its directory: its CA, the API server's serving certificate, the API server's client certificate for kubelets, and the
-/// service-account key. All private keys are files of mode 0600.
+/// A cluster's keys and certificates, in its directory: its CA, the API server's serving certificate, the API server's client certificate for
+/// kubelets, and the service-account key. All private keys are files of mode 0600.
 struct ClusterPKI: Sendable {
     /// The CA lives ten years, as EKS's and kubeadm's do; leaves one year, made anew at each start.
     private static let authorityLifetime: Int64 = 10 * 365 * 86400
@@ -52,7 +53,8 @@ struct ClusterPKI: Sendable {
     func kubeletClient() throws -> TLSIdentity {
         try identity(
             LeafRequest(
-                commonName: "kube-apiserver-kubelet-client", organizations: ["system:masters"], usage: .client, validity: Self.validity(Self.leafLifetime)))
+                commonName: "kube-apiserver-kubelet-client", organizations: ["system:masters"], usage: .client,
+                validity: Self.validity(Self.leafLifetime)))
     }
 
     /// A node's identity towards the API server, and its kubelet's serving identity.

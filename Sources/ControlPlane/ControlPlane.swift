@@ -8,6 +8,7 @@ internal import KubeControllers
 internal import KubeScheduler
 internal import KubeStorage
 internal import Logging
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
@@ -113,8 +114,10 @@ package actor ControlPlane {
         }
         let identities = try running.pki.node(name: node.name, addresses: [node.address])
         let settings: Value = [
-            "nodeName": .string(node.name), "nodeIP": .string(node.address), "apiServerHost": .string(host), "apiServerPort": .int(Int64(Self.privatePort)),
-            "providerID": .string("aws:///\(node.zone)/\(node.instanceID)"), "vcpus": .int(Int64(node.vcpus)), "memoryMiB": .int(Int64(node.memoryMiB)),
+            "nodeName": .string(node.name), "nodeIP": .string(node.address), "apiServerHost": .string(host),
+            "apiServerPort": .int(Int64(Self.privatePort)),
+            "providerID": .string("aws:///\(node.zone)/\(node.instanceID)"), "vcpus": .int(Int64(node.vcpus)),
+            "memoryMiB": .int(Int64(node.memoryMiB)),
             "maxPods": .int(Int64(node.maxPods)), "kubeletVersion": .string(configuration.gitVersion), "clusterDNS": [.string(cidr.address(9))],
             "labels": Value(node.labels),
             "taints": .array(node.taints.map { ["key": .string($0.key), "value": .string($0.value), "effect": .string($0.effect)] }),
@@ -163,7 +166,8 @@ package actor ControlPlane {
             let loops = Task { await run(configuration, pki, server, client, readiness, logger) }
             let port = listeners.first?.port ?? 0
             return Running(
-                endpoint: Endpoint(url: "https://\(configuration.publicHost):\(port)", certificateAuthorityPEM: pki.authority.certificatePEM), pki: pki,
+                endpoint: Endpoint(url: "https://\(configuration.publicHost):\(port)", certificateAuthorityPEM: pki.authority.certificatePEM),
+                pki: pki,
                 server: server, listeners: listeners, client: client, loops: loops, readiness: readiness)
         } catch {
             await server.stop()
@@ -204,9 +208,11 @@ package actor ControlPlane {
 
     /// Controllers, scheduler and feeds, until cancelled.
     private static func run(
-        _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ server: APIServer, _ client: KubeClient, _ readiness: NodeReadinessFeed, _ logger: Logger
+        _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ server: APIServer, _ client: KubeClient, _ readiness: NodeReadinessFeed,
+        _ logger: Logger
     ) async {
-        let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }  // Stopped: what was served at the start.
+        // Once the server has stopped: what it served at the start.
+        let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }
         let environment = ControllerEnvironment(
             client: client, configuration: ControllerConfiguration(rootCAPEM: pki.authority.certificatePEM, resources: resources), logger: logger)
         readiness.follow(environment.informers.informer(for: .nodes))

@@ -69,7 +69,8 @@ struct CloudInstanceProvider: InstanceProvider {
     func instance(forNodeName name: String) async throws -> InstanceFacts? {
         await cloud.instance(name).map { instance in
             InstanceFacts(
-                providerID: "aws:///\(instance.zone)/\(instance.instanceID)", instanceType: instance.instanceType, zone: instance.zone, region: instance.region,
+                providerID: "aws:///\(instance.zone)/\(instance.instanceID)", instanceType: instance.instanceType, zone: instance.zone,
+                region: instance.region,
                 addresses: [
                     .init(type: "InternalIP", address: instance.privateAddress), .init(type: "InternalDNS", address: instance.nodeName),
                     .init(type: "Hostname", address: instance.nodeName),

@@ -3,8 +3,8 @@ internal import KubeClient
 
 /// Takes a node out of service: cordon, evict, wait, delete. Upstream: kubectl drain.
 struct NodeDrain {
-    /// How long pods are waited for before the node goes all the same. EKS gives up on a PodDisruptionBudget after 15 minutes when it updates; when a group is deleted
-    /// its instances end, and pods only have their own grace.
+    /// How long pods are waited for before the node goes all the same. EKS gives up on a PodDisruptionBudget after 15 minutes when it updates; when
+    /// a group is deleted its instances end, and pods only have their own grace.
     private static let patience = Duration.seconds(60)
     private static let evictionRetry = Duration.milliseconds(500)
 
@@ -32,7 +32,8 @@ struct NodeDrain {
 
     private func evict(_ pod: Object) async throws {
         let eviction: Value = [
-            "apiVersion": "policy/v1", "kind": "Eviction", "metadata": ["name": .string(pod.metadata.name), "namespace": .string(pod.metadata.namespace)],
+            "apiVersion": "policy/v1", "kind": "Eviction",
+            "metadata": ["name": .string(pod.metadata.name), "namespace": .string(pod.metadata.namespace)],
         ]
         do {
             try await client.create(.pods, namespace: pod.metadata.namespace, eviction, name: pod.metadata.name, subresource: "eviction")

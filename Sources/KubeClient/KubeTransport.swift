@@ -54,7 +54,13 @@ package struct KubeRequest: Sendable {
 
 /// One event of a watch. `object` of an error event is a Status.
 package struct WatchEvent: Sendable {
-    package enum Kind: String, Sendable { case added = "ADDED", modified = "MODIFIED", deleted = "DELETED", bookmark = "BOOKMARK", error = "ERROR" }
+    package enum Kind: String, Sendable {
+        case added = "ADDED"
+        case modified = "MODIFIED"
+        case deleted = "DELETED"
+        case bookmark = "BOOKMARK"
+        case error = "ERROR"
+    }
     package var kind: Kind
     package var object: Object
 

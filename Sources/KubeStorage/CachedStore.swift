@@ -82,7 +82,8 @@ package final class CachedStore: Sendable {
                     return (
                         start,
                         try part.map { entry in
-                            guard let object = try? Object(bytes: entry.value) else {  // Said better here than by the parser, which does not know the key.
+                            // The parser's own error does not know the key.
+                            guard let object = try? Object(bytes: entry.value) else {
                                 throw StoreError.unavailable("the value of \(entry.key) is not a JSON object: the database is damaged")
                             }
                             return (entry.key, object.withResourceVersion(entry.modRevision))

@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 internal import Synchronization
 
 /// A store that forgets everything when it is closed: for tests, and for clusters that are thrown away.

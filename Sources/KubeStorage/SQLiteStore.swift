@@ -1,6 +1,6 @@
 internal import Dispatch
 internal import Glibc
-package import KubeAPI
+import KubeAPI
 internal import SQLite
 internal import Synchronization
 

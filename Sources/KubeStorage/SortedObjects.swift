@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 
 /// Objects sorted by key, in chunks, so that an insertion moves little memory and a copy (a list's snapshot) costs nothing until the next change,
 /// and then

@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 
 /// A key with its value as of one revision. The value is the object's canonical JSON without a resourceVersion: the revision is the truth.
 package struct StoredEntry: Sendable {
@@ -66,8 +66,8 @@ package enum StoreError: Error, Sendable, Equatable {
 
 /// Keys, revisions, compare-and-swap and ordered events: etcd's semantics. Two implementations: `SQLiteStore`, `MemoryStore`.
 ///
-/// Invariants: revisions only grow, by one for each committed write; a write that returned is durable (SQLite: WAL, synchronous=FULL, one fsync for a group of
-/// concurrent writers); events reach the observer inside the commit, in revision order, before the writer is answered.
+/// Invariants: revisions only grow, by one for each committed write; a write that returned is durable (SQLite: WAL, synchronous=FULL, one fsync for
+/// a group of concurrent writers); events reach the observer inside the commit, in revision order, before the writer is answered.
 package protocol Store: Sendable {
     /// Loads everything under `prefix` with the revision as of which it is complete. Used once at start by a watch cache, off the cooperative pool.
     func load(prefix: String) async throws -> (entries: [StoredEntry], revision: Int64)

@@ -1,4 +1,5 @@
 internal import Processes
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
@@ -28,13 +29,17 @@ struct ControlGroups {
             var parent = Self.root
             for part in path.split(separator: "/") {
                 // Controllers that the kernel lacks or a parent withholds cannot be handed down; one write per controller tells them apart.
-                for controller in ["cpu", "cpuset", "memory", "pids", "io", "hugetlb"] { try? SmallFile.set("\(parent)/cgroup.subtree_control", "+\(controller)") }
+                for controller in ["cpu", "cpuset", "memory", "pids", "io", "hugetlb"] {
+                    try? SmallFile.set("\(parent)/cgroup.subtree_control", "+\(controller)")
+                }
                 parent += "/\(part)"
                 try SmallFile.makeDirectory(parent, mode: 0o755)
             }
             try SmallFile.set("\(parent)/memory.max", bytes)
             try SmallFile.set("\(parent)/cpu.max", "\(quota) \(Self.period)")
-            for controller in ["cpu", "cpuset", "memory", "pids", "io", "hugetlb"] { try? SmallFile.set("\(parent)/cgroup.subtree_control", "+\(controller)") }
+            for controller in ["cpu", "cpuset", "memory", "pids", "io", "hugetlb"] {
+                try? SmallFile.set("\(parent)/cgroup.subtree_control", "+\(controller)")
+            }
             try SmallFile.makeDirectory("\(parent)/system", mode: 0o755)
             return ["\(parent)/system/cgroup.procs"]
         }
@@ -73,7 +78,8 @@ struct ControlGroups {
             let remaining = bases.filter { access($0 + path, F_OK) == 0 }
             if remaining.isEmpty { break }
             guard ContinuousClock.now < deadline else {
-                throw CommandError(arguments: ["rmdir", (remaining.first ?? "") + path], code: -EBUSY, output: "processes \(processes()) are still in it")
+                throw CommandError(
+                    arguments: ["rmdir", (remaining.first ?? "") + path], code: -EBUSY, output: "processes \(processes()) are still in it")
             }
             try await Task.sleep(for: pause)
             pause = min(pause * 2, .milliseconds(200))

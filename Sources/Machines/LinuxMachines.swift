@@ -1,7 +1,8 @@
 internal import CLinux
 internal import Crypto
 internal import Logging
-package import Processes
+internal import Processes
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
@@ -27,7 +28,8 @@ enum MachineFiles {
 ///
 ///     absent ──start──▶ running ──exit of its init, or terminate──▶ absent
 ///
-/// A machine is a process tree of its own session: it outlives this service. After a restart `recover` finds it again by its process id and start time.
+/// A machine is a process tree of its own session: it outlives this service. After a restart `recover` finds it again by its process id and start
+/// time.
 package actor LinuxMachines {
     package struct Configuration: Sendable {
         /// Where machines keep their directories.
@@ -83,7 +85,8 @@ package actor LinuxMachines {
         }
     }
 
-    /// Starts a machine that does not run yet: its network, its cgroup, its files, its init. `bootstrap` are the agent's files by name. Repeating it is no error.
+    /// Starts a machine that does not run yet: its network, its cgroup, its files, its init. `bootstrap` are the agent's files by name. Repeating
+    /// it is no error.
     /// Throws `CommandError` with what failed and why.
     package func start(_ machine: MachineConfiguration, bootstrap: [String: [UInt8]]) async throws {
         try await exclusively(machine.instanceID) { try await self.startNow(machine, bootstrap) }
@@ -110,11 +113,13 @@ package actor LinuxMachines {
         if let process = processes[machine.instanceID], process.isRunning { return }
         try requirePrograms()
         for directory in [
-            paths.directory, paths.containerdRoot, paths.kubelet, paths.podLogs, paths.cniConfiguration, paths.cniBinaries, paths.bootstrap, paths.registryHosts,
+            paths.directory, paths.containerdRoot, paths.kubelet, paths.podLogs, paths.cniConfiguration, paths.cniBinaries, paths.bootstrap,
+            paths.registryHosts,
         ] { try SmallFile.makeDirectory(directory) }
         for (name, bytes) in bootstrap { try SmallFile.write("\(paths.bootstrap)/\(name)", bytes) }
         try SmallFile.write(paths.containerdConfiguration, Array(ContainerdConfiguration.toml(paths).utf8))
-        try SmallFile.write("\(paths.cniConfiguration)/10-eyrie.conflist", Array(ContainerdConfiguration.cni(paths, addresses: machine.podAddresses).utf8))
+        try SmallFile.write(
+            "\(paths.cniConfiguration)/10-eyrie.conflist", Array(ContainerdConfiguration.cni(paths, addresses: machine.podAddresses).utf8))
         for (registry, mirror) in machine.registryMirrors {
             try SmallFile.makeDirectory("\(paths.registryHosts)/\(registry)", mode: 0o755)
             let hosts = ContainerdConfiguration.hosts(registry: registry, mirror: mirror)
@@ -151,7 +156,12 @@ package actor LinuxMachines {
         processes[id] = nil
         // The kernel kills the namespace's processes with its init; the cgroup is empty when the last is gone.
         let groups = ControlGroups(path: paths.cgroup)
-        for pid in groups.processes() { if let process = ProcessIdentity(pid: pid) { process.kill(); await process.waitForExit() } }
+        for pid in groups.processes() {
+            if let process = ProcessIdentity(pid: pid) {
+                process.kill()
+                await process.waitForExit()
+            }
+        }
         try await VPCNetwork.disconnect(paths)
         try await groups.remove()
         try await Command.run(["rm", "-rf", "--one-file-system", paths.directory])
@@ -180,7 +190,9 @@ package actor LinuxMachines {
     private func requirePrograms() throws(CommandError) {
         // Where they will be looked for when they are run.
         let directories = (getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin").split(separator: ":")
-        for (program, package) in [("containerd", "containerd"), ("runc", "runc"), ("ctr", "containerd"), ("ip", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux")] {
+        for (program, package) in [
+            ("containerd", "containerd"), ("runc", "runc"), ("ctr", "containerd"), ("ip", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux"),
+        ] {
             let found = directories.contains { access("\($0)/\(program)", X_OK) == 0 }
             guard found else {
                 throw CommandError(arguments: [program], code: -ENOENT, output: "install it: apt-get install \(package)")

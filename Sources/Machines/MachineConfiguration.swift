@@ -32,7 +32,8 @@ package struct MachineConfiguration: Sendable, Codable, Equatable {
     }
 
     package init(
-        instanceID: String, hostName: String, vcpus: Int, memoryMiB: Int, network: Network, podAddresses: [String], registryMirrors: [String: String] = [:]
+        instanceID: String, hostName: String, vcpus: Int, memoryMiB: Int, network: Network, podAddresses: [String],
+        registryMirrors: [String: String] = [:]
     ) {
         self.instanceID = instanceID
         self.hostName = hostName

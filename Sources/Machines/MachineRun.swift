@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Processes
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
@@ -33,7 +34,8 @@ package enum MachineRun {
                         lines[1].withCString { hostName in
                             paths.log.withCString { log in
                                 var machine = clinux_machine(
-                                    network_namespace: namespace, host_name: hostName, log_path: log, cgroup_procs: procs, containerd: containerdArguments,
+                                    network_namespace: namespace, host_name: hostName, log_path: log, cgroup_procs: procs,
+                                    containerd: containerdArguments,
                                     agent: agentArguments)
                                 return clinux_machine_run(&machine)
                             }

@@ -1,6 +1,7 @@
 internal import Crypto
 
-/// The image of every pod's sandbox, made here: one static executable of a few machine instructions that sleeps for ever. No registry is needed for it.
+/// The image of every pod's sandbox, made here: one static executable of a few machine instructions that sleeps for ever. No registry is needed for
+/// it.
 enum PauseImage {
     /// An OCI image archive holding the image under `name`, for `ctr images import`.
     static func archive(name: String) -> [UInt8] {

@@ -1,12 +1,14 @@
-package import Processes
+internal import Processes
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
 
-/// The VPC on the host: a bridge that holds the routers' addresses of its subnets and those of the control planes' network interfaces, forwarding between subnets, and
-/// masquerading to the outside. Every step may be repeated.
+/// The VPC on the host: a bridge that holds the routers' addresses of its subnets and those of the control planes' network interfaces, forwarding
+/// between subnets, and masquerading to the outside. Every step may be repeated.
 package struct VPCNetwork: Sendable {
-    /// The host's own address for services to machines of all VPCs (registry mirrors), on a bridge without ports: link-local, so it can clash with no VPC.
+    /// The host's own address for services to machines of all VPCs (registry mirrors), on a bridge without ports: link-local, so it can clash with
+    /// no VPC.
     package static let serviceAddress = "169.254.171.1"
     private static let serviceInterface = "eyrie0"
     private static let table = "eyrie"
@@ -59,7 +61,9 @@ package struct VPCNetwork: Sendable {
 
     package func remove(address: String, prefixLength: Int) async throws {
         guard access("/sys/class/net/\(bridge)", F_OK) == 0 else { return }
-        try await Self.tolerating("Cannot assign requested address") { try await Command.run(["ip", "address", "del", "\(address)/\(prefixLength)", "dev", bridge]) }
+        try await Self.tolerating("Cannot assign requested address") {
+            try await Command.run(["ip", "address", "del", "\(address)/\(prefixLength)", "dev", bridge])
+        }
     }
 
     /// Removes the bridge with its addresses, and with the last VPC the shared rules and interface.

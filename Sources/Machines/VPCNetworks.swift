@@ -1,10 +1,11 @@
 internal import Processes
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
 
-/// The VPCs that stand on this host, each kept while something uses it: a machine, or a control plane with network interfaces in it. Users are noted as files
-/// (`<directory>/<vpc>/<user>`), so a restarted service, or `eyrie down`, knows what to remove.
+/// The VPCs that stand on this host, each kept while something uses it: a machine, or a control plane with network interfaces in it. Users are
+/// noted as files (`<directory>/<vpc>/<user>`), so a restarted service, or `eyrie down`, knows what to remove.
 package actor VPCNetworks {
     private let directory: String
 

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Dispatch
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
@@ -153,7 +154,8 @@ package enum SmallFile {
 
     package static func readText(_ path: String) -> String? { read(path).map { String(decoding: $0, as: UTF8.self) } }
 
-    /// Writes to a temporary file of `mode`, then renames it into place: readers see the old or the new, never a part. Throws `CommandError` naming the path.
+    /// Writes to a temporary file of `mode`, then renames it into place: readers see the old or the new, never a part. Throws `CommandError` naming
+    /// the path.
     package static func write(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o600) throws(CommandError) {
         let temporary = "\(path).new"
         unlink(temporary)
@@ -176,7 +178,9 @@ package enum SmallFile {
         guard descriptor >= 0 else { throw CommandError(arguments: ["set", path], code: -errno, output: "") }
         defer { close(descriptor) }
         let bytes = Array(text.utf8)
-        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else { throw CommandError(arguments: ["set", path], code: -errno, output: text) }
+        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw CommandError(arguments: ["set", path], code: -errno, output: text)
+        }
     }
 
     /// Makes a directory with those above it.

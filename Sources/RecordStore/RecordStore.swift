@@ -109,7 +109,7 @@ package final class RecordStore: Sendable {
             rows.reset()
             disk = Disk(connection, lastVersion: lastVersion)
             records = Mutex(loaded)
-        } catch let error as SQLiteError {
+        } catch {
             throw RecordStoreError.unavailable(error.description)
         }
     }

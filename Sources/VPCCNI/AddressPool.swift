@@ -1,11 +1,13 @@
 internal import KubeAPI
-package import Processes
+internal import Processes
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
 
-/// Which pod holds which of the node's secondary addresses: a small file in the machine's directory, changed under a lock of its own. The addresses are those the
-/// instance's network interfaces hold in the subnet, so a pod's address is an address of the VPC. Upstream: amazon-vpc-cni-k8s ipamd's data store.
+/// Which pod holds which of the node's secondary addresses: a small file in the machine's directory, changed under a lock of its own. The addresses
+/// are those the instance's network interfaces hold in the subnet, so a pod's address is an address of the VPC. Upstream: amazon-vpc-cni-k8s
+/// ipamd's data store.
 package struct AddressPool: Sendable {
     /// Seconds for which a freed address is not given out again, so that peers forget the old pod. Upstream: ipamd's addressCoolingPeriod.
     package static let coolingSeconds: Int64 = 30

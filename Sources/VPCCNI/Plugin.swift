@@ -1,13 +1,16 @@
 internal import KubeAPI
 internal import Processes
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
 
-/// The CNI plug-in that containerd runs for each pod sandbox (`eyrie-cni`), and the loopback plug-in that containerd asks for (`loopback`): CNI specification 0.4.0.
+/// The CNI plug-in that containerd runs for each pod sandbox (`eyrie-cni`), and the loopback plug-in that containerd asks for (`loopback`): CNI
+/// specification 0.4.0.
 ///
-/// A pod gets a veth pair: inside `eth0` with a /32 of the node's secondary addresses and a default route by 169.254.1.1; outside a host-side interface with a
-/// /32 route to the pod. The node answers ARP for its pods on its own eth0 (proxy_arp), so every address of the VPC reaches them. The same wiring as the VPC CNI's.
+/// A pod gets a veth pair: inside `eth0` with a /32 of the node's secondary addresses and a default route by 169.254.1.1; outside a host-side
+/// interface with a /32 route to the pod. The node answers ARP for its pods on its own eth0 (proxy_arp), so every address of the VPC reaches them.
+/// The same wiring as the VPC CNI's.
 package enum Plugin {
     /// The plug-in's names as installed: links to the executable.
     package static let names = ["eyrie-cni", "loopback"]
@@ -157,7 +160,9 @@ package enum Plugin {
         guard let prefix = prefixes.first(where: { path.hasPrefix($0) }) else {
             // /proc/PID/ns/net, as tools other than containerd name it.
             let parts = path.split(separator: "/")
-            guard parts.count == 4, parts[0] == "proc", let pid = Int32(parts[1]) else { throw Invalid(description: "CNI_NETNS \"\(path)\" is not a namespace's path") }
+            guard parts.count == 4, parts[0] == "proc", let pid = Int32(parts[1]) else {
+                throw Invalid(description: "CNI_NETNS \"\(path)\" is not a namespace's path")
+            }
             try Command.runBlocking(["ip", "link", "set", interface, "netns", String(pid)])
             return
         }

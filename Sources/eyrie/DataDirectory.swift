@@ -81,7 +81,8 @@ struct CLIError: Error, CustomStringConvertible {
 
     static func notServed(_ directory: DataDirectory) -> CLIError {
         CLIError(
-            what: "No Eyrie service has run with the data directory \(directory.path).", why: "It holds no credentials yet: the service makes them when it first starts.",
+            what: "No Eyrie service has run with the data directory \(directory.path).",
+            why: "It holds no credentials yet: the service makes them when it first starts.",
             fix: "eyrie up     or     eyrie serve --data-dir \(directory.path)")
     }
 }

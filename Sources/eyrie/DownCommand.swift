@@ -6,7 +6,8 @@ import Processes
 
 /// `eyrie down`: ends the service and its nodes; their records stay for the next `up`, unless purged.
 struct DownCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "down", abstract: "Ends the service and its nodes; keeps the data unless --purge is given.")
+    static let configuration = CommandConfiguration(
+        commandName: "down", abstract: "Ends the service and its nodes; keeps the data unless --purge is given.")
 
     @OptionGroup var data: DataDirectoryOption
     @Flag(help: "Also delete all clusters and the service's data. This cannot be undone.") var purge = false
@@ -49,7 +50,10 @@ struct DownCommand: AsyncParsableCommand {
             return
         }
         // Only what is Eyrie's: the directory may hold other things.
-        for name in ["records.db", "records.db-wal", "records.db-shm", "clusters", "machines", "networks", "kubeconfig", "ca.pem", "ca.key", "service.json", "credentials.json", "serve.log", "lock"] {
+        for name in [
+            "records.db", "records.db-wal", "records.db-shm", "clusters", "machines", "networks", "kubeconfig", "ca.pem", "ca.key", "service.json",
+            "credentials.json", "serve.log", "lock",
+        ] {
             try await Command.run(["rm", "-rf", "--one-file-system", "\(directory.path)/\(name)"])
         }
         print("Stopped, and the data in \(directory.path) deleted.")

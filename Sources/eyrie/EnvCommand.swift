@@ -13,7 +13,8 @@ struct EnvCommand: ParsableCommand {
         let directory = data.directory
         guard let credentials = directory.credentials(), let service = directory.service() else { throw CLIError.notServed(directory) }
         let variables = [
-            ("AWS_ENDPOINT_URL", service.endpoint), ("AWS_ACCESS_KEY_ID", credentials.accessKeyID), ("AWS_SECRET_ACCESS_KEY", credentials.secretAccessKey),
+            ("AWS_ENDPOINT_URL", service.endpoint), ("AWS_ACCESS_KEY_ID", credentials.accessKeyID),
+            ("AWS_SECRET_ACCESS_KEY", credentials.secretAccessKey),
             ("AWS_DEFAULT_REGION", service.region), ("AWS_REGION", service.region), ("AWS_CA_BUNDLE", directory.certificateAuthority),
         ]
         switch shell {

@@ -6,7 +6,8 @@ enum Executable {
     static let path: String = {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        return length > 0 ? String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self) : CommandLine.arguments.first ?? "eyrie"
+        return length > 0
+            ? String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self) : CommandLine.arguments.first ?? "eyrie"
     }()
 
     /// Eyrie's own version and the Kubernetes version it serves.

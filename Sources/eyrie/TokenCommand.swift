@@ -26,7 +26,9 @@ struct TokenCommand: ParsableCommand {
     }
 
     /// The presigned GetCallerIdentity URL that is the token.
-    private static func presign(_ credentials: DataDirectory.Credentials, _ service: DataDirectory.ServiceFile, cluster: String, now: Timestamp) -> String {
+    private static func presign(_ credentials: DataDirectory.Credentials, _ service: DataDirectory.ServiceFile, cluster: String, now: Timestamp)
+        -> String
+    {
         let host = service.endpoint.split(separator: "/").last.map(String.init) ?? ""
         let signer = RequestSigner(
             accessKeyID: credentials.accessKeyID, secretAccessKey: credentials.secretAccessKey, region: service.region, service: "sts")

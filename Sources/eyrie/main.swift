@@ -4,8 +4,8 @@ import Glibc
 import Machines
 import VPCCNI
 
-// Two lives begin before anything else may start a thread: the CNI plug-in, which containerd runs under its own names and which must be quick, and the
-// process that becomes a machine, which makes namespaces and must be alone in its process to do so.
+// Two lives begin before anything else may start a thread: the CNI plug-in, which containerd runs under its own names and which must be quick, and
+// the process that becomes a machine, which makes namespaces and must be alone in its process to do so.
 let arguments = CommandLine.arguments
 let invokedAs = arguments.first?.split(separator: "/").last.map(String.init) ?? ""
 if Plugin.names.contains(invokedAs) { exit(Plugin.main(name: invokedAs)) }

@@ -53,7 +53,9 @@ import Testing
         let fixture = try await Fixture.start()
         let client = fixture.client
         try await fixture.eventually("the default service account") {
-            do { _ = try await client.get(.serviceAccounts, namespace: "default", name: "default") } catch let error as StatusError where error.isNotFound { return false }
+            do { _ = try await client.get(.serviceAccounts, namespace: "default", name: "default") } catch let error as StatusError
+                where error.isNotFound
+            { return false }
             return true
         }
         try await client.create(.deployments, Self.deployment)
@@ -103,7 +105,9 @@ import Testing
         let port = Int(fixture.endpoint.url.split(separator: ":").last ?? "") ?? 0
         let http = try HTTPClient(
             configuration: .init(address: .tcp(host: "127.0.0.1", port: port), tls: .init(rootsPEM: fixture.endpoint.certificateAuthorityPEM)))
-        for (path, status) in [("/readyz", 200), ("/version", 200), ("/api/v1/namespaces", 401), ("/apis/apps/v1/deployments", 401), ("/metrics", 401)] {
+        for (path, status) in [
+            ("/readyz", 200), ("/version", 200), ("/api/v1/namespaces", 401), ("/apis/apps/v1/deployments", 401), ("/metrics", 401),
+        ] {
             let response = try await http.execute("GET", path)
             _ = try await response.body.collect(limit: 1 << 20)
             #expect(response.status == status, "\(path)")
@@ -118,7 +122,8 @@ import Testing
     @Test("the files of a node hold its identity and its settings") func nodeFiles() async throws {
         let fixture = try await Fixture.start()
         let node = ControlPlane.Node(
-            name: "ip-10-0-0-4.us-west-2.compute.internal", address: "10.0.0.4", instanceID: "i-1", zone: "us-west-2a", vcpus: 2, memoryMiB: 4096, maxPods: 17,
+            name: "ip-10-0-0-4.us-west-2.compute.internal", address: "10.0.0.4", instanceID: "i-1", zone: "us-west-2a", vcpus: 2, memoryMiB: 4096,
+            maxPods: 17,
             labels: [:], taints: [])
         // Without an interface in the VPC no node could reach the control plane: refused, not left to fail on the machine.
         await #expect(throws: ControlPlaneError.self) { try await fixture.controlPlane.nodeFiles(node) }

@@ -152,7 +152,7 @@ struct HTTP1ServerTests {
     @Test("a client that stops taking its last response is cut off")
     func stalledClient() async throws {
         var limits = HTTPServer.Limits()
-        limits.headerReadTimeout = .seconds(1)
+        limits.stallTimeout = .milliseconds(200)
         try await withServer(echo, limits: limits) { (server: HTTPServer) async throws -> Void in
             let client = try makeClient(of: server)
             let stopped = try await client.execute("GET", "/big")

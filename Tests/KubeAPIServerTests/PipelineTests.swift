@@ -73,7 +73,7 @@ struct PipelineTests {
         #expect(
             cluster.json["message"].string
                 == "deployments.apps \"web\" is forbidden: User \"x\" cannot delete resource \"deployments/status\" in "
-                    + "API group \"apps\" in the namespace \"default\""
+                + "API group \"apps\" in the namespace \"default\""
         )
         let path = await test.http("GET", "/metrics", ["Authorization": "Test x"])
         #expect(path.json["message"].string == "forbidden: User \"x\" cannot get path \"/metrics\"")

@@ -1,5 +1,5 @@
-/// Minimal objects and what the API adds to them: `+path=value` added, `-path` removed, `~path=value` changed. Recorded from a Kubernetes v1.36 API server;
-/// what its admission plug-ins and strategies add (addresses, service accounts, generated selectors) is left out.
+/// Minimal objects and what the API adds to them: `+path=value` added, `-path` removed, `~path=value` changed. Recorded from a Kubernetes v1.36 API
+/// server; what its admission plug-ins and strategies add (addresses, service accounts, generated selectors) is left out.
 enum DefaultingCases {
     struct Case: Sendable, CustomStringConvertible {
         let resource: String

@@ -21,7 +21,9 @@ private func statefulSet(
         ]))
 }
 
-private func member(_ ordinal: Int, revision: String = "db-new", ready: Bool = true, phase: String = "Running", deleting: Bool = false) throws -> Object {
+private func member(_ ordinal: Int, revision: String = "db-new", ready: Bool = true, phase: String = "Running", deleting: Bool = false) throws
+    -> Object
+{
     try pod(
         "db-\(ordinal)", phase: phase, ready: ready,
         labels: [

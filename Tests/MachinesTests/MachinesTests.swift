@@ -41,7 +41,10 @@ import Testing
 
     @Test(
         "overlapping VPCs are recognised",
-        arguments: [("10.0.0.0/16", "10.0.128.0/20", true), ("10.0.0.0/16", "10.1.0.0/16", false), ("10.0.0.0/8", "10.9.0.0/16", true), ("x", "10.0.0.0/8", false)])
+        arguments: [
+            ("10.0.0.0/16", "10.0.128.0/20", true), ("10.0.0.0/16", "10.1.0.0/16", false), ("10.0.0.0/8", "10.9.0.0/16", true),
+            ("x", "10.0.0.0/8", false),
+        ])
     func overlap(a: String, b: String, expected: Bool) { #expect(VPCNetworks.overlap(a, b) == expected) }
 }
 

@@ -46,7 +46,8 @@ import Testing
             (
                 "EKSAPI",
                 [
-                    "KubeAPI", "KubeStorage", "KubeClient", "KubeAPIServer", "KubeControllers", "KubeScheduler", "CloudControllers", "Kubelet", "ControlPlane",
+                    "KubeAPI", "KubeStorage", "KubeClient", "KubeAPIServer", "KubeControllers", "KubeScheduler", "CloudControllers", "Kubelet",
+                    "ControlPlane",
                 ]
             ),
             ("AWSProtocol", ["KubeAPI", "KubeClient", "KubeStorage"]), ("AWSServices", ["KubeAPI", "KubeClient", "KubeStorage"]),
@@ -108,7 +109,9 @@ import Testing
 
     @Test("every folder of Sources is a target, and every target has a folder") func foldersAreTargets() throws {
         let manifest = try String(contentsOf: Self.root.appendingPathComponent("Package.swift"), encoding: .utf8)
-        let folders = try FileManager.default.contentsOfDirectory(atPath: Self.root.appendingPathComponent("Sources").path).filter { !$0.hasPrefix(".") }
+        let folders = try FileManager.default.contentsOfDirectory(atPath: Self.root.appendingPathComponent("Sources").path).filter {
+            !$0.hasPrefix(".")
+        }
         for folder in folders { #expect(manifest.contains("\"\(folder)\""), "Sources/\(folder) is no target") }
     }
 

@@ -162,7 +162,7 @@ def service(tmp_path_factory):
     if os.geteuid() != 0:
         pytest.fail("the service's nodes are real: run it as root")
     service = start(tmp_path_factory.mktemp("bad"))
-    service.found = set(leftovers())
+    service.found, service.has_ended = set(leftovers()), False
     try:
         yield service
     finally:
@@ -180,7 +180,7 @@ def goes_on(service):
     """After each test the service is the process it was, and answers."""
     process = service.process.pid
     yield
-    if service.process.pid == process:
+    if service.process.pid == process and not service.has_ended:
         assert service.process.poll() is None, (service.directory / "serve.log").read_text()[-3000:]
         assert service.answers()
 
@@ -243,7 +243,8 @@ def cluster(service, cloud, world):
 
 
 def eyrie(service, *arguments, timeout=20):
-    return subprocess.run([service.binary, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        [service.binary, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, cwd=service.directory)
 
 
 def explains(result, *texts, fix=True, code=1):
@@ -500,7 +501,7 @@ def test_malformed_kubernetes_requests(cluster):
         (request("POST", "/api/v1/namespaces/nowhere/configmaps", config_map("x")), 404, "NotFound"), (request("GET", maps + "/nobody"), 404, "NotFound"),
         (request("GET", "/api/v1/frobs"), 404, "NotFound"), (request("GET", "/apis/nowhere.example/v1/things"), 404, "NotFound"),
         (request("PUT", maps, config_map("x")), 405, "MethodNotAllowed"), (request("POST", maps + "/x", config_map("x")), 405, "MethodNotAllowed"),
-        (request("BREW", maps), 405, "MethodNotAllowed"), (request("GET", maps + "?labelSelector=a=!b"), 400, "BadRequest"),
+        (request("PROPFIND", maps), 405, "MethodNotAllowed"), (request("GET", maps + "?labelSelector=a=!b"), 400, "BadRequest"),
         (request("GET", maps + "?labelSelector=a%20in%20("), 400, "BadRequest"), (request("GET", maps + "?fieldSelector=data.x=y"), 400, "BadRequest"),
         (request("GET", maps + "?limit=x"), 400, "BadRequest"), (request("GET", maps + "?continue=bogus&limit=1"), 400, "BadRequest"),
         (request("GET", maps + "?resourceVersion=x"), 400, None), (request("GET", maps + "?watch=1&resourceVersion=x"), 400, None),
@@ -616,7 +617,7 @@ def test_creating_the_same_at_once(cloud, cluster, world):
     assert cluster.request("GET", CONFIG_MAPS + "/twin").json["data"] == created[0].json["data"]
     version = created[0].json["metadata"]["resourceVersion"]
     body = {**config_map("twin"), "metadata": {"name": "twin", "resourceVersion": version}}
-    answers = at_once(8, lambda index: cluster.request("PUT", CONFIG_MAPS + "/twin", {**body, "data": {"by": str(index)}}))
+    answers = at_once(8, lambda index: cluster.request("PUT", CONFIG_MAPS + "/twin", {**body, "data": {"changed-by": str(index)}}))
     assert sorted(answer.status for answer in answers) == [200] + [409] * 7, answers
     answers = at_once(8, lambda index: cluster.request("DELETE", CONFIG_MAPS + "/twin"))
     assert sorted(answer.status for answer in answers) == [200] + [404] * 7, answers
@@ -702,24 +703,26 @@ def test_containerd_is_missing(service, cloud, world, cluster, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
         service.start()
-    process = service.process.pid
-    wait_for(cluster.ready, "the API server is back")
-    sizes = {"minSize": 0, "maxSize": 1, "desiredSize": 1}
-    cloud.eks.create_nodegroup(clusterName="bad", nodegroupName="bare", subnets=[world.subnets[0]], nodeRole=world.roles["node"], scalingConfig=sizes)
-    group = group_status(cloud, "bare", "CREATE_FAILED")
-    issue = group["health"]["issues"][0]
-    assert issue["code"] == "AsgInstanceLaunchFailures" and "containerd" in issue["message"] and "apt-get install containerd" in issue["message"], issue
-    assert issue["resourceIds"], issue
-    answer = service.aws("eks", "describe-nodegroup", "--cluster-name", "bad", "--nodegroup-name", "bare")
-    assert "apt-get install containerd" in json.dumps(answer)
-    waiter = cloud.eks.get_waiter("nodegroup_active")
-    with pytest.raises(Exception, match="CREATE_FAILED"):
-        waiter.wait(clusterName="bad", nodegroupName="bare", WaiterConfig={"Delay": 1, "MaxAttempts": 3})
-    assert cluster.request("POST", CONFIG_MAPS, config_map("goes-on")).status == 201
-    delete_group(cloud, "bare")
-    assert service.process.pid == process and service.process.poll() is None
-    service.stop()
-    service.start()
+    try:
+        process = service.process.pid
+        wait_for(cluster.ready, "the API server is back")
+        sizes = {"minSize": 0, "maxSize": 1, "desiredSize": 1}
+        cloud.eks.create_nodegroup(clusterName="bad", nodegroupName="bare", subnets=[world.subnets[0]], nodeRole=world.roles["node"], scalingConfig=sizes)
+        group = group_status(cloud, "bare", "CREATE_FAILED")
+        issue = group["health"]["issues"][0]
+        assert issue["code"] == "AsgInstanceLaunchFailures" and "containerd" in issue["message"] and "apt-get install containerd" in issue["message"], issue
+        assert issue["resourceIds"], issue
+        answer = service.aws("eks", "describe-nodegroup", "--cluster-name", "bad", "--nodegroup-name", "bare")
+        assert "apt-get install containerd" in json.dumps(answer)
+        waiter = cloud.eks.get_waiter("nodegroup_active")
+        with pytest.raises(Exception, match="CREATE_FAILED"):
+            waiter.wait(clusterName="bad", nodegroupName="bare", WaiterConfig={"Delay": 1, "MaxAttempts": 3})
+        assert cluster.request("POST", CONFIG_MAPS, config_map("goes-on")).status == 201
+        delete_group(cloud, "bare")
+        assert service.process.pid == process and service.process.poll() is None
+    finally:
+        service.stop()
+        service.start()
     wait_for(cluster.ready, "the API server is back")
     assert cluster.request("GET", CONFIG_MAPS + "/goes-on").status == 200
 
@@ -897,4 +900,6 @@ def test_nothing_is_left(service, cloud, cluster):
     assert "Fatal error" not in log and "Crash" not in log
     assert cloud.credentials.secret_key not in log and cluster.token not in log, "secrets are not logged"
     service.stop()
+    service.has_ended = True
+    assert service.process.returncode == 0
     wait_for(lambda: not set(leftovers()) - service.found or print(leftovers()), "nothing left on the host (see the output)", timeout=20, every=0.5)

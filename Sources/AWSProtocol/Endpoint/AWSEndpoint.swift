@@ -39,7 +39,8 @@ package struct AWSEndpoint: HTTPResponder {
             response = error.response(for: wire, requestID: requestID)
         } catch let unavailable as ServiceUnavailable {
             logger.error(
-                "storage is unavailable", metadata: ["requestID": "\(requestID)", "target": "\(head.method) \(head.path)", "error": "\(unavailable.reason)"])
+                "storage is unavailable",
+                metadata: ["requestID": "\(requestID)", "target": "\(head.method) \(head.path)", "error": "\(unavailable.reason)"])
             response = AWSError(unavailable, for: wire).response(for: wire, requestID: requestID)
         } catch HTTPError.bodyTooLarge(let limit) {
             let error = AWSError("RequestEntityTooLargeException", "The request's body is larger than \(limit) bytes.", status: 413)

@@ -9,7 +9,8 @@ package struct ServiceUnavailable: Error, Sendable, Equatable, CustomStringConve
 }
 
 extension AWSError {
-    /// The failure as the service family with `wire` says it: 503, which its clients retry. Upstream: EC2 and IAM common errors, eks ServiceUnavailableException.
+    /// The failure as the service family with `wire` says it: 503, which its clients retry. Upstream: EC2 and IAM common errors, eks
+    /// ServiceUnavailableException.
     package init(_ failure: ServiceUnavailable, for wire: AWSWireProtocol) {
         switch wire {
         case .query: self.init("ServiceUnavailable", failure.description, status: 503)

@@ -1,8 +1,8 @@
 package import AWSProtocol
 
 extension EC2Tables {
-    /// The next free addresses of a subnet, going on after those given out last: an address that came free is not soon another's, so that nobody takes a new
-    /// instance for the old one. Throws InsufficientFreeAddressesInSubnet when there are fewer.
+    /// The next free addresses of a subnet, going on after those given out last: an address that came free is not soon another's, so that nobody
+    /// takes a new instance for the old one. Throws InsufficientFreeAddressesInSubnet when there are fewer.
     func takeAddresses(_ count: Int, in subnet: SubnetRecord) throws(AWSError) -> [IPv4Address] {
         guard let block = IPv4Block(subnet.cidr), count >= 0, count <= freeAddresses(subnet) else { throw EC2Fault.noFreeAddresses(subnet.id) }
         let used = usedAddresses[subnet.id] ?? []

@@ -16,7 +16,8 @@ package struct LinuxMachineHost: MachineHost {
             MachineConfiguration(
                 instanceID: spec.instanceID, hostName: spec.hostName, vcpus: spec.vcpus, memoryMiB: spec.memoryMiB,
                 network: .init(
-                    vpcID: spec.vpcID, vpcCIDR: spec.vpcCIDR, gateway: spec.gatewayAddress, address: spec.primaryAddress, prefixLength: spec.prefixLength),
+                    vpcID: spec.vpcID, vpcCIDR: spec.vpcCIDR, gateway: spec.gatewayAddress, address: spec.primaryAddress,
+                    prefixLength: spec.prefixLength),
                 podAddresses: spec.podAddresses, registryMirrors: registryMirrors),
             bootstrap: spec.bootstrap.files)
     }

@@ -4,6 +4,7 @@ internal import FoundationEssentials
 internal import Logging
 package import Machines
 internal import Processes
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
@@ -125,7 +126,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
                 instance: { name in
                     await network.instance(privateDNSName: name).map {
                         NodeInstance(
-                            instanceID: $0.id, nodeName: name, instanceType: $0.instanceType, zone: $0.zone, region: region, privateAddress: $0.privateAddress)
+                            instanceID: $0.id, nodeName: name, instanceType: $0.instanceType, zone: $0.zone, region: region,
+                            privateAddress: $0.privateAddress)
                     }
                 }, exists: { await network.instanceExists($0) }, changes: changes))
         configuration.publicHost = publicHost

@@ -171,10 +171,8 @@ package enum TagFault {
 
     /// The tags of a new resource: what is wrong with them is the create call's own error, which does not know BadRequestException.
     static func checkNew(_ tags: [String: String]) throws(AWSError) {
-        do {
-            guard tags.count <= limit else { throw bad("A resource can have \(limit) tags at most.") }
-            try check(tags)
-        } catch { throw EKSFault.invalidParameter(error.message) }
+        guard tags.count <= limit else { throw EKSFault.invalidParameter("A resource can have \(limit) tags at most.") }
+        do throws(AWSError) { try check(tags) } catch { throw EKSFault.invalidParameter(error.message) }
     }
 
     static func check(_ tags: [String: String]) throws(AWSError) {

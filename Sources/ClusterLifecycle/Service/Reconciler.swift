@@ -12,7 +12,8 @@ enum ReconcileKey: Hashable, Sendable {
 /// Makes the records true. Level-triggered: a key says only that something may have to be done; what, is read from the records.
 ///
 /// ```
-///  operations, machine exits, node readiness, timers ──wake(key)──▶ queue ──▶ reconcile(key): read records, do one step, write records, wake whoever depends on it
+///  operations, machine exits, node readiness, timers ──wake(key)──▶ queue ──▶ reconcile(key): read records, do one step, write records, wake
+/// whoever depends on it
 /// ```
 actor Reconciler {
     private let context: StepContext
@@ -25,12 +26,13 @@ actor Reconciler {
     private var running: Set<ReconcileKey> = []
     private var dirty: Set<ReconcileKey> = []
     private var failures: [ReconcileKey: Int] = [:]
-    private var isRunning = false
     private var settling: [CheckedContinuation<Void, Never>] = []
 
     /// Control planes started by this process: only they take bootstraps and drains.
     private var serving: Set<String> = []
     private var starting: [String: Task<ClusterRecord, any Error>] = [:]
+    /// Clusters whose making was called off between two steps.
+    private var calledOff: Set<String> = []
     private var watches: [String: Task<Void, Never>] = [:]
     /// What the readiness feeds said last, by cluster and node.
     private var readiness: [String: [String: Bool]] = [:]
@@ -58,7 +60,6 @@ actor Reconciler {
     func wake(_ key: ReconcileKey, after delay: Duration) { timersInput.yield((key, delay)) }
 
     func run() async {
-        isRunning = true
         await resume()
         await withDiscardingTaskGroup { group in
             group.addTask { await self.watchExits() }
@@ -80,8 +81,14 @@ actor Reconciler {
             }
         }
         for watch in watches.values { watch.cancel() }
-        for name in serving { await context.controlPlanes.stop(name) }
+        // This task is cancelled by now; stopping control planes must not be.
+        let (names, controlPlanes) = (serving, context.controlPlanes)
         serving = []
+        await Task {
+            await withDiscardingTaskGroup { group in
+                for name in names { group.addTask { await controlPlanes.stop(name) } }
+            }
+        }.value
     }
 
     func settled() async {
@@ -177,6 +184,7 @@ actor Reconciler {
                 let task = Task { try await step.run(before, context) }
                 starting[cluster.name] = task
                 defer { starting[cluster.name] = nil }
+                if calledOff.contains(cluster.name) { task.cancel() }
                 let after = try await withTaskCancellationHandler {
                     try await task.value
                 } onCancel: {
@@ -250,7 +258,10 @@ actor Reconciler {
     }
 
     /// Ends a start under way: its cluster is being deleted.
-    func cancelStart(_ name: String) { starting[name]?.cancel() }
+    func cancelStart(_ name: String) {
+        calledOff.insert(name)
+        starting[name]?.cancel()
+    }
 
     private func delete(_ cluster: ClusterRecord) async throws {
         // Node groups go first; DeleteCluster saw to it, and this holds for records of any origin.
@@ -262,6 +273,7 @@ actor Reconciler {
     private func forget(_ name: String) {
         watches.removeValue(forKey: name)?.cancel()
         serving.remove(name)
+        calledOff.remove(name)
         readiness[name] = nil
     }
 
@@ -417,7 +429,8 @@ actor Reconciler {
             let slow = context.configuration.slowJoin.inSeconds
             guard waited >= slow else { return wake(.instance(instance.instanceID), after: .seconds(min(remaining, slow - waited))) }
             let report = await context.machines.report(instance.instanceID)
-            let message = "\(instance.nodeName) has not joined the cluster after \(Int(waited)) seconds" + (report.isEmpty ? "" : "; its log ends: \(report)")
+            let message =
+                "\(instance.nodeName) has not joined the cluster after \(Int(waited)) seconds" + (report.isEmpty ? "" : "; its log ends: \(report)")
             if let group { try await tell(group, HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [instance.instanceID])) }
             return wake(.instance(instance.instanceID), after: .seconds(min(remaining, slow)))
         }
@@ -429,7 +442,9 @@ actor Reconciler {
     private func tell(_ group: NodegroupRecord, _ issue: HealthIssue) async throws {
         try await context.state.update { tables in
             let key = LifecycleTables.key(group.clusterName, group.name)
-            guard var current = tables.nodegroups[key], current.id == group.id, [.creating, .updating, .degraded].contains(current.status) else { return }
+            guard var current = tables.nodegroups[key], current.id == group.id, [.creating, .updating, .degraded].contains(current.status) else {
+                return
+            }
             current.health = [issue]
             tables.nodegroups[key] = current
         }

@@ -52,7 +52,8 @@ struct ConnectionSetup: Sendable {
         do {
             handler = try tls.makeHandler(serverName: serverName)
         } catch {
-            Self.log.error("cannot serve this name: its certificate or key is unusable", metadata: ["name": "\(serverName ?? "")", "error": "\(error)"])
+            Self.log.error(
+                "cannot serve this name: its certificate or key is unusable", metadata: ["name": "\(serverName ?? "")", "error": "\(error)"])
             throw error
         }
         let bound = NIOLoopBound(handler, eventLoop: channel.eventLoop)

@@ -62,7 +62,7 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
         self.limits = limits
         self.connection = connection
         self.decoder = decoder
-        stallGuard = StallGuard(channel: channel, interval: TimeAmount(limits.headerReadTimeout))
+        stallGuard = StallGuard(channel: channel, interval: TimeAmount(limits.stallTimeout))
     }
 
     var eventLoop: any EventLoop { channel.eventLoop }

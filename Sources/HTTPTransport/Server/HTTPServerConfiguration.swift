@@ -50,6 +50,8 @@ extension HTTPServer {
         package var headerReadTimeout = Duration.seconds(32)
         /// A kept-alive connection without a request is closed after this. Upstream: genericapiserver sets IdleTimeout to 90 s.
         package var idleTimeout = Duration.seconds(90)
+        /// A closing connection whose client takes nothing of its last response for this long is cut.
+        package var stallTimeout = Duration.seconds(32)
         /// Connections at once on this listener; more are closed as they are accepted, so that file descriptors remain for the store and others.
         package var maximumConnections = 16 * 1024
         /// HTTP/2 streams at once on one connection. Upstream: http2-max-streams-per-connection defaults to 250.

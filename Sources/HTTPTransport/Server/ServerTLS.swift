@@ -34,6 +34,9 @@ final class ServerTLS: Sendable {
             certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
         configuration.minimumTLSVersion = .tlsv12
         configuration.applicationProtocols = ["h2", "http/1.1"]
+        // Clients that keep a connection in reserve do not read from it, and so never answer its closing alert: a server that stops would wait for
+        // each.
+        configuration.shutdownTimeout = .milliseconds(300)
         if !clientCAs.isEmpty {
             configuration.certificateVerification = .optionalVerification
             configuration.trustRoots = .certificates(clientCAs)

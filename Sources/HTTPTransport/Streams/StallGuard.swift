@@ -1,7 +1,7 @@
 import NIOCore
 
-/// Closes a channel when the bytes that wait to leave it have not become fewer for a while: a peer that has stopped reading must not hold a connection,
-/// one that reads slowly may take its time. Belongs to the event loop.
+/// Closes a channel when the bytes that wait to leave it have not become fewer for a while: a peer that has stopped reading must not hold a
+/// connection, one that reads slowly may take its time. Belongs to the event loop.
 final class StallGuard: @unchecked Sendable {
     private let channel: any Channel
     private let interval: TimeAmount

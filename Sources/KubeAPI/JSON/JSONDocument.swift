@@ -26,8 +26,8 @@ package enum JSONLimits {
 
 /// One JSON text kept as its bytes, with a flat index of 8-byte tokens over it. Reading a field walks the index; nothing is copied until asked for.
 ///
-/// A scalar is one token: kind (4 bits), offset (30 bits), length (30 bits). A string's offset and length leave out the quotes. An array or object is two
-/// tokens: kind, offset and the index just past its last token, then its length in bytes. An object's children are key, value, key, value, ….
+/// A scalar is one token: kind (4 bits), offset (30 bits), length (30 bits). A string's offset and length leave out the quotes. An array or object
+/// is two tokens: kind, offset and the index just past its last token, then its length in bytes. An object's children are key, value, key, value, ….
 package final class JSONDocument: Sendable {
     package let bytes: [UInt8]
     let tokens: [UInt64]
@@ -81,7 +81,9 @@ struct JSONIndexer {
                     try string(b, &i)
                     while i < b.count, b[i] == 0x20 || b[i] == 0x0A || b[i] == 0x0D || b[i] == 0x09 { i += 1 }
                     guard i < b.count else { throw JSONError(message: "unexpected end of JSON input", offset: i) }
-                    guard b[i] == UInt8(ascii: ":") else { throw JSONError(message: "invalid character \(Self.quoted(b[i])) after object key", offset: i) }
+                    guard b[i] == UInt8(ascii: ":") else {
+                        throw JSONError(message: "invalid character \(Self.quoted(b[i])) after object key", offset: i)
+                    }
                     i += 1
                     expect = .value
                     continue
@@ -94,7 +96,8 @@ struct JSONIndexer {
                     continue
                 }
                 guard c == (isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) else {
-                    throw JSONError(message: "invalid character \(Self.quoted(c)) after \(isObject ? "object key:value pair" : "array element")", offset: i)
+                    throw JSONError(
+                        message: "invalid character \(Self.quoted(c)) after \(isObject ? "object key:value pair" : "array element")", offset: i)
                 }
                 i += 1
                 close(at: i)
@@ -154,7 +157,8 @@ struct JSONIndexer {
                 i += 1
                 guard i < b.count else { break }
                 switch b[i] {
-                case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"), UInt8(ascii: "r"),
+                case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"),
+                    UInt8(ascii: "r"),
                     UInt8(ascii: "t"):
                     break
                 case UInt8(ascii: "u"):

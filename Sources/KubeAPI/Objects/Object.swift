@@ -1,5 +1,5 @@
-/// A Kubernetes object of any kind, read-only: its JSON bytes and a token index over them. Typed views (`ObjectMeta`, `PodView`, …) walk the index; to
-/// change an object take its `value`, change that, and make a new `Object`.
+/// A Kubernetes object of any kind, read-only: its JSON bytes and a token index over them. Typed views (`ObjectMeta`, `PodView`, …) walk the index;
+/// to change an object take its `value`, change that, and make a new `Object`.
 package struct Object: Sendable {
     package let document: JSONDocument
 

@@ -46,7 +46,8 @@ package struct StatusError: Error, Sendable, Equatable {
 
     package static func notFound(_ resource: GroupResource, _ name: String) -> StatusError {
         StatusError(
-            code: 404, reason: "NotFound", message: "\(resource) \"\(name)\" not found", details: Details(name: name, group: resource.group, kind: resource.resource))
+            code: 404, reason: "NotFound", message: "\(resource) \"\(name)\" not found",
+            details: Details(name: name, group: resource.group, kind: resource.resource))
     }
     package static func alreadyExists(_ resource: GroupResource, _ name: String) -> StatusError {
         StatusError(
@@ -65,7 +66,8 @@ package struct StatusError: Error, Sendable, Equatable {
     package static func forbidden(_ resource: GroupResource, _ name: String, _ why: String) -> StatusError {
         let object = name.isEmpty ? "\(resource)" : "\(resource) \"\(name)\""
         return StatusError(
-            code: 403, reason: "Forbidden", message: "\(object) is forbidden: \(why)", details: Details(name: name, group: resource.group, kind: resource.resource))
+            code: 403, reason: "Forbidden", message: "\(object) is forbidden: \(why)",
+            details: Details(name: name, group: resource.group, kind: resource.resource))
     }
     /// The errors of validation, of one field each. Upstream: errors.NewInvalid with field.ErrorList.
     package static func invalid(_ kind: GroupVersionKind, _ name: String, _ causes: [Cause]) -> StatusError {
@@ -91,7 +93,9 @@ package struct StatusError: Error, Sendable, Equatable {
             code: 500, reason: "InternalError", message: "Internal error occurred: \(message)",
             details: Details(causes: [Cause(reason: "", message: message, field: "")]))
     }
-    package static func serviceUnavailable(_ message: String) -> StatusError { StatusError(code: 503, reason: "ServiceUnavailable", message: message) }
+    package static func serviceUnavailable(_ message: String) -> StatusError {
+        StatusError(code: 503, reason: "ServiceUnavailable", message: message)
+    }
     package static func notImplemented(_ what: String) -> StatusError {
         StatusError(code: 501, reason: "NotImplemented", message: "\(what) is not implemented by Eyrie yet")
     }

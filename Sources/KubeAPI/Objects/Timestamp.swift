@@ -2,8 +2,8 @@
     internal import Glibc
 #endif
 
-/// A point in time as Kubernetes writes it: RFC 3339 in UTC. Whole seconds in metav1.Time, microseconds in metav1.MicroTime. Calendar arithmetic is done here
-/// with integers (days from civil, Howard Hinnant's algorithm), so that no Foundation is needed on hot paths.
+/// A point in time as Kubernetes writes it: RFC 3339 in UTC. Whole seconds in metav1.Time, microseconds in metav1.MicroTime. Calendar arithmetic is
+/// done here with integers (days from civil, Howard Hinnant's algorithm), so that no Foundation is needed on hot paths.
 package struct Timestamp: Sendable, Hashable, Comparable {
     /// Microseconds since 1970-01-01T00:00:00Z.
     package var microseconds: Int64
@@ -21,7 +21,9 @@ package struct Timestamp: Sendable, Hashable, Comparable {
     }
 
     package static func < (a: Timestamp, b: Timestamp) -> Bool { a.microseconds < b.microseconds }
-    package func adding(seconds: Int64) -> Timestamp { Timestamp(microseconds: microseconds.addingReportingOverflow(seconds.multipliedReportingOverflow(by: 1_000_000).partialValue).partialValue) }
+    package func adding(seconds: Int64) -> Timestamp {
+        Timestamp(microseconds: microseconds.addingReportingOverflow(seconds.multipliedReportingOverflow(by: 1_000_000).partialValue).partialValue)
+    }
     /// Seconds from `earlier` to this.
     package func timeInterval(since earlier: Timestamp) -> Double { Double(microseconds - earlier.microseconds) / 1_000_000 }
 
@@ -48,7 +50,8 @@ package struct Timestamp: Sendable, Hashable, Comparable {
     /// Reads RFC 3339 with `Z` or an offset and an optional fraction; nil for anything else.
     package init?(rfc3339 text: String) {
         let b = Array(text.utf8)
-        guard b.count >= 20, b.count <= 40, b[4] == UInt8(ascii: "-"), b[7] == UInt8(ascii: "-"), b[10] == UInt8(ascii: "T") || b[10] == UInt8(ascii: "t"),
+        guard b.count >= 20, b.count <= 40, b[4] == UInt8(ascii: "-"), b[7] == UInt8(ascii: "-"),
+            b[10] == UInt8(ascii: "T") || b[10] == UInt8(ascii: "t"),
             b[13] == UInt8(ascii: ":"), b[16] == UInt8(ascii: ":")
         else { return nil }
         func number(_ from: Int, _ count: Int) -> Int64? {

@@ -228,7 +228,12 @@ package enum ProtobufDecoder {
 
     /// Reads protobuf's wire format; nothing in it can make it read past its end.
     private struct Reader {
-        enum Wire: UInt8 { case varint = 0, fixed64 = 1, length = 2, fixed32 = 5 }
+        enum Wire: UInt8 {
+            case varint = 0
+            case fixed64 = 1
+            case length = 2
+            case fixed32 = 5
+        }
 
         private var rest: ArraySlice<UInt8>
         init(_ bytes: ArraySlice<UInt8>) { rest = bytes }

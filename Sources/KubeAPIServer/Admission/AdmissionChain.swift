@@ -1,6 +1,7 @@
 package import KubeAPI
 
-/// The admission plug-ins of a cluster, in upstream's default order. Upstream: kubeapiserver/options.AllOrderedPlugins and DefaultOffAdmissionPlugins.
+/// The admission plug-ins of a cluster, in upstream's default order. Upstream: kubeapiserver/options.AllOrderedPlugins and
+/// DefaultOffAdmissionPlugins.
 package enum AdmissionChain {
     package static func standard(reader: any ObjectReader, authorization: ClusterAuthorization) -> [any AdmissionPlugin] {
         [

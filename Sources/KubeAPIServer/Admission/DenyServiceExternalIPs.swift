@@ -1,6 +1,7 @@
 import KubeAPI
 
-/// Services may not claim addresses of others (CVE-2020-8554): external addresses can be kept or dropped, not added. Upstream: plugin/network/denyserviceexternalips.
+/// Services may not claim addresses of others (CVE-2020-8554): external addresses can be kept or dropped, not added. Upstream:
+/// plugin/network/denyserviceexternalips.
 struct DenyServiceExternalIPs: AdmissionPlugin {
     let name = "DenyServiceExternalIPs"
 

@@ -1,6 +1,7 @@
 import KubeAPI
 
-/// Keeps a node to itself: its own Node object, its own pods, leases and volumes, whatever the authoriser let through. Upstream: plugin/noderestriction.
+/// Keeps a node to itself: its own Node object, its own pods, leases and volumes, whatever the authoriser let through. Upstream:
+/// plugin/noderestriction.
 struct NodeRestriction: AdmissionPlugin {
     let name = "NodeRestriction"
     let reader: any ObjectReader

@@ -2,7 +2,8 @@ package import KubeAPI
 
 /// The create-only resources of authentication.k8s.io. Upstream: pkg/registry/authentication.
 package enum AuthenticationReviews {
-    /// `tokenreviews`: whose a token is. `serviceAccounts` judges audiences; other kinds of tokens are for the API server alone. Throws `StatusError` BadRequest.
+    /// `tokenreviews`: whose a token is. `serviceAccounts` judges audiences; other kinds of tokens are for the API server alone. Throws
+    /// `StatusError` BadRequest.
     package static func tokenReview(
         _ review: Object, serviceAccounts: ServiceAccountTokenAuthenticator, issuer: ServiceAccountTokenIssuer, others: [any BearerTokenAuthenticator]
     ) async throws -> Value {

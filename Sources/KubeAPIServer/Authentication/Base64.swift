@@ -14,7 +14,8 @@ enum Base64 {
         return decode(bytes.dropLast(padding), standard)
     }
 
-    /// Nil when `text` is not unpadded base 64 of the URL alphabet in its one canonical form: leftover bits must be zero, or one token could be written twice.
+    /// Nil when `text` is not unpadded base 64 of the URL alphabet in its one canonical form: leftover bits must be zero, or one token could be
+    /// written twice.
     static func decodeURL(_ text: some StringProtocol) -> [UInt8]? { decode(Array(text.utf8)[...], url) }
 
     private static func encode(_ bytes: some Collection<UInt8>, _ alphabet: [UInt8], padded: Bool) -> String {

@@ -2,8 +2,8 @@ internal import Certificates
 package import HTTPTransport
 package import KubeAPI
 
-/// Asks authenticators in turn: the first that knows the credentials decides. Upstream: authenticator/request/union, which goes on after an error; here too, so
-/// that a client certificate of an outsider does not spoil a good token. Throws the last error when no one knew the credentials.
+/// Asks authenticators in turn: the first that knows the credentials decides. Upstream: authenticator/request/union, which goes on after an error;
+/// here too, so that a client certificate of an outsider does not spoil a good token. Throws the last error when no one knew the credentials.
 package struct UnionAuthenticator: RequestAuthenticator {
     let authenticators: [any RequestAuthenticator]
 
@@ -88,6 +88,7 @@ extension UserInfo {
             groups: ["system:serviceaccounts", "system:serviceaccounts:\(namespace)", allAuthenticated])
     }
 
-    /// The controller of that name in kube-system, as the controller manager runs it: its own rights and no more. Upstream: system:controller:NAME's account.
+    /// The controller of that name in kube-system, as the controller manager runs it: its own rights and no more. Upstream:
+    /// system:controller:NAME's account.
     package static func controller(_ name: String) -> UserInfo { serviceAccount(namespace: "kube-system", name: name) }
 }

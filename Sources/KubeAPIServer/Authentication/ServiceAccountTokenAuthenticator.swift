@@ -2,8 +2,8 @@ internal import Crypto
 package import KubeAPI
 internal import Synchronization
 
-/// Tells who holds a service account's token: signature, issuer, audience and times, then that the account and what the token is bound to still exist, the same
-/// objects and not only the same names. Upstream: pkg/serviceaccount.JWTTokenAuthenticator with its validator.
+/// Tells who holds a service account's token: signature, issuer, audience and times, then that the account and what the token is bound to still
+/// exist, the same objects and not only the same names. Upstream: pkg/serviceaccount.JWTTokenAuthenticator with its validator.
 package final class ServiceAccountTokenAuthenticator: BearerTokenAuthenticator {
     /// Tokens whose signature was found good, by their SHA-256: verifying costs about 100 µs, and clients send the same token with every request.
     private struct Verified {
@@ -46,7 +46,8 @@ package final class ServiceAccountTokenAuthenticator: BearerTokenAuthenticator {
         try user(of: token, audiences: issuer.audiences)?.user
     }
 
-    /// The user and those of `audiences` the token is for. Nil: not a token of this issuer. Throws `StatusError.unauthorized` for one that is not valid.
+    /// The user and those of `audiences` the token is for. Nil: not a token of this issuer. Throws `StatusError.unauthorized` for one that is not
+    /// valid.
     package func user(of token: String, audiences: [String]) throws -> (user: UserInfo, audiences: [String])? {
         guard let claims = try claims(of: token) else { return nil }
         let time = now().seconds

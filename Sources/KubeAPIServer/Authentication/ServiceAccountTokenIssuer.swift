@@ -13,7 +13,8 @@ package final class ServiceAccountTokenIssuer: Sendable {
     private let verificationKeys: [String: P256.Signing.PublicKey]
     private let now: @Sendable () -> Timestamp
 
-    /// `privateKeyPEM`: a P-256 key. `formerPublicKeysPEM`: keys that signed before, whose tokens stay valid. Throws CryptoKit's error for a text that is no key.
+    /// `privateKeyPEM`: a P-256 key. `formerPublicKeysPEM`: keys that signed before, whose tokens stay valid. Throws CryptoKit's error for a text
+    /// that is no key.
     package init(
         issuer: String, audiences: [String] = ["https://kubernetes.default.svc"], privateKeyPEM: String, formerPublicKeysPEM: [String] = [],
         now: @escaping @Sendable () -> Timestamp = { .now }

@@ -10,7 +10,8 @@ package enum TokenRequest {
     static let grantedSeconds: Int64 = 86400
     static let defaultSeconds: Int64 = 3600
 
-    /// Signs a token for the service account `namespace/name`. `body` is the TokenRequest as sent (after admission); the answer is the object with its status.
+    /// Signs a token for the service account `namespace/name`. `body` is the TokenRequest as sent (after admission); the answer is the object with
+    /// its status.
     /// Throws `StatusError`.
     package static func create(
         _ body: Object, namespace: String, name: String, issuer: ServiceAccountTokenIssuer, reader: any ObjectReader

@@ -3,8 +3,8 @@ import Synchronization
 
 /// Keeps an index in step with the objects of a resource: shows it all that are present, then every change, in order and never two at once.
 ///
-/// Changes that arrive while the present objects are being read are held back and shown after them, so the last thing an index hears of an object is its
-/// newest state. It may hear of one state twice: an index must take its own record of the old state, not the argument, for the truth.
+/// Changes that arrive while the present objects are being read are held back and shown after them, so the last thing an index hears of an object
+/// is its newest state. It may hear of one state twice: an index must take its own record of the old state, not the argument, for the truth.
 final class ObjectFollower: Sendable {
     private typealias Change = (old: Object?, new: Object?)
     /// Changes held back; nil once the present objects were shown.

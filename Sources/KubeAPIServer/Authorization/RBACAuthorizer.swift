@@ -101,8 +101,8 @@ package final class RBACAuthorizer: Authorizer {
             subjects: subjects)
     }
 
-    /// Shows every rule the user has in `namespace` (empty: only those of the whole cluster) until `visit` returns false. `why` tells where a rule is from.
-    /// A binding whose role does not exist is shown as an error. Upstream: validation.DefaultRuleResolver.VisitRulesFor.
+    /// Shows every rule the user has in `namespace` (empty: only those of the whole cluster) until `visit` returns false. `why` tells where a rule
+    /// is from. A binding whose role does not exist is shown as an error. Upstream: validation.DefaultRuleResolver.VisitRulesFor.
     private static func visit(
         _ state: State, _ user: UserInfo, namespace: String, _ visit: (_ rule: PolicyRule, _ why: () -> String) -> Bool, failed: (String) -> Void
     ) {

@@ -1,7 +1,7 @@
 import KubeAPI
 
-/// Keeps users from granting rights they do not have: who writes a role or a binding must hold all it grants, or the verb `escalate` on the role, or `bind` on
-/// the role bound. Runs with the validating plug-ins. Upstream: the policybased storages of pkg/registry/rbac.
+/// Keeps users from granting rights they do not have: who writes a role or a binding must hold all it grants, or the verb `escalate` on the role,
+/// or `bind` on the role bound. Runs with the validating plug-ins. Upstream: the policybased storages of pkg/registry/rbac.
 struct RBACEscalationCheck: AdmissionPlugin {
     let name = "RBACEscalationCheck"
     let authorizer: any Authorizer

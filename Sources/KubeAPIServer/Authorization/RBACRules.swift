@@ -1,4 +1,5 @@
-/// Arithmetic on rules: whether one set grants all that another does. Upstream: k8s.io/component-helpers/auth/rbac/validation and pkg/registry/rbac/validation.
+/// Arithmetic on rules: whether one set grants all that another does. Upstream: k8s.io/component-helpers/auth/rbac/validation and
+/// pkg/registry/rbac/validation.
 enum RBACRules {
     /// Every right, which setting an aggregation rule needs.
     static let fullAuthority = [

@@ -45,9 +45,10 @@ package enum Bootstrap {
     /// All default objects in the order in which they can be created.
     package static func objects(_ configuration: Configuration) -> [Value] { waves(configuration).flatMap { $0 } }
 
-    /// Creates what is missing and, in RBAC objects that allow it, adds missing rules and subjects; nothing is taken away. The endpoints of the API server are
-    /// brought to where it is now. `perform` runs a request as a member of `system:masters`. Throws the first error of a request.
-    /// Upstream: the API server's post-start hooks (rbac/bootstrap-roles, scheduling/bootstrap-system-priority-classes, start-kubernetes-service-controller, …).
+    /// Creates what is missing and, in RBAC objects that allow it, adds missing rules and subjects; nothing is taken away. The endpoints of the API
+    /// server are brought to where it is now. `perform` runs a request as a member of `system:masters`. Throws the first error of a request.
+    /// Upstream: the API server's post-start hooks (rbac/bootstrap-roles, scheduling/bootstrap-system-priority-classes,
+    /// start-kubernetes-service-controller, …).
     package static func reconcile(
         _ configuration: Configuration, perform: @escaping @Sendable (KubeRequest) async throws -> Object
     ) async throws {

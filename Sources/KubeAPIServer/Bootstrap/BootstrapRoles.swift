@@ -3,8 +3,8 @@ package import KubeAPI
 /// The roles every cluster starts with, kept as text in a small notation (one file for each family) and read into objects when a cluster is made.
 ///
 /// A line at the margin names a role; a line set in is one of its rules: `verbs | API groups | resources [| resource names]`, or
-/// `verbs | url | paths`. Lists are separated by commas. The verbs `read` and `write` stand for (get, list, watch) and (create, delete, deletecollection,
-/// patch, update); the group `core` is the one without a name.
+/// `verbs | url | paths`. Lists are separated by commas. The verbs `read` and `write` stand for (get, list, watch) and (create, delete,
+/// deletecollection, patch, update); the group `core` is the one without a name.
 enum BootstrapRoles {
     /// A role of the notation.
     struct Role: Equatable {

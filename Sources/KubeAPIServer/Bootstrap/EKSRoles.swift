@@ -1,6 +1,7 @@
 import KubeAPI
 
-/// What EKS adds to RBAC for its nodes. A node's identity comes from its IAM role: user `system:node:NAME` in `system:nodes` and `system:bootstrappers`.
+/// What EKS adds to RBAC for its nodes. A node's identity comes from its IAM role: user `system:node:NAME` in `system:nodes` and
+/// `system:bootstrappers`.
 enum EKSRoles {
     private static let text = """
         eks:node-bootstrapper

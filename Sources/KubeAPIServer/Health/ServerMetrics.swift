@@ -62,7 +62,7 @@ final class ServerMetrics: Sendable {
         let state = state.withLock { $0 }
         var out =
             "# HELP apiserver_request_total Counter of apiserver requests broken out for each verb, group, version, "
-                + "resource, scope and HTTP response code.\n"
+            + "resource, scope and HTTP response code.\n"
         out += "# TYPE apiserver_request_total counter\n"
         for (key, count) in state.requests {
             out += "apiserver_request_total{code=\"\(key.code)\",group=\"\(key.group)\",resource=\"\(key.resource)\",scope=\"\(key.scope)\","
@@ -70,7 +70,7 @@ final class ServerMetrics: Sendable {
         }
         out +=
             "# HELP apiserver_request_duration_seconds Response latency distribution in seconds.\n# TYPE "
-                + "apiserver_request_duration_seconds histogram\n"
+            + "apiserver_request_duration_seconds histogram\n"
         for (key, histogram) in state.durations {
             let labels = "group=\"\(key.group)\",resource=\"\(key.resource)\",verb=\"\(key.verb)\""
             var cumulative: UInt64 = 0

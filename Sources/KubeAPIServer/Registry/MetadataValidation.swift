@@ -143,7 +143,7 @@ enum Names {
                     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and "
                         + "must start and end with an alphanumeric "
                         + "character (e.g. 'example.com', regex used for validation is "
-                            + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+                        + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
                 )
             }
             return problems
@@ -197,7 +197,7 @@ enum Names {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         let pattern =
             "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
-                + "character (e.g. 'MyName',  or 'my.name',  "
+            + "character (e.g. 'MyName',  or 'my.name',  "
             + "or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
         var problems: [String] = []
         let name: Substring

@@ -19,6 +19,7 @@ struct JobPlan: Sendable {
     var requeueAfter: Double?
 }
 
+/// A core/v1 Event to record about a workload.
 struct JobEvent: Sendable, Equatable {
     var isWarning = false
     var reason: String

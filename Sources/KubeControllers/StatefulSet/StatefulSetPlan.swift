@@ -29,7 +29,8 @@ struct StatefulSetPlanner {
     private let pods: [Int: Object]
 
     init(
-        set: StatefulSetState, pods: [Object], currentRevision: String, updateRevision: String, currentTemplate: Value, updateTemplate: Value, now: Timestamp
+        set: StatefulSetState, pods: [Object], currentRevision: String, updateRevision: String, currentTemplate: Value, updateTemplate: Value,
+        now: Timestamp
     ) {
         self.set = set
         self.currentRevision = currentRevision
@@ -56,7 +57,8 @@ struct StatefulSetPlanner {
 
     private func newPod(_ ordinal: Int) -> Value {
         needsCurrent(ordinal)
-            ? set.pod(ordinal, template: currentTemplate, revision: currentRevision) : set.pod(ordinal, template: updateTemplate, revision: updateRevision)
+            ? set.pod(ordinal, template: currentTemplate, revision: currentRevision)
+            : set.pod(ordinal, template: updateTemplate, revision: updateRevision)
     }
 
     func plan() -> StatefulSetPlan {
@@ -89,7 +91,9 @@ struct StatefulSetPlanner {
                             pod,
                             why: JobEvent(
                                 isWarning: failed, reason: failed ? "RecreatingFailedPod" : "RecreatingTerminatedPod",
-                                message: "StatefulSet \(set.namespace)/\(set.name) is recreating \(failed ? "failed" : "terminated") Pod \(view.meta.name)")))
+                                message:
+                                    "StatefulSet \(set.namespace)/\(set.name) is recreating \(failed ? "failed" : "terminated") Pod \(view.meta.name)"
+                            )))
                 }
                 if set.isOrdered { return false }
                 continue
@@ -156,7 +160,9 @@ struct StatefulSetPlanner {
             if revision(of: pod) == currentRevision { status.currentReplicas += 1 }
             if revision(of: pod) == updateRevision { status.updatedReplicas += 1 }
         }
-        if set.partition != nil, status.updatedReplicas == status.replicas, status.readyReplicas == status.replicas, status.replicas > 0 || set.replicas == 0 {
+        if set.partition != nil, status.updatedReplicas == status.replicas, status.readyReplicas == status.replicas,
+            status.replicas > 0 || set.replicas == 0
+        {
             status.currentReplicas = status.updatedReplicas
             status.currentRevision = updateRevision
         }

@@ -39,7 +39,8 @@ struct StatefulSetState: Sendable {
         isOrdered = spec["podManagementPolicy"].string != "Parallel"
         let strategy = spec["updateStrategy"]
         partition =
-            strategy["type"].string == "OnDelete" ? nil : Int(clamping: min(Int64(Int32.max), max(0, strategy["rollingUpdate"]["partition"].int ?? 0)))
+            strategy["type"].string == "OnDelete"
+            ? nil : Int(clamping: min(Int64(Int32.max), max(0, strategy["rollingUpdate"]["partition"].int ?? 0)))
         claimTemplates = spec["volumeClaimTemplates"].elements.map(\.value)
         status = StatefulSetStatus(object["status"])
     }
@@ -64,7 +65,8 @@ struct StatefulSetState: Sendable {
     /// The ordinal in a pod's name, or nil for a pod that is not of this set by name. Upstream: getParentNameAndOrdinal.
     func ordinal(of pod: Object) -> Int? {
         let name = pod.metadata.name
-        guard name.hasPrefix(self.name + "-"), let number = Int(name.dropFirst(self.name.count + 1)), number >= 0, "\(self.name)-\(number)" == name else {
+        guard name.hasPrefix(self.name + "-"), let number = Int(name.dropFirst(self.name.count + 1)), number >= 0, "\(self.name)-\(number)" == name
+        else {
             return nil
         }
         return number

@@ -28,7 +28,8 @@ struct NodeCommand: AsyncParsableCommand {
                 address: .tcp(host: bootstrap.apiServerHost, port: bootstrap.apiServerPort), certificateAuthorityPEM: bootstrap.authority,
                 credentials: .clientCertificate(bootstrap.clientIdentity), userAgent: "kubelet"))
         let kubelet = Kubelet(
-            configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime, logger: Logger(label: "eyrie.kubelet"))
+            configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime,
+            logger: Logger(label: "eyrie.kubelet"))
         try await kubelet.run()
     }
 
@@ -63,7 +64,8 @@ struct NodeBootstrapFiles {
     init(_ paths: MachinePaths) throws {
         func text(_ name: String) throws -> String {
             guard let text = SmallFile.readText("\(paths.bootstrap)/\(name)") else {
-                throw CLIError(what: "The machine's bootstrap file \(name) is missing.", why: "The service writes it before it starts the machine.", fix: nil)
+                throw CLIError(
+                    what: "The machine's bootstrap file \(name) is missing.", why: "The service writes it before it starts the machine.", fix: nil)
             }
             return text
         }
@@ -107,7 +109,8 @@ struct NodeBootstrapFiles {
     /// What EKS keeps back on a node: cpu in steps by the count of processors, memory 255 MiB and 11 MiB for each pod.
     /// Upstream: amazon-eks-ami, kubelet's kube-reserved.
     private static func reserved(vcpus: Int64, maxPods: Int64) -> ResourceList {
-        // Tenths of a percent of each processor: 6 % of the first, 1 % of the second, 0.5 % of the next two, 0.25 % of the others; of 1000 millicores.
+        // Tenths of a percent of each processor: 6 % of the first, 1 % of the second, 0.5 % of the next two, 0.25 % of the others; of 1000
+        // millicores.
         let millicores = 60 + (vcpus > 1 ? 10 : 0) + min(max(vcpus - 2, 0), 2) * 5 + max(vcpus - 4, 0) * 5 / 2
         var list: ResourceList = [:]
         list["cpu"] = try? Quantity("\(millicores)m")  // Integers with a suffix always parse.

@@ -15,7 +15,8 @@ struct RegistryRelay: HTTPResponder {
     init(mirror: String) throws {
         guard let (host, port, path) = Self.parse(mirror) else {
             throw CLIError(
-                what: "The registry mirror \"\(mirror)\" is not a URL of the form http://HOST:PORT.", why: nil, fix: "--registry-mirror docker.io=http://127.0.0.1:5000")
+                what: "The registry mirror \"\(mirror)\" is not a URL of the form http://HOST:PORT.", why: nil,
+                fix: "--registry-mirror docker.io=http://127.0.0.1:5000")
         }
         authority = "\(host):\(port)"
         prefix = path
@@ -41,7 +42,9 @@ struct RegistryRelay: HTTPResponder {
         do {
             let answer = try await client.execute(head.method, prefix + head.target, fields: fields, timeout: Self.patience)
             var passed = HTTPFields()
-            for (name, value) in answer.fields.fields where !["connection", "transfer-encoding", "keep-alive"].contains(name.lowercased()) { passed.add(name, value) }
+            for (name, value) in answer.fields.fields where !["connection", "transfer-encoding", "keep-alive"].contains(name.lowercased()) {
+                passed.add(name, value)
+            }
             return HTTPResponse(
                 status: answer.status, fields: passed,
                 body: .stream { writer in

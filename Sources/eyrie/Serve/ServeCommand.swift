@@ -6,13 +6,16 @@ import Logging
 
 /// `eyrie serve`: the service in the foreground.
 struct ServeCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "serve", abstract: "Runs the service: the AWS endpoint and the control planes of all clusters.")
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Runs the service: the AWS endpoint and the control planes of all clusters.")
     static let defaultListen = "127.0.0.1:7443"
 
     @OptionGroup var data: DataDirectoryOption
     @Option(help: "HOST:PORT of the AWS endpoint. Port 0 takes a free one.") var listen = Self.defaultListen
     @Option(help: "The AWS region the service stands for.") var region = "us-west-2"
-    @Option(name: .customLong("registry-mirror"), help: "REGISTRY=URL of a mirror for the nodes, such as docker.io=http://127.0.0.1:5000. May be repeated.")
+    @Option(
+        name: .customLong("registry-mirror"),
+        help: "REGISTRY=URL of a mirror for the nodes, such as docker.io=http://127.0.0.1:5000. May be repeated.")
     var mirrors: [String] = []
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
 

@@ -76,7 +76,8 @@ struct Service {
         endpointResponder.set(
             AWSEndpoint(
                 services: [
-                    EKSAPI(service: eks, authorizer: identities, configuration: settings, paginationKey: paginationKey), EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
+                    EKSAPI(service: eks, authorizer: identities, configuration: settings, paginationKey: paginationKey),
+                    EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
                     STSService(identities: identities),
                 ],
                 regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger))
@@ -101,7 +102,8 @@ struct Service {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
             throw CLIError(
-                what: "Another Eyrie service works on \(directory.path).", why: directory.service().map { "It is process \($0.process.pid) at \($0.endpoint)." },
+                what: "Another Eyrie service works on \(directory.path).",
+                why: directory.service().map { "It is process \($0.process.pid) at \($0.endpoint)." },
                 fix: "use that one, or give this one another --data-dir")
         }
         return descriptor
@@ -144,7 +146,9 @@ struct Service {
             do {
                 servers.append(try await HTTPServer.start(.init(address: address), responder: RegistryRelay(mirror: mirror)))
             } catch HTTPError.connectFailed(let why) {
-                throw CLIError(what: "The relay for the registry mirror of \(registry) cannot listen on \(address).", why: why, fix: "end the other Eyrie service that uses it")
+                throw CLIError(
+                    what: "The relay for the registry mirror of \(registry) cannot listen on \(address).", why: why,
+                    fix: "end the other Eyrie service that uses it")
             }
             mirrors[registry] = "http://\(address)"
         }

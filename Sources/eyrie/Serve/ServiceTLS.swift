@@ -24,7 +24,8 @@ enum ServiceTLS {
         let isAddress = host.allSatisfy { $0.isNumber || $0 == "." } || host.contains(":")
         let leaf = try authority.issue(
             LeafRequest(
-                commonName: "eyrie", dnsNames: isAddress ? ["localhost"] : ["localhost", host], ipAddresses: Array(Set(["127.0.0.1"] + (isAddress ? [host] : []))),
+                commonName: "eyrie", dnsNames: isAddress ? ["localhost"] : ["localhost", host],
+                ipAddresses: Array(Set(["127.0.0.1"] + (isAddress ? [host] : []))),
                 usage: .server, validity: CertificateValidity(notBefore: now - backdating, notAfter: now + leafLifetime)))
         return TLSIdentity(certificateChainPEM: leaf.certificatePEM, privateKeyPEM: leaf.privateKeyPEM)
     }

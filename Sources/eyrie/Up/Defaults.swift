@@ -7,7 +7,8 @@ struct Defaults {
     static func ensure(_ client: ServiceClient) async throws -> Defaults {
         async let cluster = role("eyrie-default-cluster", service: "eks", policies: ["AmazonEKSClusterPolicy"], client)
         async let node = role(
-            "eyrie-default-node", service: "ec2", policies: ["AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly"], client)
+            "eyrie-default-node", service: "ec2",
+            policies: ["AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly"], client)
         let answer = try await client.query(
             "ec2", "2016-11-15", "DescribeSubnets", [("Filter.1.Name", "default-for-az"), ("Filter.1.Value.1", "true")])
         let subnets = ServiceClient.xml("subnetId", in: answer)

@@ -21,9 +21,12 @@ struct Kubeconfig {
         let endpoint = cluster["endpoint"].string ?? ""
         let authority = "\(path).ca.pem"
         try SmallFile.write(authority, Base64.decode(cluster["certificateAuthority"]["data"].string ?? ""))
-        try await Command.run([kubectl, "config", "set-cluster", name, "--server=\(endpoint)", "--certificate-authority=\(authority)", "--embed-certs=true"])
         try await Command.run([
-            kubectl, "config", "set-credentials", name, "--exec-api-version=client.authentication.k8s.io/v1beta1", "--exec-command=\(Executable.path)",
+            kubectl, "config", "set-cluster", name, "--server=\(endpoint)", "--certificate-authority=\(authority)", "--embed-certs=true",
+        ])
+        try await Command.run([
+            kubectl, "config", "set-credentials", name, "--exec-api-version=client.authentication.k8s.io/v1beta1",
+            "--exec-command=\(Executable.path)",
             "--exec-arg=token", "--exec-arg=--data-dir", "--exec-arg=\(directory.path)", "--exec-arg=--cluster", "--exec-arg=\(name)",
         ])
         try await Command.run([kubectl, "config", "set-context", name, "--cluster=\(name)", "--user=\(name)"])

@@ -24,7 +24,9 @@ struct ServiceClient: Sendable {
         region = service.region
         self.credentials = credentials
         let parts = authority.split(separator: ":")
-        guard parts.count == 2, let port = Int(parts[1]) else { throw CLIError(what: "\(directory.serviceFile) names no endpoint.", why: nil, fix: nil) }
+        guard parts.count == 2, let port = Int(parts[1]) else {
+            throw CLIError(what: "\(directory.serviceFile) names no endpoint.", why: nil, fix: nil)
+        }
         let roots = SmallFile.readText(directory.certificateAuthority)
         client = try HTTPClient(configuration: .init(address: .tcp(host: String(parts[0]), port: port), tls: .init(rootsPEM: roots)))
     }
@@ -47,9 +49,11 @@ struct ServiceClient: Sendable {
     }
 
     private func send(_ service: String, _ method: String, _ target: String, fields: HTTPFields, body: [UInt8]) async throws -> [UInt8] {
-        let signer = RequestSigner(accessKeyID: credentials.accessKeyID, secretAccessKey: credentials.secretAccessKey, region: region, service: service)
+        let signer = RequestSigner(
+            accessKeyID: credentials.accessKeyID, secretAccessKey: credentials.secretAccessKey, region: region, service: service)
         var fields = fields
-        signer.sign(method: method, target: target, host: authority, fields: &fields, body: body, time: Double(Timestamp.now.microseconds) / 1_000_000)
+        signer.sign(
+            method: method, target: target, host: authority, fields: &fields, body: body, time: Double(Timestamp.now.microseconds) / 1_000_000)
         let response = try await client.execute(method, target, fields: fields, body: body.isEmpty ? nil : body, timeout: .seconds(60))
         let answer = try await response.body.collect(limit: 16 << 20)
         guard response.status < 300 else { throw Self.refusal(response, answer) }

@@ -5,14 +5,16 @@ import Processes
 
 /// `eyrie up`: the service, a cluster, nodes and a kubeconfig in one command. Repeating it continues where it stopped.
 struct UpCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "up", abstract: "Starts the service and a cluster with nodes, and merges the kubeconfig.")
+    static let configuration = CommandConfiguration(
+        commandName: "up", abstract: "Starts the service and a cluster with nodes, and merges the kubeconfig.")
 
     @Argument(help: "The cluster's name.") var name = "dev"
     @OptionGroup var data: DataDirectoryOption
     @Option(help: "Nodes of the default node group.") var nodes = 1
     @Option(help: "The Kubernetes version; the newest if left out.") var version: String?
     @Option(help: "Where the service listens when it is started.") var listen = ServeCommand.defaultListen
-    @Option(name: .customLong("registry-mirror"), help: "REGISTRY=URL of a mirror for the nodes, given to the service when it is started.") var mirrors: [String] = []
+    @Option(name: .customLong("registry-mirror"), help: "REGISTRY=URL of a mirror for the nodes, given to the service when it is started.")
+    var mirrors: [String] = []
     @Option(help: "Seconds to wait for the nodes.") var wait = 120
     @Flag(name: .customLong("no-switch-context"), help: "Leave kubectl's current context as it is.") var keepsContext = false
 
@@ -124,13 +126,16 @@ struct UpCommand: AsyncParsableCommand {
             switch try await look() {
             case .done(let view?): return view
             case .done(nil): throw CLIError(what: "\(what): the service answered without the object.", why: nil, fix: nil)
-            case .failed(let why): throw CLIError(what: "\(what) could not be made.", why: why, fix: "mend the cause, then run the same command again")
+            case .failed(let why):
+                throw CLIError(what: "\(what) could not be made.", why: why, fix: "mend the cause, then run the same command again")
             case .waiting(let state):
                 last = state
                 progress.waiting("\(what): \(state)")
             }
             try await Task.sleep(for: .milliseconds(50))
         }
-        throw CLIError(what: "\(what) not ready after \(seconds) s (\(last)).", why: "The service keeps trying.", fix: "run the same command again to go on waiting")
+        throw CLIError(
+            what: "\(what) not ready after \(seconds) s (\(last)).", why: "The service keeps trying.",
+            fix: "run the same command again to go on waiting")
     }
 }

@@ -1,6 +1,7 @@
 import KubeAPI
 
-/// What of a pod may change once it exists. Upstream: core/validation.ValidatePodUpdate, ValidatePodStatusUpdate, ValidatePodEphemeralContainersUpdate.
+/// What of a pod may change once it exists. Upstream: core/validation.ValidatePodUpdate, ValidatePodStatusUpdate,
+/// ValidatePodEphemeralContainersUpdate.
 enum PodUpdateValidation {
     static let immutableMessage =
         "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"

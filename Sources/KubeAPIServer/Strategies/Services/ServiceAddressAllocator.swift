@@ -6,7 +6,8 @@ import Synchronization
 package final class ServiceAddressAllocator: Sendable {
     /// Upstream: options.DefaultServiceNodePortRange.
     static let nodePorts: ClosedRange<Int64> = 30000...32767
-    /// What was given to a request that then failed, or never came to an end, is free again after this many seconds unless a stored Service shows it in use.
+    /// What was given to a request that then failed, or never came to an end, is free again after this many seconds unless a stored Service shows
+    /// it in use.
     static let reservationSeconds: Int64 = 60
 
     /// A Service, and the one life of it that has a uid.
