@@ -127,7 +127,7 @@ struct ResourceVerbs: Sendable {
                 code: 415, reason: "UnsupportedMediaType",
                 message:
                     "the body of the request was in an unknown format - accepted media types include: "
-                        + "\(AcceptedForm.offered), \(ProtobufDecoder.mediaType)"
+                    + "\(AcceptedForm.offered), \(ProtobufDecoder.mediaType)"
             )
         }
     }

@@ -48,6 +48,7 @@ struct PersistentVolumeClaimStrategy: ResourceStrategy {
     }
 }
 
+/// Upstream: persistentvolume strategy.
 struct PersistentVolumeStrategy: ResourceStrategy {
     func prepareForCreate(_ object: inout Value, _ reader: any ObjectReader) throws {
         object["status"] = ["phase": "Pending", "lastPhaseTransitionTime": .string(Timestamp.now.rfc3339)]
