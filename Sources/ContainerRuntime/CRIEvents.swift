@@ -4,8 +4,7 @@ import Logging
 import SwiftProtobuf
 
 /// The runtime's events: by the CRI's GetContainerEvents where the runtime has it (containerd 1.7 and later), else by containerd's own events service
-/// on
-/// the same socket. Whenever the stream is lost it is reopened, and `.resynchronize` tells the consumer to list again.
+/// on the same socket. Whenever the stream is lost it is reopened, and `.resynchronize` tells the consumer to list again.
 extension CRIRuntime {
     package func events() -> AsyncStream<RuntimeEvent> {
         AsyncStream { continuation in
@@ -67,8 +66,7 @@ extension CRIRuntime {
     }
 
     /// The server gives no sign when it has taken a subscription, and events before that are lost: a second look a moment later, after an answer on
-    /// the same
-    /// connection, sees what they would have told.
+    /// the same connection, sees what they would have told.
     private func confirm(_ continuation: AsyncStream<RuntimeEvent>.Continuation) -> Task<Void, Never> {
         Task {
             do {

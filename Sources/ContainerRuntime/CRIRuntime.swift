@@ -1,5 +1,5 @@
 import CRIProtocol
-package import HTTPTransport
+internal import HTTPTransport
 package import Logging
 import SwiftProtobuf
 

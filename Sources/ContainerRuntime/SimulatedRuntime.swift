@@ -3,8 +3,7 @@
 #endif
 
 /// A runtime whose sandboxes and containers are records: no processes, no root, any number of nodes in one process. Life cycles follow a `Script` per
-/// image,
-/// and tests drive containers by `exit(container:)`. Command streams are not offered.
+/// image, and tests drive containers by `exit(container:)`. Command streams are not offered.
 package actor SimulatedRuntime: ContainerRuntime {
     /// How containers of one image behave.
     package struct Script: Sendable {

@@ -11,7 +11,7 @@ enum ClusterAPIServer {
         let settings = ClusterSettings(
             serviceCIDR: cidr, tokenIssuer: try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM),
             bearerAuthenticators: [CloudTokenAuthenticator(decide: configuration.authenticate)])
-        let minor = configuration.version.split(separator: ".").last.map(String.init) ?? ""
+        let minor = configuration.version.split(separator: ".").dropFirst().first.map(String.init) ?? ""
         return APIServer(
             .init(
                 store: store, kubelets: KubeletClientConfiguration(identity: try pki.kubeletClient(), rootsPEM: pki.authority.certificatePEM),

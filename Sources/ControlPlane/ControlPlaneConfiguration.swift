@@ -90,7 +90,7 @@ package struct ControlPlaneConfiguration: Sendable {
     package var name: String
     /// Keys, certificates and the store file live here, mode 0700.
     package var directory: String
-    /// `1.36`.
+    /// The Kubernetes release that is served: `1.36.2`.
     package var version: String
     package var serviceCIDR: String
     /// The public endpoint's address: loopback unless told otherwise.
@@ -116,16 +116,8 @@ package struct ControlPlaneConfiguration: Sendable {
         self.cloud = cloud
     }
 
-    /// The version that is served for a minor: `v1.36.2-eks-eyrie`.
-    package var gitVersion: String { KubernetesVersions.gitVersion(version) }
-}
-
-/// The Kubernetes versions that can be served.
-package enum KubernetesVersions {
-    /// Minor to the patch release whose behaviour is followed.
-    package static let patches = ["1.33": 8, "1.34": 5, "1.35": 3, "1.36": 2]
-
-    package static func gitVersion(_ minor: String) -> String { "v\(minor).\(patches[minor] ?? 0)-eks-eyrie" }
+    /// As the API server and the nodes report it: `v1.36.2-eks-eyrie`.
+    package var gitVersion: String { "v\(version)-eks-eyrie" }
 }
 
 /// Brings EKS's verdict on a token into the API server's chain.

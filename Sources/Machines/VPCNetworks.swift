@@ -4,6 +4,18 @@ internal import Processes
     internal import Glibc
 #endif
 
+/// A VPC cannot stand on this host: one host has each address once. (In AWS two VPCs may have the same range.)
+package struct VPCOverlap: Error, CustomStringConvertible, Sendable {
+    package var vpcID: String
+    package var cidr: String
+    /// The VPC whose addresses they are.
+    package var other: String
+
+    package var description: String {
+        "the addresses of VPC \(vpcID) (\(cidr)) overlap those of \(other), which has machines or clusters on this host: use another range"
+    }
+}
+
 /// The VPCs that stand on this host, each kept while something uses it: a machine, or a control plane with network interfaces in it. Users are
 /// noted as files (`<directory>/<vpc>/<user>`), so a restarted service, or `eyrie down`, knows what to remove.
 package actor VPCNetworks {
@@ -11,12 +23,10 @@ package actor VPCNetworks {
 
     package init(directory: String) { self.directory = directory }
 
-    /// Makes the VPC's network if need be and notes its user. Throws `CommandError`; an overlapping VPC is refused with its name.
+    /// Makes the VPC's network if need be and notes its user. Throws `CommandError`, `VPCOverlap`.
     package func use(_ vpcID: String, cidr: String, by user: String) async throws {
         if let other = overlapping(vpcID, cidr) {
-            throw CommandError(
-                arguments: ["vpc", vpcID, cidr], code: 1,
-                output: "its addresses overlap those of \(other), which has machines or clusters on this host: use another range")
+            throw VPCOverlap(vpcID: vpcID, cidr: cidr, other: other)
         }
         let path = "\(directory)/\(vpcID)"
         try SmallFile.makeDirectory(path)

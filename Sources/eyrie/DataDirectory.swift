@@ -24,6 +24,7 @@ struct DataDirectory: Sendable {
     var certificateAuthority: String { "\(path)/ca.pem" }
     var certificateAuthorityKey: String { "\(path)/ca.key" }
     var serviceFile: String { "\(path)/service.json" }
+    var settingsFile: String { "\(path)/settings.json" }
     var credentialsFile: String { "\(path)/credentials.json" }
     var log: String { "\(path)/serve.log" }
     func kubeconfig(_ cluster: String) -> String { "\(path)/kubeconfig/\(cluster)" }
@@ -39,6 +40,27 @@ struct DataDirectory: Sendable {
                 "endpoint": .string(endpoint), "region": .string(region), "pid": .int(Int64(process.pid)), "startTime": .int(process.startTime),
             ]
         }
+    }
+
+    /// How the service was started last: it is started so again where nothing else is said.
+    struct Settings {
+        /// `HOST:PORT` of the AWS endpoint.
+        var listen: String?
+        /// Registry host to mirror URL.
+        var mirrors: [String: String]
+
+        var value: Value {
+            var value: Value = ["registryMirrors": Value(mirrors)]
+            if let listen { value["listen"] = .string(listen) }
+            return value
+        }
+    }
+
+    func settings() -> Settings {
+        guard let bytes = SmallFile.read(settingsFile), let root = try? JSONDocument(bytes).root else {  // None yet, or torn: the defaults.
+            return Settings(listen: nil, mirrors: [:])
+        }
+        return Settings(listen: root["listen"].string, mirrors: root["registryMirrors"].stringMap)
     }
 
     struct Credentials: Equatable {

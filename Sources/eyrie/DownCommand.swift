@@ -52,6 +52,7 @@ struct DownCommand: AsyncParsableCommand {
         // Only what is Eyrie's: the directory may hold other things.
         for name in [
             "records.db", "records.db-wal", "records.db-shm", "clusters", "machines", "networks", "kubeconfig", "ca.pem", "ca.key", "service.json",
+            "settings.json",
             "credentials.json", "serve.log", "lock",
         ] {
             try await Command.run(["rm", "-rf", "--one-file-system", "\(directory.path)/\(name)"])

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Processes
 
 /// `eval "$(eyrie env)"`: AWS's tools then talk to this service.
 struct EnvCommand: ParsableCommand {
@@ -17,6 +18,11 @@ struct EnvCommand: ParsableCommand {
             ("AWS_SECRET_ACCESS_KEY", credentials.secretAccessKey),
             ("AWS_DEFAULT_REGION", service.region), ("AWS_REGION", service.region), ("AWS_CA_BUNDLE", directory.certificateAuthority),
         ]
+        if !service.process.isRunning {
+            printError(
+                "Note: the service is not running. Start it: eyrie serve --data-dir \(directory.path)     or     eyrie up --data-dir \(directory.path)"
+            )
+        }
         switch shell {
         case .bash: for (name, value) in variables { print("export \(name)='\(value)'") }
         case .fish: for (name, value) in variables { print("set -gx \(name) '\(value)'") }

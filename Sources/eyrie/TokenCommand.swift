@@ -16,13 +16,19 @@ struct TokenCommand: ParsableCommand {
         let directory = data.directory
         guard let credentials = directory.credentials(), let service = directory.service() else { throw CLIError.notServed(directory) }
         let now = Timestamp.now
-        let url = Self.presign(credentials, service, cluster: cluster, now: now)
-        let token = "k8s-aws-v1." + Base64URL.encode(Array(url.utf8))
+        let token = Self.token(credentials, service, cluster: cluster, now: now)
         let credential: Value = [
             "kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1beta1", "spec": [:],
             "status": ["expirationTimestamp": .string(now.adding(seconds: Self.lifetime).rfc3339), "token": .string(token)],
         ]
         print(credential.jsonString)
+    }
+
+    /// A bearer token for `cluster`, good for a quarter of an hour.
+    static func token(_ credentials: DataDirectory.Credentials, _ service: DataDirectory.ServiceFile, cluster: String, now: Timestamp = .now)
+        -> String
+    {
+        "k8s-aws-v1." + Base64URL.encode(Array(presign(credentials, service, cluster: cluster, now: now).utf8))
     }
 
     /// The presigned GetCallerIdentity URL that is the token.

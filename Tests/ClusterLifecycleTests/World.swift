@@ -20,7 +20,7 @@ struct World: Sendable {
     let ec2: EC2Service
 
     init(
-        storage: MemoryRowStorage = MemoryRowStorage(), hosts: SimulatedHosts = SimulatedHosts(), joinTimeout: Duration = .seconds(900),
+        storage: MemoryRowStorage = MemoryRowStorage(), hosts: SimulatedHosts = SimulatedHosts(), joinTimeout: Duration = .seconds(900), slowJoin: Duration = .seconds(30),
         isNew: Bool = true
     ) async throws {
         self.storage = storage
@@ -31,6 +31,7 @@ struct World: Sendable {
         caller = try #require(await identities.credential(accessKeyID: admin.accessKeyID)).caller
         var configuration = EKSConfiguration(region: "eu-central-1", account: identities.account)
         configuration.nodeJoinTimeout = joinTimeout
+        configuration.slowJoin = slowJoin
         configuration.firstRetry = .milliseconds(5)
         configuration.longestRetry = .milliseconds(20)
         service = try await EKSService(

@@ -19,7 +19,7 @@ import Testing
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)
             let directory = directory ?? mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
             let configuration = ControlPlaneConfiguration(
-                name: "test", directory: "\(directory)/cluster", version: "1.36", serviceCIDR: "10.100.0.0/16", issuer: "https://oidc.test/id/1",
+                name: "test", directory: "\(directory)/cluster", version: "1.36.2", serviceCIDR: "10.100.0.0/16", issuer: "https://oidc.test/id/1",
                 authenticate: { $0 == "administrator" ? TokenIdentity(userName: "admin", uid: "1", groups: ["system:masters"]) : nil },
                 cloud: CloudInstances(instance: { _ in nil }, exists: { _ in true }, changes: AsyncStream { _ in }))
             let controlPlane = ControlPlane(configuration)

@@ -169,11 +169,10 @@ struct HTTP1ServerTests {
             let client = try makeClient(of: server)
             let first = try await client.connect()
             let second = try await client.connect()
-            try await eventually("both are accepted") {
-                let third = try await client.connect()
-                defer { Task { await third.close() } }
-                do { return try await third.read() == nil } catch { return true }
-            }
+            try await eventually("both are accepted") { server.connections.count == 2 }
+            let third = try await client.connect()
+            do { #expect(try await third.read() == nil) } catch { #expect(error as? HTTPError == .connectionClosed) }
+            await third.close()
             await first.close()
             await second.close()
             try await eventually("there is room again") {

@@ -504,10 +504,10 @@ def test_malformed_kubernetes_requests(cluster):
         (request("PROPFIND", maps), 405, "MethodNotAllowed"), (request("GET", maps + "?labelSelector=a=!b"), 400, "BadRequest"),
         (request("GET", maps + "?labelSelector=a%20in%20("), 400, "BadRequest"), (request("GET", maps + "?fieldSelector=data.x=y"), 400, "BadRequest"),
         (request("GET", maps + "?limit=x"), 400, "BadRequest"), (request("GET", maps + "?continue=bogus&limit=1"), 400, "BadRequest"),
-        (request("GET", maps + "?resourceVersion=x"), 400, None), (request("GET", maps + "?watch=1&resourceVersion=x"), 400, None),
+        (request("GET", maps + "?resourceVersion=x"), 422, "Invalid"), (request("GET", maps + "?watch=1&resourceVersion=x"), 422, "Invalid"),
         (request("GET", maps, Accept="image/png"), 406, "NotAcceptable"), (request("PUT", maps + "/x", config_map("y")), 400, "BadRequest"),
         (request("PATCH", "/api/v1/namespaces/default", b"{}", "application/frob-patch+json"), 415, "UnsupportedMediaType"),
-        (request("PATCH", "/api/v1/namespaces/default", b"[{}]", "application/json-patch+json"), 400, None),
+        (request("PATCH", "/api/v1/namespaces/default", b"[{}]", "application/json-patch+json"), 422, "Invalid"),
         (request("PATCH", "/api/v1/namespaces/default", b"5", "application/merge-patch+json"), 400, "BadRequest"),
         (request("PATCH", "/api/v1/namespaces/default", b'[{"op":"remove","path":"/no/such"}]', "application/json-patch+json"), 422, "Invalid"),
         (request("DELETE", "/api/v1/namespaces/default", b'{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"x"}}'), 409, "Conflict"),
@@ -676,6 +676,46 @@ def test_bad_fields_of_node_groups(cloud, world, cluster):
 
 
 # The machine around it.
+
+
+def test_a_vpc_whose_addresses_this_host_uses_already(cloud, world, cluster):
+    """AWS may have two VPCs of one range; one host cannot: the cluster fails and says what to do, and can be deleted."""
+    vpc = cloud.ec2.create_vpc(CidrBlock="10.97.0.0/22")["Vpc"]["VpcId"]
+    subnets = [
+        cloud.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.97.{i}.0/24", AvailabilityZone=REGION + zone)["Subnet"]["SubnetId"] for i, zone in enumerate("ab")]
+    cloud.eks.create_cluster(name="overlap", **{**world.request, "resourcesVpcConfig": {"subnetIds": subnets}})
+
+    def failed():
+        found = cloud.eks.describe_cluster(name="overlap")["cluster"]
+        return found if found["status"] == "FAILED" else None
+    issue = wait_for(failed, "FAILED", timeout=20, every=0.1)["health"]["issues"][0]
+    assert world.vpc in issue["message"] and "use another range" in issue["message"], issue
+    assert cluster.ready()
+    cloud.eks.delete_cluster(name="overlap")
+    gone(cloud, "overlap")
+    for subnet in subnets:
+        cloud.ec2.delete_subnet(SubnetId=subnet)
+    cloud.ec2.delete_vpc(VpcId=vpc)
+
+
+def test_a_damaged_cluster_store(service, cloud, world, cluster):
+    """One cluster's damaged file is that cluster's trouble: it says so, the others serve, and it can be deleted."""
+    cloud.eks.create_cluster(name="damaged", **world.request)
+    active(cloud, "damaged")
+    service.stop()
+    store = service.data / "clusters/damaged/store.db"
+    store.write_bytes(b"this is no database" * 1000)
+    service.start()
+
+    def told():
+        issues = cloud.eks.describe_cluster(name="damaged")["cluster"]["health"]["issues"]
+        return issues and issues[0]
+    issue = wait_for(told, "a health issue", timeout=20, every=0.1)
+    assert issue["code"] == "ClusterUnreachable" and "not a database" in issue["message"], issue
+    wait_for(cluster.ready, "the other cluster is back")
+    assert store.read_bytes().startswith(b"this is no database"), "what may be mended is left as it is"
+    cloud.eks.delete_cluster(name="damaged")
+    gone(cloud, "damaged")
 
 
 def group_status(cloud, name, *wanted):
@@ -862,13 +902,16 @@ def test_a_full_disk(small_disk):
     assert len(cloud.iam.list_users()["Users"]) >= min(users, 100)
     # A start on the full disk says what is wrong, or serves what there is.
     other.kill()
+    result = eyrie(other, "env", "--data-dir", other.data)
+    assert result.returncode == 0 and "AWS_ENDPOINT_URL" in result.stdout and "is not running" in result.stderr, result
     result = None
     try:
         result = eyrie(other, "serve", "--data-dir", other.data, "--listen", f"127.0.0.1:{other.port}", timeout=3)
     except subprocess.TimeoutExpired:
         pass
     if result is not None:
-        explains(result, "No space left")
+        explains(result, "pace left")
+        print(result.stderr)
     filler.unlink()
     other.start()
     wait_for(cluster.ready, "ready again")

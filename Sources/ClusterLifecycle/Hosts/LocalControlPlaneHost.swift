@@ -42,7 +42,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         let vpc = VPCNetwork(vpcID: cluster.network.vpcID, cidr: cluster.network.vpcCIDR)
         for address in addresses { try await vpc.add(address: address, prefixLength: 32) }
 
-        let issuer = "\(issuerBase)/id/\(cluster.id)"
+        // The issuer stands in tokens that pods hold: it is the one of the cluster's first start, wherever the service listens now.
+        let issuer = cluster.endpoint?.oidcIssuer ?? "\(issuerBase)/id/\(cluster.id)"
         let controlPlane: ControlPlane
         if let entry = entries[cluster.name] {
             controlPlane = entry.controlPlane
@@ -120,7 +121,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         let region = cluster.region
         let authenticator = ClusterTokens(verifier: tokens, cluster: cluster, logger: logger)
         var configuration = ControlPlaneConfiguration(
-            name: cluster.name, directory: path(cluster.name), version: cluster.version, serviceCIDR: cluster.network.serviceIPv4CIDR, issuer: issuer,
+            name: cluster.name, directory: path(cluster.name), version: KubernetesVersions.named(cluster.version)?.patch ?? cluster.version,
+            serviceCIDR: cluster.network.serviceIPv4CIDR, issuer: issuer,
             authenticate: { try await authenticator.identity(of: $0) },
             cloud: CloudInstances(
                 instance: { name in
@@ -153,7 +155,7 @@ struct ClusterTokens: Sendable {
             logger.info("token refused", metadata: ["cluster": "\(cluster.name)", "reason": "\(error)"])
             throw TokenRefused()
         }
-        guard cluster.access.bootstrapClusterCreatorAdminPermissions, caller.canonicalARN == cluster.access.creatorARN else {
+        guard cluster.access.bootstrapClusterCreatorAdminPermissions, caller.principalARN == cluster.access.creatorARN else {
             logger.info("access denied: no access entry", metadata: ["cluster": "\(cluster.name)", "arn": "\(caller.arn)"])
             throw TokenRefused()
         }

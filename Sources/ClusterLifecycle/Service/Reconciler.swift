@@ -400,8 +400,9 @@ actor Reconciler {
                     instance, group,
                     HealthIssue(code: "AsgInstanceLaunchFailures", message: "instance \(id) could not be started: \(error)", resourceIDs: [id]))
             }
-        case .joining: try await join(instance, group)
-        case .ready: break
+        case .joining, .ready:
+            guard await context.machines.running().contains(id) else { return try await lose(instance, group) }
+            if instance.phase == .joining { try await join(instance, group) }
         case .draining:
             guard isServing else { return }
             try await DrainInstanceStep().run(instance, context)
@@ -438,6 +439,16 @@ actor Reconciler {
         try await giveUp(instance, group, HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [instance.instanceID]))
     }
 
+    /// The machine of an instance died. Its group launches another, unless this one never joined: the next would not do so either, so the group says why, and
+    /// tries again later or not at all.
+    private func lose(_ instance: InstanceRecord, _ group: NodegroupRecord?) async throws {
+        let report = await context.machines.report(instance.instanceID)
+        logger.warning("a machine died; its instance is replaced", metadata: ["instance": "\(instance.instanceID)", "log": "\(report)"])
+        let message = "the machine of instance \(instance.instanceID) died" + (report.isEmpty ? "" : "; its log ends: \(report)")
+        let issue = HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [instance.instanceID])
+        try await giveUp(instance, instance.phase == .joining ? group : nil, issue)
+    }
+
     /// Shows a group that is being made or changed what it waits for.
     private func tell(_ group: NodegroupRecord, _ issue: HealthIssue) async throws {
         try await context.state.update { tables in
@@ -464,28 +475,9 @@ actor Reconciler {
 
     // MARK: Events
 
-    /// Machines that died are replaced: their instance goes, and its group launches another.
+    /// Machines that died are replaced: the instance's own step sees that its machine is gone.
     private func watchExits() async {
-        for await id in context.machines.exits() {
-            do {
-                let report = await context.machines.report(id)
-                let read = await context.state.read { tables -> (InstanceRecord, NodegroupRecord?)? in
-                    tables.instances[id].map { ($0, tables.nodegroups[LifecycleTables.key($0.clusterName, $0.nodegroup)]) }
-                }
-                guard let (instance, group) = read else { continue }
-                // One that never joined would not do so the next time either: its group says why, and tries again later or not at all.
-                let hadJoined = instance.phase != .launching && instance.phase != .joining
-                let message = "the machine of instance \(id) died" + (report.isEmpty ? "" : "; its log ends: \(report)")
-                let issue = HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [id])
-                try await giveUp(instance, hadJoined ? nil : group, issue)
-                logger.warning("a machine died; its instance is replaced", metadata: ["instance": "\(id)"])
-                wake(.instance(id))
-            } catch {
-                logger.error(
-                    "a machine died and this could not be recorded; the next start of the service sees it",
-                    metadata: ["instance": "\(id)", "error": "\(error)"])
-            }
-        }
+        for await id in context.machines.exits() { wake(.instance(id)) }
     }
 
     private func watchReadiness(_ cluster: String) async {

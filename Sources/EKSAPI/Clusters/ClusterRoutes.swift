@@ -47,6 +47,8 @@ extension EKSCall {
         if input["kubernetesNetworkConfig"]?["ipFamily"]?.stringValue == "ipv6" { throw EKSFault.notImplemented("The ipFamily ipv6") }
         let switches: [(String, AWSJSON?)] = [
             ("computeConfig.enabled", input["computeConfig"]?["enabled"]),
+            // It could not be switched off again: UpdateClusterConfig is not there yet.
+            ("deletionProtection", input["deletionProtection"]),
             ("storageConfig.blockStorage.enabled", input["storageConfig"]?["blockStorage"]?["enabled"]),
             ("kubernetesNetworkConfig.elasticLoadBalancing.enabled", input["kubernetesNetworkConfig"]?["elasticLoadBalancing"]?["enabled"]),
         ]

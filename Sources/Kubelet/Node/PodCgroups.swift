@@ -2,8 +2,7 @@ import Glibc
 import KubeAPI
 
 /// The cgroups of pods: `ROOT/kubepods[/burstable|/besteffort]/podUID`, in every hierarchy of cgroup v1 or in the one of v2. Functions block: call
-/// them by
-/// `FileWork`. Upstream: pkg/kubelet/cm (driver cgroupfs).
+/// them by `FileWork`. Upstream: pkg/kubelet/cm (driver cgroupfs).
 struct PodCgroups: Sendable {
     let mount: String
     /// Path of the node's own cgroup from the hierarchy's root.
@@ -12,6 +11,7 @@ struct PodCgroups: Sendable {
     /// Hierarchies of cgroup v1 in which pods get a cgroup; runc makes the containers' below them in all.
     static let controllers = [
         "cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "net_cls", "net_prio", "perf_event", "hugetlb", "systemd",
+        "unified",
     ]
 
     var isUnified: Bool { FileTree.exists(mount + "/cgroup.controllers") }

@@ -33,8 +33,7 @@ extension Pod {
     }
 
     /// The pod's requests or limits as a whole: the containers together, or an init container where that is more; sidecars run beside both. A limit
-    /// counts
-    /// only when every container has one (`whole` is nil then). Upstream: resource.PodRequests, PodLimits.
+    /// counts only when every container has one (`whole` is nil then). Upstream: resource.PodRequests, PodLimits.
     func total(_ name: String, of read: (ContainerSpec) -> ResourceList) -> Quantity? {
         var sum = Quantity.zero
         var largest = Quantity.zero

@@ -17,8 +17,7 @@ struct VolumeFile: Sendable, Equatable {
 }
 
 /// Replaces all files of a volume at once: they are written to a new folder, and the link `..data` is renamed over to it. A reader sees all old or
-/// all new
-/// files. Upstream: pkg/volume/util.AtomicWriter.
+/// all new files. Upstream: pkg/volume/util.AtomicWriter.
 ///
 ///     volume/file         -> ..data/file
 ///     volume/..data       -> ..2026_11_23_01_02_03.123456

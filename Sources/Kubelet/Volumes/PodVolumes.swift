@@ -91,8 +91,7 @@ struct PodVolumes: Sendable {
     // MARK: sub paths
 
     /// The path to mount for `subPath` of a volume: the folder or file is opened without leaving the volume, and that very file is bind-mounted, so
-    /// that a
-    /// link put in its place meanwhile leads nowhere. Upstream: pkg/volume/util/subpath.
+    /// that a link put in its place meanwhile leads nowhere. Upstream: pkg/volume/util/subpath.
     func subPath(_ subPath: String, volume: String, volumeName: String, pod: Pod, container: String, index: Int) throws -> String {
         guard !subPath.hasPrefix("/"), !subPath.split(separator: "/").contains("..") else {
             throw VolumeError("subPath \"\(subPath)\" must stay in its volume")

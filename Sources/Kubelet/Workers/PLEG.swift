@@ -3,8 +3,7 @@ import KubeAPI
 import Logging
 
 /// The pod life-cycle event generator: turns the runtime's events into "look at this pod", and lists everything now and then, so that a lost event
-/// only
-/// delays. Upstream: pkg/kubelet/pleg (evented).
+/// only delays. Upstream: pkg/kubelet/pleg (evented).
 actor PLEG {
     private let runtime: any ContainerRuntime
     private let relistPeriod: Duration

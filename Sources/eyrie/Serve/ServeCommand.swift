@@ -11,70 +11,59 @@ struct ServeCommand: AsyncParsableCommand {
     static let defaultListen = "127.0.0.1:7443"
 
     @OptionGroup var data: DataDirectoryOption
-    @Option(help: "HOST:PORT of the AWS endpoint. Port 0 takes a free one.") var listen = Self.defaultListen
+    @Option(help: "HOST:PORT of the AWS endpoint; where it listened last, or \(Self.defaultListen), if left out. Port 0 takes a free one.")
+    var listen: String?
     @Option(help: "The AWS region the service stands for.") var region = "us-west-2"
     @Option(
         name: .customLong("registry-mirror"),
-        help: "REGISTRY=URL of a mirror for the nodes, such as docker.io=http://127.0.0.1:5000. May be repeated.")
+        help: "REGISTRY=URL of a mirror for the nodes, such as docker.io=http://127.0.0.1:5000. May be repeated; kept for the next start.")
     var mirrors: [String] = []
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
 
-    /// Everything a flag can be wrong in is told before anything is touched.
     func validate() throws {
-        _ = try address()
-        _ = try level()
-        _ = try mirrorsByRegistry()
-        // A region stands in host names, ARNs and labels. Upstream: aws-iam-authenticator's region pattern, in lower case as AWS's are.
-        let isSound = region.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
-        guard isSound, (1...63).contains(region.utf8.count), !region.hasPrefix("-"), !region.hasSuffix("-") else {
-            throw ValidationError("--region takes a name such as us-west-2, not \"\(region)\"")
-        }
+        if let listen { _ = try Self.address(listen) }
+        guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level: \"\(logLevel)\" is no level") }
+        _ = try Self.parse(mirrors)
     }
 
     func run() async throws {
-        let level = try level()
+        let level = Logger.Level(rawValue: logLevel) ?? .info
         LoggingSystem.bootstrap { label in
             var handler = LineLog(label)
             handler.logLevel = level
             return handler
         }
-        let (host, port) = try address()
-        let service = Service(
-            configuration: .init(directory: data.directory, host: host, port: port, region: region, mirrors: try mirrorsByRegistry()))
-        do { try await service.run(until: Signals.terminate) } catch let failure as ServiceUnavailable {
+        guard geteuid() == 0 else {
             throw CLIError(
-                what: "The service cannot write to its data directory \(data.directory.path).", why: failure.reason,
-                fix: "free some space, or give another directory: --data-dir DIRECTORY")
+                what: "The service must be run as root.", why: "Clusters and nodes are made of network interfaces, namespaces and control groups.",
+                fix: "sudo \(Executable.path) serve --data-dir \(data.directory.path)")
         }
+        let saved = data.directory.settings()
+        let (host, port) = try Self.address(listen ?? saved.listen ?? Self.defaultListen)
+        let service = Service(
+            configuration: .init(
+                directory: data.directory, host: host, port: port, region: region, mirrors: saved.mirrors.merging(try Self.parse(mirrors)) { $1 }))
+        try await service.run(until: Signals.terminate)
     }
 
-    private func address() throws -> (host: String, port: Int) {
-        guard let colon = listen.lastIndex(of: ":"), colon != listen.startIndex, let port = Int(listen[listen.index(after: colon)...]),
-            (0...65535).contains(port)
-        else { throw ValidationError("--listen takes HOST:PORT, not \"\(listen)\"") }
-        return (String(listen[..<colon]), port)
-    }
-
-    private func level() throws -> Logger.Level {
-        guard let level = Logger.Level(rawValue: logLevel) else {
-            throw ValidationError("--log-level takes trace, debug, info, notice, warning, error or critical, not \"\(logLevel)\"")
+    private static func address(_ text: String) throws -> (host: String, port: Int) {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65535).contains(port),
+            colon != text.startIndex
+        else {
+            throw ValidationError("--listen takes HOST:PORT, not \"\(text)\"")
         }
-        return level
+        return (String(text[..<colon]), port)
     }
 
-    private func mirrorsByRegistry() throws -> [String: String] {
-        var found: [String: String] = [:]
+    private static func parse(_ mirrors: [String]) throws -> [String: String] {
+        var parsed: [String: String] = [:]
         for mirror in mirrors {
             guard let equals = mirror.firstIndex(of: "="), equals != mirror.startIndex else {
                 throw ValidationError("--registry-mirror takes REGISTRY=URL, not \"\(mirror)\"")
             }
-            let url = String(mirror[mirror.index(after: equals)...])
-            guard RegistryRelay.parse(url) != nil else {
-                throw ValidationError("--registry-mirror takes a URL of the form http://HOST:PORT, not \"\(url)\"")
-            }
-            found[String(mirror[..<equals])] = url
+            parsed[String(mirror[..<equals])] = String(mirror[mirror.index(after: equals)...])
         }
-        return found
+        return parsed
     }
 }
 

@@ -66,9 +66,9 @@ struct Service {
         let controlPlanes = LocalControlPlaneHost(
             directory: directory.clusters, network: network, networks: networks, tokens: tokens, publicHost: configuration.host,
             issuerBase: "\(endpoint)/oidc")
-        let settings = EKSConfiguration(region: configuration.region, account: identities.account)
+        let eksSettings = EKSConfiguration(region: configuration.region, account: identities.account)
         let eks = try await EKSService(
-            configuration: settings, storage: storage, network: network,
+            configuration: eksSettings, storage: storage, network: network,
             identities: identities, controlPlanes: controlPlanes,
             machines: LinuxMachineHost(machines: machines, registryMirrors: relays.mirrors), logger: logger)
         // Pages begun before a restart end with an error and are asked for again.
@@ -76,12 +76,16 @@ struct Service {
         endpointResponder.set(
             AWSEndpoint(
                 services: [
-                    EKSAPI(service: eks, authorizer: identities, configuration: settings, paginationKey: paginationKey),
+                    EKSAPI(service: eks, authorizer: identities, configuration: eksSettings, paginationKey: paginationKey),
                     EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
                     STSService(identities: identities),
                 ],
                 regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger))
-        try writable(directory) { try announce(endpoint) }
+        let settings = DataDirectory.Settings(listen: "\(configuration.host):\(server.port)", mirrors: configuration.mirrors)
+        try writable(directory) {
+            try SmallFile.write(directory.settingsFile, settings.value.jsonBytes)
+            try announce(endpoint)
+        }
         logger.info("Eyrie serves", metadata: ["endpoint": "\(endpoint)", "region": "\(configuration.region)", "data": "\(directory.path)"])
 
         let reconciler = Task { await eks.run() }

@@ -15,7 +15,7 @@ struct Defaults {
         guard subnets.count >= 2 else {
             throw CLIError(
                 what: "The default VPC has no subnets in two zones.", why: "They were deleted; EKS needs two.",
-                fix: "aws ec2 create-default-vpc     or create the cluster with aws eks create-cluster and subnets of your own")
+                fix: "create the cluster with aws eks create-cluster and subnets of your own")
         }
         return try await Defaults(clusterRole: cluster, nodeRole: node, subnets: Array(subnets.sorted().prefix(2)))
     }

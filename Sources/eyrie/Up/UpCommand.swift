@@ -1,6 +1,8 @@
 import ArgumentParser
 import Glibc
+import HTTPTransport
 import KubeAPI
+import KubeClient
 import Processes
 
 /// `eyrie up`: the service, a cluster, nodes and a kubeconfig in one command. Repeating it continues where it stopped.
@@ -12,7 +14,8 @@ struct UpCommand: AsyncParsableCommand {
     @OptionGroup var data: DataDirectoryOption
     @Option(help: "Nodes of the default node group.") var nodes = 1
     @Option(help: "The Kubernetes version; the newest if left out.") var version: String?
-    @Option(help: "Where the service listens when it is started.") var listen = ServeCommand.defaultListen
+    @Option(help: "HOST:PORT for the service when it is started; where it listened last, or \(ServeCommand.defaultListen), if left out.")
+    var listen: String?
     @Option(name: .customLong("registry-mirror"), help: "REGISTRY=URL of a mirror for the nodes, given to the service when it is started.")
     var mirrors: [String] = []
     @Option(help: "Seconds to wait for the nodes.") var wait = 120
@@ -42,6 +45,7 @@ struct UpCommand: AsyncParsableCommand {
             progress.done("Control plane ready", detail: cluster["endpoint"].string ?? "")
             if nodes > 0 {
                 try await createNodegroup(client, defaults, progress)
+                try await waitForNodes(cluster, directory, progress)
                 progress.done("Nodes Ready", detail: "\(nodes)")
             }
             try await Kubeconfig(cluster: cluster, directory: directory).merge(switchContext: !keepsContext, progress)
@@ -57,10 +61,19 @@ struct UpCommand: AsyncParsableCommand {
     }
 
     private func startService(_ directory: DataDirectory, _ progress: Progress) async throws -> String {
-        if let service = directory.service(), service.process.isRunning { return service.endpoint }
+        if let service = directory.service(), service.process.isRunning {
+            if !mirrors.isEmpty { progress.note("The service runs already: --registry-mirror counts when it is started, after \"eyrie down\".") }
+            return service.endpoint
+        }
+        guard geteuid() == 0 else {
+            throw CLIError(
+                what: "The service must be run as root.", why: "Clusters and nodes are made of network interfaces, namespaces and control groups.",
+                fix: "sudo \(Executable.path) up \(name)")
+        }
         progress.waiting("Starting the service")
         try SmallFile.makeDirectory(directory.path)
-        var arguments = [Executable.path, "serve", "--data-dir", directory.path, "--listen", listen]
+        var arguments = [Executable.path, "serve", "--data-dir", directory.path]
+        if let listen { arguments += ["--listen", listen] }
         for mirror in mirrors { arguments += ["--registry-mirror", mirror] }
         let pid = try Command.spawnSession(arguments, log: directory.log)
         let identity = ProcessIdentity(pid: pid)
@@ -70,10 +83,12 @@ struct UpCommand: AsyncParsableCommand {
             try await Task.sleep(for: .milliseconds(50))
         }
         let log = (SmallFile.readText(directory.log) ?? "").split(separator: "\n").suffix(5).joined(separator: "\n        ")
-        throw CLIError(what: "The service did not start.", why: log, fix: "\(Executable.path) serve --data-dir \(directory.path) --listen \(listen)")
+        throw CLIError(what: "The service did not start.", why: log, fix: arguments.joined(separator: " "))
     }
 
     private func createCluster(_ client: ServiceClient, _ defaults: Defaults, _ progress: Progress) async throws -> JSONView {
+        let path = "/clusters/\(name)"
+        try await removeFailed(client, path, "cluster", failed: "FAILED", progress)
         do {
             var request: Value = [
                 "name": .string(name), "roleArn": .string(defaults.clusterRole), "resourcesVpcConfig": ["subnetIds": Value(defaults.subnets)],
@@ -81,34 +96,74 @@ struct UpCommand: AsyncParsableCommand {
             if let version { request["version"] = .string(version) }
             _ = try await client.eks("POST", "/clusters", request)
         } catch let refused as ServiceClient.Refused where refused.code == "ResourceInUseException" {}  // It is there: go on with it.
-        return try await poll("Control plane", progress, seconds: 60) {
-            let cluster = try await client.eks("GET", "/clusters/\(self.name)")["cluster"]
+        let cluster = try await poll("Control plane", progress, seconds: 60) {
+            let cluster = try await client.eks("GET", path)["cluster"]
             switch cluster["status"].string {
             case "ACTIVE": return .done(cluster)
             case "FAILED": return .failed(cluster["health"]["issues"].elements.first?["message"].string ?? "no reason was given")
             case let status: return .waiting(status ?? "")
             }
         }
+        if let version, let served = cluster["version"].string, served != version {
+            progress.note("The cluster is there with Kubernetes \(served): --version \(version) counts for a new one.")
+        }
+        return cluster
     }
 
     private func createNodegroup(_ client: ServiceClient, _ defaults: Defaults, _ progress: Progress) async throws {
         let group = "default"
+        let path = "/clusters/\(name)/node-groups/\(group)"
+        try await removeFailed(client, path, "nodegroup", failed: "CREATE_FAILED", progress)
+        let size: Value = ["minSize": 1, "maxSize": .int(Int64(max(nodes, 5))), "desiredSize": .int(Int64(nodes))]
         do {
-            let count = Value.int(Int64(nodes))
             _ = try await client.eks(
                 "POST", "/clusters/\(name)/node-groups",
-                [
-                    "nodegroupName": .string(group), "nodeRole": .string(defaults.nodeRole), "subnets": Value(defaults.subnets),
-                    "scalingConfig": ["minSize": 1, "maxSize": .int(Int64(max(nodes, 5))), "desiredSize": count],
-                ])
-        } catch let refused as ServiceClient.Refused where refused.code == "ResourceInUseException" {}
+                ["nodegroupName": .string(group), "nodeRole": .string(defaults.nodeRole), "subnets": Value(defaults.subnets), "scalingConfig": size])
+        } catch let refused as ServiceClient.Refused where refused.code == "ResourceInUseException" {
+            let present = try await client.eks("GET", path)["nodegroup"]["scalingConfig"]["desiredSize"].int
+            if present != Int64(nodes) { _ = try await client.eks("POST", "\(path)/update-config", ["scalingConfig": size]) }
+        }
         _ = try await poll("Nodes", progress, seconds: wait) {
-            let answer = try await client.eks("GET", "/clusters/\(self.name)/node-groups/\(group)")["nodegroup"]
+            let answer = try await client.eks("GET", path)["nodegroup"]
             switch answer["status"].string {
             case "ACTIVE": return .done(answer)
             case "CREATE_FAILED": return .failed(answer["health"]["issues"].elements.first?["message"].string ?? "no reason was given")
             case let status: return .waiting(answer["health"]["issues"].elements.first?["message"].string ?? status ?? "")
             }
+        }
+    }
+
+    /// What failed before is made anew: its cause may be mended by now.
+    private func removeFailed(_ client: ServiceClient, _ path: String, _ member: String, failed: String, _ progress: Progress) async throws {
+        do {
+            guard try await client.eks("GET", path)[member]["status"].string == failed else { return }
+            progress.note("The \(member) failed before and is made anew.")
+            _ = try await client.eks("DELETE", path)
+            _ = try await poll("Removal of the failed \(member)", progress, seconds: wait) {
+                _ = try await client.eks("GET", path)
+                return .waiting("DELETING")
+            }
+        } catch let refused as ServiceClient.Refused where refused.code == "ResourceNotFoundException" {}
+    }
+
+    /// Waits until as many nodes as asked for are Ready: after a restart the node group is ACTIVE before its machines run again.
+    private func waitForNodes(_ cluster: JSONView, _ directory: DataDirectory, _ progress: Progress) async throws {
+        guard let service = directory.service(), let credentials = directory.credentials(),
+            let endpoint = cluster["endpoint"].string?.split(separator: "/").last, let colon = endpoint.lastIndex(of: ":"),
+            let port = Int(endpoint[endpoint.index(after: colon)...])
+        else { throw CLIError.notServed(directory) }
+        let authority = String(decoding: Base64.decode(cluster["certificateAuthority"]["data"].string ?? ""), as: UTF8.self)
+        let transport = try NetworkTransport(
+            .init(
+                address: .tcp(host: String(endpoint[..<colon]), port: port), certificateAuthorityPEM: authority,
+                credentials: .bearerToken { TokenCommand.token(credentials, service, cluster: self.name) }))
+        let kubernetes = KubeClient(transport: transport)
+        defer { Task { await transport.close() } }
+        _ = try await poll("Nodes", progress, seconds: wait) {
+            let ready = try await kubernetes.list(.nodes).items.filter { node in
+                node["status"]["conditions"].elements.contains { $0["type"].string == "Ready" && $0["status"].string == "True" }
+            }
+            return ready.count >= self.nodes ? .done(cluster) : .waiting("\(ready.count) of \(self.nodes) Ready")
         }
     }
 
