@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 
 extension XMLWriter {
     fileprivate mutating func instance(_ instance: EC2InstanceRecord, _ tables: EC2Tables, _ network: EC2Network) {

@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 
 /// What EKS asks of a subnet.
 package struct SubnetFacts: Sendable, Equatable {

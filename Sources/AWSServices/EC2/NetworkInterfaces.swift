@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 
 extension EC2Tables {
     /// The next free addresses of a subnet, going on after those given out last: an address that came free is not soon another's, so that nobody

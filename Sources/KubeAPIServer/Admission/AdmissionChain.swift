@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 
 /// The admission plug-ins of a cluster, in upstream's default order. Upstream: kubeapiserver/options.AllOrderedPlugins and
 /// DefaultOffAdmissionPlugins.

@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 
 /// What a kubelet may do: its own node, lease and pods, and the objects those pods name. Members of `system:nodes` named `system:node:NAME`.
 /// Upstream: plugin/pkg/auth/authorizer/node.NodeAuthorizer with NodeRules.

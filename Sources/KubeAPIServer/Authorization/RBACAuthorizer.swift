@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 import Synchronization
 
 /// Role-based access control, decided from an index of roles and bindings in memory. Upstream: plugin/pkg/auth/authorizer/rbac.RBACAuthorizer.

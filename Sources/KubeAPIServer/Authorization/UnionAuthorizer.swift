@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 
 /// Asks authorisers in turn; the first that allows or denies decides. Upstream: authorizer/union.
 package struct UnionAuthorizer: Authorizer {

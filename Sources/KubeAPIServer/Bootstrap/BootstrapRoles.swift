@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 
 /// The roles every cluster starts with, kept as text in a small notation (one file for each family) and read into objects when a cluster is made.
 ///

@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 
 /// The objects of a new cluster that are not RBAC's: namespaces, priority classes, the service and endpoints of the API server itself.
 enum ClusterDefaults {

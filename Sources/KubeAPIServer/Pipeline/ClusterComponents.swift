@@ -1,5 +1,5 @@
-package import HTTPTransport
-package import KubeAPI
+import HTTPTransport
+import KubeAPI
 
 /// What a cluster decides about its API server; all else is as upstream's defaults.
 package struct ClusterSettings: Sendable {

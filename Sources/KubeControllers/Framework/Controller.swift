@@ -75,9 +75,14 @@ package final class ControllerEnvironment: Sendable {
     }
 
     func queue<Key: Hashable & Sendable>(
-        _ name: String, of key: Key.Type = String.self, backoff: WorkQueue<Key>.Backoff = WorkQueue<Key>.Backoff()
+        _ name: String, of key: Key.Type, backoff: WorkQueue<Key>.Backoff = WorkQueue<Key>.Backoff()
     ) -> WorkQueue<Key> {
         WorkQueue(name: name, backoff: backoff, clock: clock)
+    }
+
+    /// A queue of objects' keys (`namespace/name`).
+    func queue(_ name: String, backoff: WorkQueue<String>.Backoff = WorkQueue<String>.Backoff()) -> WorkQueue<String> {
+        queue(name, of: String.self, backoff: backoff)
     }
 
     var allRecorders: [EventRecorder] { recorders.withLock { $0 } }

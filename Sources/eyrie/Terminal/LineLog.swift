@@ -15,11 +15,11 @@ struct LineLog: LogHandler {
         set { metadata[key] = newValue }
     }
 
-    func log(
-        level: Logger.Level, message: Logger.Message, metadata extra: Logger.Metadata?, source: String, file: String, function: String, line: UInt
-    ) {
-        var text = "\(Timestamp.now.rfc3339Micro) \(level.rawValue.uppercased()) \(label): \(message)"
-        for (key, value) in metadata.merging(extra ?? [:], uniquingKeysWith: { $1 }).sorted(by: { $0.key < $1.key }) { text += " \(key)=\(value)" }
+    func log(event: LogEvent) {
+        var text = "\(Timestamp.now.rfc3339Micro) \(event.level.rawValue.uppercased()) \(label): \(event.message)"
+        var fields = metadata.merging(event.metadata ?? [:], uniquingKeysWith: { $1 })
+        if let error = event.error { fields["error"] = "\(error)" }
+        for (key, value) in fields.sorted(by: { $0.key < $1.key }) { text += " \(key)=\(value)" }
         let bytes = Array((text + "\n").utf8)
         _ = write(2, bytes, bytes.count)  // One write a line keeps lines of threads apart; nowhere to say that standard error is closed.
     }
