@@ -38,7 +38,7 @@ test: test-unit test-outer  ## all tests: units, then real clients and container
 
 test-unit: deps $(VENV)/ready
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build
+	$(SWIFT) test --skip-build --no-parallel
 
 test-outer: deps $(VENV)/ready
 	$(SWIFT) build --product eyrie
