@@ -439,8 +439,8 @@ actor Reconciler {
         try await giveUp(instance, group, HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [instance.instanceID]))
     }
 
-    /// The machine of an instance died. Its group launches another, unless this one never joined: the next would not do so either, so the group says why, and
-    /// tries again later or not at all.
+    /// The machine of an instance died. Its group launches another, unless this one never joined: the next would not do so either, so the group says
+    /// why, and tries again later or not at all.
     private func lose(_ instance: InstanceRecord, _ group: NodegroupRecord?) async throws {
         let report = await context.machines.report(instance.instanceID)
         logger.warning("a machine died; its instance is replaced", metadata: ["instance": "\(instance.instanceID)", "log": "\(report)"])

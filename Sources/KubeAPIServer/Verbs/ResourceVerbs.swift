@@ -94,7 +94,9 @@ struct ResourceVerbs: Sendable {
         } else if !info.namespace.isEmpty, !isNamespaceItself {
             throw Responses.unknownResource
         }
-        if info.verb == "create", info.subresource.isEmpty, !info.name.isEmpty { throw StatusError.methodNotSupported(scope.resource, info.verb) }
+        // A collection is created in; only what has a name is changed.
+        let isMisplaced = info.verb == "create" ? !info.name.isEmpty : info.name.isEmpty && (info.verb == "update" || info.verb == "patch")
+        if info.subresource.isEmpty, isMisplaced { throw StatusError.methodNotSupported(scope.resource, info.verb) }
         if !info.rest.isEmpty, info.subresource != "proxy" { throw Responses.unknownResource }
     }
 

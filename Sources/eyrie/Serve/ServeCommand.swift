@@ -22,7 +22,9 @@ struct ServeCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let listen { _ = try Self.address(listen) }
-        guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level: \"\(logLevel)\" is no level") }
+        guard Logger.Level(rawValue: logLevel) != nil else {
+            throw ValidationError("--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not \"\(logLevel)\"")
+        }
         _ = try Self.parse(mirrors)
     }
 
