@@ -74,7 +74,8 @@ import Testing
             let groups = try await withThrowingTaskGroup(of: String.self) { group in
                 for _ in 0..<16 {
                     group.addTask {
-                        try await world.createNodegroup(subnets) { $0.token = IdempotencyToken(token: "t", parameters: .object([:]), createdAt: 0) }.id
+                        try await world.createNodegroup(subnets) { $0.token = IdempotencyToken(token: "t", parameters: .object([:]), createdAt: 0) }
+                            .id
                     }
                 }
                 return try await group.reduce(into: Set()) { $0.insert($1) }

@@ -20,7 +20,8 @@ struct World: Sendable {
     let ec2: EC2Service
 
     init(
-        storage: MemoryRowStorage = MemoryRowStorage(), hosts: SimulatedHosts = SimulatedHosts(), joinTimeout: Duration = .seconds(900), slowJoin: Duration = .seconds(30),
+        storage: MemoryRowStorage = MemoryRowStorage(), hosts: SimulatedHosts = SimulatedHosts(), joinTimeout: Duration = .seconds(900),
+        slowJoin: Duration = .seconds(30),
         isNew: Bool = true
     ) async throws {
         self.storage = storage
