@@ -6,13 +6,16 @@ DEBUG := .build/debug/eyrie
 RELEASE := .build/release/eyrie
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help deps build release up down check format test test-unit test-outer bench generate verify-generated clean
+.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench generate verify-generated clean
 
 help:             ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 deps:             ## installs the Debian packages that are missing (asks once; EYRIE_YES=1 does not ask)
 	@scripts/dependencies.sh
+
+deps-tests:       # what the tests need beside that
+	@scripts/dependencies.sh tests
 
 build: deps       ## builds the debug binary
 	$(SWIFT) build --product eyrie
@@ -26,7 +29,7 @@ up: release       ## from nothing to three running nginx pods
 down:             ## deletes the cluster of `make up` and ends the service
 	@scripts/down.sh $(RELEASE)
 
-check: deps       ## format, tidy, build (CI sets EYRIE_STRICT=1: warnings are errors)
+check: deps-tests       ## format, tidy, build (CI sets EYRIE_STRICT=1: warnings are errors)
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --filter TidyTests
@@ -36,11 +39,11 @@ format:           ## formats the sources
 
 test: test-unit test-outer  ## all tests: units, then real clients and containers
 
-test-unit: deps $(VENV)/ready
+test-unit: deps-tests $(VENV)/ready
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --no-parallel
 
-test-outer: deps $(VENV)/ready
+test-outer: deps-tests $(VENV)/ready
 	$(SWIFT) build --product eyrie
 	EYRIE=$(CURDIR)/$(DEBUG) KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws \
 	  $(VENV)/bin/python -m pytest -x -q -rA --tb=short -p no:cacheprovider Tests/outer

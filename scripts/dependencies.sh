@@ -10,6 +10,8 @@ packages=(
     docker-registry skopeo    # the fixture registry, where the internet's cannot be reached
     curl python3-venv ca-certificates
 )
+# What the tests need beside that: an image's shell, CNI plug-ins of others, a second opinion on certificates.
+[ "${1:-}" = tests ] && packages+=(busybox-static containernetworking-plugins openssl)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
