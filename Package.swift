@@ -67,7 +67,7 @@ let modules: [Target] = [
             "KubeAPIServer", "KubeControllers", "KubeScheduler", "CloudControllers", "KubeStorage", "KubeClient", "Certificates", "HTTPTransport",
             log,
         ]),
-    module("ClusterLifecycle", ["ControlPlane", "Machines", "Processes", "AWSServices", "RecordStore", log]),
+    module("ClusterLifecycle", ["ControlPlane", "Machines", "Processes", "AWSServices", "AWSProtocol", "RecordStore", log]),
     module("EKSAPI", ["ClusterLifecycle", "AWSServices", "AWSProtocol"]),
     .executableTarget(
         name: "eyrie",
