@@ -510,7 +510,8 @@ def test_malformed_kubernetes_requests(cluster):
         (request("PATCH", "/api/v1/namespaces/default", b"[{}]", "application/json-patch+json"), 422, "Invalid"),
         (request("PATCH", "/api/v1/namespaces/default", b"5", "application/merge-patch+json"), 400, "BadRequest"),
         (request("PATCH", "/api/v1/namespaces/default", b'[{"op":"remove","path":"/no/such"}]', "application/json-patch+json"), 422, "Invalid"),
-        (request("DELETE", "/api/v1/namespaces/default", b'{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"x"}}'), 409, "Conflict"),
+        (request("DELETE", "/api/v1/namespaces/default"), 403, "Forbidden"),
+        (request("DELETE", "/api/v1/namespaces/kube-node-lease", b'{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"x"}}'), 409, "Conflict"),
     ):
         is_status(answer, code, reason)
     assert request("GET", maps + "/x").status == 404

@@ -26,6 +26,11 @@ struct ServeCommand: AsyncParsableCommand {
             throw ValidationError("--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not \"\(logLevel)\"")
         }
         _ = try Self.parse(mirrors)
+        // A region stands in host names, ARNs and labels.
+        let isSound = region.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+        guard isSound, (1...63).contains(region.utf8.count), !region.hasPrefix("-"), !region.hasSuffix("-") else {
+            throw ValidationError("--region takes a name such as us-west-2, not \"\(region)\"")
+        }
     }
 
     func run() async throws {
@@ -45,7 +50,11 @@ struct ServeCommand: AsyncParsableCommand {
         let service = Service(
             configuration: .init(
                 directory: data.directory, host: host, port: port, region: region, mirrors: saved.mirrors.merging(try Self.parse(mirrors)) { $1 }))
-        try await service.run(until: Signals.terminate)
+        do { try await service.run(until: Signals.terminate) } catch let failure as ServiceUnavailable {
+            throw CLIError(
+                what: "The service cannot write to its data directory \(data.directory.path).", why: failure.reason,
+                fix: "free some space, or give another directory: --data-dir DIRECTORY")
+        }
     }
 
     private static func address(_ text: String) throws -> (host: String, port: Int) {
@@ -63,7 +72,11 @@ struct ServeCommand: AsyncParsableCommand {
             guard let equals = mirror.firstIndex(of: "="), equals != mirror.startIndex else {
                 throw ValidationError("--registry-mirror takes REGISTRY=URL, not \"\(mirror)\"")
             }
-            parsed[String(mirror[..<equals])] = String(mirror[mirror.index(after: equals)...])
+            let url = String(mirror[mirror.index(after: equals)...])
+            guard RegistryRelay.parse(url) != nil else {
+                throw ValidationError("--registry-mirror takes a URL of the form http://HOST:PORT, not \"\(url)\"")
+            }
+            parsed[String(mirror[..<equals])] = url
         }
         return parsed
     }
