@@ -17,7 +17,7 @@ private let hasKubectl = (getenv("PATH").map { String(cString: $0) } ?? "").spli
 
 @Suite("A real kubectl over a socket", .enabled(if: hasKubectl))
 struct KubectlTests {
-    private static func withServer(_ body: (_ kubectl: @escaping @Sendable (String) async -> String) async throws -> Void) async throws {
+    static func withServer(_ body: (_ kubectl: @escaping @Sendable (String) async -> String) async throws -> Void) async throws {
         let cidr = try #require(ServiceCIDR("10.100.0.0/16"))
         let issuer = try ServiceAccountTokenIssuer(issuer: "https://issuer", privateKeyPEM: ServiceAccountTokenIssuer.makePrivateKeyPEM())
         let settings = ClusterSettings(serviceCIDR: cidr, tokenIssuer: issuer)

@@ -120,8 +120,8 @@ package struct ObjectDecoder {
             path.append(.field(name))
             let value = try self.value(member, field.type, in: type)
             path.removeLast()
-            // Go leaves out empty lists and maps of fields that are not required.
-            if !field.required, Self.isEmptyCollection(value, field.type) { continue }
+            // Go leaves out empty lists and maps of fields that are not required. An empty managedFields asks to forget all owners.
+            if !field.required, field.name != "managedFields", Self.isEmptyCollection(value, field.type) { continue }
             pairs.append((name, value))
         }
         return .object(Members(pairs))

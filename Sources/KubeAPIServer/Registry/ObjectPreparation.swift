@@ -26,7 +26,7 @@ enum ObjectPreparation {
     /// Fills what the server alone decides about a new object: uid, creation time, generated name; drops what a client may not set.
     static func fillSystemFields(_ object: inout Value, row: ResourceRow, now: Timestamp) {
         var metadata = object["metadata"] ?? .object(Members())
-        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "resourceVersion"] { metadata[field] = nil }
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] { metadata[field] = nil }
         metadata["uid"] = .string(RandomText.uuid())
         metadata["creationTimestamp"] = .string(now.rfc3339)
         metadata["generation"] = hasGeneration(row) ? .int(1) : Value?.none
@@ -80,11 +80,10 @@ enum ObjectPreparation {
     }
 
     /// Puts an update on top of the stored object: what the server alone decides stays, and each path (main, `status`) changes its part only.
-    static func prepareForUpdate(_ object: inout Value, old: Object, row: ResourceRow, subresource: String) {
-        let oldValue = old.value
+    static func prepareForUpdate(_ object: inout Value, old oldValue: Value, row: ResourceRow, subresource: String) {
         let oldMetadata = oldValue["metadata"] ?? .object(Members())
         var metadata = object["metadata"] ?? .object(Members())
-        for field in ["selfLink", "managedFields", "resourceVersion"] { metadata[field] = nil }
+        for field in ["selfLink", "resourceVersion"] { metadata[field] = nil }
         if (metadata["uid"]?.string ?? "").isEmpty { metadata["uid"] = oldMetadata["uid"] }
         for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] { metadata[field] = oldMetadata[field] }
         if (metadata["generateName"]?.string ?? "").isEmpty { metadata["generateName"] = oldMetadata["generateName"] }
@@ -93,12 +92,7 @@ enum ObjectPreparation {
             // Upstream's status strategies differ in which metadata they let through; labels of the kinds below are set by nodes and controllers.
             let status = object["status"]
             var kept = oldValue
-            let openMetadata =
-                row.group.isEmpty && ["nodes", "namespaces", "services", "persistentvolumes", "persistentvolumeclaims"].contains(row.resource)
-            if !openMetadata {
-                for field in ["labels", "ownerReferences", "finalizers"] { metadata[field] = oldMetadata[field] }
-                if row.isCustom { metadata["annotations"] = oldMetadata["annotations"] }
-            }
+            for field in metadataKeptByStatus(row) { metadata[field] = oldMetadata[field] }
             kept["metadata"] = metadata
             kept["status"] = status
             object = kept
@@ -107,8 +101,15 @@ enum ObjectPreparation {
         }
     }
 
+    /// Fields of metadata that the status path does not write.
+    static func metadataKeptByStatus(_ row: ResourceRow) -> [String] {
+        let isOpen = row.group.isEmpty && ["nodes", "namespaces", "services", "persistentvolumes", "persistentvolumeclaims"].contains(row.resource)
+        if isOpen { return [] }
+        return ["labels", "ownerReferences", "finalizers"] + (row.isCustom ? ["annotations"] : [])
+    }
+
     /// +1 when anything but metadata and status differs, for kinds that count. Called after the strategy has prepared the object.
-    static func countGeneration(_ object: inout Value, old: Object, row: ResourceRow) {
+    static func countGeneration(_ object: inout Value, old: Value, row: ResourceRow) {
         guard hasGeneration(row) else { return }
         func desired(_ value: Value) -> Value {
             var value = value
@@ -116,8 +117,8 @@ enum ObjectPreparation {
             value["status"] = nil
             return value
         }
-        let generation = old.metadata.generation
-        if desired(object) != desired(old.value) { object[path: "metadata", "generation"] = .int(generation &+ 1) }
+        let generation = old[path: "metadata", "generation"]?.int ?? 0
+        if desired(object) != desired(old) { object[path: "metadata", "generation"] = .int(generation &+ 1) }
     }
 
     /// The form that is stored: apiVersion, kind and metadata first, no resourceVersion. Throws only for a tree that is no object.
@@ -125,7 +126,6 @@ enum ObjectPreparation {
         var members: [(String, Value)] = [("apiVersion", .string(kind.apiVersion)), ("kind", .string(kind.kind))]
         var metadata = object["metadata"] ?? .object(Members())
         metadata["resourceVersion"] = nil
-        metadata["managedFields"] = nil
         metadata["selfLink"] = nil
         members.append(("metadata", metadata))
         for (key, value) in object.object ?? Members() where key != "apiVersion" && key != "kind" && key != "metadata" {

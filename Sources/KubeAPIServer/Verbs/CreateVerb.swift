@@ -18,7 +18,8 @@ extension ResourceVerbs {
             return try await bind(object, pod: name, dryRun: dryRun)
         }
         guard row.isStored else { throw StatusError.notImplemented("creating \(scope.resource)") }
-        return .object(scope.external(try await store(new: object, dryRun: dryRun)), status: 201)
+        let note = OwnershipNote.update(manager: try fieldManager("CreateOptions"))
+        return .object(scope.external(try await store(new: object, dryRun: dryRun, note: note)), status: 201)
     }
 
     /// Reads a body as this row's kind, with its defaults, in the stored version.
@@ -35,12 +36,14 @@ extension ResourceVerbs {
     }
 
     /// Makes an object that was decoded: namespace, admission, system fields, strategy, validation, write.
-    func store(new sent: Value, dryRun: Bool) async throws -> Object {
+    func store(new sent: Value, dryRun: Bool, note: OwnershipNote) async throws -> Object {
         var object = sent
         try ObjectPreparation.matchNamespace(&object, request: objectNamespace)
         if !(object[path: "metadata", "resourceVersion"]?.string ?? "").isEmpty {
             throw StatusError.badRequest("resourceVersion should not be set on objects to be created")
         }
+        // What admission and the server itself add has no owner.
+        self.note(note, in: &object, old: nil, subresource: "")
         let sentName = object[path: "metadata", "name"]?.string ?? ""
         let base = object[path: "metadata", "generateName"]?.string ?? ""
         guard sentName.isEmpty, !base.isEmpty else { return try await storeOnce(object, name: sentName, dryRun: dryRun) }

@@ -3,10 +3,12 @@ import KubeAPI
 extension ResourceVerbs {
     /// Upstream: handlers.PatchResource.
     func patch(subresource: String) async throws -> APIResult {
+        if isApply { return try await apply(subresource: subresource) }
         let dryRun = try dryRun()
         let validation = try fieldValidation()
         let patch = try readPatch()
-        let written = try await write(subresource: subresource, dryRun: dryRun) { old in
+        let manager = try fieldManager("PatchOptions")
+        let written = try await write(subresource: subresource, dryRun: dryRun, note: .update(manager: manager)) { old in
             let patched = try patch.apply(to: scope.external(old).value, type: environment.schema.type(named: row.typeName), in: environment.schema)
             let (decoded, problems) = try decodePatched(patched, kind: row.groupVersionKind, typeName: row.typeName, validation: validation)
             warnings.add(problems)
@@ -24,15 +26,23 @@ extension ResourceVerbs {
             bytes, kind: kind, type: environment.schema.type(named: typeName), in: environment.schema, validation: validation)
     }
 
-    /// The patch in the body. Throws 415 for a media type that is no patch, 501 for server-side apply.
+    /// Whether the request is a server-side apply.
+    var isApply: Bool { info.verb == "patch" && request.contentType == PatchType.apply.rawValue }
+
+    /// The patch in the body. Throws 415 for a media type that is no patch, 501 for server-side apply where a path has none.
     func readPatch() throws -> RequestedPatch {
         guard let type = PatchType(rawValue: request.contentType) else {
-            let accepted = PatchType.allCases.filter { $0 != .apply }.map(\.rawValue).joined(separator: ", ")
+            let accepted = PatchType.allCases.map(\.rawValue).joined(separator: ", ")
             throw StatusError(
                 code: 415, reason: "UnsupportedMediaType",
                 message: "the body of the request was in an unknown format - accepted media types include: \(accepted)")
         }
-        if type == .apply { throw StatusError.notImplemented("server-side apply (\(type.rawValue))") }
+        if type == .apply { throw StatusError.notImplemented("server-side apply to \(row.resource)/\(info.subresource)") }
+        if request.query["force"] != nil {
+            throw Self.invalidOptions(
+                "PatchOptions",
+                [.init(reason: "FieldValueForbidden", message: "Forbidden: may not be specified for non-apply patch", field: "force")])
+        }
         let document: Value
         do { document = try Value(json: request.body) } catch { throw StatusError.badRequest("error decoding patch: \(error)") }
         switch type {

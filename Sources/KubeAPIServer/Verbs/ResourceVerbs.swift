@@ -13,11 +13,13 @@ final class VerbEnvironment: Sendable {
     /// Whether a user may do something, for verbs that ask more than the pipeline has (deleting on eviction, proxying).
     let authorizers: [any Authorizer]
     let now: @Sendable () -> Timestamp
+    /// Whether writes are noted in `metadata.managedFields`, those of controllers and kubelets as those of clients. Server-side apply needs it.
+    let tracksFieldOwnership: Bool
 
     init(
         registry: ResourceRegistry, schema: SchemaTable, admission: [any AdmissionPlugin], reviews: [GroupResource: ReviewHandler],
         tokenIssuer: ServiceAccountTokenIssuer?, kubelets: KubeletConnections?, authorizers: [any Authorizer],
-        now: @escaping @Sendable () -> Timestamp
+        now: @escaping @Sendable () -> Timestamp, tracksFieldOwnership: Bool = true
     ) {
         self.registry = registry
         self.schema = schema
@@ -27,6 +29,7 @@ final class VerbEnvironment: Sendable {
         self.kubelets = kubelets
         self.authorizers = authorizers
         self.now = now
+        self.tracksFieldOwnership = tracksFieldOwnership
     }
 }
 

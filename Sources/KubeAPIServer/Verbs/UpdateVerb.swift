@@ -12,19 +12,20 @@ extension ResourceVerbs {
         let dryRun = try dryRun()
         let object = try decode(request.body, validation: try fieldValidation())
         try checkName(object)
+        let note = OwnershipNote.update(manager: try fieldManager("UpdateOptions"))
         if subresource.isEmpty, ObjectPreparation.allowsCreateOnUpdate(row), scope.storage.get(namespace: objectNamespace, name: info.name) == nil {
             try authorizeCreate()
             guard (object[path: "metadata", "resourceVersion"]?.string ?? "").isEmpty, (object[path: "metadata", "uid"]?.string ?? "").isEmpty else {
                 throw StatusError.notFound(scope.resource, info.name)
             }
-            return .object(scope.external(try await store(new: object, dryRun: dryRun)), status: 201)
+            return .object(scope.external(try await store(new: object, dryRun: dryRun, note: note)), status: 201)
         }
-        let written = try await write(subresource: subresource, dryRun: dryRun) { _ in object }
+        let written = try await write(subresource: subresource, dryRun: dryRun, note: note) { _ in object }
         return .object(scope.external(written), status: 200)
     }
 
     /// An update that makes an object needs the right to create it too. Upstream: withAuthorization in handlers.UpdateResource.
-    private func authorizeCreate() throws {
+    func authorizeCreate() throws {
         var info = info
         info.verb = "create"
         try Authorization.require(info.attributes(request.user), environment.authorizers)
@@ -46,14 +47,14 @@ extension ResourceVerbs {
     /// Changes the object of the URL: `change` makes the wanted object of the present one, and is called again when another write comes between and
     /// the wanted object names no resourceVersion. Upstream: genericregistry.Store.Update with storage.GuaranteedUpdate.
     func write(
-        name: String? = nil, subresource: String, dryRun: Bool, kind: GroupVersionKind? = nil, _ change: (Object) async throws -> Value
+        name: String? = nil, subresource: String, dryRun: Bool, note: OwnershipNote, _ change: (Object) async throws -> Value
     ) async throws -> Object {
         let name = name ?? info.name
         var attempt = 1
         while true {
             guard let old = scope.storage.get(namespace: objectNamespace, name: name) else { throw StatusError.notFound(scope.resource, name) }
             do {
-                return try await writeOnce(old, name: name, subresource: subresource, dryRun: dryRun, change)
+                return try await writeOnce(old, name: name, subresource: subresource, dryRun: dryRun, note: note, change)
             } catch let error as StoreError {
                 guard case .conflict = error, attempt < Self.maximumWriteAttempts else { throw statusError(error, name: name) }
                 attempt += 1
@@ -62,19 +63,22 @@ extension ResourceVerbs {
     }
 
     private func writeOnce(
-        _ old: Object, name: String, subresource: String, dryRun: Bool, _ change: (Object) async throws -> Value
+        _ old: Object, name: String, subresource: String, dryRun: Bool, note: OwnershipNote, _ change: (Object) async throws -> Value
     ) async throws -> Object {
         var object = try await change(old)
         try checkPreconditions(object, old: old, subresource: subresource)
         try ObjectPreparation.matchNamespace(&object, request: objectNamespace)
+        let oldValue = old.value
+        // What admission and the server itself add has no owner.
+        self.note(note, in: &object, old: oldValue, subresource: subresource)
         var attributes = admissionAttributes(.update, object, old: old, name: name, subresource: subresource, kind: scope.storedKind, dryRun: dryRun)
         try await admit(&attributes)
         warnings.add(attributes.warnings)
         object = attributes.object
-        ObjectPreparation.prepareForUpdate(&object, old: old, row: row, subresource: subresource)
+        ObjectPreparation.prepareForUpdate(&object, old: oldValue, row: row, subresource: subresource)
         try scope.strategy?.prepareForUpdate(&object, old: old, subresource: subresource, reader)
         // A binding is no change of what is wanted of the pod. Upstream: BindingREST writes around the pod strategy.
-        if subresource != "binding" { ObjectPreparation.countGeneration(&object, old: old, row: row) }
+        if subresource != "binding" { ObjectPreparation.countGeneration(&object, old: oldValue, row: row) }
         let stored = try ObjectPreparation.stored(object, kind: scope.storedKind)
         let causes =
             MetadataValidation.validateUpdate(stored.metadata, old: old.metadata)
@@ -91,7 +95,7 @@ extension ResourceVerbs {
             return stored.withResourceVersion(removed)
         }
         // A write that changes nothing is not made: no event, the same resourceVersion.
-        if stored.isSame(as: old) { return old }
+        if stored.isSame(as: oldValue) { return old }
         if dryRun { return stored.withResourceVersion(old) }
         return try await scope.storage.replace(old, with: stored, timeToLive: scope.timeToLive)
     }
@@ -120,10 +124,14 @@ extension Object {
     /// With the resourceVersion of `other`.
     func withResourceVersion(_ other: Object) -> Object { Int64(other.metadata.resourceVersion).map { withResourceVersion($0) } ?? self }
 
-    /// Whether this (as it would be stored) and the present object differ in nothing but the resourceVersion.
-    func isSame(as present: Object) -> Bool {
-        var tree = present.value
+    /// Whether this (as it would be stored) and the present object differ in nothing but the resourceVersion and the times of managedFields.
+    func isSame(as present: Value) -> Bool {
+        var mine = value
+        var tree = present
         tree[path: "metadata", "resourceVersion"] = nil
-        return value == tree
+        let managed = (mine[path: "metadata", "managedFields"], tree[path: "metadata", "managedFields"])
+        mine[path: "metadata", "managedFields"] = nil
+        tree[path: "metadata", "managedFields"] = nil
+        return mine == tree && ManagedFields.isSame(managed.0, managed.1)
     }
 }

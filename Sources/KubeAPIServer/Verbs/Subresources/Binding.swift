@@ -27,7 +27,7 @@ extension ResourceVerbs {
         try await admit(&attributes)
         try await validateAdmission(attributes)
         let now = environment.now()
-        _ = try await pods.write(name: name, subresource: "binding", dryRun: dryRun) { old in
+        _ = try await pods.write(name: name, subresource: "binding", dryRun: dryRun, note: .asIs) { old in
             func conflict(_ why: String) -> StatusError { .conflict(GroupResource(group: "", resource: "pods/binding"), name, why) }
             var pod = old.value
             for field in ["uid", "resourceVersion"] { pod[path: "metadata", field] = binding[path: "metadata", field] }

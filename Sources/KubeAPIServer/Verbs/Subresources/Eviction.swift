@@ -42,7 +42,7 @@ extension ResourceVerbs {
         let name = budget.metadata.name
         let podName = info.name
         let now = environment.now()
-        _ = try await verbs.write(name: name, subresource: "status", dryRun: dryRun) { old in
+        _ = try await verbs.write(name: name, subresource: "status", dryRun: dryRun, note: .asIs) { old in
             let allowed = old["status"]["disruptionsAllowed"].int ?? 0
             let observed = old["status"]["observedGeneration"].int ?? 0
             guard observed >= old.metadata.generation else {

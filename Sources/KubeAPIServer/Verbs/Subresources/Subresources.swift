@@ -49,7 +49,8 @@ extension ResourceVerbs {
         if !isPatch { try requireJSON() }
         let sentObject: Value? = isPatch ? Value?.none : try decode(request.body, validation: validation)
         if let sentObject { try checkName(sentObject) }
-        let written = try await write(subresource: subresource, dryRun: try dryRun()) { old in
+        let note = OwnershipNote.update(manager: try fieldManager(isPatch ? "PatchOptions" : "UpdateOptions"))
+        let written = try await write(subresource: subresource, dryRun: try dryRun(), note: note) { old in
             let sent: Value
             if let patch {
                 let patched = try patch.apply(to: old.value, type: environment.schema.type(named: row.typeName), in: environment.schema)
