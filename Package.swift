@@ -29,6 +29,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 
 let modules: [Target] = [
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CLinux"),
     .target(name: "CSchema", exclude: ["data"]),
     module("SQLite", ["CSQLite"]),
@@ -36,7 +38,7 @@ let modules: [Target] = [
     module(
         "HTTPTransport",
         [
-            nio, nioPosix, log,
+            "CZlib", nio, nioPosix, log,
             .product(name: "NIOHTTP1", package: "swift-nio"),
             .product(name: "NIOTLS", package: "swift-nio"),
             .product(name: "NIOFoundationCompat", package: "swift-nio"),
@@ -44,13 +46,15 @@ let modules: [Target] = [
             .product(name: "NIOSSL", package: "swift-nio-ssl"),
         ]),
     module("Certificates", [x509, asn1, crypto]),
-    module("KubeAPI", ["CSchema"]),
+    module("RegularExpressions"),
+    module("KubeAPI", ["CSchema", "CYAML"]),
+    module("CEL", ["KubeAPI", "RegularExpressions"]),
     module("KubeStorage", ["KubeAPI", "SQLite"]),
     module("KubeClient", ["KubeAPI", "HTTPTransport", log]),
     module(
         "KubeAPIServer",
-        ["KubeAPI", "KubeStorage", "KubeClient", "HTTPTransport", "Certificates", crypto, log]),
-    module("KubeControllers", ["KubeClient", log]),
+        ["KubeAPI", "CEL", "RegularExpressions", "KubeStorage", "KubeClient", "HTTPTransport", "Certificates", crypto, log]),
+    module("KubeControllers", ["KubeClient", "Certificates", log]),
     module("KubeScheduler", ["KubeClient", log]),
     module("CloudControllers", ["KubeClient", log]),
     module("CRIProtocol", [swiftProtobuf]),
@@ -84,7 +88,9 @@ let testTargets: [Target] = [
     tests("RecordStoreTests", ["RecordStore"]),
     tests("HTTPTransportTests", ["HTTPTransport", "Certificates"]),
     tests("CertificatesTests", ["Certificates"]),
+    tests("RegularExpressionsTests", ["RegularExpressions"]),
     tests("KubeAPITests", ["KubeAPI"]),
+    tests("CELTests", ["CEL"]),
     tests("KubeStorageTests", ["KubeStorage"]),
     tests("KubeClientTests", ["KubeClient"]),
     tests("KubeAPIServerTests", ["KubeAPIServer"]),

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(
-    libsqlite3-dev            # the store
+    libsqlite3-dev libyaml-dev zlib1g-dev            # the store
     containerd runc           # containers
     nftables iproute2         # networks
     util-linux procps         # nsenter, sysctl
