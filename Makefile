@@ -6,7 +6,7 @@ DEBUG := .build/debug/eyrie
 RELEASE := .build/release/eyrie
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench generate verify-generated clean
+.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench fuzz bench-apiserver generate verify-generated clean
 
 help:             ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -45,16 +45,25 @@ test-unit: deps-tests $(VENV)/ready
 
 test-outer: deps-tests $(VENV)/ready
 	$(SWIFT) build --product eyrie
-	EYRIE=$(CURDIR)/$(DEBUG) KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws \
+	EYRIE=$(CURDIR)/$(DEBUG) KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws CLIENTS=$(CURDIR)/.build/clients \
 	  $(VENV)/bin/python -m pytest -x -q -rA --tb=short -p no:cacheprovider Tests/outer
 
-$(VENV)/ready: Tests/outer/requirements.txt
+$(VENV)/ready: Tests/outer/requirements.txt Tests/outer/fetch_clients.sh
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q -r Tests/outer/requirements.txt
+	Tests/outer/fetch_clients.sh .build/clients $(VENV)/bin/python
 	touch $@
+
+fuzz:             ## fuzzes every parser for a bounded count
+	$(SWIFT) build -c release --package-path Fuzz
+	@Fuzz/run.sh
 
 bench: release $(VENV)/ready  ## measures the figures of README and writes Benchmarks/results.md
 	KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws $(VENV)/bin/python Benchmarks/run.py $(CURDIR)/$(RELEASE)
+
+bench-apiserver: deps  ## measures the API server and writes Benchmarks/results-apiserver.md (KBENCH=PROGRAM: with that generator)
+	EYRIE_ONLY=apiserver-bench $(SWIFT) build -c release --product apiserver-bench
+	python3 Benchmarks/run_apiserver.py $(CURDIR)/.build/release/apiserver-bench
 
 generate:         ## makes the generated tables anew
 	@scripts/generate.sh

@@ -107,6 +107,15 @@ let testTargets: [Target] = [
     tests("EKSAPITests", ["EKSAPI"]),
 ]
 
+/// What the API server's figures are measured with (`make bench-apiserver`); no part of an ordinary build.
+let benchmarks: [Target] =
+    Context.environment["EYRIE_ONLY"] == "apiserver-bench"
+    ? [
+        .executableTarget(
+            name: "apiserver-bench", dependencies: ["KubeAPIServer", "KubeStorage", "KubeAPI", "HTTPTransport", "Certificates", "CLinux"],
+            path: "Benchmarks/apiserver-bench", swiftSettings: swiftSettings)
+    ] : []
+
 /// The targets of the package, or with EYRIE_ONLY the named test target and its transitive dependencies.
 func selected(from all: [Target]) -> [Target] {
     guard let only = Context.environment["EYRIE_ONLY"], !only.isEmpty else { return all }
@@ -134,5 +143,5 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     ],
-    targets: selected(from: modules + testTargets)
+    targets: selected(from: modules + testTargets + benchmarks)
 )

@@ -18,9 +18,10 @@ HEAD = """\
 # TYPE is string bytes bool int double, a message's name, []TYPE or {}TYPE (a map with string keys).
 """
 SCALARS = {"string": "string", "bytes": "bytes", "bool": "bool", "int32": "int", "int64": "int", "uint32": "int", "uint64": "int", "double": "double", "float": "double"}
-# Types that schema.txt does not name because nothing that is stored refers to them, but requests carry them.
+# Types that schema.txt does not name because nothing that is stored refers to them, but requests and answers carry them.
 EXTRA = ["apimachinery.pkg.apis.meta.v1.DeleteOptions", "api.autoscaling.v1.Scale", "api.policy.v1.Eviction", "api.core.v1.Binding",
-         "api.authentication.v1.TokenRequest"]
+         "api.authentication.v1.TokenRequest", "apimachinery.pkg.apis.meta.v1.PartialObjectMetadata",
+         "apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList"]
 
 
 def schema_name(name):

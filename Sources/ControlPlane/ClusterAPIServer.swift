@@ -12,10 +12,17 @@ enum ClusterAPIServer {
             serviceCIDR: cidr, tokenIssuer: try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM),
             bearerAuthenticators: [CloudTokenAuthenticator(decide: configuration.authenticate)])
         let minor = configuration.version.split(separator: ".").dropFirst().first.map(String.init) ?? ""
-        return APIServer(
-            .init(
-                store: store, kubelets: KubeletClientConfiguration(identity: try pki.kubeletClient(), rootsPEM: pki.authority.certificatePEM),
-                version: VersionInfo(minor: minor, gitVersion: configuration.gitVersion), serverAddress: address
-            ) { APIServer.Components.standard(settings, reader: $0) })
+        var server = APIServer.Configuration(
+            store: store, kubelets: KubeletClientConfiguration(identity: try pki.kubeletClient(), rootsPEM: pki.authority.certificatePEM),
+            version: VersionInfo(minor: minor, gitVersion: configuration.gitVersion), serverAddress: address,
+            audit: configuration.auditPolicy.map {
+                AuditConfiguration(policy: $0, sink: FileAuditSink(path: "\(configuration.directory)/audit.log"))
+            }
+        ) { APIServer.Components.standard(settings, reader: $0) }
+        server.proxyAddresses = ProxyAddressPolicy(refused: Set(configuration.privateAddresses + [configuration.publicHost]))
+        server.aggregation = AggregationConfiguration(
+            identity: try pki.frontProxyClient(), authorityPEM: pki.frontProxyAuthority.certificatePEM,
+            clientAuthorityPEM: pki.authority.certificatePEM)
+        return APIServer(server)
     }
 }

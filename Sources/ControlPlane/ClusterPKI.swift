@@ -17,20 +17,14 @@ struct ClusterPKI: Sendable {
     private static let backdating: Int64 = 300
 
     let authority: CertificateAuthority
+    /// Vouches for nothing but the API server's word towards extension servers: kept apart, so that no client's certificate can pass for it.
+    let frontProxyAuthority: CertificateAuthority
     let serviceAccountKeyPEM: String
 
     /// Loads what `directory` holds, or makes it. Throws on files that cannot be read, written, or do not fit together.
     init(directory: String) throws {
-        let certificatePath = "\(directory)/ca.pem"
-        let keyPath = "\(directory)/ca.key"
-        if let certificate = try PrivateFile.read(certificatePath), let key = try PrivateFile.read(keyPath) {
-            authority = try CertificateAuthority(certificatePEM: certificate, privateKeyPEM: key)
-        } else {
-            authority = try CertificateAuthority(commonName: "kubernetes", validity: Self.validity(Self.authorityLifetime))
-            // The key first: a certificate without its key would be found complete and be useless.
-            try SecretFile.write(keyPath, Array(authority.privateKeyPEM.utf8))
-            try SecretFile.write(certificatePath, Array(authority.certificatePEM.utf8))
-        }
+        authority = try Self.authority("\(directory)/ca", commonName: "kubernetes")
+        frontProxyAuthority = try Self.authority("\(directory)/front-proxy-ca", commonName: "front-proxy-ca")
         let accountPath = "\(directory)/service-account.key"
         if let key = try PrivateFile.read(accountPath) {
             serviceAccountKeyPEM = key
@@ -38,6 +32,18 @@ struct ClusterPKI: Sendable {
             serviceAccountKeyPEM = ServiceAccountTokenIssuer.makePrivateKeyPEM()
             try SecretFile.write(accountPath, Array(serviceAccountKeyPEM.utf8))
         }
+    }
+
+    /// The CA in the files `PATH.pem` and `PATH.key`, made when they are not there.
+    private static func authority(_ path: String, commonName: String) throws -> CertificateAuthority {
+        if let certificate = try PrivateFile.read("\(path).pem"), let key = try PrivateFile.read("\(path).key") {
+            return try CertificateAuthority(certificatePEM: certificate, privateKeyPEM: key)
+        }
+        let authority = try CertificateAuthority(commonName: commonName, validity: validity(authorityLifetime))
+        // The key first: a certificate without its key would be found complete and be useless.
+        try SecretFile.write("\(path).key", Array(authority.privateKeyPEM.utf8))
+        try SecretFile.write("\(path).pem", Array(authority.certificatePEM.utf8))
+        return authority
     }
 
     /// The API server's serving identity for the names and addresses clients use.
@@ -55,6 +61,13 @@ struct ClusterPKI: Sendable {
             LeafRequest(
                 commonName: "kube-apiserver-kubelet-client", organizations: ["system:masters"], usage: .client,
                 validity: Self.validity(Self.leafLifetime)))
+    }
+
+    /// The API server's identity towards extension API servers. Upstream: kubeadm's front-proxy-client.
+    func frontProxyClient() throws -> TLSIdentity {
+        let leaf = try frontProxyAuthority.issue(
+            LeafRequest(commonName: "front-proxy-client", usage: .client, validity: Self.validity(Self.leafLifetime)))
+        return TLSIdentity(certificateChainPEM: leaf.certificatePEM, privateKeyPEM: leaf.privateKeyPEM)
     }
 
     /// A node's identity towards the API server, and its kubelet's serving identity.

@@ -97,6 +97,7 @@ package actor ControlPlane {
     package func stop() async {
         guard let running else { return }
         self.running = nil
+        running.server.beginShutdown()
         running.loops.cancel()
         running.readiness.finish()
         await withTaskGroup(of: Void.self) { group in
@@ -163,7 +164,7 @@ package actor ControlPlane {
             let listeners = try await listen(configuration, pki, cidr, server)
             try await server.bootstrap(.init(serviceCIDR: cidr, apiServerAddresses: configuration.privateAddresses, apiServerPort: privatePort))
             let readiness = NodeReadinessFeed()
-            let loops = Task { await run(configuration, pki, server, client, readiness, logger) }
+            let loops = Task { await run(configuration, pki, server, readiness, logger) }
             let port = listeners.first?.port ?? 0
             return Running(
                 endpoint: Endpoint(url: "https://\(configuration.publicHost):\(port)", certificateAuthorityPEM: pki.authority.certificatePEM),
@@ -208,17 +209,18 @@ package actor ControlPlane {
 
     /// Controllers, scheduler and feeds, until cancelled.
     private static func run(
-        _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ server: APIServer, _ client: KubeClient, _ readiness: NodeReadinessFeed,
-        _ logger: Logger
+        _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ server: APIServer, _ readiness: NodeReadinessFeed, _ logger: Logger
     ) async {
         // Once the server has stopped: what it served at the start.
         let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }
+        var settings = ControllerConfiguration(rootCAPEM: pki.authority.certificatePEM, resources: resources)
+        settings.certificateAuthority = pki.authority
         let environment = ControllerEnvironment(
-            client: client, configuration: ControllerConfiguration(rootCAPEM: pki.authority.certificatePEM, resources: resources), logger: logger)
+            client: self.client(server, "system:kube-controller-manager", groups: ["system:masters"]), configuration: settings, logger: logger)
         readiness.follow(environment.informers.informer(for: .nodes))
         let scheduler = Scheduler(client: self.client(server, "system:kube-scheduler"), informers: environment.informers, logger: logger)
         let cloud = CloudNodeController(
-            client: client, provider: CloudInstanceProvider(cloud: configuration.cloud), informers: environment.informers, logger: logger)
+            client: environment.client, provider: CloudInstanceProvider(cloud: configuration.cloud), informers: environment.informers, logger: logger)
         await withDiscardingTaskGroup { group in
             group.addTask { await ControllerRunner.run(environment) }
             group.addTask { await scheduler.run() }

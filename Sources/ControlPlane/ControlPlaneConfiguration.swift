@@ -1,6 +1,6 @@
 internal import CloudControllers
 internal import KubeAPI
-internal import KubeAPIServer
+package import KubeAPIServer
 
 /// Who a bearer token stands for, as the cluster's authenticator outside (EKS's) decided.
 package struct TokenIdentity: Sendable, Equatable {
@@ -102,6 +102,8 @@ package struct ControlPlaneConfiguration: Sendable {
     /// Nil: not a token of this kind. Throws for one of this kind that is refused.
     package var authenticate: @Sendable (_ token: String) async throws -> TokenIdentity?
     package var cloud: CloudInstances
+    /// What is written to `audit.log` in the directory; nil: nothing. EKS's clusters begin with nothing; `.eksDefault` is what their audit log holds.
+    package var auditPolicy: AuditPolicy?
 
     package init(
         name: String, directory: String, version: String, serviceCIDR: String, issuer: String,

@@ -170,6 +170,8 @@ package struct HTTPResponse: Sendable {
     package var status: Int
     package var fields: HTTPFields
     package var body: Body
+    /// A stream's pieces for a connection that takes them itself; it then does not run the `stream` of `body`.
+    package var source: (any HTTPBodySource)?
 
     package init(status: Int, fields: HTTPFields = [:], body: Body = .bytes([])) {
         self.status = status

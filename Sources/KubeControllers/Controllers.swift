@@ -7,6 +7,7 @@ package enum Controllers {
         { RootCAPublisher($0) },
         { DeploymentController($0) },
         { ReplicaSetController($0) },
+        { ReplicaSetController($0, kind: .replicationController) },
         { DaemonSetController($0) },
         { StatefulSetController($0) },
         { JobController($0) },
@@ -15,6 +16,15 @@ package enum Controllers {
         { NodeLifecycleController($0) },
         { TaintEvictionController($0) },
         { PodGCController($0) },
+        { ResourceQuotaController($0) },
+        { DisruptionController($0) },
+        { CertificateApprovingController($0) },
+        { CertificateSigningController($0) },
+        { CertificateCleanerController($0) },
+        { ClaimProtectionController($0) },
+        { VolumeProtectionController($0) },
+        { TTLAfterFinishedController($0) },
+        { ClusterRoleAggregationController($0) },
         { GarbageCollector($0) },
     ]
 }

@@ -21,6 +21,8 @@ package final class CachedStore: Sendable {
     /// Held while commits are dispatched.
     private let feed: Mutex<Feed>
     private let bookmarks: Mutex<Task<Void, Never>?>
+    /// The revision at each of the last minutes.
+    private let rounds = Mutex<[Int64]>([])
 
     private init(store: any Store, limits: WatchCache.Limits) {
         self.store = store
@@ -37,12 +39,21 @@ package final class CachedStore: Sendable {
     ) async throws -> CachedStore {
         let cached = CachedStore(store: store, limits: limits)
         store.observe { [weak cached] events in cached?.receive(events) }
-        let (entries, revision) = try await store.load(prefix: "")
-        cached.fill(try await parse(entries.sorted { $0.key < $1.key }), revision)
+        let loaded = Loaded()
+        let revision = try await store.scan { key, value, modRevision in
+            guard let first = value.first, let last = value.last, first == UInt8(ascii: "{"), last == UInt8(ascii: "}") else {
+                throw StoreError.unavailable("the value of \(key) is not a JSON object: the database is damaged")
+            }
+            loaded.entries.append((key, Object(stored: value, revision: modRevision)))
+        }
+        cached.fill(loaded.sorted(), revision)
         cached.bookmarks.withLock { task in
             task = Task { [weak cached] in
                 // Ends with the task: a cancelled sleep throws.
-                while (try? await clock.sleep(for: bookmarkInterval)) != nil { cached?.requestBookmarks() }
+                while (try? await clock.sleep(for: bookmarkInterval)) != nil {
+                    cached?.requestBookmarks()
+                    cached?.compact()
+                }
             }
         }
         return cached
@@ -70,30 +81,16 @@ package final class CachedStore: Sendable {
         }
     }
 
-    /// Entries one task parses when a store is opened.
-    private static let parsedAtOnce = 4096
+    /// What a scan has brought. Filled by the scan alone, read when it is over.
+    private final class Loaded: @unchecked Sendable {
+        var entries: [(key: String, object: Object)] = []
 
-    /// The entries' objects with their resourceVersions, sorted by key; parsed on all cores, because a start waits for it. Throws `StoreError`.
-    private static func parse(_ entries: [StoredEntry]) async throws -> [(key: String, object: Object)] {
-        let parts = try await withThrowingTaskGroup(of: (Int, [(key: String, object: Object)]).self) { group in
-            for start in stride(from: 0, to: entries.count, by: parsedAtOnce) {
-                group.addTask {
-                    let part = entries[start..<min(entries.count, start + parsedAtOnce)]
-                    return (
-                        start,
-                        try part.map { entry in
-                            // The parser's own error does not know the key.
-                            guard let object = try? Object(bytes: entry.value) else {
-                                throw StoreError.unavailable("the value of \(entry.key) is not a JSON object: the database is damaged")
-                            }
-                            return (entry.key, object.withResourceVersion(entry.modRevision))
-                        }
-                    )
-                }
-            }
-            return try await group.reduce(into: []) { $0.append($1) }
+        /// By key. The file is nearly in that order when names are given in order.
+        func sorted() -> [(key: String, object: Object)] {
+            defer { entries = [] }
+            let isSorted = zip(entries, entries.dropFirst()).allSatisfy { $0.key < $1.key }
+            return isSorted ? entries : entries.sorted { $0.key < $1.key }
         }
-        return parts.sorted { $0.0 < $1.0 }.flatMap(\.1)
     }
 
     /// `/registry/pods/` of `/registry/pods/default/web`.
@@ -141,26 +138,50 @@ package final class CachedStore: Sendable {
         progress.revision.store(last.revision, ordering: .releasing)
     }
 
+    /// Minutes after which the content of a revision is not shown any more. Upstream: --etcd-compaction-interval.
+    static let compactionRounds = 5
+
+    /// Once a minute.
+    private func compact() {
+        let revision = progress.revision.load(ordering: .acquiring)
+        let compacted = rounds.withLock { rounds -> Int64? in
+            rounds.append(revision)
+            return rounds.count > Self.compactionRounds ? rounds.removeFirst() : nil
+        }
+        if let compacted { forget(before: compacted) }
+    }
+
+    /// From now on contents of revisions before `revision` are not shown.
+    package func forget(before revision: Int64) {
+        progress.compacted.store(revision, ordering: .releasing)
+        for cache in caches.withLock({ Array($0.values) }) { cache.forgetPages() }
+    }
+
     private func requestBookmarks() { for cache in caches.withLock({ Array($0.values) }) { cache.requestBookmarks() } }
 
     /// Makes one write and returns its revision, when it is durable, cached and told. Throws `StoreError`.
     @discardableResult
     package func write(_ write: StoreWrite) async throws -> Int64 {
-        if let value = write.value, (try? Object(bytes: value)) == nil {  // The caches could not hold it.
-            throw StoreError.unavailable("the value of \(write.key) is not a JSON object")
+        var write = write
+        if let value = write.value {
+            // The caches could not hold anything else.
+            guard let object = try? Object(bytes: value) else { throw StoreError.unavailable("the value of \(write.key) is not a JSON object") }
+            write.object = object
         }
         return try await store.write(write)
     }
 
     /// Creates `key` and returns the object as stored, with its resourceVersion. `object` carries none. Throws `StoreError.alreadyExists`.
     package func create(_ key: String, _ object: Object, timeToLive: Int64? = nil) async throws -> Object {
-        let revision = try await store.write(StoreWrite(key: key, value: object.bytes, condition: .absent, timeToLive: timeToLive))
+        let revision = try await store.write(
+            StoreWrite(key: key, value: object.bytes, condition: .absent, timeToLive: timeToLive, object: object))
         return object.withResourceVersion(revision)
     }
 
     /// Replaces the object of `key` if its revision is `expected`, and returns it as stored. Throws `StoreError.conflict`, `.notFound`.
     package func update(_ key: String, _ object: Object, expected: Int64, timeToLive: Int64? = nil) async throws -> Object {
-        let revision = try await store.write(StoreWrite(key: key, value: object.bytes, condition: .revision(expected), timeToLive: timeToLive))
+        let revision = try await store.write(
+            StoreWrite(key: key, value: object.bytes, condition: .revision(expected), timeToLive: timeToLive, object: object))
         return object.withResourceVersion(revision)
     }
 

@@ -18,6 +18,8 @@ struct EventWindow: Sendable {
 
     private let limits: WatchCache.Limits
     private var records: [Record] = []
+    /// Of the objects in the window; one that stands as new and as old counts once.
+    private var bytes = 0
     /// Records at the front of `records` that were dropped and not yet removed from the array.
     private var head = 0
     /// The sequence number of the record at `head`.
@@ -36,10 +38,12 @@ struct EventWindow: Sendable {
 
     mutating func append(_ record: Record) {
         records.append(record)
-        while count > limits.events
+        bytes += record.object.bytes.count
+        while count > limits.events || (count > 1 && bytes > limits.bytes)
             || (count > limits.eventsKept && records[head].time.duration(to: record.time) > limits.age)
         {
             droppedThrough = records[head].revision
+            bytes -= records[head].object.bytes.count
             head += 1
             firstSequence &+= 1
         }
@@ -50,12 +54,24 @@ struct EventWindow: Sendable {
         }
     }
 
-    /// Up to `limit` events from `sequence` on; nil when some of them were dropped.
-    func records(from sequence: UInt64, limit: Int) -> ArraySlice<Record>? {
+    /// Up to `limit` events of up to about `bytes` bytes (but one at least) from `sequence` on; nil when some of them were dropped.
+    func records(from sequence: UInt64, limit: Int, bytes: Int) -> ArraySlice<Record>? {
         guard sequence >= firstSequence else { return nil }
         let start = head + Int(sequence - firstSequence)
         guard start < records.count else { return [] }
-        return records[start..<min(records.count, start + limit)]
+        var end = start
+        var size = 0
+        while end < records.count, end - start < limit, size < bytes {
+            size += records[end].object.bytes.count
+            end += 1
+        }
+        return records[start..<end]
+    }
+
+    /// All events after `revision`.
+    func records(after revision: Int64) -> ArraySlice<Record> {
+        let start = head + Int(sequence(after: revision) - firstSequence)
+        return records[min(start, records.count)...]
     }
 
     /// The sequence number of the first event after `revision`.

@@ -30,6 +30,12 @@ package final class MemoryStore: Store {
         }
     }
 
+    package func scan(_ visit: @escaping @Sendable (String, UnsafeRawBufferPointer, Int64) throws -> Void) async throws -> Int64 {
+        let (entries, revision) = try await load(prefix: "")
+        for entry in entries { try entry.value.withUnsafeBytes { try visit(entry.key, $0, entry.modRevision) } }
+        return revision
+    }
+
     package func observe(_ observer: @escaping @Sendable ([StoreEvent]) -> Void) { state.withLock { $0.observers.append(observer) } }
 
     package func write(_ write: StoreWrite) async throws -> Int64 { try commit(write) }
@@ -89,6 +95,6 @@ struct Change {
         }
         let entry = StoredEntry(key: write.key, value: value, createRevision: current?.createRevision ?? revision, modRevision: revision)
         stored = entry
-        event = StoreEvent(kind: current == nil ? .created : .updated, entry: entry)
+        event = StoreEvent(kind: current == nil ? .created : .updated, entry: entry, object: write.object)
     }
 }

@@ -65,6 +65,17 @@ package final class SQLiteStore: Store {
         }
     }
 
+    package func scan(_ visit: @escaping @Sendable (String, UnsafeRawBufferPointer, Int64) throws -> Void) async throws -> Int64 {
+        try await onWriter { writer in
+            do {
+                try writer.scan(visit)
+                return writer.revision
+            } catch let error as SQLiteError {
+                throw StoreError.unavailable(error.description)
+            }
+        }
+    }
+
     package func write(_ write: StoreWrite) async throws -> Int64 {
         try await withCheckedThrowingContinuation { continuation in
             let (refusal, wakes) = queue.withLock { queue -> (StoreError?, Bool) in

@@ -73,6 +73,17 @@ final class Writer: @unchecked Sendable {
         return entries
     }
 
+    /// Shows all entries in the order of the file. Throws `SQLiteError` and what `visit` throws.
+    func scan(_ visit: (_ key: String, _ value: UnsafeRawBufferPointer, _ modRevision: Int64) throws -> Void) throws {
+        let rows = try connection.statement("SELECT key, value, mod_revision FROM entries")
+        defer { rows.reset() }
+        while try rows.step() {
+            let key = rows.text(0)
+            let revision = rows.int64(2)
+            try rows.withBlob(1) { try visit(key, $0, revision) }
+        }
+    }
+
     /// Makes the writes whose conditions hold, in one commit. Each write's own outcome: its event, or why it was not made.
     func commit(_ writes: [StoreWrite]) -> [Result<StoreEvent, StoreError>] {
         guard !isClosed else { return writes.map { _ in .failure(.closed) } }

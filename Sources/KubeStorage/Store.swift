@@ -1,4 +1,4 @@
-import KubeAPI
+package import KubeAPI
 
 /// A key with its value as of one revision. The value is the object's canonical JSON without a resourceVersion: the revision is the truth.
 package struct StoredEntry: Sendable {
@@ -22,12 +22,18 @@ package struct StoreEvent: Sendable {
     package var kind: Kind
     /// The entry after the change; for a deletion its last value, with `modRevision` the revision of the deletion.
     package var entry: StoredEntry
+    /// What `entry.value` is the bytes of, when the writer had it: its index spares the caches another.
+    package var object: Object?
     package var revision: Int64 { entry.modRevision }
 
-    package init(kind: Kind, entry: StoredEntry) {
+    package init(kind: Kind, entry: StoredEntry, object: Object? = nil) {
         self.kind = kind
         self.entry = entry
+        self.object = object
     }
+
+    /// The object as a cache keeps it, with its resourceVersion.
+    var cachedObject: Object { object?.cached(revision: revision) ?? Object(stored: entry.value, revision: revision) }
 }
 
 /// One write. Upstream: an etcd transaction comparing one key's mod revision.
@@ -44,10 +50,13 @@ package struct StoreWrite: Sendable {
     package var condition: Condition
     /// Seconds after which the key is removed, for events; nil keeps it.
     package var timeToLive: Int64?
+    /// What `value` is the bytes of, if the writer has it.
+    package var object: Object?
 
-    package init(key: String, value: [UInt8]?, condition: Condition, timeToLive: Int64? = nil) {
+    package init(key: String, value: [UInt8]?, condition: Condition, timeToLive: Int64? = nil, object: Object? = nil) {
         self.key = key
         self.value = value
+        self.object = object
         self.condition = condition
         self.timeToLive = timeToLive
     }
@@ -69,8 +78,12 @@ package enum StoreError: Error, Sendable, Equatable {
 /// Invariants: revisions only grow, by one for each committed write; a write that returned is durable (SQLite: WAL, synchronous=FULL, one fsync for
 /// a group of concurrent writers); events reach the observer inside the commit, in revision order, before the writer is answered.
 package protocol Store: Sendable {
-    /// Loads everything under `prefix` with the revision as of which it is complete. Used once at start by a watch cache, off the cooperative pool.
+    /// Loads everything under `prefix` with the revision as of which it is complete, off the cooperative pool.
     func load(prefix: String) async throws -> (entries: [StoredEntry], revision: Int64)
+    /// Shows every entry to `visit`, in no particular order, and returns the revision as of which they are complete. The bytes live only during the
+    /// call: a cache makes its own of them, and nothing is in memory twice. Runs off the cooperative pool. Throws `StoreError` and what `visit` throws.
+    func scan(_ visit: @escaping @Sendable (_ key: String, _ value: UnsafeRawBufferPointer, _ modRevision: Int64) throws -> Void) async throws
+        -> Int64
     /// Makes the write durable and returns its revision. Throws `StoreError`.
     func write(_ write: StoreWrite) async throws -> Int64
     /// The revision of the last commit.

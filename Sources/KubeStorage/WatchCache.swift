@@ -4,7 +4,13 @@ internal import Synchronization
 /// The revision up to which all caches of a store have seen everything.
 final class Progress: Sendable {
     let revision: Atomic<Int64>
-    init(_ revision: Int64) { self.revision = Atomic(revision) }
+    /// Contents of earlier revisions are not shown any more, even where they are still at hand: continued lists end some time, as they do upstream,
+    /// where etcd is compacted every five minutes.
+    let compacted: Atomic<Int64>
+    init(_ revision: Int64) {
+        self.revision = Atomic(revision)
+        compacted = Atomic(0)
+    }
 }
 
 /// One page of a list.
@@ -34,31 +40,26 @@ package final class WatchCache: Sendable {
         package var eventsKept: Int
         /// Older ones are dropped, so that an idle cluster keeps little. Longer than the minute between two bookmarks.
         package var age: Duration
+        /// Bytes of the events' objects, so that large objects in a hurry do not fill the memory.
+        package var bytes: Int
 
-        package init(events: Int = 4096, eventsKept: Int = 128, age: Duration = .seconds(150)) {
+        package init(events: Int = 4096, eventsKept: Int = 128, age: Duration = .seconds(150), bytes: Int = 64 << 20) {
             self.events = events
             self.eventsKept = eventsKept
             self.age = age
+            self.bytes = bytes
         }
     }
 
     /// Contents of unfinished paged lists that are kept, so that all pages show one revision.
     static let pagedListLimit = 16
 
-    struct Waiter {
-        /// Only keys that begin so are of interest.
-        var keyPrefix: String
-        var wantsBookmarks: Bool
-        var continuation: CheckedContinuation<Void, Never>
-    }
-
     struct State {
         var objects: SortedObjects
         var window: EventWindow
         /// The revision of the last event of this cache.
         var lastRevision: Int64
-        var waiters: [UInt64: Waiter] = [:]
-        var nextWaiter: UInt64 = 0
+        var waiters = WatchWaiters()
         var pagedLists: [(revision: Int64, objects: SortedObjects)] = []
         /// Counts requests for bookmarks: a subscription that has seen fewer owes one.
         var bookmarkRound: UInt64 = 0
@@ -102,15 +103,18 @@ package final class WatchCache: Sendable {
         namespace: String? = nil, limit: Int? = nil, startKey: String? = nil, revision wanted: Int64? = nil,
         filter: (@Sendable (Object) -> Bool)? = nil
     ) throws(StatusError) -> ListPage {
+        let isCompacted = wanted.map { $0 < progress.compacted.load(ordering: .acquiring) } ?? false
         let found = state.withLock { state -> (objects: SortedObjects, revision: Int64)? in
             let current = revision(state)
+            if isCompacted { return nil }
             // No event of this cache came after `wanted`: the present content is that revision's.
             if let wanted, wanted < state.lastRevision {
-                return state.pagedLists.last { $0.revision == wanted }.map { ($0.objects, wanted) }
+                if let kept = state.pagedLists.last(where: { $0.revision == wanted }) { return (kept.objects, wanted) }
+                return Self.content(state.objects, at: wanted, state.window).map { ($0, wanted) }
             }
             return (state.objects, min(wanted ?? current, current))
         }
-        guard let (content, revision) = found else { throw .expired(Self.expiredContinue) }
+        guard let (content, revision) = found else { throw .expired(startKey == nil ? Self.expiredList : Self.expiredContinue) }
 
         let scope = namespace.map { "\(prefix)\($0)/" } ?? prefix
         let end = content.position(of: Self.end(of: scope))
@@ -144,6 +148,18 @@ package final class WatchCache: Sendable {
         return page
     }
 
+    /// The content as of `revision`: the present one with all later events taken back; nil when they are not all held.
+    private static func content(_ present: SortedObjects, at revision: Int64, _ window: EventWindow) -> SortedObjects? {
+        guard revision >= window.droppedThrough else { return nil }
+        var content = present
+        for record in window.records(after: revision).reversed() {
+            if let old = record.old { content.set(record.key, old) } else { content.remove(record.key) }
+        }
+        return content
+    }
+
+    /// Upstream: etcd3.expired.
+    static let expiredList = "The resourceVersion for the provided list is too old."
     /// Upstream: storage/continue expired message, etcd3.handleCompactedErrorForPaging.
     static let expiredContinue =
         "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter."
@@ -157,11 +173,12 @@ package final class WatchCache: Sendable {
     ///   - revision: events after this revision are delivered. Nil, as 0: the present objects first, as added, then what follows.
     ///   - sendInitialEvents: the present objects first even though `revision` is given, then `initialEventsEnd`.
     ///   - bookmarks: whether `bookmark` events are delivered (once a minute, when nothing else is due).
+    ///   - trigger: what the filter asks for at least, if it can be told: events that cannot concern the watcher then cost it nothing.
     ///   - filter: an object that begins to match is delivered as added, one that ceases to as deleted.
     /// - Throws: `StatusError` 410 `Expired` when events after `revision` were dropped already, 504 when `revision` is in the future.
     package func watch(
         from revision: Int64? = nil, namespace: String? = nil, sendInitialEvents: Bool = false, bookmarks: Bool = false,
-        filter: (@Sendable (Object) -> Bool)? = nil
+        trigger: WatchTrigger? = nil, filter: (@Sendable (Object) -> Bool)? = nil
     ) throws(StatusError) -> WatchSubscription {
         let scope = namespace.map { "\(prefix)\($0)/" } ?? prefix
         let startsWithState = sendInitialEvents || (revision ?? 0) == 0
@@ -180,8 +197,9 @@ package final class WatchCache: Sendable {
             }
             return .success(
                 WatchSubscription(
-                    cache: self, scope: scope, filter: filter, wantsBookmarks: bookmarks, announcesInitialEnd: sendInitialEvents, snapshot: snapshot,
-                    sequence: sequence, revision: startsWithState ? current : revision ?? current, bookmarkRound: state.bookmarkRound))
+                    cache: self, scope: scope, trigger: trigger, filter: filter, wantsBookmarks: bookmarks,
+                    announcesInitialEnd: sendInitialEvents, snapshot: snapshot, sequence: sequence,
+                    revision: startsWithState ? current : revision ?? current, bookmarkRound: state.bookmarkRound))
         }
         return try outcome.get()
     }
@@ -211,45 +229,53 @@ package final class WatchCache: Sendable {
         observers.withLock { observers in
             var changes: [(old: Object?, new: Object?)] = []
             let now = ContinuousClock.now
-            let woken = state.withLock { state -> [Waiter] in
+            let woken = state.withLock { state -> [(waiter: WatchWaiters.Waiter, resume: WatchWaiters.Resume)] in
+                var told: [WatchWaiters.Change] = []
                 for event in events {
-                    // What is written was parsed before it was queued (`CachedStore.write`), what was there before when it was loaded.
-                    guard let object = try? Object(bytes: event.entry.value).withResourceVersion(event.revision) else { continue }
+                    // What is written was checked before it was queued (`CachedStore.write`).
+                    let object = event.cachedObject
                     let key = event.entry.key
                     let old = event.kind == .deleted ? state.objects.remove(key) : state.objects.set(key, object)
                     let kind: StoreEvent.Kind = event.kind == .deleted ? .deleted : old == nil ? .created : .updated
+                    let resume = WatchWaiters.Resume(sequence: state.window.endSequence, revision: event.revision - 1)
                     state.window.append(EventWindow.Record(kind: kind, key: key, object: object, old: old, revision: event.revision, time: now))
                     state.lastRevision = event.revision
+                    if !state.waiters.isEmpty {
+                        let wantsNodes = state.waiters.wantsNodes
+                        let nodes = wantsNodes ? (WatchWaiters.node(of: old), WatchWaiters.node(of: object)) : (nil, nil)
+                        told.append(WatchWaiters.Change(key: key, nodes: nodes, resume: resume))
+                    }
                     if !observers.isEmpty { changes.append((old, event.kind == .deleted ? nil : object)) }
                 }
-                return Self.take(&state.waiters) { waiter in events.contains { $0.entry.key.hasPrefix(waiter.keyPrefix) } }
+                return state.waiters.take(for: told)
             }
             for (old, new) in changes { for observer in observers { observer(old, new) } }
-            for waiter in woken { waiter.continuation.resume() }
+            for (waiter, resume) in woken { waiter.wake(resume) }
         }
     }
 
     /// Makes every subscription that wants bookmarks deliver one.
     func requestBookmarks() {
-        let woken = state.withLock { state in
+        let (woken, resume) = state.withLock { state in
             state.bookmarkRound &+= 1
-            return Self.take(&state.waiters, where: \.wantsBookmarks)
+            // Whoever waits was concerned by nothing so far.
+            return (state.waiters.take(where: \.wantsBookmarks), WatchWaiters.Resume(sequence: state.window.endSequence, revision: revision(state)))
         }
-        for waiter in woken { waiter.continuation.resume() }
+        for waiter in woken { waiter.wake(resume) }
+    }
+
+    /// Lets go of contents that are not shown any more.
+    func forgetPages() {
+        let compacted = progress.compacted.load(ordering: .acquiring)
+        state.withLock { state in state.pagedLists.removeAll { $0.revision < compacted } }
     }
 
     /// Ends all subscriptions after what they have not taken yet.
     func close() {
-        let woken = state.withLock { state in
+        let (woken, resume) = state.withLock { state in
             state.isClosed = true
-            return Self.take(&state.waiters) { _ in true }
+            return (state.waiters.take { _ in true }, WatchWaiters.Resume(sequence: state.window.endSequence, revision: revision(state)))
         }
-        for waiter in woken { waiter.continuation.resume() }
-    }
-
-    private static func take(_ waiters: inout [UInt64: Waiter], where isMeant: (Waiter) -> Bool) -> [Waiter] {
-        let meant = waiters.filter { isMeant($0.value) }
-        for number in meant.keys { waiters[number] = nil }
-        return Array(meant.values)
+        for waiter in woken { waiter.wake(resume) }
     }
 }

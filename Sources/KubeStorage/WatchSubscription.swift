@@ -21,15 +21,40 @@ package enum WatchCacheEvent: Sendable {
     }
 }
 
+/// Events that follow each other, not yet looked at by the watcher they are for. Watchers that asked for the same thing and stand at the same place get
+/// equal batches: what one has made of its batch serves the others.
+package struct WatchBatch: Sendable {
+    /// The sequence numbers of the first event and of the one after the last.
+    package let from: UInt64
+    package let to: UInt64
+    let records: ArraySlice<EventWindow.Record>
+    let subscription: WatchSubscription
+
+    /// What of the batch is for the watcher. May be nothing.
+    package var events: [WatchCacheEvent] { records.compactMap(subscription.select) }
+}
+
+/// What a subscription has for its watcher.
+package enum WatchPoll: Sendable {
+    /// Objects of the beginning, `initialEventsEnd`, or a bookmark: this watcher's alone.
+    case events([WatchCacheEvent])
+    case batch(WatchBatch)
+    /// Nothing now: `whenReady` tells when.
+    case waiting
+    /// The store was closed.
+    case closed
+}
+
 /// One watcher's place in a watch cache's events. It holds a position, not a queue: events stay in the cache's window until it takes them, so a slow
-/// watcher
-/// costs nothing, and one that is overtaken by the window's end is ended with 410 `Expired`. One consumer.
+/// watcher costs nothing, and one that is overtaken by the window's end is ended with 410 `Expired`. One consumer.
 package final class WatchSubscription: AsyncSequence, Sendable {
     package typealias Element = WatchCacheEvent
     package typealias Failure = any Error
 
     /// Events of one batch: bounds how long the cache is locked for one watcher.
     static let batchLimit = 256
+    /// Bytes of objects in one batch, so that a few large objects do not make a huge response.
+    static let batchBytes = 256 * 1024
 
     private struct State {
         /// The objects of the beginning that were not delivered yet.
@@ -41,22 +66,25 @@ package final class WatchSubscription: AsyncSequence, Sendable {
         /// Everything up to it was delivered.
         var revision: Int64
         var bookmarkRound: UInt64
+        /// The number under which it waits.
+        var waiting: UInt64?
     }
 
     private let cache: WatchCache
     private let scope: String
+    private let trigger: WatchTrigger?
     private let filter: (@Sendable (Object) -> Bool)?
     private let wantsBookmarks: Bool
     private let initialRevision: Int64
     private let state: Mutex<State>
 
     init(
-        cache: WatchCache, scope: String, filter: (@Sendable (Object) -> Bool)?, wantsBookmarks: Bool, announcesInitialEnd: Bool,
-        snapshot: SortedObjects?,
-        sequence: UInt64, revision: Int64, bookmarkRound: UInt64
+        cache: WatchCache, scope: String, trigger: WatchTrigger?, filter: (@Sendable (Object) -> Bool)?, wantsBookmarks: Bool,
+        announcesInitialEnd: Bool, snapshot: SortedObjects?, sequence: UInt64, revision: Int64, bookmarkRound: UInt64
     ) {
         self.cache = cache
         self.scope = scope
+        self.trigger = trigger
         self.filter = filter
         self.wantsBookmarks = wantsBookmarks
         initialRevision = revision
@@ -66,18 +94,67 @@ package final class WatchSubscription: AsyncSequence, Sendable {
                 owesInitialEnd: announcesInitialEnd, sequence: sequence, revision: revision, bookmarkRound: bookmarkRound))
     }
 
+    deinit { stop() }
+
+    /// The same for all subscriptions of one cache.
+    package var cacheIdentity: ObjectIdentifier { ObjectIdentifier(cache) }
+
     /// The revision up to which everything was delivered: where a new watch can go on.
     package var progressRevision: Int64 { state.withLock(\.revision) }
+
+    /// What there is now. Never blocks. Throws `StatusError` 410 `Expired` when this watcher was too slow.
+    package func poll() throws(StatusError) -> WatchPoll {
+        try state.withLock { state throws(StatusError) in
+            if let initial = nextInitial(&state) { return .events(initial) }
+            return try read(&state)
+        }
+    }
+
+    /// Calls `wake` once, on any thread, when `poll` has something other than `waiting`; at once when it has. Replaces an earlier call's.
+    package func whenReady(_ wake: @escaping @Sendable () -> Void) {
+        let (position, round, former) = state.withLock { state in
+            defer { state.waiting = nil }
+            return (state.sequence, state.bookmarkRound, state.waiting)
+        }
+        let number = cache.state.withLock { cached -> UInt64? in
+            if let former { cached.waiters.remove(former) }
+            if cached.window.endSequence != position || cached.isClosed || (wantsBookmarks && cached.bookmarkRound != round) { return nil }
+            let number = cached.waiters.number()
+            let waiter = WatchWaiters.Waiter(scope: scope, trigger: trigger, wantsBookmarks: wantsBookmarks) { [weak self] resume in
+                self?.resume(resume)
+                wake()
+            }
+            cached.waiters.insert(waiter, number)
+            return number
+        }
+        guard let number else { return wake() }
+        state.withLock { $0.waiting = number }
+    }
+
+    /// Nobody waits for this subscription any more.
+    package func stop() {
+        guard let number = state.withLock({ $0.waiting }) else { return }
+        _ = cache.state.withLock { $0.waiters.remove(number) }
+    }
+
+    /// What happened while it waited, up to where it goes on, was of no interest.
+    private func resume(_ resume: WatchWaiters.Resume) {
+        state.withLock { state in
+            state.sequence = Swift.max(state.sequence, resume.sequence)
+            state.revision = Swift.max(state.revision, resume.revision)
+        }
+    }
 
     /// The next events, at least one; nil when the store was closed or the task is cancelled. Throws `StatusError` 410 `Expired` when this watcher
     /// was too slow.
     package func nextBatch() async throws -> [WatchCacheEvent]? {
         while !Task.isCancelled {
-            if let initial = state.withLock({ nextInitial(&$0) }) { return initial }
-            switch try state.withLock({ state throws(StatusError) in try read(&state) }) {
-            case .events(let events):
+            switch try poll() {
+            case .events(let events): return events
+            case .batch(let batch):
+                let events = batch.events
                 if !events.isEmpty { return events }
-            case .nothing(let sequence, let round): await wait(sequence: sequence, round: round)
+            case .waiting: await wait()
             case .closed: return nil
             }
         }
@@ -87,10 +164,13 @@ package final class WatchSubscription: AsyncSequence, Sendable {
     private func nextInitial(_ state: inout State) -> [WatchCacheEvent]? {
         if let snapshot = state.snapshot {
             var events: [WatchCacheEvent] = []
+            var bytes = 0
             while let (key, object) = snapshot.entry(at: state.position), key.hasPrefix(scope) {
                 state.position = snapshot.advanced(state.position)
-                if filter?(object) ?? true { events.append(.added(object, revision: initialRevision)) }
-                if events.count == Self.batchLimit { return events }
+                guard filter?(object) ?? true else { continue }
+                events.append(.added(object, revision: initialRevision))
+                bytes += object.bytes.count
+                if events.count == Self.batchLimit || bytes >= Self.batchBytes { return events }
             }
             state.snapshot = nil
             if !events.isEmpty { return events }
@@ -100,14 +180,7 @@ package final class WatchSubscription: AsyncSequence, Sendable {
         return [.initialEventsEnd(revision: initialRevision)]
     }
 
-    private enum Read {
-        /// May be empty: none that was read is of interest.
-        case events([WatchCacheEvent])
-        case nothing(sequence: UInt64, round: UInt64)
-        case closed
-    }
-
-    private func read(_ state: inout State) throws(StatusError) -> Read {
+    private func read(_ state: inout State) throws(StatusError) -> WatchPoll {
         enum Outcome {
             case records(ArraySlice<EventWindow.Record>)
             case bookmark(Int64, round: UInt64)
@@ -117,7 +190,9 @@ package final class WatchSubscription: AsyncSequence, Sendable {
         }
         let (sequence, round) = (state.sequence, state.bookmarkRound)
         let outcome = cache.state.withLock { cached -> Outcome in
-            guard let records = cached.window.records(from: sequence, limit: Self.batchLimit) else { return .expired(cached.window.droppedThrough) }
+            guard let records = cached.window.records(from: sequence, limit: Self.batchLimit, bytes: Self.batchBytes) else {
+                return .expired(cached.window.droppedThrough)
+            }
             if !records.isEmpty { return .records(records) }
             if cached.isClosed { return .closed }
             if wantsBookmarks, cached.bookmarkRound != round { return .bookmark(cache.revision(cached), round: cached.bookmarkRound) }
@@ -125,7 +200,7 @@ package final class WatchSubscription: AsyncSequence, Sendable {
         }
         switch outcome {
         case .closed: return .closed
-        case .nothing: return .nothing(sequence: sequence, round: round)
+        case .nothing: return .waiting
         case .expired(let dropped):
             throw .expired("too old resource version: \(state.revision) (\(dropped)): the watcher was too slow")
         case .bookmark(let revision, let round):
@@ -135,12 +210,12 @@ package final class WatchSubscription: AsyncSequence, Sendable {
         case .records(let records):
             state.sequence &+= UInt64(records.count)
             if let last = records.last { state.revision = last.revision }
-            return .events(records.compactMap(select))
+            return .batch(WatchBatch(from: sequence, to: state.sequence, records: records, subscription: self))
         }
     }
 
     /// What `record` is to this watcher.
-    private func select(_ record: EventWindow.Record) -> WatchCacheEvent? {
+    fileprivate func select(_ record: EventWindow.Record) -> WatchCacheEvent? {
         guard record.key.hasPrefix(scope) else { return nil }
         guard let filter else {
             switch record.kind {
@@ -163,24 +238,45 @@ package final class WatchSubscription: AsyncSequence, Sendable {
         }
     }
 
-    /// Returns when there is something after `sequence`, a new round of bookmarks, the cache is closed or the task is cancelled.
-    private func wait(sequence: UInt64, round: UInt64) async {
-        let number = cache.state.withLock { cached in
-            cached.nextWaiter &+= 1
-            return cached.nextWaiter
-        }
+    /// Returns when `poll` may have something, or the task is cancelled.
+    private func wait() async {
+        let once = Once()
         await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                let isDue = cache.state.withLock { cached in
-                    if cached.window.endSequence != sequence || cached.isClosed || Task.isCancelled { return true }
-                    if wantsBookmarks, cached.bookmarkRound != round { return true }
-                    cached.waiters[number] = WatchCache.Waiter(keyPrefix: scope, wantsBookmarks: wantsBookmarks, continuation: continuation)
-                    return false
-                }
-                if isDue { continuation.resume() }
+                once.set(continuation)
+                whenReady { once.resume() }
             }
         } onCancel: {
-            cache.state.withLock { $0.waiters.removeValue(forKey: number) }?.continuation.resume()
+            stop()
+            once.resume()
+        }
+    }
+
+    /// A continuation that may be resumed before it is there, and more than once.
+    private final class Once: Sendable {
+        private enum State {
+            case new
+            case waiting(CheckedContinuation<Void, Never>)
+            case done
+        }
+        private let state = Mutex(State.new)
+
+        func set(_ continuation: CheckedContinuation<Void, Never>) {
+            let isDone = state.withLock { state in
+                if case .done = state { return true }
+                state = .waiting(continuation)
+                return false
+            }
+            if isDone { continuation.resume() }
+        }
+
+        func resume() {
+            let waiting = state.withLock { state -> CheckedContinuation<Void, Never>? in
+                defer { state = .done }
+                if case .waiting(let continuation) = state { return continuation }
+                return nil
+            }
+            waiting?.resume()
         }
     }
 

@@ -214,6 +214,12 @@ package final class Statement {
         return String(decoding: UnsafeBufferPointer(start: bytes, count: Int(sqlite3_column_bytes(pointer, index))), as: UTF8.self)
     }
 
+    /// Shows a column's bytes without copying them. They live until the statement goes on.
+    package func withBlob<T>(_ index: Int32, _ body: (UnsafeRawBufferPointer) throws -> T) rethrows -> T {
+        let bytes = sqlite3_column_blob(pointer, index)
+        return try body(UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : Int(sqlite3_column_bytes(pointer, index))))
+    }
+
     package func blob(_ index: Int32) -> [UInt8] {
         guard let bytes = sqlite3_column_blob(pointer, index) else { return [] }
         return Array(UnsafeRawBufferPointer(start: bytes, count: Int(sqlite3_column_bytes(pointer, index))))

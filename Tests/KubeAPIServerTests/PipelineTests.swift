@@ -1,6 +1,7 @@
 import HTTPTransport
 import KubeAPI
 import KubeClient
+import KubeStorage
 import Testing
 
 @testable import KubeAPIServer
@@ -106,15 +107,6 @@ struct PipelineTests {
         #expect(deep.status == 400)
     }
 
-    @Test("more requests at once than allowed are 429 with Retry-After")
-    func overload() async throws {
-        let test = try await TestServer { $0.readOnlyInFlight = 0 }
-        let answer = await test.http("GET", "/api/v1/pods", ["Authorization": "Test x"])
-        #expect(answer.status == 429)
-        #expect(answer.fields["Retry-After"] == "1")
-        #expect(await test.http("GET", "/api/v1/pods").status == 200)
-    }
-
     @Test("a server that is not ready says so, and answers 503 before it has started")
     func notReady() async throws {
         let server = APIServer(
@@ -132,7 +124,78 @@ struct PipelineTests {
         let answer = await test.http("GET", "/metrics")
         #expect(
             answer.text.contains(
-                "apiserver_request_total{code=\"200\",group=\"\",resource=\"pods\",scope=\"cluster\",subresource=\"\",verb=\"LIST\",version=\"v1\"} 1"
-            ))
+                "apiserver_request_total{code=\"200\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"pods\",scope=\"cluster\","
+                    + "subresource=\"\",verb=\"LIST\",version=\"v1\"} 1"))
+        for name in [
+            "apiserver_request_duration_seconds_bucket", "apiserver_current_inflight_requests", "apiserver_longrunning_requests",
+            "apiserver_storage_objects", "apiserver_flowcontrol_dispatched_requests_total", "authentication_attempts", "process_open_fds",
+            "process_resident_memory_bytes", "kubernetes_build_info",
+        ] { #expect(answer.text.contains("\n\(name)"), "\(name)") }
+    }
+
+    @Test("what a client writes does not become a label")
+    func boundedLabels() async throws {
+        let test = try await TestServer()
+        for index in 0..<50 {
+            _ = await test.http("GET", "/apis/made.up\(index)/v1/things\(index)")
+            _ = await test.http("FETCH\(index)", "/api/v1/pods")
+        }
+        let text = await test.http("GET", "/metrics").text
+        #expect(!text.contains("made.up"))
+        #expect(!text.contains("things"))
+        #expect(!text.contains("FETCH") && !text.contains("fetch"))
+    }
+
+    @Test("every check of health has a path, can be excluded, and fails until the default objects are there")
+    func health() async throws {
+        let server = APIServer(
+            APIServer.Configuration(store: MemoryStore(), version: VersionInfo(minor: "36", gitVersion: "v")) { _ in
+                APIServer.Components(authenticators: [TestAuthenticator()], authorizers: [AllowEverything()])
+            })
+        try await server.start()
+        func get(_ target: String) async -> (Int, String) {
+            let answer = await server.respond(to: TestServer.head("GET", target), body: .empty)
+            guard case .bytes(let bytes) = answer.body else { return (answer.status, "") }
+            return (answer.status, String(decoding: bytes, as: UTF8.self))
+        }
+        #expect(await get("/readyz").0 == 500)
+        #expect(await get("/readyz").1.contains("[-]poststarthook/rbac/bootstrap-roles failed: reason withheld\n"))
+        #expect(await get("/livez/poststarthook/rbac/bootstrap-roles").0 == 500)
+        #expect(await get("/livez/etcd") == (200, "ok"))
+        server.markReady()
+        #expect(await get("/readyz") == (200, "ok"))
+        #expect(await get("/readyz?verbose").1.hasSuffix("[+]shutdown ok\nreadyz check passed\n"))
+        #expect(await get("/readyz?verbose&exclude=etcd").1.contains("[+]etcd excluded: ok\n"))
+        let unknown = await get("/livez?verbose&exclude=nothing").1
+        #expect(unknown.contains("warn: some health checks cannot be excluded: no matches for \"nothing\"\n"))
+        #expect(await get("/livez/nothing").0 == 404)
+
+        server.beginShutdown()
+        #expect(await get("/readyz").1.contains("[-]shutdown failed"))
+        #expect(await get("/livez").0 == 200)
+        let sentAway = await server.respond(to: TestServer.head("GET", "/api/v1/pods"), body: .empty)
+        #expect(sentAway.status == 429)
+        #expect(sentAway.fields["Retry-After"] == "5")
+        await server.stop()
+    }
+
+    @Test("a timeout that is no duration is refused, longer targets than any client needs too")
+    func deadlines() async throws {
+        let test = try await TestServer()
+        let bad = await test.http("GET", "/api/v1/pods?timeout=soon")
+        #expect(bad.status == 400)
+        #expect(bad.json["message"].string == "invalid timeout specified in the request URL - time: invalid duration \"soon\"")
+        #expect(await test.http("GET", "/api/v1/pods?timeout=34s").status == 200)
+        #expect(await test.http("GET", "/api/v1/pods?a=\(String(repeating: "x", count: 40_000))").status == 414)
+        #expect(GoDuration.parse("1m30.5s") == .milliseconds(90_500))
+        #expect(GoDuration.parse("-2h") == .seconds(-7200))
+        for junk in ["", "1", "s", "1x", "1..5s", "9999999999h"] { #expect(GoDuration.parse(junk) == nil, "\(junk)") }
+    }
+
+    @Test("every response names the audit's identifier, the client's own if it sent one")
+    func auditID() async throws {
+        let test = try await TestServer()
+        #expect(await test.http("GET", "/api/v1/pods", ["Audit-ID": "mine"]).fields["Audit-Id"] == "mine")
+        #expect(await test.http("GET", "/api/v1/pods").fields["Audit-Id"]?.count == 36)
     }
 }

@@ -58,7 +58,8 @@ struct StreamingTests {
                 address: .tcp(host: "127.0.0.1", port: 0), tls: .init(identity: try identity("node", .server), clientCAPEM: authority.certificatePEM)),
             responder: FakeKubelet())
         let test = try await TestServer(
-            kubelets: KubeletClientConfiguration(identity: try identity("apiserver", .client), rootsPEM: authority.certificatePEM))
+            kubelets: KubeletClientConfiguration(identity: try identity("apiserver", .client), rootsPEM: authority.certificatePEM)
+        ) { $0.proxyAddresses = ProxyAddressPolicy(allowsLoopback: true) }
         let node: Value = ["apiVersion": "v1", "kind": "Node", "metadata": ["name": "n1"]]
         try await test.create("nodes", node, namespace: nil)
         let status: Value = [

@@ -8,6 +8,9 @@ import Testing
 /// A store nothing is asked of.
 struct NeverStore: Store {
     func load(prefix: String) async throws -> (entries: [StoredEntry], revision: Int64) { throw StoreError.closed }
+    func scan(_ visit: @escaping @Sendable (_ key: String, _ value: UnsafeRawBufferPointer, _ modRevision: Int64) throws -> Void) async throws -> Int64 {
+        throw StoreError.closed
+    }
     func write(_ write: StoreWrite) async throws -> Int64 { throw StoreError.closed }
     var revision: Int64 { 0 }
     func observe(_ observer: @escaping @Sendable ([StoreEvent]) -> Void) {}
@@ -110,14 +113,6 @@ struct SubresourceTests {
         let unbound = await test.http(
             "POST", "/api/v1/namespaces/default/pods/p/exec?container=a&command=ls&stdout=true", ["Connection": "Upgrade", "Upgrade": "SPDY/3.1"])
         #expect(unbound.json["message"].string == "pod p does not have a host assigned")
-    }
-
-    @Test("what is not there yet says so")
-    func notImplemented() async throws {
-        let test = try await TestServer()
-        try await test.create("pods", pod("p"))
-        let answer = await test.http("GET", "/api/v1/namespaces/default/pods/p/ephemeralcontainers")
-        #expect(answer.status == 501)
     }
 
     @Test("events of events.k8s.io are the same objects as the core group's")

@@ -34,6 +34,13 @@ private struct Answers: HTTPResponder {
                         journal.add("the watch was closed")
                     }
                 })
+        case "/api/v1/namespaces/default/pods/busy":
+            // Twice too busy, then there; the wait is told in a header and the answer is no Status.
+            guard journal.lines.filter({ $0.contains("/pods/busy") }).count > 2 else {
+                return HTTPResponse(status: 429, fields: ["Retry-After": "0"], body: .bytes(Array("Too many requests\n".utf8)))
+            }
+            return HTTPResponse(status: 200, body: .bytes(Array(#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"busy"}}"#.utf8)))
+        case "/api/v1/namespaces/default/pods/broken": return HTTPResponse(status: 503, body: .bytes([]))
         case "/api/v1/events":
             return HTTPResponse(status: 410, body: .bytes(StatusError.expired("too old resource version: 1 (5)").value.jsonBytes))
         default:
@@ -68,6 +75,19 @@ struct NetworkTransportTests {
                 journal.lines == [
                     "GET /api/v1/namespaces/default/pods/web Bearer token-1", "GET /api/v1/namespaces/default/pods/none Bearer token-2",
                 ])
+        }
+    }
+
+    @Test("a server that asks to come back is asked again; one that only fails is not")
+    func retries() async throws {
+        try await withServer { transport, journal in
+            let client = KubeClient(transport: transport)
+            let pod = try await client.get(.pods, namespace: "default", name: "busy")
+            #expect(pod.metadata.name == "busy")
+            #expect(journal.lines.count == 3)
+            let error = await #expect(throws: StatusError.self) { try await client.get(.pods, namespace: "default", name: "broken") }
+            #expect(error?.code == 503)
+            #expect(journal.lines.count == 4)
         }
     }
 

@@ -49,6 +49,27 @@ enum Given {
 }
 
 struct PodSyncTests {
+    @Test("an ephemeral container is started once beside the others, is told of in a list of its own, and is never started again")
+    func ephemeral() throws {
+        let spec = #"{"containers":[{"name":"a","image":"i"}],"ephemeralContainers":[{"name":"debug","image":"busybox","targetContainerName":"a"}]}"#
+        let pod = try Given.pod(spec)
+        let running = Given.container("a", .running)
+        #expect(plan(pod, [Given.sandbox()], [running]).startEphemeral == ["debug"])
+        let started = Given.container("debug", .running)
+        #expect(plan(pod, [Given.sandbox()], [running, started]).isIdle)
+        let ended = Given.container("debug", .exited, code: 1)
+        #expect(plan(pod, [Given.sandbox()], [running, ended]).isIdle, "not even when it has failed")
+        #expect(plan(try Given.pod(spec, deleted: true), [Given.sandbox()], [running]).startEphemeral.isEmpty)
+        #expect(Given.status([Given.sandbox()], [running, ended]).runningIDs == ["a": running.id])
+        let status = PodStatusComputation(
+            pod: pod, runtime: Given.status([Given.sandbox()], [running, started]), hostIPs: ["10.0.0.1"], now: Given.now
+        ).compute()
+        let list = status.value["ephemeralContainerStatuses"]?.array
+        #expect(list?.first?["name"] == "debug" && list?.first?[path: "state", "running"] != nil && list?.first?["ready"] == false)
+        #expect(status.value["containerStatuses"]?.array?.count == 1 && status.phase == .running)
+        #expect(pod.container(named: "debug")?.fieldPath == "spec.ephemeralContainers{debug}")
+    }
+
     private let two = #"{"restartPolicy":"Always","containers":[{"name":"a","image":"i"},{"name":"b","image":"i"}]}"#
 
     private func plan(

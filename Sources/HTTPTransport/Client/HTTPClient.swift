@@ -27,6 +27,9 @@ package final class HTTPClient: Sendable {
         /// From the request to the response's head, unless a call says otherwise. Upstream: rest.Config's callers set 60 s at most for plain
         /// requests.
         package var headTimeout = Duration.seconds(60)
+        /// Judges the IP address that a TCP connection goes to, after names were resolved and before anything is sent: the address that was judged is
+        /// the one connected to, so that a name cannot mean something else a moment later. Nil: any.
+        package var admitsAddress: (@Sendable (String) -> Bool)?
         /// Connections kept for later requests; more are closed after their response.
         package var maximumIdleConnections = 64
         /// An unused connection is closed after this: shorter than servers' 90 s, so that requests seldom meet a closing server.
@@ -38,7 +41,7 @@ package final class HTTPClient: Sendable {
         }
     }
 
-    /// The client's TLS: TLS 1.2 or newer. The server is always verified.
+    /// The client's TLS: TLS 1.2 or newer. The server is verified, unless its owner has asked for the opposite.
     package struct TLS: Sendable {
         /// CA certificates in PEM; nil trusts the system's.
         package var rootsPEM: String?
@@ -46,11 +49,14 @@ package final class HTTPClient: Sendable {
         package var identity: TLSIdentity?
         /// The name to verify and to ask for (SNI), when it is not the address' host.
         package var serverName: String?
+        /// False only where an API object says so. Upstream: tls.Config.InsecureSkipVerify.
+        package var verifiesServer: Bool
 
-        package init(rootsPEM: String? = nil, identity: TLSIdentity? = nil, serverName: String? = nil) {
+        package init(rootsPEM: String? = nil, identity: TLSIdentity? = nil, serverName: String? = nil, verifiesServer: Bool = true) {
             self.rootsPEM = rootsPEM
             self.identity = identity
             self.serverName = serverName
+            self.verifiesServer = verifiesServer
         }
     }
 
@@ -72,7 +78,8 @@ package final class HTTPClient: Sendable {
     package init(configuration: Configuration) throws {
         self.configuration = configuration
         let tls = try configuration.tls.map { try ClientTLS($0, address: configuration.address, applicationProtocols: ["http/1.1"]) }
-        connector = ClientConnector(address: configuration.address, connectTimeout: configuration.connectTimeout, tls: tls)
+        connector = ClientConnector(
+            address: configuration.address, connectTimeout: configuration.connectTimeout, tls: tls, admitsAddress: configuration.admitsAddress)
         authority = Self.authority(configuration)
     }
 

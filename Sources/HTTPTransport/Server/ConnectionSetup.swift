@@ -113,6 +113,7 @@ struct ConnectionSetup: Sendable {
             }
         }
         let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(WriteCoalescer(channel.eventLoop))
         try pipeline.addHandler(handler)
         try pipeline.addHandler(management)
         try pipeline.addHandler(ConnectionErrorHandler())

@@ -311,6 +311,23 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
         return context.channel.isWritable
     }
 
+    func sendBody(_ buffer: ByteBuffer) throws -> Bool {
+        guard let context else { throw HTTPError.connectionClosed }
+        switch framing {
+        case .none: return true
+        case .length: return try sendBody(Array(buffer.readableBytesView))
+        case .untilClose: context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        case .chunked:
+            var size = context.channel.allocator.buffer(capacity: 16)
+            size.writeString(String(buffer.readableBytes, radix: 16))
+            size.writeStaticString("\r\n")
+            context.write(wrapOutboundOut(size), promise: nil)
+            context.write(wrapOutboundOut(buffer), promise: nil)
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(staticString: "\r\n")), promise: nil)
+        }
+        return context.channel.isWritable
+    }
+
     func sendEnd() {
         guard let context else { return }
         switch framing {

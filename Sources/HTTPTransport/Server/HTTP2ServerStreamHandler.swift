@@ -152,13 +152,15 @@ final class HTTP2ServerStreamHandler: ChannelDuplexHandler, ResponseSink, @unche
         context?.flush()
     }
 
-    func sendBody(_ bytes: [UInt8]) throws -> Bool {
+    func sendBody(_ bytes: [UInt8]) throws -> Bool { try sendBody(ByteBuffer(bytes: bytes)) }
+
+    func sendBody(_ buffer: ByteBuffer) throws -> Bool {
         guard !isOver, let context else { throw HTTPError.connectionClosed }
         if let left = bodyBytesLeft {
-            guard bytes.count <= left else { throw HTTPError.protocolViolation("the body is longer than its Content-Length") }
-            bodyBytesLeft = left - bytes.count
+            guard buffer.readableBytes <= left else { throw HTTPError.protocolViolation("the body is longer than its Content-Length") }
+            bodyBytesLeft = left - buffer.readableBytes
         }
-        write(.data(.init(data: .byteBuffer(ByteBuffer(bytes: bytes)))))
+        write(.data(.init(data: .byteBuffer(buffer))))
         context.flush()
         return context.channel.isWritable
     }

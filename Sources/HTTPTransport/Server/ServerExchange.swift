@@ -7,6 +7,8 @@ protocol ResponseSink: AnyObject, Sendable {
     func sendHead(_ response: HTTPResponse)
     /// Returns whether more may be written now. Throws when the body exceeds its announced length.
     func sendBody(_ bytes: [UInt8]) throws -> Bool
+    /// The same for bytes that other responses send, too.
+    func sendBody(_ buffer: ByteBuffer) throws -> Bool
     func sendEnd()
     /// Cuts the response off so that the client notices.
     func abort()
@@ -26,6 +28,11 @@ final class ServerExchange: @unchecked Sendable {
     /// Nil once the response is complete or the client gone: whatever comes late goes nowhere.
     private var sink: (any ResponseSink)?
     private var task: Task<Void, Never>?
+    /// What the response is taken from, once its head was sent.
+    private var source: (any HTTPBodySource)?
+    private var lifetime: Scheduled<Void>?
+    /// The source waits for the channel to take more.
+    private var isGated = false
     /// The request's body; nil when it has none.
     private(set) var body: InboundQueue<ByteBuffer>?
 
@@ -42,6 +49,8 @@ final class ServerExchange: @unchecked Sendable {
         guard let response = responder.respondNow(to: head) else { return start() }
         if case .bytes(let bytes) = response.body {
             sink?.sendWhole(response, body: bytes)
+        } else if response.source != nil {
+            begin(response)
         } else {
             task = Task { await self.deliver(response) }
         }
@@ -71,6 +80,7 @@ final class ServerExchange: @unchecked Sendable {
         switch response.body {
         case .bytes(let bytes):
             eventLoop.execute { self.sink?.sendWhole(response, body: bytes) }
+        case .stream where response.source != nil: eventLoop.execute { self.begin(response) }
         case .stream(let produce):
             eventLoop.execute { self.sink?.sendHead(response) }
             if head.method == "HEAD" { return eventLoop.execute { self.sink?.sendEnd() } }
@@ -110,12 +120,67 @@ final class ServerExchange: @unchecked Sendable {
         }
     }
 
+    // MARK: Sources
+
+    /// On the event loop: the head, then what the source has.
+    private func begin(_ response: HTTPResponse) {
+        guard let source = response.source else { return }
+        guard let sink else { return source.cancel() }
+        sink.sendHead(response)
+        guard head.method != "HEAD" else {
+            source.cancel()
+            return sink.sendEnd()
+        }
+        self.source = source
+        if let time = source.lifetime {
+            lifetime = eventLoop.scheduleTask(in: TimeAmount(time)) { [weak self] in
+                self?.source?.expire()
+                self?.pump()
+            }
+        }
+        pump()
+    }
+
+    /// On the event loop: sends until the source waits, the channel takes no more, or all is sent.
+    func pump() {
+        guard !isGated else { return }
+        while let source, let sink {
+            switch source.next() {
+            case .bytes(let bytes):
+                do {
+                    if try !sink.sendBody(bytes.buffer) {
+                        // Writing may have closed the channel.
+                        isGated = self.sink != nil
+                        return
+                    }
+                } catch {
+                    return sink.abort()
+                }
+            case .wait:
+                let pumps = PumpQueue.of(eventLoop)
+                source.whenReady { [weak self] in if let self { pumps.add(self) } }
+                return
+            case .end: return sink.sendEnd()
+            case .abort: return sink.abort()
+            }
+        }
+    }
+
     /// The channel takes more.
-    func becameWritable() { gate.open() }
+    func becameWritable() {
+        gate.open()
+        guard isGated else { return }
+        isGated = false
+        pump()
+    }
 
     /// The response is complete: a body that is still arriving will not be read.
     func complete() {
         sink = nil
+        lifetime?.cancel()
+        lifetime = nil
+        source?.cancel()
+        source = nil
         gate.fail(HTTPError.connectionClosed)
         body?.fail(HTTPError.connectionClosed)
     }
@@ -130,6 +195,7 @@ final class ServerExchange: @unchecked Sendable {
     /// The client has closed its half; whether it still listens is unknown. Upstream: net/http cancels a request's context at the end of input.
     func cancel() {
         task?.cancel()
+        if source != nil, let sink { return sink.sendEnd() }
         body?.fail(HTTPError.connectionClosed)
     }
 }

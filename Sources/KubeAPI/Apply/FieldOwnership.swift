@@ -54,6 +54,7 @@ package struct FieldOwnership: Sendable {
             }
         }
         if old != nil, (current?.array ?? []).isEmpty { return nil }
+        if old == nil, current == nil { return ofNew(new, manager: manager) }
 
         let difference = walk.compare(old ?? .object(Members()), new, asStructs: asStructs, skipping: Self.uncompared.union(resetFields))
         if difference.isSame, isTrusted { return current }
@@ -76,6 +77,26 @@ package struct FieldOwnership: Sendable {
         }
         managed.capUpdateManagers()
         return managed.value
+    }
+
+    /// Of a new object that brought no managedFields. What its shape tells is remembered.
+    private func ofNew(_ new: Value, manager: String) -> Value? {
+        let shape = asStructs ? walk.shapeOfNew(new, resets: resetFields) : nil
+        let fields: Value
+        if let shape, let known = ShapeMemory.fields(of: shape) {
+            fields = known
+        } else {
+            fields = comparedWithNothing(new).fieldsV1
+            if let shape { ShapeMemory.remember(fields, shape) }
+        }
+        guard fields.object?.isEmpty == false else { return nil }
+        return .array([ManagedFields.encode(entry(manager, FieldSet()), fields: fields)])
+    }
+
+    /// What its writer owns of a new object.
+    func comparedWithNothing(_ new: Value) -> FieldSet {
+        let difference = walk.compare(.object(Members()), new, asStructs: asStructs, skipping: Self.uncompared.union(resetFields))
+        return difference.added.union(difference.modified).difference(difference.removed).difference(Self.unowned)
     }
 
     private func entry(_ manager: String, _ fields: FieldSet) -> ManagedFieldsEntry {

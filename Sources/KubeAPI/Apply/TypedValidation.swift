@@ -62,7 +62,7 @@ extension TypedWalk {
         for (name, value) in members {
             let (reference, isNamed) = member(name, of: shape, isRoot: isRoot)
             path.append(.field(name))
-            if case .structure = shape, !isNamed {
+            if case .structure(let type) = shape, !isNamed, !type.isOpen {
                 if problems.count < ObjectDecoder.problemLimit {
                     problems.append(path.map(\.description).joined() + ": field not declared in schema")
                 }

@@ -117,9 +117,10 @@ package struct TypedWalk: Sendable {
 
 /// Facts of the Go types that the wire's schema does not tell. Upstream: k8s.io/api and its generated defaults.
 enum GoStructs {
-    /// The value of a list key that an element leaves out. Upstream: `+default="TCP"` of the protocol of ports.
+    /// The value of a list key that an element leaves out. Upstream: `+default="TCP"` of the protocol of ports; defaults of custom resources' schemas.
     static func keyDefault(_ type: SchemaType, _ field: String) -> Value? {
         // Not a ternary: there `nil` would be the JSON null.
+        if let value = type.keyDefaults[field] { return value }
         guard field == "protocol", type.name == "api.core.v1.ContainerPort" || type.name == "api.core.v1.ServicePort" else { return nil }
         return "TCP"
     }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// A place in a `JSONDocument`: a cheap, read-only cursor. Reading a value of another type than asked for gives nil, never a trap.
 package struct JSONView: Sendable {
     package let document: JSONDocument
@@ -7,7 +9,8 @@ package struct JSONView: Sendable {
     private var offset: Int { Int(word >> 30 & 0x3FFF_FFFF) }
     private var low: Int { Int(word & 0x3FFF_FFFF) }
 
-    package var kind: JSONKind { JSONKind(rawValue: UInt8(truncatingIfNeeded: word >> 60)) ?? .null }
+    // A token's kind was written from a `JSONKind`.
+    package var kind: JSONKind { unsafeBitCast(UInt8(truncatingIfNeeded: word >> 60), to: JSONKind.self) }
     package var isNull: Bool { kind == .null }
 
     /// The token just past this value.
@@ -38,7 +41,8 @@ package struct JSONView: Sendable {
         switch kind {
         case .string:
             guard text.utf8.count == low else { return false }
-            return document.bytes[offset..<offset + low].elementsEqual(text.utf8)
+            var text = text
+            return text.withUTF8 { document.holds($0, at: offset) }
         case .escapedString: return string == text
         default: return false
         }
@@ -77,15 +81,8 @@ package struct JSONView: Sendable {
     /// The member `key` of an object; the last one where a key stands twice, as Go reads it. Explicit nulls are returned as views of null.
     package subscript(key: String) -> JSONView? {
         guard kind == .object else { return nil }
-        let end = low
-        var at = token + 2
-        var found: JSONView?
-        while at < end {
-            let value = JSONView(document: document, token: at + 1)
-            if JSONView(document: document, token: at).equals(key) { found = value }
-            at = value.past
-        }
-        return found
+        var wanted = key
+        return wanted.withUTF8 { document.member($0, key, of: token, end: low) }.map { JSONView(document: document, token: $0) }
     }
 
     /// The elements of an array; nothing for any other value.
@@ -138,8 +135,40 @@ package struct JSONView: Sendable {
         case .double: .double(double ?? 0)
         case .string, .escapedString: .string(string ?? "")
         case .array: .array(elements.map(\.value))
-        case .object: .object(Members(members.map { ($0.key, $0.value.value) }))
+        case .object: .object(membersAsTree)
         }
+    }
+
+    /// Above this many members a table of names is cheaper than comparing each with each.
+    private static var fewMembers: Int { 24 }
+
+    private var membersAsTree: Members {
+        let end = low
+        var count = 0
+        var at = token + 2
+        var isPlain = true
+        // Few members without escapes whose names differ, which is nearly every object, need no table of names.
+        while at < end {
+            let key = document.tokens[at]
+            if key >> 60 != UInt64(JSONKind.string.rawValue) { isPlain = false }
+            count += 1
+            at = JSONView(document: document, token: at + 1).past
+        }
+        guard isPlain, count <= Self.fewMembers, !document.hasTwins(from: token + 2, to: end) else {
+            return Members(members.map { ($0.key, $0.value.value) })
+        }
+        var keys: [String] = []
+        var values: [Value] = []
+        keys.reserveCapacity(count)
+        values.reserveCapacity(count)
+        at = token + 2
+        while at < end {
+            let value = JSONView(document: document, token: at + 1)
+            keys.append(JSONView(document: document, token: at).string ?? "")
+            values.append(value.value)
+            at = value.past
+        }
+        return Members(distinct: keys, values)
     }
 
     static func unescape(_ bytes: ArraySlice<UInt8>) -> String {
@@ -179,6 +208,74 @@ package struct JSONView: Sendable {
             i += 1
         }
         return String(decoding: out, as: UTF8.self)
+    }
+}
+
+extension JSONDocument {
+    /// Whether the bytes at `offset` are `text`.
+    fileprivate func holds(_ text: UnsafeBufferPointer<UInt8>, at offset: Int) -> Bool {
+        bytes.withUnsafeBufferPointer { bytes in
+            guard let a = bytes.baseAddress, let b = text.baseAddress else { return text.isEmpty }
+            return memcmp(a + offset, b, text.count) == 0
+        }
+    }
+
+    /// The token of the value of the last member `name` of the object at `object`, whose tokens end at `end`. `key` is the same name.
+    fileprivate func member(_ name: UnsafeBufferPointer<UInt8>, _ key: String, of object: Int, end: Int) -> Int? {
+        var found: Int?
+        tokens.withUnsafeBufferPointer { tokens in
+            bytes.withUnsafeBufferPointer { bytes in
+                var at = object + 2
+                while at < end {
+                    let word = tokens[at]
+                    let kind = word >> 60
+                    let low = Int(word & 0x3FFF_FFFF)
+                    if kind == UInt64(JSONKind.string.rawValue) {
+                        if low == name.count, let a = bytes.baseAddress,
+                            low == 0 || name.baseAddress.map({ memcmp(a + Int(word >> 30 & 0x3FFF_FFFF), $0, low) == 0 }) ?? false
+                        {
+                            found = at + 1
+                        }
+                    } else if JSONView(document: self, token: at).string == key {
+                        found = at + 1
+                    }
+                    let value = tokens[at + 1]
+                    let valueKind = value >> 60
+                    at =
+                        valueKind == UInt64(JSONKind.array.rawValue) || valueKind == UInt64(JSONKind.object.rawValue)
+                        ? Int(value & 0x3FFF_FFFF) : at + 2
+                }
+            }
+        }
+        return found
+    }
+
+    /// Whether two of the keys between these tokens, none of which has escapes, are the same.
+    fileprivate func hasTwins(from start: Int, to end: Int) -> Bool {
+        bytes.withUnsafeBufferPointer { bytes in
+            tokens.withUnsafeBufferPointer { tokens in
+                func past(_ at: Int) -> Int {
+                    let value = tokens[at + 1]
+                    let kind = value >> 60
+                    return kind == UInt64(JSONKind.array.rawValue) || kind == UInt64(JSONKind.object.rawValue) ? Int(value & 0x3FFF_FFFF) : at + 2
+                }
+                var at = start
+                while at < end {
+                    let length = Int(tokens[at] & 0x3FFF_FFFF)
+                    var other = start
+                    while other < at {
+                        if Int(tokens[other] & 0x3FFF_FFFF) == length, let base = bytes.baseAddress,
+                            memcmp(base + Int(tokens[other] >> 30 & 0x3FFF_FFFF), base + Int(tokens[at] >> 30 & 0x3FFF_FFFF), length) == 0
+                        {
+                            return true
+                        }
+                        other = past(other)
+                    }
+                    at = past(at)
+                }
+                return false
+            }
+        }
     }
 }
 

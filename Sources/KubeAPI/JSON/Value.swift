@@ -91,17 +91,36 @@ package struct Members: Sendable, Equatable, Sequence {
     package init() {}
     /// Pairs in order; of a key that stands twice the last value counts, at its first place.
     package init(_ pairs: some Sequence<(String, Value)>) {
-        var places: [String: Int] = [:]
+        let expected = pairs.underestimatedCount
+        keys.reserveCapacity(expected)
+        values.reserveCapacity(expected)
+        // Made when there are many: an attacker's object of a million names must not cost a million squared.
+        var places: [String: Int]?
         for (key, value) in pairs {
-            if let place = places[key] {
+            let place = places.map { $0[key] } ?? keys.firstIndex(of: key)
+            if let place {
                 values[place] = value
-            } else {
-                places[key] = keys.count
-                keys.append(key)
-                values.append(value)
+                continue
+            }
+            places?[key] = keys.count
+            keys.append(key)
+            values.append(value)
+            if places == nil, keys.count > Self.fewMembers {
+                var all = [String: Int](minimumCapacity: Swift.max(expected, 2 * keys.count))
+                for (place, key) in keys.enumerated() { all[key] = place }
+                places = all
             }
         }
     }
+
+    /// Keys that are known to differ, with as many values.
+    init(distinct keys: [String], _ values: [Value]) {
+        self.keys = keys
+        self.values = values
+    }
+
+    /// Up to here comparing each name with each costs less than a table of names.
+    private static var fewMembers: Int { 16 }
 
     package var count: Int { keys.count }
     package var isEmpty: Bool { keys.isEmpty }
@@ -138,10 +157,9 @@ package struct Members: Sendable, Equatable, Sequence {
 extension Value {
     /// The value as compact JSON.
     package var jsonBytes: [UInt8] {
-        var out: [UInt8] = []
-        out.reserveCapacity(256)
-        write(to: &out)
-        return out
+        var writer = JSONWriter()
+        writer.write(self, depth: 0)
+        return writer.bytes
     }
     package var jsonString: String { String(decoding: jsonBytes, as: UTF8.self) }
 
@@ -151,60 +169,15 @@ extension Value {
 
     /// Appends the value as compact JSON. Recursion is bounded by the depth of what was parsed (`JSONLimits.depth`).
     package func write(to out: inout [UInt8]) {
-        switch self {
-        case .null: out.append(contentsOf: "null".utf8)
-        case .bool(let flag): out.append(contentsOf: (flag ? "true" : "false").utf8)
-        case .int(let number): out.append(contentsOf: String(number).utf8)
-        case .double(let number):
-            // JSON has no infinities; Go's encoder refuses them, and no Kubernetes field can hold one.
-            let exact = Int64(exactly: number)
-            out.append(contentsOf: (exact.map { String($0) } ?? (number.isFinite ? "\(number)" : "null")).utf8)
-        case .string(let text): Self.write(text, to: &out)
-        case .array(let items):
-            out.append(UInt8(ascii: "["))
-            for (index, item) in items.enumerated() {
-                if index > 0 { out.append(UInt8(ascii: ",")) }
-                item.write(to: &out)
-            }
-            out.append(UInt8(ascii: "]"))
-        case .object(let members):
-            out.append(UInt8(ascii: "{"))
-            for (index, (key, value)) in members.enumerated() {
-                if index > 0 { out.append(UInt8(ascii: ",")) }
-                Self.write(key, to: &out)
-                out.append(UInt8(ascii: ":"))
-                value.write(to: &out)
-            }
-            out.append(UInt8(ascii: "}"))
-        }
+        var writer = JSONWriter()
+        writer.write(self, depth: 0)
+        writer.withBytes { out.append(contentsOf: $0) }
     }
 
     /// Appends `text` as a JSON string with its quotes.
     package static func write(_ text: String, to out: inout [UInt8]) {
-        out.append(UInt8(ascii: "\""))
-        var text = text
-        text.withUTF8 { bytes in
-            var clean = 0
-            for i in 0..<bytes.count {
-                let c = bytes[i]
-                guard c < 0x20 || c == UInt8(ascii: "\"") || c == UInt8(ascii: "\\") else { continue }
-                out.append(contentsOf: bytes[clean..<i])
-                clean = i + 1
-                switch c {
-                case 0x0A: out.append(contentsOf: "\\n".utf8)
-                case 0x0D: out.append(contentsOf: "\\r".utf8)
-                case 0x09: out.append(contentsOf: "\\t".utf8)
-                case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                    out.append(UInt8(ascii: "\\"))
-                    out.append(c)
-                default:
-                    out.append(contentsOf: "\\u00".utf8)
-                    out.append(UInt8(ascii: "0") + (c >> 4))
-                    out.append(contentsOf: String(c & 0xF, radix: 16).utf8)
-                }
-            }
-            out.append(contentsOf: bytes[clean..<bytes.count])
-        }
-        out.append(UInt8(ascii: "\""))
+        var writer = JSONWriter(capacity: text.utf8.count + 16)
+        writer.write(text)
+        writer.withBytes { out.append(contentsOf: $0) }
     }
 }

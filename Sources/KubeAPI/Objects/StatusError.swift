@@ -6,6 +6,8 @@ package struct StatusError: Error, Sendable, Equatable {
     package var reason: String
     package var message: String
     package var details: Details?
+    /// The token by which an expired list can be gone on with. Upstream: Status.ListMeta.Continue.
+    package var continueToken = ""
 
     /// Upstream: metav1.StatusDetails.
     package struct Details: Sendable, Equatable {
@@ -71,7 +73,9 @@ package struct StatusError: Error, Sendable, Equatable {
     }
     /// The errors of validation, of one field each. Upstream: errors.NewInvalid with field.ErrorList.
     package static func invalid(_ kind: GroupVersionKind, _ name: String, _ causes: [Cause]) -> StatusError {
-        let texts = causes.map { "\($0.field): \($0.message)" }
+        // The same text stands once. Upstream: errors.NewAggregate.
+        var seen: Set<String> = []
+        let texts = causes.map { $0.field.isEmpty ? $0.message : "\($0.field): \($0.message)" }.filter { seen.insert($0).inserted }
         let list = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
         let qualified = kind.group.isEmpty ? kind.kind : "\(kind.kind).\(kind.group)"
         return StatusError(
@@ -103,6 +107,7 @@ package struct StatusError: Error, Sendable, Equatable {
     /// The Status object for the wire.
     package var value: Value {
         var status: Value = ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Failure", "message": .string(message)]
+        if !continueToken.isEmpty { status["metadata"] = ["continue": .string(continueToken)] }
         if !reason.isEmpty { status["reason"] = .string(reason) }
         if let details {
             var object: Value = [:]

@@ -26,7 +26,7 @@ package enum ProtobufDecoder {
                 default: try envelope.skip(wire)
                 }
             }
-            guard let place = place(of: type) else {
+            guard let place = ProtobufTable.shared.place(of: type) else {
                 throw Failure(text: "no kind \(type.kind.goQuoted) is registered for version \(type.apiVersion.goQuoted) in protobuf")
             }
             guard case .object(var members) = try message(raw, place, depth: 0) else { throw Failure(text: "\(type.kind) is no object") }
@@ -54,17 +54,6 @@ package enum ProtobufDecoder {
             }
         }
         return GroupVersionKind(apiVersion: apiVersion, kind: kind)
-    }
-
-    /// Options are of meta.k8s.io whatever version a client's own group gives them.
-    private static func place(of kind: GroupVersionKind) -> Int? {
-        if kind.kind == "DeleteOptions" { return ProtobufTable.shared.place(of: "apimachinery.pkg.apis.meta.v1.DeleteOptions") }
-        let known = [
-            "Scale": "api.autoscaling.v1.Scale", "Eviction": "api.policy.v1.Eviction", "Binding": "api.core.v1.Binding",
-            "TokenRequest": "api.authentication.v1.TokenRequest",
-        ]
-        if let type = SchemaTable.shared.type(of: kind) { return ProtobufTable.shared.place(of: type.name) }
-        return known[kind.kind].flatMap { ProtobufTable.shared.place(of: $0) }
     }
 
     // MARK: Messages
@@ -97,7 +86,10 @@ package enum ProtobufDecoder {
         case .either:
             let inner = try members(bytes, type, depth: depth)
             // The object when there is one, else the flag or the list.
-            return inner.last { if case .object = $0.1 { true } else { false } }?.1 ?? inner.first?.1 ?? .null
+            if let value = inner.last(where: { if case .object = $0.1 { true } else { false } })?.1 ?? inner.first?.1 { return value }
+            // A flag that is false is written as nothing or as a zero, which is dropped.
+            let hasFlag = type.fields.contains { if case .bool = $0.kind { true } else { false } }
+            return hasFlag ? .bool(false) : .null
         }
     }
 
@@ -297,28 +289,5 @@ extension Value {
         self = .null  // Lets the elements be added in place: no second owner of their storage.
         items.append(element)
         self = .array(items)
-    }
-}
-
-/// Standard base64 with padding, as JSON carries bytes.
-enum Base64Text {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func encode(_ bytes: ArraySlice<UInt8>) -> String {
-        var out: [UInt8] = []
-        out.reserveCapacity((bytes.count + 2) / 3 * 4)
-        var buffer: UInt32 = 0
-        var bits: UInt32 = 0
-        for byte in bytes {
-            buffer = buffer << 8 | UInt32(byte)
-            bits += 8
-            while bits >= 6 {
-                bits -= 6
-                out.append(alphabet[Int(buffer >> bits & 0x3F)])
-            }
-        }
-        if bits > 0 { out.append(alphabet[Int(buffer << (6 - bits) & 0x3F)]) }
-        while out.count % 4 != 0 { out.append(UInt8(ascii: "=")) }
-        return String(decoding: out, as: UTF8.self)
     }
 }

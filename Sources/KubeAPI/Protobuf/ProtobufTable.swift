@@ -53,6 +53,21 @@ struct ProtobufTable: Sendable {
 
     func place(of name: String) -> Int? { places[name] }
 
+    /// The message of a kind. Options are of meta.k8s.io whatever version a client's own group gives them.
+    func place(of kind: GroupVersionKind) -> Int? {
+        if kind.kind == "DeleteOptions" { return places["apimachinery.pkg.apis.meta.v1.DeleteOptions"] }
+        if let type = SchemaTable.shared.type(of: kind) { return places[type.name] }
+        return Self.unlisted[kind].flatMap { places[$0] }
+    }
+
+    /// Kinds that are no types of the schema table.
+    private static let unlisted: [GroupVersionKind: String] = [
+        GroupVersionKind(group: "autoscaling", version: "v1", kind: "Scale"): "api.autoscaling.v1.Scale",
+        GroupVersionKind(group: "policy", version: "v1", kind: "Eviction"): "api.policy.v1.Eviction",
+        GroupVersionKind(group: "", version: "v1", kind: "Binding"): "api.core.v1.Binding",
+        GroupVersionKind(group: "authentication.k8s.io", version: "v1", kind: "TokenRequest"): "api.authentication.v1.TokenRequest",
+    ]
+
     private init() {
         let embedded = cschema_protobuf()
         let text = String(decoding: UnsafeBufferPointer(start: embedded.bytes, count: embedded.length), as: UTF8.self)

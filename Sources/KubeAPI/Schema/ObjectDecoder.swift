@@ -32,16 +32,18 @@ package struct ObjectDecoder {
     }
 
     /// Decodes a request's body as an object of `row`'s kind. Missing apiVersion and kind are filled in, others than the row's are refused.
-    /// Returns the object and warnings. Throws `StatusError` BadRequest. Rows without a schema type keep all fields.
+    /// Returns the object and warnings. Throws `StatusError` BadRequest. Rows without a schema type keep all fields. `earlier` is what a strict reader
+    /// of the body's own format (YAML) said.
     package static func decode(
-        _ bytes: [UInt8], row: ResourceRow, in table: SchemaTable = .shared, validation: FieldValidation = .strict
+        _ bytes: [UInt8], row: ResourceRow, in table: SchemaTable = .shared, validation: FieldValidation = .strict, earlier: String? = nil
     ) throws(StatusError) -> (Value, [String]) {
-        try decode(bytes, kind: row.groupVersionKind, type: table.type(named: row.typeName), in: table, validation: validation)
+        try decode(bytes, kind: row.groupVersionKind, type: table.type(named: row.typeName), in: table, validation: validation, earlier: earlier)
     }
 
     /// The same for a kind that is no resource of its own, such as `Scale`, `Eviction` or `DeleteOptions`. `type` nil: any fields.
     package static func decode(
-        _ bytes: [UInt8], kind: GroupVersionKind, type: SchemaType?, in table: SchemaTable = .shared, validation: FieldValidation = .strict
+        _ bytes: [UInt8], kind: GroupVersionKind, type: SchemaType?, in table: SchemaTable = .shared, validation: FieldValidation = .strict,
+        earlier: String? = nil
     ) throws(StatusError) -> (Value, [String]) {
         let document: JSONDocument
         do throws(JSONError) { document = try JSONDocument(bytes) } catch {
@@ -65,7 +67,7 @@ package struct ObjectDecoder {
                     + "converting (\(kind.version).\(sent.kind)) to (\(kind.kind)): unknown conversion"
             )
         }
-        var (value, warnings) = try decode(root, kind: kind, type: type, in: table, validation: validation)
+        var (value, warnings) = try decode(root, kind: kind, type: type, in: table, validation: validation, earlier: earlier)
         if value["kind"]?.string?.isEmpty ?? true { value["kind"] = .string(kind.kind) }
         if value["apiVersion"]?.string?.isEmpty ?? true { value["apiVersion"] = .string(kind.apiVersion) }
         return (value, warnings)
@@ -73,13 +75,18 @@ package struct ObjectDecoder {
 
     /// Decodes what is already a tree, such as the outcome of a patch; never complains of fields it does not know unless asked to.
     package static func decode(
-        _ view: JSONView, kind: GroupVersionKind, type: SchemaType?, in table: SchemaTable = .shared, validation: FieldValidation
+        _ view: JSONView, kind: GroupVersionKind, type: SchemaType?, in table: SchemaTable = .shared, validation: FieldValidation,
+        earlier: String? = nil
     ) throws(StatusError) -> (Value, [String]) {
-        guard let type else { return (view.value, []) }
         var decoder = ObjectDecoder(table, validation)
+        if let earlier, validation != .ignore { decoder.problems.append(earlier) }
         let value: Value
-        do throws(Mismatch) { value = try decoder.object(view, type) } catch {
-            throw .badRequest("\(kind.kind) in version \(kind.version.goQuoted) cannot be handled as a \(kind.kind): \(error.text)")
+        if let type {
+            do throws(Mismatch) { value = try decoder.object(view, type) } catch {
+                throw .badRequest("\(kind.kind) in version \(kind.version.goQuoted) cannot be handled as a \(kind.kind): \(error.text)")
+            }
+        } else {
+            value = view.value
         }
         if validation == .strict, !decoder.problems.isEmpty {
             let list = decoder.problems.joined(separator: ", ")

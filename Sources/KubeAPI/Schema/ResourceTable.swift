@@ -39,6 +39,10 @@ package struct ResourceRow: Sendable, Hashable {
     package var columns: [TableColumn]
     /// Whether it comes from a CustomResourceDefinition.
     package var isCustom: Bool
+    /// The kind of lists, where a CustomResourceDefinition names another than the kind with `List` after it.
+    package var customListKind = ""
+    /// The fields that selectors may name beside name and namespace, of custom resources: `spec.color`.
+    package var selectableFields: [String] = []
 
     /// A resource below another: `status`, `scale`, `exec`. Upstream: an APIResource whose name is `pods/status`.
     package struct Subresource: Sendable, Hashable {
@@ -84,7 +88,7 @@ package struct ResourceRow: Sendable, Hashable {
     package var groupResource: GroupResource { GroupResource(group: group, resource: resource) }
     package var groupVersionResource: GroupVersionResource { GroupVersionResource(group: group, version: version, resource: resource) }
     package var groupVersionKind: GroupVersionKind { GroupVersionKind(group: group, version: version, kind: kind) }
-    package var listKind: String { kind + "List" }
+    package var listKind: String { customListKind.isEmpty ? kind + "List" : customListKind }
     /// `/api/v1` or `/apis/GROUP/VERSION`.
     package var pathPrefix: String { groupVersionResource.pathPrefix }
 
@@ -132,6 +136,13 @@ package struct ResourceTable: Sendable {
     /// Takes a row out; a resource that is not in the table changes nothing.
     package mutating func remove(_ resource: GroupVersionResource) {
         rows.removeAll { $0.groupVersionResource == resource }
+        index()
+    }
+
+    /// Takes rows out and adds others, at the price of one.
+    package mutating func replace(removing: Set<GroupVersionResource>, adding: [ResourceRow]) {
+        rows.removeAll { removing.contains($0.groupVersionResource) }
+        rows += adding
         index()
     }
 

@@ -81,12 +81,21 @@ package struct SchemaType: Sendable, Equatable {
     package var kind: GroupVersionKind?
     /// Whether server-side apply takes objects of this type as a whole.
     package var atomic: Bool
+    /// Whether it may have fields that are not in `fields`: a custom resource that preserves unknown fields.
+    package var isOpen: Bool
+    /// Values of fields that elements of lists leave out of their keys. Built-in types have theirs in code.
+    package var keyDefaults: [String: Value]
     package private(set) var fields: [SchemaField]
 
-    package init(name: String, kind: GroupVersionKind? = nil, atomic: Bool = false, fields: [SchemaField]) {
+    package init(
+        name: String, kind: GroupVersionKind? = nil, atomic: Bool = false, isOpen: Bool = false, keyDefaults: [String: Value] = [:],
+        fields: [SchemaField]
+    ) {
         self.name = name
         self.kind = kind
         self.atomic = atomic
+        self.isOpen = isOpen
+        self.keyDefaults = keyDefaults
         self.fields = fields.sorted { $0.name < $1.name }
     }
 

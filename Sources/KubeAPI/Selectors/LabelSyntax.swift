@@ -30,7 +30,7 @@ package enum LabelSyntax {
             if parts[0].isEmpty {
                 problems.append("prefix part must be non-empty")
             } else {
-                if parts[0].utf8.count > maxPrefixLength { problems.append("prefix part must be no more than \(maxPrefixLength) characters") }
+                if parts[0].utf8.count > maxPrefixLength { problems.append("prefix part must be no more than \(maxPrefixLength) bytes") }
                 if !isSubdomain(parts[0]) { problems.append("prefix part " + subdomainText) }
             }
         default:
@@ -40,7 +40,7 @@ package enum LabelSyntax {
         if name.isEmpty {
             problems.append("name part must be non-empty")
         } else if name.utf8.count > maxLength {
-            problems.append("name part must be no more than \(maxLength) characters")
+            problems.append("name part must be no more than \(maxLength) bytes")
         }
         if !isName(name) { problems.append("name part " + nameText) }
         return problems.isEmpty ? nil : problems.joined(separator: "; ")
@@ -49,7 +49,7 @@ package enum LabelSyntax {
     /// Upstream: validation.IsValidLabelValue.
     package static func problemOfValue(_ value: String) -> String? {
         var problems: [String] = []
-        if value.utf8.count > maxLength { problems.append("must be no more than \(maxLength) characters") }
+        if value.utf8.count > maxLength { problems.append("must be no more than \(maxLength) bytes") }
         if !value.isEmpty, !isName(value[...]) { problems.append(valueText) }
         return problems.isEmpty ? nil : problems.joined(separator: "; ")
     }

@@ -3,7 +3,7 @@
 package enum SelectableFields {
     /// Refuses a selector that names a field this resource does not offer. Upstream's texts; the caller answers BadRequest.
     package static func check(_ selector: FieldSelector, _ row: ResourceRow) throws(SelectorError) {
-        let special = fields[row.groupResource]
+        let special = row.isCustom ? Set(row.selectableFields) : fields[row.groupResource]
         for requirement in selector.requirements {
             let field = requirement.field
             if field == "metadata.name" || (field == "metadata.namespace" && (row.namespaced || special == nil)) { continue }

@@ -26,6 +26,7 @@ struct NodeRestriction: AdmissionPlugin {
         case .serviceAccounts: try checkToken(node, attributes)
         case .leases: try checkLease(node, attributes)
         case .csiNodes: try checkCSINode(node, attributes)
+        case .resourceSlices: try checkResourceSlice(node, attributes)
         default: return
         }
     }
@@ -245,6 +246,23 @@ struct NodeRestriction: AdmissionPlugin {
         }
         let named = attributes.operation == .create ? attributes.object[path: "metadata", "name"]?.string ?? "" : attributes.name
         guard named == node else { throw attributes.forbidden("can only access node lease with the same name as the requesting node") }
+    }
+
+    /// A node publishes its own devices. Upstream: admitResourceSlice.
+    private func checkResourceSlice(_ node: String, _ attributes: AdmissionAttributes) throws {
+        func check(_ named: String?, _ verb: String) throws {
+            guard named == node else {
+                throw attributes.forbidden("can only \(verb) ResourceSlice with the same NodeName as the requesting node")
+            }
+        }
+        switch attributes.operation {
+        case .create: try check(attributes.object[path: "spec", "nodeName"]?.string, "create")
+        case .update:
+            try check(attributes.oldObject?["spec"]["nodeName"].string, "update")
+            try check(attributes.object[path: "spec", "nodeName"]?.string, "update")
+        case .delete: try check(attributes.oldObject?["spec"]["nodeName"].string, "delete")
+        case .connect: return
+        }
     }
 
     private func checkCSINode(_ node: String, _ attributes: AdmissionAttributes) throws {

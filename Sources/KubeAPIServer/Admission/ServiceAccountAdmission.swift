@@ -44,7 +44,24 @@ struct ServiceAccountAdmission: AdmissionPlugin {
     }
 
     func validate(_ attributes: AdmissionAttributes) async throws {
-        guard attributes.isFor(.pods, .create), attributes.object[path: "metadata", "annotations", MirrorPod.annotation] != nil else { return }
+        if attributes.isFor(.pods, .update, subresource: "ephemeralcontainers") {
+            return try MountableSecrets.checkEphemeral(
+                attributes, account: try Object(attributes.object)["spec"]["serviceAccountName"].string, reader)
+        }
+        guard attributes.isFor(.pods, .create) else { return }
+        guard attributes.object[path: "metadata", "annotations", MirrorPod.annotation] != nil else {
+            // Something between this plug-in's turns may have taken the account away, or named another.
+            let name = attributes.object[path: "spec", "serviceAccountName"]?.string ?? ""
+            guard !name.isEmpty else {
+                let pod = attributes.object[path: "metadata", "name"]?.string ?? ""
+                throw attributes.forbidden("no service account specified for pod \(attributes.namespace)/\(pod)")
+            }
+            guard let account = reader.get(.serviceAccounts, namespace: attributes.namespace, name: name) else {
+                throw attributes.forbidden(
+                    "error looking up service account \(attributes.namespace)/\(name): serviceaccount \"\(name)\" not found")
+            }
+            return try MountableSecrets.check(attributes, account: account)
+        }
         let pod = try Object(attributes.object)
         if !(pod["spec"]["serviceAccountName"].string ?? "").isEmpty { throw attributes.forbidden("a mirror pod may not reference service accounts") }
         if PodReferences.references(of: pod).contains(where: { $0.kind == .secret }) {

@@ -55,20 +55,22 @@ extension ResourceVerbs {
         if manager.isEmpty { causes.append(MetadataValidation.required("fieldManager", "is required for apply patch")) }
         guard causes.isEmpty else { throw Self.invalidOptions("PatchOptions", causes) }
         let validation = try fieldValidation()
-        guard let first = request.body.first(where: { $0 != 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 }), first == UInt8(ascii: "{") else {
-            throw StatusError(
-                code: 415, reason: "UnsupportedMediaType",
-                message: "the body of an apply patch must be a JSON object (which is YAML too): other YAML is not supported by Eyrie yet")
-        }
         let document: JSONDocument
         do { document = try JSONDocument(request.body) } catch { throw StatusError.badRequest("error decoding YAML: \(error)") }
+        guard document.root.kind == .object else {
+            throw StatusError.badRequest(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal \(document.root.goTypeName) into Go value of "
+                    + "type map[string]interface {}")
+        }
         let configuration = document.root.value
         let sent = GroupVersionKind(apiVersion: configuration["apiVersion"]?.string ?? "", kind: configuration["kind"]?.string ?? "")
         guard sent == kind else { throw StatusError.badRequest("invalid object type: \(sent.group)/\(sent.version), Kind=\(sent.kind)") }
         if let managed = configuration[path: "metadata", "managedFields"], !managed.isNull {
             throw StatusError.badRequest("metadata.managedFields must be nil")
         }
-        if validation != .ignore { try check(duplicatesIn: document, validation) }
+        if validation != .ignore {
+            if let problem = request.strictProblem { try tell(problem, validation) } else { try check(duplicatesIn: document, validation) }
+        }
         return ApplyRequest(configuration: configuration, manager: manager, force: request.query.flag("force"))
     }
 
@@ -88,7 +90,10 @@ extension ResourceVerbs {
         }
         visit(document.root)
         guard !lines.isEmpty else { return }
-        let text = "error converting YAML to JSON: yaml: unmarshal errors:\n" + lines.joined(separator: "\n")
+        try tell("error converting YAML to JSON: yaml: unmarshal errors:\n" + lines.joined(separator: "\n"), validation)
+    }
+
+    private func tell(_ text: String, _ validation: FieldValidation) throws {
         if validation == .strict { throw StatusError.badRequest("error strict decoding YAML: \(text)") }
         warnings.add([text])
     }

@@ -77,6 +77,12 @@ extension ResourceVerbs {
     /// Ownership on a path of this resource, in the version that is stored or, for applies, in the one that is asked for.
     func ownership(subresource: String, isCreate: Bool = false, isExternal: Bool = false) -> FieldOwnership {
         let kind = isExternal ? row.groupVersionKind : scope.storedKind
+        if let custom = scope.custom {
+            let typing = custom.typing
+            return FieldOwnership(
+                walk: TypedWalk(type: typing.type, in: typing.table), apiVersion: kind.apiVersion, subresource: subresource,
+                resetFields: resetFields(typing.type, subresource: subresource, isCreate: isCreate), now: environment.now(), asStructs: false)
+        }
         let type =
             isExternal || scope.conversion == nil ? environment.schema.type(named: row.typeName) : environment.schema.type(of: scope.storedKind)
         return FieldOwnership(

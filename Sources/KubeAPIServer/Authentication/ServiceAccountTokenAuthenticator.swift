@@ -46,25 +46,37 @@ package final class ServiceAccountTokenAuthenticator: BearerTokenAuthenticator {
         try user(of: token, audiences: issuer.audiences)?.user
     }
 
+    package func authenticateNow(token: String) throws -> ImmediateAuthentication {
+        try user(of: token, audiences: issuer.audiences).map { .user($0.user) } ?? .notMine
+    }
+
     /// The user and those of `audiences` the token is for. Nil: not a token of this issuer. Throws `StatusError.unauthorized` for one that is not
     /// valid.
     package func user(of token: String, audiences: [String]) throws -> (user: UserInfo, audiences: [String])? {
         guard let claims = try claims(of: token) else { return nil }
         let time = now().seconds
+        if claims["iss"].string == LegacyServiceAccountToken.issuer { return (try legacyUser(claims, token, time), audiences) }
         guard let expiry = claims["exp"].int, let notBefore = claims["nbf"].int, time < expiry, time >= notBefore else {
             throw StatusError.unauthorized
         }
         let named = claims["aud"].string.map { [$0] } ?? claims["aud"].strings
         let accepted = named.filter(audiences.contains)
         guard !accepted.isEmpty else { throw StatusError.unauthorized }
-        return (try user(claims["kubernetes.io"], subject: claims["sub"].string, tokenID: claims["jti"].string, time: time), accepted)
+        let user = try user(claims["kubernetes.io"], subject: claims["sub"].string, tokenID: claims["jti"].string, time: time)
+        if let warnAfter = claims["kubernetes.io"]["warnafter"].int, warnAfter != 0, time > warnAfter {
+            let seconds = time - (claims["iat"].int ?? warnAfter)
+            AuditTrail.annotate("authentication.k8s.io/stale-token", "subject: \(user.name), seconds after warning threshold: \(seconds)")
+        }
+        return (user, accepted)
     }
 
     /// The claims of a token that one of the issuer's keys signed; nil when it is another issuer's.
     private func claims(of token: String) throws -> Object? {
         let digest = SHA256.hash(data: Array(token.utf8))
         if let claims = verified.withLock({ $0.claims(digest) }) { return claims }
-        guard let unverified = JSONWebToken.read(token), unverified.claims["iss"].string == issuer.issuer else { return nil }
+        guard let unverified = JSONWebToken.read(token), let named = unverified.claims["iss"].string,
+            named == issuer.issuer || named == LegacyServiceAccountToken.issuer
+        else { return nil }
         guard issuer.isSignedByUs(unverified) else { throw StatusError.unauthorized }
         verified.withLock { $0.insert(digest, unverified.claims) }
         return unverified.claims
@@ -96,6 +108,18 @@ package final class ServiceAccountTokenAuthenticator: BearerTokenAuthenticator {
             if !nodeUID.isEmpty { user.extra["authentication.kubernetes.io/node-uid"] = [nodeUID] }
         }
         return user
+    }
+
+    /// Upstream: legacyValidator.Validate: the token must be the one its Secret holds.
+    private func legacyUser(_ claims: Object, _ token: String, _ time: Int64) throws -> UserInfo {
+        guard let names = LegacyServiceAccountToken(claims), let secret = reader.get(.secrets, namespace: names.namespace, name: names.secret),
+            !secret.metadata.isBeingDeleted, secret["data"]["token"].string.flatMap({ Base64.decode($0) }) == Array(token.utf8)
+        else { throw StatusError.unauthorized }
+        try exists(.serviceAccounts, names.namespace, names.account, names.uid, time)
+        AuditTrail.annotate("authentication.k8s.io/legacy-token", "system:serviceaccount:\(names.namespace):\(names.account)")
+        return UserInfo(
+            name: "system:serviceaccount:\(names.namespace):\(names.account)", uid: names.uid,
+            groups: ["system:serviceaccounts", "system:serviceaccounts:\(names.namespace)"])
     }
 
     private func exists(_ resource: GroupResource, _ namespace: String, _ name: String, _ uid: String, _ time: Int64) throws {

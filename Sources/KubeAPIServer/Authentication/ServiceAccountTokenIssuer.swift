@@ -52,11 +52,11 @@ package final class ServiceAccountTokenIssuer: Sendable {
         }
     }
 
-    /// Signs a token. `audiences` empty: the API server's. `node` of a pod is told beside it. Throws CryptoKit's error when signing fails.
+    /// Signs a token. `audiences` empty: the API server's. `node` of a pod is told beside it. `warnAfterSeconds`: it is meant to be replaced by then, though it lives longer. Throws CryptoKit's error when signing fails.
     /// Upstream: serviceaccount.Claims.
     package func token(
         namespace: String, name: String, uid: String, audiences: [String] = [], expirationSeconds: Int64, boundTo bound: BoundObject? = nil,
-        node: BoundObject? = nil
+        node: BoundObject? = nil, warnAfterSeconds: Int64? = nil
     ) throws -> (token: String, expiration: Timestamp) {
         let issuedAt = now().seconds
         let (expiry, overflow) = issuedAt.addingReportingOverflow(expirationSeconds)
@@ -66,6 +66,7 @@ package final class ServiceAccountTokenIssuer: Sendable {
         if let bound, bound.kind != "Node" || node == nil {
             kubernetes[bound.kind.lowercased()] = ["name": .string(bound.name), "uid": .string(bound.uid)]
         }
+        if let warnAfterSeconds { kubernetes["warnafter"] = .int(issuedAt &+ warnAfterSeconds) }
         kubernetes["serviceaccount"] = ["name": .string(name), "uid": .string(uid)]
         let claims: Value = [
             "aud": Value(audiences.isEmpty ? self.audiences : audiences), "exp": .int(expiration.seconds), "iat": .int(issuedAt),
@@ -74,6 +75,12 @@ package final class ServiceAccountTokenIssuer: Sendable {
             "sub": .string("system:serviceaccount:\(namespace):\(name)"),
         ]
         return (try JSONWebToken.sign(claims, with: key, keyID: keyID), expiration)
+    }
+
+    /// Signs the token of a Secret. Throws CryptoKit's error when signing fails.
+    package func legacyToken(namespace: String, account: String, uid: String, secret: String) throws -> String {
+        let names = LegacyServiceAccountToken(namespace: namespace, secret: secret, account: account, uid: uid)
+        return try JSONWebToken.sign(names.claims, with: key, keyID: keyID)
     }
 
     /// Whether the token was signed by one of the keys. A token that names no key, or one that is unknown, is not.

@@ -9,6 +9,10 @@ package enum TokenRequest {
     /// What a cluster grants at most; longer requests get this. Upstream: --service-account-max-token-expiration; EKS's is a day.
     static let grantedSeconds: Int64 = 86400
     static let defaultSeconds: Int64 = 3600
+    /// What kubelets ask for tokens of old volumes, whose readers may never read them again: these live longer, with a warning noted in the audit.
+    /// Upstream: token.WarnOnlyBoundTokenExpirationPeriod; EKS extends them to 90 days.
+    static let warnOnlySeconds: Int64 = 3607
+    static let extendedSeconds: Int64 = 90 * 86400
 
     /// Signs a token for the service account `namespace/name`. `body` is the TokenRequest as sent (after admission); the answer is the object with
     /// its status.
@@ -28,8 +32,12 @@ package enum TokenRequest {
         let reference = spec["boundObjectRef"].flatMap { $0.isNull ? nil : $0 }
         let (bound, node) = try reference.map { try bind($0, namespace: namespace, account: name, reader) } ?? (nil, nil)
         let granted = min(seconds, grantedSeconds)
+        let isExtended = seconds == warnOnlySeconds && bound?.kind == "Pod" && (audiences.isEmpty || audiences.allSatisfy(issuer.audiences.contains))
         let signed = try issuer.token(
-            namespace: namespace, name: name, uid: account.metadata.uid, audiences: audiences, expirationSeconds: granted, boundTo: bound, node: node)
+            namespace: namespace, name: name, uid: account.metadata.uid, audiences: audiences, expirationSeconds: isExtended ? extendedSeconds : granted,
+            boundTo: bound, node: node, warnAfterSeconds: isExtended ? warnOnlySeconds : nil)
+        // Who reads it is told the time by which to ask again.
+        let expiration = isExtended ? signed.expiration.adding(seconds: warnOnlySeconds - extendedSeconds) : signed.expiration
 
         var answer = body.value
         answer["apiVersion"] = .string(kind.apiVersion)
@@ -40,7 +48,7 @@ package enum TokenRequest {
         answer[path: "spec", "audiences"] = Value(audiences.isEmpty ? issuer.audiences : audiences)
         answer[path: "spec", "expirationSeconds"] = .int(granted)
         if reference == nil { answer[path: "spec", "boundObjectRef"] = .null }
-        answer["status"] = ["token": .string(signed.token), "expirationTimestamp": .string(signed.expiration.rfc3339)]
+        answer["status"] = ["token": .string(signed.token), "expirationTimestamp": .string(expiration.rfc3339)]
         return answer
     }
 

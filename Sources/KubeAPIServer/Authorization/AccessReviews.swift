@@ -1,35 +1,64 @@
 package import KubeAPI
 
-/// The create-only resources of authorization.k8s.io: they ask the authoriser and are never stored. Upstream: pkg/registry/authorization.
-package enum AccessReviews {
+/// The create-only resources of authorization.k8s.io: they ask the authorisers and are never stored. Upstream: pkg/registry/authorization.
+package struct AccessReviews: Sendable {
     static let group = "authorization.k8s.io"
 
+    let authorizers: [any Authorizer]
+    let remote: [any RemoteAuthorizer]
+
+    package init(authorizers: [any Authorizer], remote: [any RemoteAuthorizer] = []) {
+        self.authorizers = authorizers
+        self.remote = remote
+    }
+
     /// `subjectaccessreviews`: what some user may do. Throws `StatusError` Invalid.
-    package static func subjectAccessReview(_ review: Object, authorizer: any Authorizer) throws -> Value {
-        try answer(review, user: try subject(review), authorizer: authorizer, kind: "SubjectAccessReview")
+    package func subjectAccessReview(_ review: Object) async throws -> Value {
+        try Self.validate(review, kind: "SubjectAccessReview", needsSubject: true, namespace: nil)
+        return try await answer(review, user: Self.subject(review), kind: "SubjectAccessReview")
     }
 
     /// `localsubjectaccessreviews`: the same within the namespace of the URL. Throws `StatusError`.
-    package static func localSubjectAccessReview(_ review: Object, namespace: String, authorizer: any Authorizer) throws -> Value {
-        let spec = review["spec"]
-        if spec["nonResourceAttributes"].map({ !$0.isNull }) ?? false {
-            throw StatusError.invalid(
-                kind("LocalSubjectAccessReview"), "",
-                [
-                    MetadataValidation.invalid(
-                        "spec.nonResourceAttributes", spec["nonResourceAttributes"].value ?? .null, "disallowed on this kind of request")
-                ])
-        }
-        let named = spec["resourceAttributes"]["namespace"].string ?? ""
-        guard named == namespace else {
-            throw StatusError.badRequest("spec.resourceAttributes.namespace must match namespace: \(namespace)")
-        }
-        return try answer(review, user: try subject(review), authorizer: authorizer, kind: "LocalSubjectAccessReview")
+    package func localSubjectAccessReview(_ review: Object, namespace: String) async throws -> Value {
+        try Self.validate(review, kind: "LocalSubjectAccessReview", needsSubject: true, namespace: namespace)
+        return try await answer(review, user: Self.subject(review), kind: "LocalSubjectAccessReview")
     }
 
     /// `selfsubjectaccessreviews`: what the asking user may do. Throws `StatusError` Invalid.
-    package static func selfSubjectAccessReview(_ review: Object, user: UserInfo, authorizer: any Authorizer) throws -> Value {
-        try answer(review, user: user, authorizer: authorizer, kind: "SelfSubjectAccessReview")
+    package func selfSubjectAccessReview(_ review: Object, user: UserInfo) async throws -> Value {
+        try Self.validate(review, kind: "SelfSubjectAccessReview", needsSubject: false, namespace: nil)
+        return try await answer(review, user: user, kind: "SelfSubjectAccessReview")
+    }
+
+    /// Upstream: authorization/validation.
+    private static func validate(_ review: Object, kind: String, needsSubject: Bool, namespace: String?) throws {
+        let spec = review["spec"]
+        let resource = spec["resourceAttributes"].flatMap { $0.isNull ? nil : $0 }
+        let path = spec["nonResourceAttributes"].flatMap { $0.isNull ? nil : $0 }
+        var errors = FieldErrors()
+        if let path, resource != nil {
+            errors.invalid("spec.nonResourceAttributes", path.value, "cannot be specified in combination with resourceAttributes")
+        }
+        if resource == nil, path == nil {
+            errors.invalid("spec.resourceAttributes", .null, "exactly one of nonResourceAttributes or resourceAttributes must be specified")
+        }
+        if needsSubject, (spec["user"].string ?? "").isEmpty, spec["groups"].strings.isEmpty {
+            errors.invalid("spec.user", "", "at least one of user or group must be specified")
+        }
+        let metadata = (review["metadata"]?.members.map { $0 } ?? []).filter { key, value in
+            !["managedFields", "creationTimestamp"].contains(key) && !(namespace != nil && key == "namespace") && !value.isNull
+        }
+        if !metadata.isEmpty {
+            errors.invalid("metadata", review["metadata"].value ?? .null, namespace == nil ? "must be empty" : "must be empty except for namespace")
+        }
+        if let namespace {
+            if let resource, (resource["namespace"]?.string ?? "") != namespace {
+                errors.invalid(
+                    "spec.resourceAttributes.namespace", .string(resource["namespace"]?.string ?? ""), "must match metadata.namespace")
+            }
+            if let path { errors.invalid("spec.nonResourceAttributes", path.value, "disallowed on this kind of request") }
+        }
+        guard errors.causes.isEmpty else { throw StatusError.invalid(Self.kind(kind), "", errors.causes) }
     }
 
     /// `selfsubjectrulesreviews`: all rules the asking user has in a namespace. Throws `StatusError` BadRequest without a namespace.
@@ -38,7 +67,10 @@ package enum AccessReviews {
         let namespace = review["spec"]["namespace"].string ?? ""
         guard !namespace.isEmpty else { throw StatusError.badRequest("no namespace on request") }
         var (rules, errors) = rbac.rules(for: user, namespace: namespace)
-        if user.groups.contains(PrivilegedGroupsAuthorizer.masters) { rules = RBACRules.fullAuthority + rules }
+        if user.groups.contains(PrivilegedGroupsAuthorizer.masters), !RBACRules.covers(rules, RBACRules.fullAuthority).covered {
+            rules = RBACRules.fullAuthority + rules
+        }
+        if NodeAuthorizer.nodeName(of: user) != nil { errors.append("node authorizer does not support user rule resolution") }
         var resourceRules: [Value] = []
         var pathRules: [Value] = []
         for rule in rules {
@@ -65,63 +97,77 @@ package enum AccessReviews {
         return answer
     }
 
-    private static func subject(_ review: Object) throws -> UserInfo {
+    private static func subject(_ review: Object) -> UserInfo {
         let spec = review["spec"]
-        let name = spec["user"].string ?? ""
-        let groups = spec["groups"].strings
-        guard !name.isEmpty || !groups.isEmpty else {
-            throw StatusError.invalid(
-                kind(review.kind.isEmpty ? "SubjectAccessReview" : review.kind), "",
-                [MetadataValidation.invalid("spec.user", "", "at least one of user or group must be specified")])
-        }
         var extra: [String: [String]] = [:]
-        for (key, value) in spec["extra"]?.members.map({ $0 }) ?? [] { extra[key.lowercased()] = value.strings }
-        return UserInfo(name: name, uid: spec["uid"].string ?? "", groups: groups, extra: extra)
+        for (key, value) in spec["extra"]?.members.map({ $0 }) ?? [] { extra[key] = value.strings }
+        return UserInfo(name: spec["user"].string ?? "", uid: spec["uid"].string ?? "", groups: spec["groups"].strings, extra: extra)
     }
 
-    private static func answer(_ review: Object, user: UserInfo, authorizer: any Authorizer, kind: String) throws -> Value {
+    private func answer(_ review: Object, user: UserInfo, kind: String) async throws -> Value {
         let spec = review["spec"]
-        let resource = spec["resourceAttributes"].flatMap { $0.isNull ? nil : $0 }
-        let path = spec["nonResourceAttributes"].flatMap { $0.isNull ? nil : $0 }
         var asked: AuthorizationAttributes
-        switch (resource, path) {
-        case (let resource?, nil):
+        var errors: [String] = []
+        if let resource = spec["resourceAttributes"], !resource.isNull {
+            func text(_ key: String) -> String { resource[key]?.string ?? "" }
             asked = AuthorizationAttributes(
-                user: user, verb: resource["verb"]?.string ?? "", apiGroup: resource["group"]?.string ?? "",
-                apiVersion: resource["version"]?.string ?? "*",
-                resource: resource["resource"]?.string ?? "", subresource: resource["subresource"]?.string ?? "",
-                namespace: resource["namespace"]?.string ?? "",
-                name: resource["name"]?.string ?? "")
-            asked.fieldSelector = fieldSelector(resource["fieldSelector"])
-        case (nil, let path?):
-            asked = AuthorizationAttributes(user: user, verb: path["verb"]?.string ?? "", isResourceRequest: false, path: path["path"]?.string ?? "")
-        default:
-            throw StatusError.invalid(
-                Self.kind(kind), "",
-                [
-                    MetadataValidation.invalid(
-                        "spec.resourceAttributes", spec["nonResourceAttributes"].value ?? .null,
-                        resource == nil
-                            ? "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-                            : "cannot be specified in combination with nonResourceAttributes")
-                ])
+                user: user, verb: text("verb"), apiGroup: text("group"), apiVersion: text("version").isEmpty ? "*" : text("version"),
+                resource: text("resource"), subresource: text("subresource"), namespace: text("namespace"), name: text("name"))
+            let fields = Self.selector(resource["fieldSelector"]) { Self.fieldTerm($0) }
+            asked.fieldSelector = fields.text
+            if fields.isBroken { errors.append(Self.ignored("fieldSelector", isPartly: !fields.text.isEmpty)) }
+            let labels = Self.selector(resource["labelSelector"]) { Self.labelTerm($0) }
+            asked.labelSelector = labels.text
+            if labels.isBroken { errors.append(Self.ignored("labelSelector", isPartly: !labels.text.isEmpty)) }
+        } else {
+            let path = spec["nonResourceAttributes"]
+            asked = AuthorizationAttributes(
+                user: user, verb: path["verb"].string ?? "", isResourceRequest: false, path: path["path"].string ?? "")
         }
+        var decision = Authorization.decide(asked, authorizers)
+        if case .noOpinion(let reason) = decision, !remote.isEmpty { decision = try await Authorization.decide(asked, remote: remote, reason: reason) }
         var status: Value
-        switch authorizer.authorize(asked) {
+        switch decision {
         case .allow(let reason): status = ["allowed": true, "reason": .string(reason)]
         case .deny(let reason): status = ["allowed": false, "denied": true, "reason": .string(reason)]
         case .noOpinion(let reason): status = ["allowed": false, "reason": .string(reason)]
         }
         if status["reason"]?.string == "" { status["reason"] = nil }
-        return answered(review, kind: kind, status)
+        if !errors.isEmpty { status["evaluationError"] = .string(errors.joined(separator: "; ")) }
+        return Self.answered(review, kind: kind, status)
     }
 
-    private static func fieldSelector(_ selector: JSONView?) -> String {
-        if let raw = selector["rawSelector"].string { return raw }
-        return selector["requirements"].elements.compactMap { requirement -> String? in
-            let values = requirement["values"].strings
-            guard requirement["operator"].string == "In", values.count == 1, let key = requirement["key"].string else { return nil }
-            return "\(key)=\(values[0])"
-        }.joined(separator: ",")
+    private static func ignored(_ name: String, isPartly: Bool) -> String {
+        "spec.resourceAttributes.\(name) \(isPartly ? "partially ignored" : "ignored") due to parse error"
+    }
+
+    /// A selector's text. What cannot be understood is left out, which only makes the question broader. Upstream: authorization/util's
+    /// labelSelectorAsSelector and fieldSelectorAsSelector.
+    private static func selector(_ view: JSONView?, _ term: (JSONView) -> String?) -> (text: String, isBroken: Bool) {
+        if let raw = view["rawSelector"].string, !raw.isEmpty { return (raw, false) }
+        var terms: [String] = []
+        var isBroken = false
+        for requirement in view["requirements"].elements {
+            if let text = term(requirement) { terms.append(text) } else { isBroken = true }
+        }
+        return (terms.joined(separator: ","), isBroken)
+    }
+
+    private static func fieldTerm(_ view: JSONView) -> String? {
+        let values = view["values"].strings
+        guard values.count == 1, let key = view["key"].string else { return nil }
+        let value = FieldSelector([.init(field: key, value: values[0])]).description.dropFirst(key.count + 1)
+        switch view["operator"].string {
+        case "In": return "\(key)=\(value)"
+        case "NotIn": return "\(key)!=\(value)"
+        default: return nil
+        }
+    }
+
+    private static func labelTerm(_ view: JSONView) -> String? {
+        let operators: [String: LabelSelector.Operator] = ["In": .in, "NotIn": .notIn, "Exists": .exists, "DoesNotExist": .doesNotExist]
+        guard let key = view["key"].string, let op = view["operator"].string.flatMap({ operators[$0] }) else { return nil }
+        // What is no requirement is left out by the caller.
+        return (try? LabelSelector.Requirement(key: key, op: op, values: view["values"].strings))?.description
     }
 }

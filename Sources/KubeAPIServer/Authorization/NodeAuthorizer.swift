@@ -35,6 +35,7 @@ package final class NodeAuthorizer: Authorizer {
         case .serviceAccounts: return attributes.subresource == "token" ? createToken(node, attributes) : get(node, .serviceAccount, attributes)
         case .leases: return lease(node, attributes)
         case .csiNodes: return csiNode(node, attributes)
+        case .resourceSlices: return resourceSlice(node, attributes)
         case .nodes: return ownNode(node, attributes)
         case .pods: return ownPods(node, attributes)
         default: return byRules(attributes)
@@ -68,7 +69,7 @@ package final class NodeAuthorizer: Authorizer {
     }
 
     private func updateStatus(_ node: String, _ attributes: AuthorizationAttributes) -> AuthorizationDecision {
-        guard ["get", "update", "patch"].contains(attributes.verb) else { return .noOpinion(reason: "can only get/update/patch this type") }
+        guard ["update", "patch"].contains(attributes.verb) else { return .noOpinion(reason: "can only get/update/patch this type") }
         return reach(node, .persistentVolumeClaim, attributes)
     }
 
@@ -76,6 +77,7 @@ package final class NodeAuthorizer: Authorizer {
         guard attributes.verb == "create", !attributes.name.isEmpty else {
             return .noOpinion(reason: "can only create tokens for individual service accounts")
         }
+        guard attributes.subresource == "token" else { return .noOpinion(reason: "can only create token subresource of serviceaccount") }
         return reach(node, .serviceAccount, attributes)
     }
 
@@ -122,6 +124,29 @@ package final class NodeAuthorizer: Authorizer {
             return .noOpinion(reason: "can only access CSINode with the same name as the requesting node")
         }
         return .allow(reason: "")
+    }
+
+    private func resourceSlice(_ node: String, _ attributes: AuthorizationAttributes) -> AuthorizationDecision {
+        guard attributes.subresource.isEmpty else { return .noOpinion(reason: "cannot authorize ResourceSlice subresources") }
+        switch attributes.verb {
+        // Whose slice is made is NodeRestriction's to see.
+        case "create": return .allow(reason: "")
+        case "get", "update", "patch", "delete":
+            guard !attributes.name.isEmpty else { return .noOpinion(reason: "No Object name found") }
+            guard reader.get(.resourceSlices, namespace: "", name: attributes.name)?["spec"]["nodeName"].string == node else {
+                return .noOpinion(reason: "no relationship found between node '\(node)' and this object")
+            }
+            return .allow(reason: "")
+        case "list", "watch", "deletecollection":
+            guard attributes.requires("spec.nodeName", node) || attributes.requires("nodeName", node) else {
+                return .noOpinion(reason: "can only list/watch/deletecollection resourceslices with nodeName field selector")
+            }
+            return .allow(reason: "")
+        default:
+            return .noOpinion(
+                reason:
+                    "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, delete, deletecollection")
+        }
     }
 
     private func ownNode(_ node: String, _ attributes: AuthorizationAttributes) -> AuthorizationDecision {

@@ -54,7 +54,8 @@ final class NodeGraph: Sendable {
 
     init(reader: any ObjectReader) {
         ObjectFollower.follow(reader, .pods) { [self] old, new in
-            guard let pod = new ?? old else { return }
+            // Most pods of a large cluster's start are looked at once: those without a node not even that.
+            guard let pod = new ?? old, (new?.mayContain("\"nodeName\"") ?? false) || (old?.mayContain("\"nodeName\"") ?? false) else { return }
             let entry = new.flatMap(Self.entry)
             state.withLock { $0.setPod(pod.metadata.key, entry) }
         }

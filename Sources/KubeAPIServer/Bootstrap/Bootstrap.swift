@@ -15,6 +15,8 @@ package enum Bootstrap {
         /// Where pods reach the API server: addresses and port. No addresses: no endpoints are written.
         package var apiServerAddresses: [String]
         package var apiServerPort: Int
+        /// Whom extension servers are to believe.
+        var aggregation = AggregationConfiguration()
 
         package init(serviceCIDR: ServiceCIDR, apiServerAddresses: [String] = [], apiServerPort: Int = 443) {
             self.serviceCIDR = serviceCIDR
@@ -34,8 +36,9 @@ package enum Bootstrap {
                 addresses: configuration.apiServerAddresses, isIPv6: configuration.apiServerAddresses[0].contains(":"),
                 port: configuration.apiServerPort)
         }
+        if let trust = ExtensionAuthentication.configMap(configuration.aggregation) { last.append(trust) }
         return [
-            ClusterDefaults.namespaces() + ClusterDefaults.priorityClasses() + FlowControlDefaults.priorityLevels() + BootstrapRoles.clusterRoles()
+            LocalAPIServices.builtIn() + ClusterDefaults.namespaces() + ClusterDefaults.priorityClasses() + FlowControlDefaults.priorityLevels() + BootstrapRoles.clusterRoles()
                 + EKSRoles.clusterRoles(),
             FlowControlDefaults.flowSchemas() + BootstrapRoles.roles() + BootstrapBindings.clusterRoleBindings() + EKSRoles.clusterRoleBindings(),
             BootstrapBindings.roleBindings() + last,
@@ -126,6 +129,9 @@ package enum Bootstrap {
             }
             guard !lacking.isEmpty else { return nil }
             merged["subjects"] = .array(held + lacking)
+        case "ConfigMap":
+            guard merged["data"] != wanted["data"] else { return nil }
+            merged["data"] = wanted["data"]
         case "Endpoints":
             guard merged["subsets"] != wanted["subsets"] else { return nil }
             merged["subsets"] = wanted["subsets"]

@@ -6,12 +6,23 @@ enum EKSRoles {
     private static let text = """
         eks:node-bootstrapper
           create | certificates.k8s.io | certificatesigningrequests,certificatesigningrequests/selfnodeserver
+        eks:cloud-controller-manager
+          create,patch,update | core,events.k8s.io | events
+          delete,get,list,patch,update,watch | core | nodes
+          patch,update | core | nodes/status
+        eks:node-manager
+          delete,get,list,patch,watch | core | nodes
+          get,list,watch | core | pods
+          create | core | pods/eviction
         """
 
     static func clusterRoles() -> [Value] { BootstrapRoles.parse(text).map(BootstrapRoles.clusterRole).map(ours) }
 
     static func clusterRoleBindings() -> [Value] {
         [
+            BootstrapBindings.clusterRoleBinding(
+                "eks:cloud-controller-manager", role: "eks:cloud-controller-manager", [.user("eks:cloud-controller-manager")]),
+            BootstrapBindings.clusterRoleBinding("eks:node-manager", role: "eks:node-manager", [.user("eks:node-manager")]),
             BootstrapBindings.clusterRoleBinding(
                 "eks:node-bootstrapper", role: "eks:node-bootstrapper", [.group("system:bootstrappers"), .group("system:nodes")]),
             BootstrapBindings.clusterRoleBinding(

@@ -1,4 +1,5 @@
 import Crypto
+import HTTPTransport
 package import KubeAPI
 import Synchronization
 
@@ -36,23 +37,71 @@ package final class DiscoveryDocuments: Sendable {
     package typealias Document = (contentType: String, bytes: [UInt8], etag: String)
 
     private let resources: ResourceTable
+    /// What publishes the schemas of the table's custom rows.
+    private let custom: [GroupVersionResource: CustomResourceVersion]
     private let schema: SchemaTable
     private let version: VersionInfo
     private let serverAddress: String
     private let cache = Mutex<[String: Kept]>([:])
 
+    /// A document as it waits for the next reader: large ones compressed, because they are asked for rarely and are several megabytes together.
     private struct Kept: Sendable {
+        private static let compressedFrom = 64 * 1024
+
         var contentType: String
-        var bytes: [UInt8]
         var etag: String
+        private var bytes: [UInt8]
+        /// The length before compression; nil for bytes that are as they were.
+        private var length: Int?
+
+        init(contentType: String, _ bytes: [UInt8], etag: String) {
+            self.contentType = contentType
+            self.etag = etag
+            self.bytes = bytes
+            if bytes.count >= Self.compressedFrom, let compressed = Gzip.compress(bytes) {
+                self.bytes = compressed
+                length = bytes.count
+            }
+        }
+
+        var document: Document {
+            guard let length else { return (contentType, bytes, etag) }
+            // What was compressed here unpacks to what it was.
+            return (contentType, Gzip.decompress(bytes, limit: length) ?? [], etag)
+        }
     }
 
     /// `serverAddress` is the `host:port` that `/api` tells clients.
     package init(resources: ResourceTable = .shared, schema: SchemaTable = .shared, version: VersionInfo, serverAddress: String) {
         self.resources = resources
+        self.custom = [:]
         self.schema = schema
         self.version = version
         self.serverAddress = serverAddress
+    }
+
+    /// The documents of a table that came `after` another: those of OpenAPI v3 whose groups have the same resources are taken over.
+    init(
+        resources: ResourceTable, custom: [GroupVersionResource: CustomResourceVersion], schema: SchemaTable, version: VersionInfo,
+        serverAddress: String, after old: DiscoveryDocuments?
+    ) {
+        self.resources = resources
+        self.custom = custom
+        self.schema = schema
+        self.version = version
+        self.serverAddress = serverAddress
+        guard let old else { return }
+        var changed: Set<String> = []
+        for (resource, version) in custom where old.custom[resource] !== version { changed.insert(resource.apiVersion) }
+        for resource in old.custom.keys where custom[resource] == nil { changed.insert(resource.apiVersion) }
+        let kept = old.cache.withLock { cache in
+            cache.filter { key, _ in
+                if key == "/version" || key == "/api" || key.hasPrefix("/openapi/v3/api/") { return true }
+                let prefix = "/openapi/v3/apis/"
+                return key.hasPrefix(prefix) && !changed.contains(String(key.dropFirst(prefix.count)))
+            }
+        }
+        cache.withLock { $0 = kept }
     }
 
     /// The document at `path` (decoded, without query and without a slash at the end) in the form that an `Accept` header asks for. Nil: no document
@@ -94,7 +143,7 @@ package final class DiscoveryDocuments: Sendable {
             guard Self.acceptsJSON(accept) else {
                 throw StatusError(code: 406, reason: "NotAcceptable", message: "only the following media types are accepted: application/json")
             }
-            return keep(path) { OpenAPIv2(self.resources, self.schema, self.version).document }
+            return keep(path) { OpenAPIv2(self.resources, self.schema, self.version, custom: self.custom).document }
         case "v3" where parts.count == 1:
             return keep(path) {
                 var paths = Members()
@@ -117,7 +166,7 @@ package final class DiscoveryDocuments: Sendable {
     private func groupVersion(_ group: String, _ version: String) -> Document? {
         guard resources.groups.contains(where: { $0.group == group && $0.versions.contains(version) }) else { return nil }
         let name = group.isEmpty ? "api/\(version)" : "apis/\(group)/\(version)"
-        return keep("/openapi/v3/\(name)") { OpenAPIv3(self.resources, self.schema, self.version).document(group: group, version: version) }
+        return keep("/openapi/v3/\(name)") { OpenAPIv3(self.resources, self.schema, self.version, custom: self.custom).document(group: group, version: version) }
     }
 
     /// Whether JSON is among the accepted forms; a missing header accepts anything.
@@ -128,16 +177,16 @@ package final class DiscoveryDocuments: Sendable {
 
     /// The kept document of a key, made on first use. Made outside the lock: another thread may make the same one, and the first stays.
     private func keep(_ key: String, _ contentType: String = "application/json", _ make: () -> Value) -> Document {
-        if let kept = cache.withLock({ $0[key] }) { return (kept.contentType, kept.bytes, kept.etag) }
+        if let kept = cache.withLock({ $0[key] }) { return kept.document }
         let bytes = make().jsonBytes
         let hash = SHA256.hash(data: bytes).map { ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }.joined()
-        let made = Kept(contentType: contentType, bytes: bytes, etag: "\"\(hash)\"")
-        let kept = cache.withLock { cache in
-            if let earlier = cache[key] { return earlier }
+        let made = Kept(contentType: contentType, bytes, etag: "\"\(hash)\"")
+        let etag = cache.withLock { cache in
+            if let earlier = cache[key] { return earlier.etag }
             cache[key] = made
-            return made
+            return made.etag
         }
-        return (kept.contentType, kept.bytes, kept.etag)
+        return (contentType, bytes, etag)
     }
 }
 

@@ -18,9 +18,43 @@ package struct HealthCheck: Sendable {
 struct HealthEndpoints: Sendable {
     static let paths: Set<String> = ["/healthz", "/livez", "/readyz"]
 
-    /// Of live servers and of ready ones; `/healthz` is both.
+    /// Upstream's post-start hooks in their order, so that whoever asks for one finds it. Those that write the default objects fail until these are
+    /// there; the others stand for parts that are there when the server answers at all.
+    private static let hooks: [(name: String, writes: Bool)] = [
+        ("start-apiserver-admission-initializer", false), ("generic-apiserver-start-informers", false),
+        ("priority-and-fairness-config-consumer", false), ("priority-and-fairness-filter", false), ("storage-object-count-tracker-hook", false),
+        ("start-apiextensions-informers", false), ("start-apiextensions-controllers", false), ("crd-informer-synced", false),
+        ("start-system-namespaces-controller", true), ("start-cluster-authentication-info-controller", false),
+        ("start-kube-apiserver-identity-lease-controller", false), ("start-kube-apiserver-identity-lease-garbage-collector", false),
+        ("start-legacy-token-tracking-controller", false), ("start-service-ip-repair-controllers", false), ("rbac/bootstrap-roles", true),
+        ("scheduling/bootstrap-system-priority-classes", true), ("priority-and-fairness-config-producer", true), ("bootstrap-controller", true),
+        ("start-kubernetes-service-cidr-controller", true), ("aggregator-reload-proxy-client-cert", false),
+        ("start-kube-aggregator-informers", false), ("apiservice-status-local-available-controller", false),
+        ("apiservice-status-remote-available-controller", false), ("apiservice-registration-controller", false),
+        ("apiservice-discovery-controller", false), ("kube-apiserver-autoregistration", false), ("apiservice-openapi-controller", false),
+        ("apiservice-openapiv3-controller", false),
+    ]
+
+    /// Of live servers and of ready ones; `/healthz` asks the live ones' too. Upstream: GenericAPIServer.AddHealthChecks.
     var live: [HealthCheck]
     var ready: [HealthCheck]
+
+    /// `stored`: what is wrong with the storage. `bootstrapped`: whether the default objects are written. `shutdown`: whether the server is going.
+    static func standard(
+        stored: @escaping @Sendable () -> String?, bootstrapped: @escaping @Sendable () -> Bool, isShuttingDown: @escaping @Sendable () -> Bool,
+        more: [HealthCheck]
+    ) -> HealthEndpoints {
+        let hooks = hooks.map { hook in
+            HealthCheck(name: "poststarthook/\(hook.name)") { hook.writes && !bootstrapped() ? "not finished" : nil }
+        }
+        let live = [HealthCheck(name: "ping") { nil }, HealthCheck(name: "log") { nil }, HealthCheck(name: "etcd", failure: stored)]
+        let completion = HealthCheck(name: "autoregister-completion") { nil }
+        let ready = [
+            HealthCheck(name: "etcd-readiness", failure: stored), HealthCheck(name: "informer-sync") { nil },
+        ]
+        let shutdown = HealthCheck(name: "shutdown") { isShuttingDown() ? "process is shutting down" : nil }
+        return HealthEndpoints(live: live + hooks + [completion], ready: live + ready + hooks + [completion] + more + [shutdown])
+    }
 
     /// Nil when `path` is not of health.
     func respond(path: String, query: QueryParameters) -> HTTPResponse? {
@@ -30,7 +64,8 @@ struct HealthEndpoints: Sendable {
         let checks: [HealthCheck]
         switch name {
         case "livez": checks = live
-        case "readyz", "healthz": checks = live + ready
+        case "readyz": checks = ready
+        case "healthz": checks = live
         default: return nil
         }
         if segments.count == 2 {
@@ -38,11 +73,11 @@ struct HealthEndpoints: Sendable {
             guard let failure = check.failure() else { return Responses.text("ok") }
             return Responses.text("internal server error: \(failure)\n", status: 500)
         }
-        let excluded = Set(query.all("exclude"))
+        var excluded = Set(query.all("exclude"))
         var report = ""
         var failed = false
         for check in checks {
-            if excluded.contains(check.name) {
+            if excluded.remove(check.name) != nil {
                 report += "[+]\(check.name) excluded: ok\n"
             } else if check.failure() != nil {
                 failed = true
@@ -50,6 +85,10 @@ struct HealthEndpoints: Sendable {
             } else {
                 report += "[+]\(check.name) ok\n"
             }
+        }
+        if !excluded.isEmpty {
+            let names = excluded.sorted().map(\.goQuoted).joined(separator: ",")
+            report += "warn: some health checks cannot be excluded: no matches for \(names)\n"
         }
         if failed { return Responses.text("\(report)\(name) check failed\n", status: 500) }
         return Responses.text(query["verbose"] != nil ? "\(report)\(name) check passed\n" : "ok")

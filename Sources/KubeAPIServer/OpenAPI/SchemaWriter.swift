@@ -123,7 +123,9 @@ struct SchemaWriter {
 
     /// The places of everything that the paths of some rows speak: the kinds, their lists, the kinds of subresources, and what every kind needs.
     func roots(_ rows: [ResourceRow]) -> [Int] {
-        var names: [String] = ["DeleteOptions", "Status", "APIResourceList", "WatchEvent"].map { "apimachinery.pkg.apis.meta.v1." + $0 }
+        var names: [String] = [
+            "DeleteOptions", "Status", "APIResourceList", "WatchEvent", "Patch", "APIGroup", "APIGroupList", "APIVersions",
+        ].map { "apimachinery.pkg.apis.meta.v1." + $0 }
         for row in rows {
             names.append(row.typeName)
             for kind in [GroupVersionKind(group: row.group, version: row.version, kind: row.listKind)] + row.subresources.map(\.kind) {
@@ -136,6 +138,11 @@ struct SchemaWriter {
     /// The schema of a custom resource whose fields are not in the table.
     static func opaque(_ row: ResourceRow) -> Value {
         ["type": "object", "x-kubernetes-preserve-unknown-fields": true, "x-kubernetes-group-version-kind": [kind(row.groupVersionKind)]]
+    }
+
+    /// `com.example.stable.v1.CronTabList`: the document name of a custom row's list.
+    func listTypeName(_ row: ResourceRow) -> String {
+        (row.group.split(separator: ".").reversed().map(String.init) + [row.version, row.listKind]).joined(separator: ".")
     }
 
     /// The document name of a row's type: for a custom resource the reversed group, version and kind, as upstream publishes it.

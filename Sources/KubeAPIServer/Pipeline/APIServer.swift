@@ -17,18 +17,24 @@ package final class APIServer: HTTPResponder {
         package var components: @Sendable (any ObjectReader) throws -> Components
         /// Nil: logs, exec, attach and port-forward are not implemented.
         package var kubelets: KubeletClientConfiguration?
+        /// Where requests to nodes, pods and services may go.
+        package var proxyAddresses = ProxyAddressPolicy()
+        /// How extension API servers are spoken to.
+        package var aggregation = AggregationConfiguration()
         package var version: VersionInfo
         /// The `host:port` that discovery tells clients.
         package var serverAddress: String
-        /// Told of every finished request. Must not block. Nil: no audit.
-        package var audit: (@Sendable (AuditEvent) -> Void)?
+        /// What is written down of requests, and where to. Nil: nothing, at no cost.
+        package var audit: AuditConfiguration?
         package var now: @Sendable () -> Timestamp
-        package var readOnlyInFlight: Int
-        package var mutatingInFlight: Int
+        /// Requests worked on at once, reads and writes: together the seats that priority levels share. Upstream: --max-requests-inflight and
+        /// --max-mutating-requests-inflight.
+        package var readOnlyInFlight = 400
+        package var mutatingInFlight = 200
 
         package init(
             store: any Store, table: ResourceTable = .shared, schema: SchemaTable = .shared, kubelets: KubeletClientConfiguration? = nil,
-            version: VersionInfo, serverAddress: String = "", audit: (@Sendable (AuditEvent) -> Void)? = nil,
+            version: VersionInfo, serverAddress: String = "", audit: AuditConfiguration? = nil,
             now: @escaping @Sendable () -> Timestamp = { .now },
             components: @escaping @Sendable (any ObjectReader) throws -> Components
         ) {
@@ -41,8 +47,6 @@ package final class APIServer: HTTPResponder {
             self.serverAddress = serverAddress
             self.audit = audit
             self.now = now
-            readOnlyInFlight = InFlightLimit.readOnlyDefault
-            mutatingInFlight = InFlightLimit.mutatingDefault
         }
     }
 
@@ -52,6 +56,8 @@ package final class APIServer: HTTPResponder {
         package var authenticators: [any RequestAuthenticator]
         /// Asked in order; the first that allows or denies decides.
         package var authorizers: [any Authorizer]
+        /// Asked in order when none of `authorizers` has an opinion.
+        package var remoteAuthorizers: [any RemoteAuthorizer] = []
         package var admission: [any AdmissionPlugin]
         package var strategies: [GroupResource: any ResourceStrategy]
         package var reviews: [GroupResource: ReviewHandler]
@@ -61,11 +67,14 @@ package final class APIServer: HTTPResponder {
         package var paths: [any PathResponder]
         /// Beyond the server's own; `/readyz` fails while one of these does.
         package var readiness: [HealthCheck]
+        /// What other parts of the process count, in Prometheus' text form, for `/metrics`.
+        package var metrics: [@Sendable () -> String] = []
 
         package init(
             authenticators: [any RequestAuthenticator] = [], authorizers: [any Authorizer] = [], admission: [any AdmissionPlugin] = [],
             strategies: [GroupResource: any ResourceStrategy] = [:], reviews: [GroupResource: ReviewHandler] = [:],
-            tokenIssuer: ServiceAccountTokenIssuer? = nil, paths: [any PathResponder] = [], readiness: [HealthCheck] = []
+            tokenIssuer: ServiceAccountTokenIssuer? = nil, paths: [any PathResponder] = [], readiness: [HealthCheck] = [],
+            remoteAuthorizers: [any RemoteAuthorizer] = []
         ) {
             self.authenticators = authenticators
             self.authorizers = authorizers
@@ -75,6 +84,7 @@ package final class APIServer: HTTPResponder {
             self.tokenIssuer = tokenIssuer
             self.paths = paths
             self.readiness = readiness
+            self.remoteAuthorizers = remoteAuthorizers
         }
     }
 
@@ -84,7 +94,11 @@ package final class APIServer: HTTPResponder {
         let environment: VerbEnvironment
         let components: Components
         let health: HealthEndpoints
-        let discovery: DiscoveryDocuments
+        let authentication: AuthenticationChain
+        let flow: FlowController
+        let discovery: LiveDiscovery
+        let aggregator: Aggregator
+        let documents: AggregatedDocuments
     }
 
     private enum Phase {
@@ -95,14 +109,20 @@ package final class APIServer: HTTPResponder {
 
     let configuration: Configuration
     let metrics = ServerMetrics()
-    let inFlight: InFlightLimit
+    let auditor: Auditor?
+    private let flowMaintenance = FlowControlMaintenance()
+    private let maintenance = Mutex<Task<Void, Never>?>(nil)
     private let phase = Mutex(Phase.new)
+    /// Looks after APIServices while the server runs.
+    private let availability = Mutex<Task<Void, Never>?>(nil)
+    private let definitions = Mutex<DefinitionController?>(nil)
     private let bootstrapped = Atomic(false)
+    private let shuttingDown = Atomic(false)
     private let logger = Logger(label: "eyrie.apiserver")
 
     package init(_ configuration: Configuration) {
         self.configuration = configuration
-        inFlight = InFlightLimit(readOnly: configuration.readOnlyInFlight, mutating: configuration.mutatingInFlight)
+        auditor = configuration.audit.map { Auditor($0, now: configuration.now) }
     }
 
     /// Loads the caches and makes the components. After it returned the server answers; `/readyz` says so after `markReady`. Throws `StoreError` and
@@ -114,26 +134,52 @@ package final class APIServer: HTTPResponder {
         registry.install(strategies: components.strategies)
         let environment = VerbEnvironment(
             registry: registry, schema: configuration.schema, admission: components.admission, reviews: components.reviews,
-            tokenIssuer: components.tokenIssuer, kubelets: configuration.kubelets.map(KubeletConnections.init), authorizers: components.authorizers,
+            tokenIssuer: components.tokenIssuer, kubelets: configuration.kubelets.map { KubeletConnections($0, policy: configuration.proxyAddresses) },
+            proxies: ProxyConnections(policy: configuration.proxyAddresses), authorizers: components.authorizers,
             now: configuration.now)
-        let ready = [
-            HealthCheck(name: "informer-sync") { nil },
-            HealthCheck(name: "poststarthook/bootstrap-objects") { [weak self] in
-                self?.bootstrapped.load(ordering: .acquiring) == true ? nil : "the cluster's default objects are not written yet"
-            },
-        ]
-        let health = HealthEndpoints(
-            live: [HealthCheck(name: "ping") { nil }, HealthCheck(name: "storage") { nil }], ready: ready + components.readiness)
-        let discovery = DiscoveryDocuments(
-            resources: configuration.table, schema: configuration.schema, version: configuration.version, serverAddress: configuration.serverAddress)
+        let health = HealthEndpoints.standard(
+            stored: { [weak self] in self.map { $0.isServing } ?? false ? nil : "the store is closed" },
+            bootstrapped: { [weak self] in self?.bootstrapped.load(ordering: .acquiring) == true },
+            isShuttingDown: { [weak self] in self?.isShuttingDown ?? true }, more: components.readiness)
+        let flow = FlowController(seats: configuration.readOnlyInFlight + configuration.mutatingInFlight)
+        flow.follow(registry) { [flowMaintenance] in flowMaintenance.changed() }
+        let discovery = LiveDiscovery(
+            registry: registry, schema: configuration.schema, version: configuration.version, serverAddress: configuration.serverAddress)
+        let aggregator = Aggregator(reader: registry, configuration: configuration.aggregation)
         phase.withLock {
-            $0 = .running(Running(store: store, environment: environment, components: components, health: health, discovery: discovery))
+            $0 = .running(
+                Running(
+                    store: store, environment: environment, components: components, health: health,
+                    authentication: AuthenticationChain(authenticators: components.authenticators), flow: flow, discovery: discovery,
+                    aggregator: aggregator, documents: AggregatedDocuments(aggregator: aggregator)))
         }
+        let availability = AvailabilityController(
+            aggregator: aggregator, reader: registry, client: InProcessTransport(self, user: .apiServer), now: configuration.now)
+        self.availability.withLock { $0 = Task { await availability.run() } }
+        let definitions = DefinitionController(environment: environment, client: InProcessTransport(self, user: .apiServer))
+        self.definitions.withLock { $0 = definitions }
+        definitions.start()
         logger.debug("API server serves", metadata: ["resources": "\(configuration.table.rows.count)", "revision": "\(store.revision)"])
     }
 
     /// The default objects are there: from now on `/readyz` is `ok`.
     package func markReady() { bootstrapped.store(true, ordering: .releasing) }
+
+    /// Keeps the objects of priority and fairness in order from now on.
+    func beginMaintenance() {
+        let transport = InProcessTransport(self, user: .apiServer)
+        maintenance.withLock { task in
+            guard task == nil, let reader = try? reader else { return }  // A server that has stopped has nothing to maintain.
+            task = Task { [flowMaintenance] in await flowMaintenance.run(reader) { try await transport.perform($0) } }
+        }
+    }
+
+    var isShuttingDown: Bool { shuttingDown.load(ordering: .acquiring) }
+    private var isServing: Bool { phase.withLock { if case .running = $0 { true } else { false } } }
+
+    /// From now on `/readyz` fails and new requests over the network are sent away with 429 and Retry-After; those under way go on. Upstream:
+    /// ShutdownInitiated with --shutdown-send-retry-after.
+    package func beginShutdown() { shuttingDown.store(true, ordering: .releasing) }
 
     /// Ends all watches, finishes queued writes and closes the store.
     package func stop() async {
@@ -142,9 +188,23 @@ package final class APIServer: HTTPResponder {
             if case .running(let running) = phase { return running }
             return nil
         }
+        self.definitions.withLock { definitions in
+            definitions?.stop()
+            definitions = nil
+        }
+        maintenance.withLock { $0?.cancel() }
         guard let running else { return }
+        let watching = self.availability.withLock { task -> Task<Void, Never>? in
+            defer { task = nil }
+            return task
+        }
+        watching?.cancel()
+        await running.aggregator.close()
+        await watching?.value
         await running.environment.kubelets?.close()
+        await running.environment.proxies.close()
         await running.store.close()
+        await auditor?.close()
     }
 
     /// Throws 503 before `start` and after `stop`.
@@ -166,23 +226,9 @@ package final class APIServer: HTTPResponder {
     /// The resources served. Throws 503 before `start`.
     package var registry: ResourceRegistry { get throws { try running().environment.registry } }
 
+    package func respondNow(to head: HTTPRequestHead) -> HTTPResponse? { RequestPipeline(server: self, head: head).respondNow() }
+
     package func respond(to head: HTTPRequestHead, body: HTTPBodyStream) async -> HTTPResponse {
         await RequestPipeline(server: self, head: head).respond(body)
     }
-}
-
-/// One finished request, for an audit log. Upstream: audit.Event at level Metadata.
-package struct AuditEvent: Sendable {
-    package var time: Timestamp
-    package var method: String
-    /// Path and query as they were sent.
-    package var target: String
-    package var verb: String
-    /// Empty when the request was refused before its user was known.
-    package var user: String
-    /// The user that acted as `user`, if it was another.
-    package var impersonator: String?
-    package var sourceAddress: String
-    package var userAgent: String
-    package var code: Int
 }

@@ -9,6 +9,12 @@ package struct ClusterSettings: Sendable {
     package var tokenIssuer: ServiceAccountTokenIssuer
     /// Tokens beside service accounts': EKS's.
     package var bearerAuthenticators: [any BearerTokenAuthenticator]
+    /// Identity providers whose tokens are accepted: EKS's associated ones.
+    package var identityProviders: [OIDCConfiguration] = []
+    /// Asked when nobody else has an opinion: authorisation webhooks.
+    package var remoteAuthorizers: [any RemoteAuthorizer] = []
+    /// A proxy in front that names users in headers. Nil: none is believed.
+    package var requestHeader: RequestHeaderAuthenticator?
     /// Asked after the Node authoriser and before RBAC: EKS access policies.
     package var authorizers: @Sendable (any ObjectReader) -> [any Authorizer]
 
@@ -29,36 +35,40 @@ extension APIServer.Components {
     package static func standard(_ settings: ClusterSettings, reader: any ObjectReader) -> APIServer.Components {
         let authorization = ClusterAuthorization(reader: reader, extra: settings.authorizers(reader))
         let serviceAccounts = ServiceAccountTokenAuthenticator(issuer: settings.tokenIssuer, reader: reader)
-        let bearer = BearerTokenRequestAuthenticator([serviceAccounts] + settings.bearerAuthenticators)
+        let others: [any BearerTokenAuthenticator] =
+            [BootstrapTokenAuthenticator(reader: reader)] + settings.identityProviders.map { OIDCAuthenticator($0) } + settings.bearerAuthenticators
+        let bearer = BearerTokenRequestAuthenticator([serviceAccounts] + others)
+        let front = settings.requestHeader
+        let certificates = ClientCertificateAuthenticator(excludedRoots: front?.roots ?? [])
+        let authenticators: [any RequestAuthenticator] = (front.map { [$0] } ?? []) + [certificates, bearer]
+        let webhooks = WebhookClient(resolver: ServiceResolver(reader: reader))
         return APIServer.Components(
-            authenticators: [ClientCertificateAuthenticator(), bearer], authorizers: [authorization.authorizer],
-            admission: AdmissionChain.standard(reader: reader, authorization: authorization),
+            authenticators: authenticators, authorizers: [authorization.authorizer],
+            admission: AdmissionChain.standard(reader: reader, authorization: authorization, webhooks: webhooks),
             strategies: StrategyTable.standard(serviceCIDR: settings.serviceCIDR, reader: reader),
-            reviews: reviews(settings, authorization, serviceAccounts), tokenIssuer: settings.tokenIssuer,
-            paths: [IssuerDocuments(issuer: settings.tokenIssuer)])
+            reviews: reviews(settings, authorization, serviceAccounts, others), tokenIssuer: settings.tokenIssuer,
+            paths: [IssuerDocuments(issuer: settings.tokenIssuer)], remoteAuthorizers: settings.remoteAuthorizers)
     }
 
     private static func reviews(
-        _ settings: ClusterSettings, _ authorization: ClusterAuthorization, _ serviceAccounts: ServiceAccountTokenAuthenticator
+        _ settings: ClusterSettings, _ authorization: ClusterAuthorization, _ serviceAccounts: ServiceAccountTokenAuthenticator,
+        _ others: [any BearerTokenAuthenticator]
     ) -> [GroupResource: ReviewHandler] {
         func authentication(_ name: String) -> GroupResource { GroupResource(group: "authentication.k8s.io", resource: name) }
         func authorizationResource(_ name: String) -> GroupResource { GroupResource(group: "authorization.k8s.io", resource: name) }
-        let authorizer = authorization.authorizer
+        let access = AccessReviews(authorizers: [authorization.authorizer], remote: settings.remoteAuthorizers)
         let rbac = authorization.rbac
         let issuer = settings.tokenIssuer
-        let others = settings.bearerAuthenticators
         return [
             authentication("tokenreviews"): { review, _, _ in
                 try await AuthenticationReviews.tokenReview(review, serviceAccounts: serviceAccounts, issuer: issuer, others: others)
             },
             authentication("selfsubjectreviews"): { _, _, user in AuthenticationReviews.selfSubjectReview(user: user) },
-            authorizationResource("subjectaccessreviews"): { review, _, _ in try AccessReviews.subjectAccessReview(review, authorizer: authorizer) },
+            authorizationResource("subjectaccessreviews"): { review, _, _ in try await access.subjectAccessReview(review) },
             authorizationResource("localsubjectaccessreviews"): { review, namespace, _ in
-                try AccessReviews.localSubjectAccessReview(review, namespace: namespace, authorizer: authorizer)
+                try await access.localSubjectAccessReview(review, namespace: namespace)
             },
-            authorizationResource("selfsubjectaccessreviews"): { review, _, user in
-                try AccessReviews.selfSubjectAccessReview(review, user: user, authorizer: authorizer)
-            },
+            authorizationResource("selfsubjectaccessreviews"): { review, _, user in try await access.selfSubjectAccessReview(review, user: user) },
             authorizationResource("selfsubjectrulesreviews"): { review, _, user in
                 try AccessReviews.selfSubjectRulesReview(review, user: user, rbac: rbac)
             },
@@ -70,7 +80,10 @@ extension APIServer {
     /// Writes the default objects that are missing, as the API server itself, then reports ready. Throws the first error of a write.
     package func bootstrap(_ configuration: Bootstrap.Configuration) async throws {
         let client = InProcessTransport(self, user: .apiServer)
+        var configuration = configuration
+        configuration.aggregation = self.configuration.aggregation
         try await Bootstrap.reconcile(configuration) { try await client.perform($0) }
+        beginMaintenance()
         markReady()
     }
 }

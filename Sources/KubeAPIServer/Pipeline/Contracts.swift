@@ -23,12 +23,24 @@ package protocol RequestAuthenticator: Sendable {
     /// Nil: these credentials are not of my kind, ask the next. Throws `StatusError.unauthorized` for credentials of its kind that are not valid.
     /// The pipeline adds `system:authenticated` to the groups.
     func authenticate(_ head: HTTPRequestHead) async throws -> UserInfo?
+    /// The same for who need not wait for others to tell.
+    func authenticateNow(_ head: HTTPRequestHead) throws -> ImmediateAuthentication
+}
+
+extension RequestAuthenticator {
+    package func authenticateNow(_ head: HTTPRequestHead) throws -> ImmediateAuthentication { .later }
 }
 
 /// Turns a bearer token into a user: EKS's `k8s-aws-v1.` tokens are brought in from outside through this. Upstream: authenticator.Token.
 package protocol BearerTokenAuthenticator: Sendable {
     /// Nil: not a token of my kind. Throws `StatusError.unauthorized` for one of its kind that is not valid.
     func authenticate(token: String) async throws -> UserInfo?
+    /// The same for who need not wait for others to tell.
+    func authenticateNow(token: String) throws -> ImmediateAuthentication
+}
+
+extension BearerTokenAuthenticator {
+    package func authenticateNow(token: String) throws -> ImmediateAuthentication { .later }
 }
 
 /// What a user wants to do. Upstream: authorizer.Attributes.
@@ -48,6 +60,8 @@ package struct AuthorizationAttributes: Sendable {
     package var path: String
     /// The request's `fieldSelector` as it was sent: a node may list pods only by `spec.nodeName=ITSELF`. Empty: none.
     package var fieldSelector = ""
+    /// The request's `labelSelector` as it was sent.
+    package var labelSelector = ""
 
     package init(
         user: UserInfo, verb: String, apiGroup: String = "", apiVersion: String = "", resource: String = "", subresource: String = "",
@@ -78,6 +92,11 @@ package enum AuthorizationDecision: Sendable, Equatable {
 package protocol Authorizer: Sendable {
     /// Synchronous: authorisers decide from memory (caches kept by watch).
     func authorize(_ attributes: AuthorizationAttributes) -> AuthorizationDecision
+}
+
+/// Decides by asking somebody else. Asked only when no `Authorizer` has an opinion.
+package protocol RemoteAuthorizer: Sendable {
+    func authorize(_ attributes: AuthorizationAttributes) async throws -> AuthorizationDecision
 }
 
 /// Reads other objects while a request is decided: from the watch caches, consistent with everything acknowledged.
@@ -112,6 +131,10 @@ package struct AdmissionAttributes: Sendable {
     package var dryRun: Bool
     /// Warnings for the client (`Warning: 299` headers).
     package var warnings: [String] = []
+    /// The request's verb, for plug-ins that show objects outside; nil where a plug-in is tested alone.
+    package var context: (any AdmissionContext)?
+    /// What mutating webhooks and policies of this request have done.
+    package var reinvocation = Reinvocation()
 
     package init(
         operation: Operation, user: UserInfo, resource: GroupVersionResource, kind: GroupVersionKind, subresource: String, namespace: String,
@@ -152,6 +175,8 @@ package protocol ResourceStrategy: Sendable {
     /// Upstream's messages and field paths. Empty: valid.
     func validate(_ object: Object) -> [StatusError.Cause]
     func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause]
+    /// What is told to the client though the object is accepted; `old` nil: it is new. Upstream: WarningsOnCreate, WarningsOnUpdate.
+    func warnings(_ object: Object, old: Object?) -> [String]
     /// Called when a create failed after prepareForCreate (gives back allocated addresses) or an object was deleted for good.
     func release(_ object: Object)
 }
@@ -161,6 +186,7 @@ extension ResourceStrategy {
     package func prepareForUpdate(_ object: inout Value, old: Object, subresource: String, _ reader: any ObjectReader) throws {}
     package func validate(_ object: Object) -> [StatusError.Cause] { [] }
     package func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause] { [] }
+    package func warnings(_ object: Object, old: Object?) -> [String] { [] }
     package func release(_ object: Object) {}
 }
 

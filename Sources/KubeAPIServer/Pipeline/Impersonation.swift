@@ -7,7 +7,9 @@ enum Impersonation {
 
     /// The user the request is to be made as: `requestor` itself when no header asks for another. Throws 403 when the requestor may not impersonate
     /// any one of the user, the groups, the UID or the extra values named.
-    static func user(for head: HTTPRequestHead, requestor: UserInfo, authorizers: [any Authorizer]) throws -> UserInfo {
+    static func user(for head: HTTPRequestHead, requestor: UserInfo, _ components: APIServer.Components) async throws -> UserInfo {
+        // Most requests have none of the headers: one look finds out.
+        guard isAsked(head) else { return requestor }
         let name = head.fields["Impersonate-User"] ?? ""
         let groups = head.fields.all("Impersonate-Group").filter { !$0.isEmpty }
         let uid = head.fields["Impersonate-Uid"] ?? ""
@@ -25,28 +27,30 @@ enum Impersonation {
             return requestor
         }
 
-        func require(_ resource: GroupResource, version: String = "v1", namespace: String = "", name: String, subresource: String = "") throws {
+        func require(
+            _ resource: GroupResource, version: String = "v1", namespace: String = "", name: String, subresource: String = ""
+        ) async throws {
             let attributes = AuthorizationAttributes(
                 user: requestor, verb: "impersonate", apiGroup: resource.group, apiVersion: version, resource: resource.resource,
                 subresource: subresource,
                 namespace: namespace, name: name)
-            try Authorization.require(attributes, authorizers)
+            try await Authorization.require(attributes, components)
         }
 
         var user = UserInfo(name: name, uid: uid, groups: groups, extra: extra)
         if let (namespace, account) = serviceAccount(name) {
-            try require(GroupResource(group: "", resource: "serviceaccounts"), namespace: namespace, name: account)
+            try await require(GroupResource(group: "", resource: "serviceaccounts"), namespace: namespace, name: account)
             if groups.isEmpty { user.groups = ["system:serviceaccounts", "system:serviceaccounts:\(namespace)"] }
         } else {
-            try require(GroupResource(group: "", resource: "users"), name: name)
+            try await require(GroupResource(group: "", resource: "users"), name: name)
         }
-        for group in groups { try require(GroupResource(group: "", resource: "groups"), name: group) }
+        for group in groups { try await require(GroupResource(group: "", resource: "groups"), name: group) }
         for (key, values) in extra.sorted(by: { $0.key < $1.key }) {
             for value in values {
-                try require(GroupResource(group: "authentication.k8s.io", resource: "userextras"), name: value, subresource: key)
+                try await require(GroupResource(group: "authentication.k8s.io", resource: "userextras"), name: value, subresource: key)
             }
         }
-        if !uid.isEmpty { try require(GroupResource(group: "authentication.k8s.io", resource: "uids"), name: uid) }
+        if !uid.isEmpty { try await require(GroupResource(group: "authentication.k8s.io", resource: "uids"), name: uid) }
 
         let authenticated = "system:authenticated"
         let unauthenticated = "system:unauthenticated"
@@ -56,6 +60,13 @@ enum Impersonation {
             user.groups.append(authenticated)
         }
         return user
+    }
+
+    /// Whether any header asks to act as another.
+    static func isAsked(_ head: HTTPRequestHead) -> Bool { head.fields.fields.contains { isImpersonation($0.name) } }
+
+    private static func isImpersonation(_ field: String) -> Bool {
+        field.utf8.count > 12 && field.prefix(12).lowercased() == "impersonate-"
     }
 
     /// Namespace and name of `system:serviceaccount:NAMESPACE:NAME`. Upstream: serviceaccount.SplitUsername.
@@ -81,6 +92,32 @@ enum Authorization {
             }
         }
         return .noOpinion(reason: reasons.joined(separator: "\n"))
+    }
+
+    /// The remote authorisers' decision, `reason` being what the others had to say. One that cannot be reached has no opinion.
+    static func decide(_ attributes: AuthorizationAttributes, remote: [any RemoteAuthorizer], reason: String) async throws -> AuthorizationDecision {
+        var reasons = reason.isEmpty ? [] : [reason]
+        for authorizer in remote {
+            let decision = try await authorizer.authorize(attributes)
+            guard case .noOpinion(let reason) = decision else { return decision }
+            if !reason.isEmpty { reasons.append(reason) }
+        }
+        return .noOpinion(reason: reasons.joined(separator: "\n"))
+    }
+
+    /// All authorisers' decision.
+    static func decide(_ attributes: AuthorizationAttributes, _ components: APIServer.Components) async throws -> AuthorizationDecision {
+        let decision = decide(attributes, components.authorizers)
+        guard case .noOpinion(let reason) = decision, !components.remoteAuthorizers.isEmpty else { return decision }
+        return try await decide(attributes, remote: components.remoteAuthorizers, reason: reason)
+    }
+
+    /// Throws upstream's 403 unless the attributes are allowed.
+    static func require(_ attributes: AuthorizationAttributes, _ components: APIServer.Components) async throws {
+        switch try await decide(attributes, components) {
+        case .allow: return
+        case .deny(let reason), .noOpinion(let reason): throw forbidden(attributes, reason: reason)
+        }
     }
 
     /// Throws upstream's 403 unless the attributes are allowed.

@@ -54,31 +54,69 @@ package struct InProcessTransport: KubeTransport {
             subresource: request.subresource ?? "")
         let query = QueryParameters(request.query)
         info.fieldSelector = query["fieldSelector"] ?? ""
+        info.labelSelector = query["labelSelector"] ?? ""
         if info.name.isEmpty, ["list", "watch", "deletecollection"].contains(info.verb), let name = RequestInfo.nameSelected(query["fieldSelector"]) {
             info.name = name
         }
-        let isMutating = !["get", "list", "watch"].contains(info.verb)
-        var code = 200
+        let gate = RequestGate(server: server, running: running, info: info, user: user)
+        let audit = server.auditor?.begin(id: RandomText.uuid(), nil, info, user: user, requestURI: Self.uri(request, query))
+        audit?.emit(.requestReceived, code: nil)
+        if let body = request.body { audit?.request(body) }
         do {
-            try Authorization.require(info.attributes(user), running.components.authorizers)
-            let isExempt = user.groups.contains(PrivilegedGroupsAuthorizer.masters)
-            if !info.isLongRunning {
-                guard server.inFlight.enter(isMutating: isMutating, isExempt: isExempt) else { throw Responses.tooManyRequests }
+            let ticket = try await gate.enter(query)
+            defer { gate.leave(ticket) }
+            let result: APIResult
+            if let audit {
+                result = try await AuditTrail.$current.withValue(audit) { try await work(request, query, gate) }
+            } else {
+                result = try await work(request, query, gate)
             }
-            defer { if !info.isLongRunning { server.inFlight.leave(isMutating: isMutating) } }
-            guard let scope = running.environment.registry.scope(request.resource) else { throw Responses.unknownResource }
-            let body = request.body ?? []
-            guard body.count <= RequestPipeline.maximumBodyBytes else { throw Responses.tooLarge(RequestPipeline.maximumBodyBytes) }
-            let verbs = ResourceVerbs(
-                environment: running.environment, scope: scope,
-                request: APIRequest(info: info, user: user, query: query, body: body, contentType: AcceptedForm.mediaType(request.contentType)))
-            let result = try await verbs.perform().result
-            server.metrics.record(info, code: code, duration: info.isLongRunning ? nil : ContinuousClock.now - started)
+            server.metrics.record(info, code: 200, duration: info.isLongRunning ? nil : ContinuousClock.now - started)
+            if let audit { Self.finish(audit, result, isLongRunning: info.isLongRunning) }
             return result
         } catch {
-            code = Responses.statusError(error).code
-            server.metrics.record(info, code: code, duration: info.isLongRunning ? nil : ContinuousClock.now - started)
-            throw error is StatusError ? error : Responses.statusError(error)
+            let status = Self.statusError(error)
+            server.metrics.record(info, code: status.code, duration: info.isLongRunning ? nil : ContinuousClock.now - started)
+            audit?.failed(status)
+            audit?.emit(.responseComplete, code: status.code)
+            throw status
         }
+    }
+
+    private func work(_ request: KubeRequest, _ query: QueryParameters, _ gate: RequestGate) async throws -> APIResult {
+        try await gate.authorize()
+        let environment = gate.running.environment
+        guard let scope = environment.registry.scope(request.resource) else { throw Responses.unknownResource }
+        let body = request.body ?? []
+        guard body.count <= RequestPipeline.maximumBodyBytes else { throw Responses.tooLarge(RequestPipeline.maximumBodyBytes) }
+        let verbs = ResourceVerbs(
+            environment: environment, scope: scope,
+            request: APIRequest(info: gate.info, user: user, query: query, body: body, contentType: AcceptedForm.mediaType(request.contentType)))
+        return try await verbs.perform().result
+    }
+
+    private static func finish(_ audit: AuditRecord, _ result: APIResult, isLongRunning: Bool) {
+        var code = 200
+        switch result {
+        case .object(let object, let status):
+            code = status
+            audit.response(object.bytes, isJSON: true)
+        case .list(let list): if audit.verdict.level >= .requestResponse { audit.response(list.bytes, isJSON: true) }
+        case .response(let response): code = response.status
+        case .watch: break
+        }
+        // How long a watch of a controller goes on says nothing: its beginning is what is noted.
+        audit.emit(isLongRunning ? .responseStarted : .responseComplete, code: code)
+    }
+
+    private static func uri(_ request: KubeRequest, _ query: QueryParameters) -> String {
+        query.items.isEmpty ? request.path : "\(request.path)?\(query.encoded)"
+    }
+
+    private static func statusError(_ error: any Error) -> StatusError {
+        guard let refused = error as? FlowController.Refused else { return Responses.statusError(error) }
+        var status = Responses.tooManyRequests
+        status.details = .init(retryAfterSeconds: refused.retryAfter)
+        return status
     }
 }

@@ -16,6 +16,7 @@ struct RequestInfo: Sendable, Equatable {
     var name = ""
     /// The query's `fieldSelector` as it was sent: the Node authoriser reads it.
     var fieldSelector = ""
+    var labelSelector = ""
     /// What follows the subresource, as in `nodes/x/proxy/stats/summary`, without a slash in front.
     var rest = ""
     /// The watch was asked for by the old path form (`/api/v1/watch/pods`), not by `watch=true`.
@@ -68,7 +69,9 @@ struct RequestInfo: Sendable, Equatable {
             if verb == "get" { verb = query.flag("watch") ? "watch" : "list" }
             if verb == "delete" { verb = "deletecollection" }
         }
+        guard verb == "list" || verb == "watch" || verb == "deletecollection" else { return }
         fieldSelector = query["fieldSelector"] ?? ""
+        labelSelector = query["labelSelector"] ?? ""
         if verb == "list" || verb == "watch" || verb == "deletecollection", name.isEmpty, let selected = Self.nameSelected(query["fieldSelector"]) {
             name = selected
         }
@@ -94,6 +97,7 @@ struct RequestInfo: Sendable, Equatable {
             namespace: namespace,
             name: name, isResourceRequest: isResourceRequest, path: path)
         attributes.fieldSelector = fieldSelector
+        attributes.labelSelector = labelSelector
         return attributes
     }
 

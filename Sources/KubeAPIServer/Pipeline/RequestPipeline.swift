@@ -1,18 +1,18 @@
 import HTTPTransport
 import KubeAPI
 
-/// The way of one HTTP request through the server, in this order: path, limits, authentication, impersonation, authorisation, verb, encoding, audit.
-/// Upstream: genericapiserver.DefaultBuildHandlerChain.
+/// The way of one HTTP request through the server, in this order: path, authentication, audit, impersonation, deadline, priority and fairness,
+/// authorisation, verb, encoding, metrics. Upstream: genericapiserver.DefaultBuildHandlerChain.
 struct RequestPipeline: Sendable {
-    /// Requests that are not long-running must be done by then. Upstream: --request-timeout.
-    static let timeout = Duration.seconds(60)
     /// Bytes of a request body. Upstream: MaxRequestBodyBytes.
     static let maximumBodyBytes = 3 * 1024 * 1024
-    /// Paths whose probes need no credentials. Upstream: what system:public-info-viewer lets unauthenticated users see.
-    private static let anonymousPaths: Set<String> = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
+    /// Bytes of path and query: what fits into the header limit of the listener is parsed, but no legitimate request is longer than this.
+    static let maximumTargetBytes = 32 * 1024
+    /// Seconds a client of a server that shuts down is told to wait. Upstream: genericfilters.WithRetryAfter.
+    private static let shutdownRetryAfter = 5
 
     /// What clients are told of resources on their way out. Upstream: deprecation.WarningMessage of the types' lifecycle marks.
-    private static let deprecations: [GroupVersionResource: String] = [
+    static let deprecations: [GroupVersionResource: String] = [
         GroupVersionResource(group: "", version: "v1", resource: "endpoints"):
             "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
         GroupVersionResource(group: "", version: "v1", resource: "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
@@ -21,17 +21,18 @@ struct RequestPipeline: Sendable {
     let server: APIServer
     let head: HTTPRequestHead
 
-    /// Who a request turned out to be by, for the audit.
-    private final class Actor: @unchecked Sendable {
-        // Written by the one task that works on the request, read after it.
-        var user: UserInfo?
-        var requestor: UserInfo?
+    /// What becomes known of a request on its way. Written by the one task that works on the request, read after it.
+    final class Trace: @unchecked Sendable {
+        var audit: AuditRecord?
+        var isServed = false
     }
 
     func respond(_ body: HTTPBodyStream) async -> HTTPResponse {
+        guard head.target.utf8.count <= Self.maximumTargetBytes else { return Responses.text("414 URI Too Long\n", status: 414) }
         let started = ContinuousClock.now
         let query = QueryParameters(encoded: head.query)
-        let actor = Actor()
+        let trace = Trace()
+        let auditID = Auditor.identifier(head)
         var info: RequestInfo?
         var response: HTTPResponse
         do {
@@ -39,44 +40,73 @@ struct RequestPipeline: Sendable {
                 return Responses.text("404 page not found\n", status: 404)
             }
             info = parsed
-            response = try await answer(parsed, query, body, actor)
+            response = try await answer(parsed, query, body, auditID, trace)
+        } catch let refused as FlowController.Refused {
+            response = RequestGate.refusal(refused)
         } catch {
-            response = failure(error)
+            let status = Responses.statusError(error)
+            trace.audit?.failed(status)
+            response = Responses.failure(status, accept: head.fields.all("Accept"))
         }
+        return complete(response, info, query, auditID: auditID, started: started, trace)
+    }
+
+    /// What every answer gets on its way out: its audit's identifier, metrics, compression.
+    func complete(
+        _ answer: HTTPResponse, _ info: RequestInfo?, _ query: QueryParameters, auditID: String, started: ContinuousClock.Instant, _ trace: Trace
+    ) -> HTTPResponse {
+        var response = answer
+        response.fields.add("Audit-Id", auditID)
         if head.method == "HEAD", case .bytes = response.body { response.body = .bytes([]) }
         let seen = info ?? RequestInfo(nonResource: String(head.path), method: head.method)
-        server.metrics.record(seen, code: response.status, duration: seen.isLongRunning ? nil : ContinuousClock.now - started)
-        if let audit = server.configuration.audit {
-            audit(
-                AuditEvent(
-                    time: server.configuration.now(), method: head.method, target: head.target, verb: seen.verb, user: actor.user?.name ?? "",
-                    impersonator: actor.requestor == actor.user ? nil : actor.requestor?.name, sourceAddress: head.connection.remoteAddress,
-                    userAgent: head.fields["User-Agent"] ?? "", code: response.status))
-        }
+        var size: Int?
+        if case .bytes(let bytes) = response.body { size = bytes.count }
+        server.metrics.record(
+            seen, code: response.status, duration: seen.isLongRunning ? nil : ContinuousClock.now - started, isServed: trace.isServed,
+            isDryRun: query["dryRun"] == "All", bytes: size)
+        if let audit = trace.audit { finish(audit, &response) }
+        Responses.compress(&response, acceptEncoding: head.fields["Accept-Encoding"])
         return response
     }
 
-    private func failure(_ error: any Error) -> HTTPResponse {
-        Responses.failure(Responses.statusError(error))
+    /// The last events of a request: at once for a response at hand, at its end for one that streams.
+    private func finish(_ audit: AuditRecord, _ response: inout HTTPResponse) {
+        let code = response.status
+        switch response.body {
+        case .bytes(let bytes):
+            audit.response(bytes, isJSON: response.fields["Content-Type"]?.hasPrefix(Responses.json) ?? false)
+            audit.emit(.responseComplete, code: code)
+        case .stream(let produce):
+            audit.emit(.responseStarted, code: code)
+            // Its end has to be seen.
+            response.source = nil
+            response.body = .stream { writer in
+                defer { audit.emit(.responseComplete, code: code) }
+                try await produce(writer)
+            }
+        case .upgrade(let run):
+            audit.emit(.responseStarted, code: code)
+            response.body = .upgrade { tunnel in
+                await run(tunnel)
+                audit.emit(.responseComplete, code: code)
+            }
+        }
     }
 
-    private func answer(_ info: RequestInfo, _ query: QueryParameters, _ body: HTTPBodyStream, _ actor: Actor) async throws -> HTTPResponse {
+    private func answer(
+        _ info: RequestInfo, _ query: QueryParameters, _ body: HTTPBodyStream, _ auditID: String, _ trace: Trace
+    ) async throws -> HTTPResponse {
         // Probes of the process itself are answered whatever state it is in.
         if HealthEndpoints.paths.contains(info.path) { return health(info.path, query) }
         let running = try server.running()
-        let requestor = try await authenticate(info, running)
-        actor.requestor = requestor
-        let user = try Impersonation.user(for: head, requestor: requestor, authorizers: running.components.authorizers)
-        actor.user = user
-
-        let isMutating = !["get", "list", "watch", "head", "options"].contains(info.verb)
-        guard !info.isLongRunning else { return try await dispatch(info, query, body, user, running) }
-        guard server.inFlight.enter(isMutating: isMutating, isExempt: user.groups.contains(PrivilegedGroupsAuthorizer.masters)) else {
-            throw Responses.tooManyRequests
+        if server.isShuttingDown, !info.isExemptFromShutdown { return Self.shuttingDown }
+        let requestor = try await authenticate(info, running, auditID, trace)
+        guard let auditor = server.auditor, let audit = auditor.begin(id: auditID, head, info, user: requestor) else {
+            return try await admit(info, query, body, requestor, running, trace)
         }
-        defer { server.inFlight.leave(isMutating: isMutating) }
-        guard isMutating else { return try await dispatch(info, query, body, user, running) }
-        return try await withTimeout { try await dispatch(info, query, body, user, running) }
+        trace.audit = audit
+        audit.emit(.requestReceived, code: nil)
+        return try await AuditTrail.$current.withValue(audit) { try await admit(info, query, body, requestor, running, trace) }
     }
 
     private func health(_ path: String, _ query: QueryParameters) -> HTTPResponse {
@@ -88,51 +118,106 @@ struct RequestPipeline: Sendable {
         }
     }
 
-    /// The user of the request. Throws 401 for credentials nobody vouches for, and for none at all, except on the few public paths.
-    private func authenticate(_ info: RequestInfo, _ running: APIServer.Running) async throws -> UserInfo {
-        var refused = false
-        for authenticator in running.components.authenticators {
-            do {
-                guard var user = try await authenticator.authenticate(head) else { continue }
-                if !user.groups.contains(UserInfo.allAuthenticated), user.name != UserInfo.anonymous.name {
-                    user.groups.append(UserInfo.allAuthenticated)
-                }
-                return user
-            } catch is StatusError {
-                refused = true
+    private static var shuttingDown: HTTPResponse {
+        var response = Responses.text("The apiserver is shutting down, please try again later.\n", status: 429)
+        response.fields.add("Retry-After", String(shutdownRetryAfter))
+        // Leads HTTP/1 clients to a new connection, and so to another server if there is one.
+        response.fields.add("Connection", "close")
+        return response
+    }
+
+    /// The user of the request. A refusal is audited, too. Upstream: WithAuthentication with WithFailedAuthenticationAudit.
+    private func authenticate(_ info: RequestInfo, _ running: APIServer.Running, _ auditID: String, _ trace: Trace) async throws -> UserInfo {
+        do {
+            let user = try await running.authentication.user(head, info)
+            server.metrics.authenticated(.success)
+            return user
+        } catch {
+            server.metrics.authenticated(head.fields["Authorization"] == nil ? .failure : .error)
+            if let auditor = server.auditor, let audit = auditor.begin(id: auditID, head, info, user: nil) {
+                trace.audit = audit
+                audit.failed(
+                    StatusError(code: 401, reason: "Unauthorized", message: "Authentication failed, attempted: \(attempted)", details: nil))
+                audit.emit(.responseStarted, code: 401)
             }
+            throw error
         }
-        guard !refused, head.fields["Authorization"] == nil, !info.isResourceRequest, Self.anonymousPaths.contains(info.path) else {
-            throw StatusError.unauthorized
+    }
+
+    /// Upstream: getAuthMethods.
+    private var attempted: String {
+        if let header = head.fields["Authorization"] { return header.lowercased().hasPrefix("bearer ") ? "bearer" : "unknown" }
+        return head.connection.peerCertificates.isEmpty ? "no credentials" : "x509"
+    }
+
+    private func admit(
+        _ info: RequestInfo, _ query: QueryParameters, _ body: HTTPBodyStream, _ requestor: UserInfo, _ running: APIServer.Running, _ trace: Trace
+    ) async throws -> HTTPResponse {
+        let user = try await Impersonation.user(for: head, requestor: requestor, running.components)
+        if user != requestor { trace.audit?.impersonating(user) }
+        let deadline = info.isLongRunning ? nil : try RequestDeadline.of(query)
+        let gate = RequestGate(server: server, running: running, info: info, user: user)
+        let ticket = try await gate.enter(query)
+        defer { gate.leave(ticket) }
+        var response: HTTPResponse
+        // Reads are answered from memory and wait for nothing: they need no clock.
+        if let deadline, gate.isMutating {
+            response = try await withTimeout(deadline) { try await dispatch(info, query, body, gate, trace) }
+        } else {
+            response = try await dispatch(info, query, body, gate, trace)
         }
-        return .anonymous
+        if let ticket, !ticket.schemaUID.isEmpty {
+            response.fields.add("X-Kubernetes-Pf-Flowschema-Uid", ticket.schemaUID)
+            response.fields.add("X-Kubernetes-Pf-Prioritylevel-Uid", ticket.levelUID)
+        }
+        return response
     }
 
     private func dispatch(
-        _ info: RequestInfo, _ query: QueryParameters, _ body: HTTPBodyStream, _ user: UserInfo, _ running: APIServer.Running
+        _ info: RequestInfo, _ query: QueryParameters, _ body: HTTPBodyStream, _ gate: RequestGate, _ trace: Trace
     ) async throws -> HTTPResponse {
-        try Authorization.require(info.attributes(user), running.components.authorizers)
-        guard info.isResourceRequest else { return try nonResource(info, query, user, running) }
-        let form = try AcceptedForm.negotiate(head.fields.all("Accept"))
-        guard let scope = running.environment.registry.scope(info.groupVersionResource) else { throw Responses.unknownResource }
-        guard !info.verb.isEmpty else { throw StatusError.methodNotSupported(scope.resource, head.method.lowercased()) }
-        var request = APIRequest(info: info, user: user, query: query, head: head)
-        if info.verb != "get", info.verb != "list", info.verb != "watch", !head.isUpgrade {
-            request.body = try await body.collect(limit: Self.maximumBodyBytes)
-            request.contentType = AcceptedForm.mediaType(head.fields["Content-Type"])
-            if request.contentType == ProtobufDecoder.mediaType, info.subresource != "proxy" {
-                if !request.body.isEmpty { request.body = try ProtobufDecoder.decode(request.body).jsonBytes }
-                request.contentType = Responses.json
-            }
-        }
-        let encoder = ResponseEncoder(scope: scope, form: form, query: query, metrics: server.metrics)
+        let running = gate.running
+        let user = gate.user
         do {
-            var response = try await ResourceVerbs(environment: running.environment, scope: scope, request: request).perform()
-            if let deprecation = Self.deprecations[scope.row.groupVersionResource] { response.warnings.insert(deprecation, at: 0) }
-            return try encoder.encode(response)
-        } catch let error as StatusError where info.verb == "watch" && error.isExpired {
-            // Once a watch was understood, its errors are events. Upstream: cacher.newErrWatcher.
-            return encoder.failedWatch(error)
+            try await gate.authorize()
+            if let service = running.aggregator.remote(for: info) {
+                trace.isServed = true
+                let isRead = ["GET", "HEAD"].contains(head.method) || head.isUpgrade
+                let bytes = isRead ? [] : try await body.collect(limit: Self.maximumBodyBytes)
+                trace.audit?.request(bytes)
+                return try await running.aggregator.proxy(service, head, body: bytes, user: user)
+            }
+            guard info.isResourceRequest else { return try nonResource(info, query, user, running) }
+            guard let scope = running.environment.registry.scope(info.groupVersionResource) else { throw Responses.unknownResource }
+            trace.isServed = true
+            // What a proxied answer looks like is between client and backend.
+            let form = try AcceptedForm.negotiate(
+                info.subresource == "proxy" ? [] : head.fields.all("Accept"), endpoint: scope.row.isCustom ? .custom : .builtIn, isWatch: info.verb == "watch")
+            guard !info.verb.isEmpty || (info.subresource == "proxy" && head.method == "OPTIONS") else {
+                throw StatusError.methodNotSupported(scope.resource, head.method.lowercased())
+            }
+            var request = APIRequest(info: info, user: user, query: query, head: head)
+            if info.verb != "get", info.verb != "list", info.verb != "watch", !head.isUpgrade {
+                request.body = try await body.collect(limit: Self.maximumBodyBytes)
+                request.contentType = AcceptedForm.mediaType(head.fields["Content-Type"])
+                try RequestContent.decode(&request, scope: scope)
+                trace.audit?.request(request.body)
+            }
+            let encoder = ResponseEncoder(scope: scope, form: form, query: query, metrics: server.metrics, userAgent: head.fields["User-Agent"] ?? "")
+            let verbs = ResourceVerbs(environment: running.environment, scope: scope, request: request)
+            do {
+                var response = try await verbs.perform()
+                if let deprecation = scope.custom == nil ? Self.deprecations[scope.row.groupVersionResource] : scope.custom?.deprecation { response.warnings.insert(deprecation, at: 0) }
+                return try encoder.encode(response)
+            } catch let error as StatusError where info.verb == "watch" && error.isExpired {
+                // Once a watch was understood, its errors are events. Upstream: cacher.newErrWatcher.
+                return encoder.failedWatch(error)
+            }
+        } catch {
+            // Turned into a response here, so that headers and seats are handled in one place.
+            let status = Responses.statusError(error)
+            trace.audit?.failed(status)
+            return Responses.failure(status, accept: head.fields.all("Accept"))
         }
     }
 
@@ -141,32 +226,30 @@ struct RequestPipeline: Sendable {
             return Responses.text("405 method not allowed\n", status: 405)
         }
         if let response = running.health.respond(path: info.path, query: query) { return response }
-        switch info.path {
-        case "/metrics":
-            return Responses.text(server.metrics.text(inFlight: server.inFlight.current, revision: running.store.revision))
-        default: break
-        }
-        if let (contentType, bytes, etag) = try running.discovery.document(path: info.path, accept: head.fields.all("Accept").joined(separator: ","))
-        {
-            let fields: HTTPFields = ["Cache-Control": "public", "Content-Type": contentType, "ETag": etag, "Vary": "Accept"]
-            if head.fields["If-None-Match"] == etag { return HTTPResponse(status: 304, fields: fields) }
-            return HTTPResponse(status: 200, fields: fields, body: .bytes(bytes))
+        if info.path == "/metrics" { return MetricsPage.response(server, running) }
+        if let text = FlowControlDump.text(info.path, query, running.flow) { return Responses.text(text) }
+        let local = try running.discovery.document(path: info.path, accept: head.fields.all("Accept").joined(separator: ","))
+        if let document = running.documents.document(info.path, local: local) {
+            return try DocumentResponse.make(document, path: info.path, hash: query["hash"], head: head, now: server.configuration.now())
         }
         for responder in running.components.paths { if let response = responder.respond(to: head, path: info.path, user: user) { return response } }
         return Responses.text("404 page not found\n", status: 404)
     }
 
     /// Upstream: genericfilters.WithTimeoutForNonLongRunningRequests.
-    private func withTimeout(_ work: @escaping @Sendable () async throws -> HTTPResponse) async throws -> HTTPResponse {
+    private func withTimeout(_ limit: Duration, _ work: @escaping @Sendable () async throws -> HTTPResponse) async throws -> HTTPResponse {
         try await withThrowingTaskGroup(of: HTTPResponse?.self) { group in
             group.addTask { try await work() }
             group.addTask {
                 // Cancelled as soon as the work is done.
-                try await Task.sleep(for: Self.timeout)
+                try await Task.sleep(for: limit)
                 return nil
             }
             defer { group.cancelAll() }
-            guard let first = try await group.next(), let response = first else { throw Responses.timeout }
+            guard let first = try await group.next(), let response = first else {
+                server.metrics.terminated(code: 504)
+                throw Responses.timeout
+            }
             return response
         }
     }
@@ -177,5 +260,10 @@ extension RequestInfo {
     init(nonResource path: String, method: String) {
         self.path = path
         verb = method.lowercased()
+    }
+
+    /// Asked by whoever watches the server itself: answered to its end. Upstream: hasExemptPathPrefix.
+    var isExemptFromShutdown: Bool {
+        !isResourceRequest && ["/metrics", "/livez", "/readyz", "/healthz"].contains { path.hasPrefix($0) }
     }
 }

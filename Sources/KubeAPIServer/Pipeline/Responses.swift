@@ -16,9 +16,44 @@ enum Responses {
             body: .bytes(Array(text.utf8)))
     }
 
-    /// The Status of a failure. Upstream: responsewriters.ErrorNegotiated.
-    static func failure(_ error: StatusError) -> HTTPResponse {
-        var response = object(error.value.jsonBytes, status: error.code)
+    /// Answers of at least this many bytes are compressed for clients that take gzip. Upstream: defaultGzipThresholdBytes.
+    static let compressionThreshold = 128 * 1024
+
+    /// JSON as an answer of some format; protobuf's callers encode objects themselves, so JSON stays JSON there.
+    static func object(_ json: [UInt8], status: Int = 200, format: WireFormat, isPretty: Bool) -> HTTPResponse {
+        do throws(JSONError) {
+            switch format {
+            case .yaml: return object(YAMLEncoder.encode(try JSONDocument(json).root), status: status, contentType: format.mediaType)
+            case .json where isPretty: return object(try JSONDocument(json).root.indented, status: status)
+            case .json, .protobuf: return object(json, status: status)
+            }
+        } catch { return object(json, status: status) }
+    }
+
+    /// Compresses a large body for a client that takes gzip; streams stay as they are. Upstream: responsewriters.deferredResponseWriter.
+    static func compress(_ response: inout HTTPResponse, acceptEncoding: String?) {
+        guard let acceptEncoding, case .bytes(let bytes) = response.body, bytes.count > compressionThreshold, response.fields["Content-Encoding"] == nil,
+            response.fields["Content-Type"]?.hasPrefix("application/") ?? false,
+            acceptEncoding.split(separator: ",").contains(where: { String($0).trimmed == "gzip" }), let compressed = Gzip.compress(bytes)
+        else { return }
+        response.body = .bytes(compressed)
+        response.fields["Content-Encoding"] = "gzip"
+        response.fields.add("Vary", "Accept-Encoding")
+    }
+
+    /// A failure as protobuf.
+    static func protobuf(_ error: StatusError) -> [UInt8]? {
+        ProtobufEncoder.object(Object(tree: error.value), kind: GroupVersionKind(group: "", version: "v1", kind: "Status"))
+    }
+
+    /// The Status of a failure, in the format that `accept` asks for, else in JSON. Upstream: responsewriters.ErrorNegotiated.
+    static func failure(_ error: StatusError, accept: [String] = []) -> HTTPResponse {
+        var response: HTTPResponse
+        // A failure is told even to those who accept nothing that is offered.
+        switch (try? AcceptedForm.negotiate(accept, endpoint: .untransformed))?.format ?? .json {
+        case .protobuf: response = object(protobuf(error) ?? [], status: error.code, contentType: ProtobufDecoder.mediaType)
+        case let format: response = object(error.value.jsonBytes, status: error.code, format: format, isPretty: false)
+        }
         if let details = error.details, details.retryAfterSeconds > 0 { response.fields["Retry-After"] = String(details.retryAfterSeconds) }
         return response
     }

@@ -95,6 +95,7 @@ enum Deletion {
         if row.group.isEmpty, row.resource == "namespaces" { return namespace(object, options: options, now: now) }
 
         let metadata = object.metadata
+        if DefinitionDeletion.isMeant(row), !metadata.isBeingDeleted { return .update(DefinitionDeletion.begin(object, now: now)) }
         var tree = object.value
         var grace = options.gracePeriodSeconds.map { $0 < 0 ? 1 : $0 }
 
@@ -134,16 +135,18 @@ enum Deletion {
     }
 
     private static func check(_ options: DeleteOptions, _ metadata: ObjectMeta, _ row: ResourceRow) throws {
+        // Upstream names the kind here, not the resource.
+        let resource = GroupResource(group: row.group, resource: row.kind)
         if let uid = options.preconditionUID, uid != metadata.uid {
             throw StatusError.conflict(
-                row.groupResource, metadata.name,
+                resource, metadata.name,
                 "the UID in the precondition (\(uid)) does not match the UID in record (\(metadata.uid)). The object "
                     + "might have been deleted and then recreated"
             )
         }
         if let version = options.preconditionResourceVersion, version != metadata.resourceVersion {
             throw StatusError.conflict(
-                row.groupResource, metadata.name,
+                resource, metadata.name,
                 "the ResourceVersion in the precondition (\(version)) does not match the ResourceVersion in record (\(metadata.resourceVersion)). "
                     + "The object might have been modified")
         }

@@ -8,21 +8,24 @@ enum MetadataValidation {
 
     /// What a kind's names look like. Upstream: the ValidateNameFunc of each kind.
     enum NameRule: Sendable {
-        case dnsSubdomain, dnsLabel, dns1035Label, pathSegment
+        case dnsSubdomain, dnsLabel, dns1035Label, pathSegment, address
 
         static func rule(for row: ResourceRow) -> NameRule {
             switch (row.group, row.resource) {
             case ("", "namespaces"): .dnsLabel
             case ("", "services"): .dns1035Label
-            case ("rbac.authorization.k8s.io", _): .pathSegment
-            case ("networking.k8s.io", "ipaddresses"): .pathSegment
+            // An APIService is called VERSION.GROUP, that of the core group `v1.`.
+            case ("rbac.authorization.k8s.io", _), ("apiregistration.k8s.io", _): .pathSegment
+            case ("apps", "statefulsets"): .dnsLabel
+            case ("certificates.k8s.io", _), ("policy", "poddisruptionbudgets"), ("", "events"): .pathSegment
+            case ("networking.k8s.io", "ipaddresses"): .address
             default: .dnsSubdomain
             }
         }
     }
 
     /// Errors of a new object's metadata. `namespaced` objects must have a namespace.
-    static func validate(_ metadata: ObjectMeta, rule: NameRule, namespaced: Bool) -> [StatusError.Cause] {
+    static func validate(_ metadata: ObjectMeta, rule: NameRule, namespaced: Bool, isCustom: Bool = false) -> [StatusError.Cause] {
         var causes: [StatusError.Cause] = []
         let name = metadata.name
         if name.isEmpty {
@@ -38,11 +41,11 @@ enum MetadataValidation {
                 for problem in Names.problems(namespace, .dnsLabel) { causes.append(invalid("metadata.namespace", .string(namespace), problem)) }
             }
         }
-        return causes + validateMaps(metadata)
+        return causes + validateMaps(metadata, isCustom: isCustom)
     }
 
     /// Labels, annotations, owner references, finalizers.
-    static func validateMaps(_ metadata: ObjectMeta) -> [StatusError.Cause] {
+    static func validateMaps(_ metadata: ObjectMeta, isCustom: Bool = false) -> [StatusError.Cause] {
         var causes: [StatusError.Cause] = []
         for (key, value) in metadata.labels.sorted(by: { $0.key < $1.key }) {
             for problem in Names.qualifiedNameProblems(key) { causes.append(invalid("metadata.labels", .string(key), problem)) }
@@ -77,12 +80,22 @@ enum MetadataValidation {
         for finalizer in metadata.finalizers {
             for problem in Names.qualifiedNameProblems(finalizer) { causes.append(invalid("metadata.finalizers", .string(finalizer), problem)) }
         }
+        if isCustom { return causes }
+        // Upstream: core/validation.validateKubeFinalizerName, of built-in kinds alone.
+        for (index, finalizer) in metadata.finalizers.enumerated() where !finalizer.contains("/") && !standardFinalizers.contains(finalizer) {
+            causes.append(
+                invalid(
+                    "metadata.finalizers[\(index)]", .string(finalizer),
+                    "name is neither a standard finalizer name nor is it fully qualified"))
+        }
         return causes
     }
 
+    private static let standardFinalizers = ["kubernetes", "orphan", "foregroundDeletion"]
+
     /// Errors of an update's metadata against the stored object's; maps are checked only when they changed, so that objects from older rules stay
     /// writable.
-    static func validateUpdate(_ new: ObjectMeta, old: ObjectMeta) -> [StatusError.Cause] {
+    static func validateUpdate(_ new: ObjectMeta, old: ObjectMeta, isCustom: Bool = false) -> [StatusError.Cause] {
         var causes: [StatusError.Cause] = []
         func immutable(_ field: String, _ newValue: String, _ oldValue: String) {
             if newValue != oldValue { causes.append(invalid("metadata.\(field)", .string(newValue), "field is immutable")) }
@@ -111,7 +124,7 @@ enum MetadataValidation {
         if new.labels != old.labels || new.annotations != old.annotations || new.ownerReferences != old.ownerReferences
             || new.finalizers != old.finalizers
         {
-            causes += validateMaps(new)
+            causes += validateMaps(new, isCustom: isCustom)
         }
         return causes
     }
@@ -150,6 +163,7 @@ enum Names {
         case .dnsLabel:
             var problems = name.utf8.count > labelMaximum ? ["must be no more than \(labelMaximum) bytes"] : []
             if !isLabel(name.utf8) {
+                if Self.problems(name, .dnsSubdomain).isEmpty { return problems + ["must not contain dots"] }
                 problems.append(
                     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must "
                         + "start and end with an alphanumeric character "
@@ -165,6 +179,7 @@ enum Names {
                         + "character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')")
             }
             return problems
+        case .address: return AddressRules.problems(name)
         case .pathSegment:
             if name == "." || name == ".." { return ["may not be '\(name)'"] }
             var problems: [String] = []

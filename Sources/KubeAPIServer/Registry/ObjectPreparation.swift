@@ -89,7 +89,7 @@ enum ObjectPreparation {
         if (metadata["generateName"]?.string ?? "").isEmpty { metadata["generateName"] = oldMetadata["generateName"] }
         object["metadata"] = metadata
         if subresource == "status" {
-            // Upstream's status strategies differ in which metadata they let through; labels of the kinds below are set by nodes and controllers.
+            // Upstream's status strategies differ in which metadata they let through.
             let status = object["status"]
             var kept = oldValue
             for field in metadataKeptByStatus(row) { metadata[field] = oldMetadata[field] }
@@ -103,10 +103,17 @@ enum ObjectPreparation {
 
     /// Fields of metadata that the status path does not write.
     static func metadataKeptByStatus(_ row: ResourceRow) -> [String] {
-        let isOpen = row.group.isEmpty && ["nodes", "namespaces", "services", "persistentvolumes", "persistentvolumeclaims"].contains(row.resource)
-        if isOpen { return [] }
-        return ["labels", "ownerReferences", "finalizers"] + (row.isCustom ? ["annotations"] : [])
+        switch (row.group, row.resource) {
+        case ("", "pods"): return ["ownerReferences"]
+        case ("apps", "deployments"): return ["labels"]
+        case ("flowcontrol.apiserver.k8s.io", _), ("admissionregistration.k8s.io", _), ("resource.k8s.io", _), ("apiextensions.k8s.io", _),
+            ("apiregistration.k8s.io", _), ("storage.k8s.io", _), ("networking.k8s.io", "servicecidrs"):
+            return everyMember
+        default: return row.isCustom ? everyMember : []
+        }
     }
+    /// Upstream: metav1.ResetObjectMetaForStatus.
+    private static let everyMember = ["labels", "annotations", "finalizers", "ownerReferences"]
 
     /// +1 when anything but metadata and status differs, for kinds that count. Called after the strategy has prepared the object.
     static func countGeneration(_ object: inout Value, old: Value, row: ResourceRow) {
@@ -114,7 +121,8 @@ enum ObjectPreparation {
         func desired(_ value: Value) -> Value {
             var value = value
             value["metadata"] = nil
-            value["status"] = nil
+            // Of custom resources without a path for it, the status is written with the rest and counts as it does.
+            if !row.isCustom || row.hasStatus { value["status"] = nil }
             return value
         }
         let generation = old[path: "metadata", "generation"]?.int ?? 0

@@ -10,6 +10,8 @@ struct RequestScope: Sendable {
     /// To and from the version that is stored; nil where that is this one.
     let conversion: VersionConversion?
     let nameRule: MetadataValidation.NameRule
+    /// Of a custom resource, what its definition says of this version. Nil for built-in kinds.
+    let custom: CustomResourceVersion?
 
     var resource: GroupResource { row.groupResource }
     /// The kind objects are stored as.

@@ -4,14 +4,20 @@ import Synchronization
 
 /// The resources that are served, each with its scope. It reads for others, too: admission, authorisers and strategies see objects through it.
 package final class ResourceRegistry: ObjectReader {
-    private struct State {
+    struct State {
         var table: ResourceTable
         var scopes: [GroupVersionResource: RequestScope] = [:]
         /// The stored version's scope of each resource.
         var storages: [GroupResource: RequestScope] = [:]
+        /// The versions of each CustomResourceDefinition, by its name, served or not.
+        var definitions: [String: [CustomResourceVersion]] = [:]
+        /// Those that are served.
+        var custom: [GroupVersionResource: CustomResourceVersion] = [:]
+        /// Grows with every change of what is served.
+        var generation: UInt64 = 0
     }
-    private let store: CachedStore
-    private let state: Mutex<State>
+    let store: CachedStore
+    let state: Mutex<State>
 
     init(store: CachedStore, table: ResourceTable) {
         self.store = store
@@ -25,7 +31,7 @@ package final class ResourceRegistry: ObjectReader {
                 let conversion = VersionConversion.conversion(for: row)
                 let scope = RequestScope(
                     row: row, storage: ResourceStorage(prefix: StorageKeys.prefix(row), store: store), strategy: strategies[row.groupResource],
-                    conversion: conversion, nameRule: .rule(for: row))
+                    conversion: conversion, nameRule: .rule(for: row), custom: nil)
                 state.scopes[row.groupVersionResource] = scope
                 if conversion == nil, state.storages[row.groupResource] == nil { state.storages[row.groupResource] = scope }
             }
@@ -44,6 +50,9 @@ package final class ResourceRegistry: ObjectReader {
         if let scope { return (scope.row, scope.storage) }
         return row.map { ($0, ResourceStorage(prefix: StorageKeys.prefix($0), store: store)) }
     }
+
+    /// How many objects of a resource there are, 0 for one that is not served.
+    func count(of resource: GroupResource) -> Int { storage(resource)?.storage.count ?? 0 }
 
     package func get(_ resource: GroupResource, namespace: String, name: String) -> Object? {
         guard let (row, storage) = storage(resource) else { return nil }

@@ -30,6 +30,9 @@ struct ResourceStorage: Sendable {
         }
     }
 
+    /// Objects there are; of resources that share a cache all of them.
+    var count: Int { cache.count }
+
     /// The revision as of which reads are complete.
     var revision: Int64 { cache.revision }
 
@@ -64,9 +67,11 @@ struct ResourceStorage: Sendable {
 
     /// Throws `StatusError` 410 when changes after `revision` are no longer all held, 504 when it is of the future. Nil: the present objects first.
     func watch(
-        namespace: String?, from revision: Int64?, sendInitialEvents: Bool, bookmarks: Bool, filter: (@Sendable (Object) -> Bool)?
+        namespace: String?, from revision: Int64?, sendInitialEvents: Bool, bookmarks: Bool, trigger: WatchTrigger? = nil,
+        filter: (@Sendable (Object) -> Bool)?
     ) throws(StatusError) -> WatchSubscription {
-        try cache.watch(from: revision, namespace: scope(namespace), sendInitialEvents: sendInitialEvents, bookmarks: bookmarks, filter: filter)
+        try cache.watch(
+            from: revision, namespace: scope(namespace), sendInitialEvents: sendInitialEvents, bookmarks: bookmarks, trigger: trigger, filter: filter)
     }
 
     /// Calls `changed` for every object there is and for every change, on the store's writer.

@@ -24,12 +24,16 @@ final class KubeletConnections: Sendable {
     static let maximumClients = 1_024
 
     private let configuration: KubeletClientConfiguration
+    private let policy: ProxyAddressPolicy
     private let clients = Mutex<[HTTPAddress: HTTPClient]>([:])
 
-    init(_ configuration: KubeletClientConfiguration) { self.configuration = configuration }
+    init(_ configuration: KubeletClientConfiguration, policy: ProxyAddressPolicy) {
+        self.configuration = configuration
+        self.policy = policy
+    }
 
-    /// The client for a node's kubelet. Throws 500 when the node tells no address.
-    func client(for node: Object) throws -> HTTPClient {
+    /// Where a node says its kubelet is. Throws 500 when it tells no address.
+    func address(of node: Object) throws -> (host: String, port: Int) {
         let addresses = node["status"]["addresses"].elements
         // Upstream: --kubelet-preferred-address-types; names need a resolver, and ours are addresses first.
         let preferred = ["InternalIP", "ExternalIP", "Hostname", "InternalDNS"]
@@ -38,11 +42,21 @@ final class KubeletConnections: Sendable {
             throw StatusError.internalError("no preferred addresses found; known addresses: \(addresses.compactMap { $0["address"].string })")
         }
         let port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].int.flatMap { Int(exactly: $0) } ?? configuration.port
-        let address = HTTPAddress.tcp(host: host, port: (1...65535).contains(port) ? port : configuration.port)
+        return (host, (1...65535).contains(port) ? port : configuration.port)
+    }
+
+    /// The client for a node's kubelet. Throws 500 when the node tells no address, 400 for an address that a node must not claim: with the API
+    /// server's own certificate even the API server would be at its service (CVE-2022-3294).
+    func client(for node: Object) throws -> HTTPClient {
+        let (host, port) = try address(of: node)
+        if IPAddress(host) != nil, !policy.admits(host) { throw ProxyAddressPolicy.notAllowed }
+        let address = HTTPAddress.tcp(host: host, port: port)
         return try clients.withLock { clients in
             if let client = clients[address] { return client }
             var http = HTTPClient.Configuration(address: address)
             http.tls = HTTPClient.TLS(rootsPEM: configuration.rootsPEM, identity: configuration.identity)
+            let policy = policy
+            http.admitsAddress = { policy.admits($0) }
             let client = try HTTPClient(configuration: http)
             if clients.count >= Self.maximumClients { clients.removeAll() }
             clients[address] = client

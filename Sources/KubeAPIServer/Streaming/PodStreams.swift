@@ -41,9 +41,7 @@ extension ResourceVerbs {
         default: path = [info.subresource, info.namespace, info.name, try Self.container(request.query["container"] ?? "", of: pod)]
         }
         guard let node = try node(of: pod) else { throw StatusError.badRequest("pod \(info.name) does not have a host assigned") }
-        var attributes = admissionAttributes(.connect, .null, old: pod, name: info.name, kind: row.subresource(info.subresource)?.kind, dryRun: false)
-        try await admit(&attributes)
-        try await validateAdmission(attributes)
+        try await admitConnect(options: streamOptions())
         path = path.filter { !$0.isEmpty }
         return .response(try await upgrade(head, node: node, target: Self.kubeletPath(path, query)))
     }
@@ -71,32 +69,6 @@ extension ResourceVerbs {
     private static func isStreamField(_ name: String) -> Bool {
         let lower = name.lowercased()
         return lower == "upgrade" || lower == "connection" || lower.hasPrefix("x-stream-protocol-version") || lower.hasPrefix("sec-websocket-")
-    }
-
-    /// `nodes/NAME/proxy/PATH`: the kubelet's own API. Upstream: core/node/rest.ProxyREST.
-    func proxyToNode() async throws -> APIResult {
-        guard let head = request.head else { throw StatusError.badRequest("nodes/proxy needs a connection") }
-        // An upgrade by GET would be an exec for whoever may read; it is asked for by pods/exec.
-        guard !head.isUpgrade else { throw StatusError.notImplemented("an upgrade through nodes/proxy") }
-        let node = try existing()
-        let target = Self.kubeletPath(info.rest.split(separator: "/").map(String.init), request.query)
-        let client = try connections().client(for: node)
-        var fields = HTTPFields()
-        for name in ["Accept", "Content-Type"] { if let value = head.fields[name] { fields.add(name, value) } }
-        let response: HTTPClientResponse
-        do {
-            response = try await client.execute(
-                head.method, target, fields: fields, body: request.body.isEmpty ? nil : request.body, timeout: Self.kubeletTimeout)
-        } catch { throw Self.unreachable(head.method, node, error) }
-        guard !(300...399).contains(response.status) else {
-            throw StatusError.internalError("the kubelet of node \(node.metadata.name.goQuoted) answered with a redirect, which is not followed")
-        }
-        var answered = HTTPFields()
-        for name in ["Content-Type", "Content-Encoding"] { if let value = response.fields[name] { answered.add(name, value) } }
-        return .response(
-            HTTPResponse(
-                status: response.status, fields: answered,
-                body: .stream { writer in for try await piece in response.body { try await writer.write(piece) } }))
     }
 
     // MARK: Finding the container and the node
@@ -129,7 +101,7 @@ extension ResourceVerbs {
         return node
     }
 
-    private func connections() throws -> KubeletConnections {
+    func connections() throws -> KubeletConnections {
         guard let kubelets = environment.kubelets else { throw StatusError.notImplemented("reaching kubelets without a client certificate") }
         return kubelets
     }
@@ -150,6 +122,19 @@ extension ResourceVerbs {
                 .init(reason: "FieldValueForbidden", message: "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified", field: ""))
         }
         guard causes.isEmpty else { throw StatusError.invalid(kind, info.name, causes) }
+    }
+
+    /// PodExecOptions, PodAttachOptions or PodPortForwardOptions, as admission sees them.
+    private func streamOptions() -> Value {
+        if info.subresource == "portforward" {
+            let ports = request.query.all("ports").flatMap { $0.split(separator: ",") }.compactMap { Int64($0) }
+            return ports.isEmpty ? [:] : ["ports": .array(ports.map { .int($0) })]
+        }
+        var options: Value = [:]
+        for name in ["stdin", "stdout", "stderr", "tty"] where request.query.flag(name) { options[name] = true }
+        if let container = request.query["container"] { options["container"] = .string(container) }
+        if info.subresource == "exec" { options["command"] = Value(request.query.all("command")) }
+        return options
     }
 
     /// The kubelet's names of exec's and attach's parameters. Upstream: pod.streamParams.

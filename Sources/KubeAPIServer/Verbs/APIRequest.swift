@@ -10,6 +10,8 @@ struct APIRequest: Sendable {
     var body: [UInt8] = []
     /// The media type of `body`, without parameters, in lower case.
     var contentType = "application/json"
+    /// What a strict reader of `body`'s first format says of it: keys of YAML that stand twice. JSON shows them itself.
+    var strictProblem: String?
     /// The request as the client sent it, for streaming; nil in process.
     var head: HTTPRequestHead?
 }

@@ -24,7 +24,12 @@ extension ResourceVerbs {
 
     /// Reads a body as this row's kind, with its defaults, in the stored version.
     func decode(_ body: [UInt8], validation: FieldValidation) throws -> Value {
-        let (decoded, problems) = try ObjectDecoder.decode(body, row: row, in: environment.schema, validation: validation)
+        if let custom = scope.custom {
+            let (decoded, problems) = try custom.decode(body, validation: validation)
+            warnings.add(problems)
+            return decoded
+        }
+        let (decoded, problems) = try ObjectDecoder.decode(body, row: row, in: environment.schema, validation: validation, earlier: request.strictProblem)
         warnings.add(problems)
         return defaulted(decoded)
     }
@@ -78,9 +83,10 @@ extension ResourceVerbs {
         let stored = try ObjectPreparation.stored(object, kind: scope.storedKind)
         do {
             let causes =
-                MetadataValidation.validate(stored.metadata, rule: scope.nameRule, namespaced: row.namespaced)
+                MetadataValidation.validate(stored.metadata, rule: scope.nameRule, namespaced: row.namespaced, isCustom: row.isCustom)
                 + (scope.strategy?.validate(stored) ?? [])
             guard causes.isEmpty else { throw StatusError.invalid(row.groupVersionKind, name, causes) }
+            warnings.add(scope.strategy?.warnings(stored, old: nil) ?? [])
             attributes.object = object
             attributes.name = name
             attributes.warnings = []
@@ -90,7 +96,9 @@ extension ResourceVerbs {
                 scope.strategy?.release(stored)
                 return stored
             }
-            return try await scope.storage.create(stored, namespace: objectNamespace, name: name, timeToLive: scope.timeToLive)
+            let made = try await scope.storage.create(
+                try await scope.kept(stored), namespace: objectNamespace, name: name, timeToLive: scope.timeToLive)
+            return try await scope.shown(made)
         } catch {
             scope.strategy?.release(stored)
             if let error = error as? StoreError { throw statusError(error, name: name) }

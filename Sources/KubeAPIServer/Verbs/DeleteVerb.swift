@@ -18,16 +18,15 @@ extension ResourceVerbs {
         return .object(scope.external(object), status: accepted ? 202 : 200)
     }
 
-    /// Deletes one object: gone at once, or marked and waiting. Upstream: genericregistry.Store.Delete.
-    func delete(name: String, namespace: String, options: DeleteOptions) async throws -> (Object, isGone: Bool) {
+    /// Deletes one object: gone at once, or marked and waiting. `admitting`: false where another request was admitted for it. Upstream:
+    /// genericregistry.Store.Delete.
+    func delete(
+        name: String, namespace: String, options: DeleteOptions, admitting: Bool = true
+    ) async throws -> (Object, isGone: Bool) {
         var attempt = 1
         while true {
-            guard let old = scope.storage.get(namespace: namespace, name: name) else { throw StatusError.notFound(scope.resource, name) }
-            var attributes = admissionAttributes(
-                .delete, .null, old: old, name: name, subresource: "", kind: scope.storedKind, dryRun: options.dryRun)
-            if row.namespaced { attributes.namespace = namespace }
-            try await admit(&attributes)
-            try await validateAdmission(attributes)
+            guard let old = try await scope.present(namespace: namespace, name: name) else { throw StatusError.notFound(scope.resource, name) }
+            if admitting { try await admitDeletion(of: old, name: name, namespace: namespace, dryRun: options.dryRun) }
             do {
                 switch try Deletion.plan(old, row: row, options: options, now: environment.now()) {
                 case .pending: return (old, false)
@@ -39,7 +38,8 @@ extension ResourceVerbs {
                 case .update(let tree):
                     let stored = try ObjectPreparation.stored(tree, kind: scope.storedKind)
                     if options.dryRun { return (stored.withResourceVersion(old), false) }
-                    return (try await scope.storage.replace(old, with: stored, timeToLive: scope.timeToLive), false)
+                    let marked = try await scope.storage.replace(old, with: try await scope.kept(stored), timeToLive: scope.timeToLive)
+                    return (try await scope.shown(marked), false)
                 }
             } catch let error as StoreError {
                 // Another write came between: decide again on the newest object, unless the client named the version it means.
@@ -51,12 +51,20 @@ extension ResourceVerbs {
         }
     }
 
+    private func admitDeletion(of old: Object, name: String, namespace: String, dryRun: Bool) async throws {
+        var attributes = admissionAttributes(.delete, .null, old: old, name: name, subresource: "", kind: scope.storedKind, dryRun: dryRun)
+        if row.namespaced { attributes.namespace = namespace }
+        try await admit(&attributes)
+        try await validateAdmission(attributes)
+    }
+
     /// Upstream: handlers.DeleteCollection. An object that vanishes meanwhile is no error.
     func deleteCollection() async throws -> APIResult {
         if !request.body.isEmpty { try requireJSON() }
         let options = try DeleteOptions(body: request.body, query: request.query)
         let listOptions = try ListOptions(request.query, row: row, isWatch: false)
-        let (objects, revision) = scope.storage.list(namespace: row.namespaced ? info.namespace : nil)
+        var (objects, revision) = scope.storage.list(namespace: row.namespaced ? info.namespace : nil)
+        if let custom = scope.custom, !listOptions.selectsAll { objects = try await custom.shown(objects) }
         let selected = objects.filter { listOptions.matches(scope.external($0)) }
         var deleted: [Object] = []
         for start in stride(from: 0, to: selected.count, by: Self.collectionConcurrency) {

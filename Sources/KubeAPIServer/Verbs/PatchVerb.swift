@@ -21,6 +21,7 @@ extension ResourceVerbs {
 
     /// The outcome of a patch as an object of its type; the kind cannot be patched to another.
     func decodePatched(_ patched: Value, kind: GroupVersionKind, typeName: String, validation: FieldValidation) throws -> (Value, [String]) {
+        if let custom = scope.custom, kind == row.groupVersionKind { return try custom.decode(tree: patched, validation: validation) }
         let bytes = patched.jsonBytes
         return try ObjectDecoder.decode(
             bytes, kind: kind, type: environment.schema.type(named: typeName), in: environment.schema, validation: validation)
@@ -49,11 +50,11 @@ extension ResourceVerbs {
         case .json: return .json(try JSONPatch(document))
         case .merge: return .merge(document)
         case .strategicMerge, .apply:
-            if row.typeName.isEmpty {
+            if row.isCustom || row.typeName.isEmpty {
                 throw StatusError(
                     code: 415, reason: "UnsupportedMediaType",
                     message: "the body of the request was in an unknown format - accepted media types include: "
-                        + "\(PatchType.json.rawValue), \(PatchType.merge.rawValue)")
+                        + "\(PatchType.json.rawValue), \(PatchType.merge.rawValue), \(PatchType.apply.rawValue)")
             }
             return .strategic(document)
         }

@@ -10,6 +10,8 @@ final class VerbEnvironment: Sendable {
     let reviews: [GroupResource: ReviewHandler]
     let tokenIssuer: ServiceAccountTokenIssuer?
     let kubelets: KubeletConnections?
+    /// Pods, services' endpoints and other ports of nodes.
+    let proxies: ProxyConnections
     /// Whether a user may do something, for verbs that ask more than the pipeline has (deleting on eviction, proxying).
     let authorizers: [any Authorizer]
     let now: @Sendable () -> Timestamp
@@ -18,7 +20,7 @@ final class VerbEnvironment: Sendable {
 
     init(
         registry: ResourceRegistry, schema: SchemaTable, admission: [any AdmissionPlugin], reviews: [GroupResource: ReviewHandler],
-        tokenIssuer: ServiceAccountTokenIssuer?, kubelets: KubeletConnections?, authorizers: [any Authorizer],
+        tokenIssuer: ServiceAccountTokenIssuer?, kubelets: KubeletConnections?, proxies: ProxyConnections = ProxyConnections(policy: ProxyAddressPolicy()), authorizers: [any Authorizer],
         now: @escaping @Sendable () -> Timestamp, tracksFieldOwnership: Bool = true
     ) {
         self.registry = registry
@@ -27,6 +29,7 @@ final class VerbEnvironment: Sendable {
         self.reviews = reviews
         self.tokenIssuer = tokenIssuer
         self.kubelets = kubelets
+        self.proxies = proxies
         self.authorizers = authorizers
         self.now = now
         self.tracksFieldOwnership = tracksFieldOwnership
@@ -70,10 +73,14 @@ struct ResourceVerbs: Sendable {
     private func result() async throws -> APIResult {
         try checkScope()
         if !info.subresource.isEmpty { return try await subresource() }
-        guard row.supports(info.verb) else { throw StatusError.methodNotSupported(scope.resource, info.verb) }
+        if let custom = scope.custom, custom.isTerminating {
+            if info.verb == "create" { throw custom.refusal(of: "create") }
+        } else if !row.supports(info.verb) {
+            throw StatusError.methodNotSupported(scope.resource, info.verb)
+        }
         switch info.verb {
-        case "get": return .object(scope.external(try existing()), status: 200)
-        case "list": return .list(try list())
+        case "get": return .object(scope.external(try await presentObject()), status: 200)
+        case "list": return .list(try await list())
         case "watch": return .watch(try watch())
         case "create": return try await create()
         case "update": return try await update(subresource: "")
@@ -85,7 +92,7 @@ struct ResourceVerbs: Sendable {
     }
 
     /// A path must have the form its resource has: cluster-scoped resources are in no namespace, and objects of others are in one. (CVE-2019-11247)
-    private func checkScope() throws {
+    func checkScope() throws {
         let isNamespaceItself = row.group.isEmpty && row.resource == "namespaces"
         if row.namespaced {
             let needsNamespace = !["list", "watch", "deletecollection"].contains(info.verb)
@@ -113,6 +120,12 @@ struct ResourceVerbs: Sendable {
         return object
     }
 
+    /// The object of the URL as verbs work with it. Throws 404, and what a conversion webhook fails with.
+    func presentObject() async throws -> Object {
+        let object = try existing()
+        return scope.custom == nil ? object : try await scope.shown(object)
+    }
+
     func dryRun() throws -> Bool { try DryRun.read(request.query.all("dryRun")) }
 
     /// Upstream: metav1.FieldValidation of the options; the server warns when the client does not say.
@@ -125,16 +138,9 @@ struct ResourceVerbs: Sendable {
         return known
     }
 
-    /// Throws 415 for bodies of another form than JSON. Upstream: negotiation.NewUnsupportedMediaTypeError.
+    /// Throws 415 for bodies of a format that is not known: the known ones were turned into JSON. Upstream: negotiation.NegotiateInputSerializer.
     func requireJSON() throws {
-        guard request.contentType == "application/json" else {
-            throw StatusError(
-                code: 415, reason: "UnsupportedMediaType",
-                message:
-                    "the body of the request was in an unknown format - accepted media types include: "
-                    + "\(AcceptedForm.offered), \(ProtobufDecoder.mediaType)"
-            )
-        }
+        guard request.contentType == Responses.json else { throw AcceptedForm.unsupportedMediaType(AcceptedForm.offered) }
     }
 
     func admissionAttributes(
@@ -142,15 +148,21 @@ struct ResourceVerbs: Sendable {
         kind: GroupVersionKind? = nil,
         dryRun: Bool
     ) -> AdmissionAttributes {
-        AdmissionAttributes(
+        var attributes = AdmissionAttributes(
             operation: operation, user: request.user, resource: row.groupVersionResource, kind: kind ?? row.groupVersionKind,
             subresource: subresource ?? info.subresource,
             namespace: row.namespaced ? info.namespace : row.resource == "namespaces" && row.group.isEmpty ? name : "",
             name: name, object: object, oldObject: old, dryRun: dryRun)
+        attributes.context = self
+        return attributes
     }
 
     /// All mutating plug-ins, in order.
     func admit(_ attributes: inout AdmissionAttributes) async throws {
+        for plugin in environment.admission { try await plugin.admit(&attributes) }
+        guard attributes.reinvocation.isWanted else { return }
+        // Once more, on what webhooks and policies have made of it. Upstream: admission.reinvoker.
+        attributes.reinvocation.isSecondRound = true
         for plugin in environment.admission { try await plugin.admit(&attributes) }
     }
 

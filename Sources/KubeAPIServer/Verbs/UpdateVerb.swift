@@ -45,16 +45,21 @@ extension ResourceVerbs {
     }
 
     /// Changes the object of the URL: `change` makes the wanted object of the present one, and is called again when another write comes between and
-    /// the wanted object names no resourceVersion. Upstream: genericregistry.Store.Update with storage.GuaranteedUpdate.
+    /// the wanted object names no resourceVersion. `admitting`: false where another request was admitted for it (a binding, an eviction).
+    /// Upstream: genericregistry.Store.Update with storage.GuaranteedUpdate.
     func write(
-        name: String? = nil, subresource: String, dryRun: Bool, note: OwnershipNote, _ change: (Object) async throws -> Value
+        name: String? = nil, subresource: String, dryRun: Bool, note: OwnershipNote, admitting: Bool = true,
+        _ change: (Object) async throws -> Value
     ) async throws -> Object {
         let name = name ?? info.name
         var attempt = 1
         while true {
-            guard let old = scope.storage.get(namespace: objectNamespace, name: name) else { throw StatusError.notFound(scope.resource, name) }
+            guard let old = try await scope.present(namespace: objectNamespace, name: name) else {
+                throw StatusError.notFound(scope.resource, name)
+            }
             do {
-                return try await writeOnce(old, name: name, subresource: subresource, dryRun: dryRun, note: note, change)
+                return try await writeOnce(
+                    old, name: name, subresource: subresource, dryRun: dryRun, note: note, admitting: admitting, change)
             } catch let error as StoreError {
                 guard case .conflict = error, attempt < Self.maximumWriteAttempts else { throw statusError(error, name: name) }
                 attempt += 1
@@ -63,7 +68,8 @@ extension ResourceVerbs {
     }
 
     private func writeOnce(
-        _ old: Object, name: String, subresource: String, dryRun: Bool, note: OwnershipNote, _ change: (Object) async throws -> Value
+        _ old: Object, name: String, subresource: String, dryRun: Bool, note: OwnershipNote, admitting: Bool,
+        _ change: (Object) async throws -> Value
     ) async throws -> Object {
         var object = try await change(old)
         try checkPreconditions(object, old: old, subresource: subresource)
@@ -72,7 +78,7 @@ extension ResourceVerbs {
         // What admission and the server itself add has no owner.
         self.note(note, in: &object, old: oldValue, subresource: subresource)
         var attributes = admissionAttributes(.update, object, old: old, name: name, subresource: subresource, kind: scope.storedKind, dryRun: dryRun)
-        try await admit(&attributes)
+        if admitting { try await admit(&attributes) }
         warnings.add(attributes.warnings)
         object = attributes.object
         ObjectPreparation.prepareForUpdate(&object, old: oldValue, row: row, subresource: subresource)
@@ -81,12 +87,13 @@ extension ResourceVerbs {
         if subresource != "binding" { ObjectPreparation.countGeneration(&object, old: oldValue, row: row) }
         let stored = try ObjectPreparation.stored(object, kind: scope.storedKind)
         let causes =
-            MetadataValidation.validateUpdate(stored.metadata, old: old.metadata)
+            MetadataValidation.validateUpdate(stored.metadata, old: old.metadata, isCustom: row.isCustom)
             + (scope.strategy?.validateUpdate(stored, old: old, subresource: subresource) ?? [])
         guard causes.isEmpty else { throw StatusError.invalid(row.groupVersionKind, name, causes) }
+        if subresource.isEmpty { warnings.add(scope.strategy?.warnings(stored, old: old) ?? []) }
         attributes.object = object
         attributes.warnings = []
-        try await validateAdmission(attributes)
+        if admitting { try await validateAdmission(attributes) }
 
         if Deletion.isComplete(object, old: old, row: row) {
             if dryRun { return stored.withResourceVersion(old) }
@@ -95,9 +102,10 @@ extension ResourceVerbs {
             return stored.withResourceVersion(removed)
         }
         // A write that changes nothing is not made: no event, the same resourceVersion.
-        if stored.isSame(as: oldValue) { return old }
+        if try await scope.isSame(stored, as: old, oldValue: oldValue) { return old }
         if dryRun { return stored.withResourceVersion(old) }
-        return try await scope.storage.replace(old, with: stored, timeToLive: scope.timeToLive)
+        let written = try await scope.storage.replace(old, with: try await scope.kept(stored), timeToLive: scope.timeToLive)
+        return try await scope.shown(written)
     }
 
     /// The resourceVersion and the UID a client names must be the present ones.

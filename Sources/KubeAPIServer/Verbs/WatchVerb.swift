@@ -22,10 +22,18 @@ extension ResourceVerbs {
         let subscription = try scope.storage.watch(
             namespace: row.namespaced && !info.namespace.isEmpty ? info.namespace : nil, from: from,
             sendInitialEvents: options.sendInitialEvents == true,
-            bookmarks: options.allowWatchBookmarks, filter: filter(options))
+            bookmarks: options.allowWatchBookmarks, trigger: trigger(options), filter: filter(options))
         return WatchSession(
-            scope: scope, subscription: subscription, allowsBookmarks: options.allowWatchBookmarks, lifetime: .seconds(min(seconds, Int64(Int32.max)))
-        )
+            scope: scope, subscription: subscription, selection: scope.custom?.conversion.webhook != nil && !options.selectsAll ? options : nil,
+            allowsBookmarks: options.allowWatchBookmarks, lifetime: .seconds(min(seconds, Int64(Int32.max))),
+            namespace: info.namespace, options: options)
+    }
+
+    /// What a watch's selector asks for at least. Upstream: the indexers and the trigger function of pods' strategy.
+    private func trigger(_ options: ListOptions) -> WatchTrigger? {
+        if let name = options.fields.exactMatch("metadata.name") { return .name(name) }
+        guard row.group.isEmpty, row.resource == "pods", let node = options.fields.exactMatch("spec.nodeName"), !node.isEmpty else { return nil }
+        return .node(node)
     }
 }
 
@@ -35,9 +43,27 @@ struct WatchSession: Sendable {
     static let initialEventsEnd = "k8s.io/initial-events-end"
 
     let scope: RequestScope
-    fileprivate let subscription: WatchSubscription
+    let subscription: WatchSubscription
+    /// What selects objects after a webhook has converted them; nil where the subscription selects.
+    fileprivate let selection: ListOptions?
     fileprivate let allowsBookmarks: Bool
-    fileprivate let lifetime: Duration
+    let lifetime: Duration
+    fileprivate let namespace: String
+    fileprivate let options: ListOptions
+
+    /// What all watches that deliver the same events have in common; `form` is what their frames look like.
+    func key(form: String) -> SharedFrames.Key {
+        SharedFrames.Key(
+            cache: subscription.cacheIdentity, resource: scope.row.groupVersionResource, namespace: namespace, labels: options.labels.description,
+            fields: options.fields.requirements.map { "\($0.field)\($0.negated ? "!=" : "=")\($0.value)" }.joined(separator: ","),
+            bookmarks: allowsBookmarks, form: form)
+    }
+
+    /// Events of a built-in kind as clients see them.
+    func events(_ batch: [WatchCacheEvent]) -> [WatchEvent] { batch.compactMap(event) }
+
+    /// Tells the client from where to go on when a watch's time is over. Upstream sends such a bookmark shortly before the end.
+    var lastBookmark: WatchEvent? { allowsBookmarks ? bookmark(subscription.progressRevision, annotations: [:]) : nil }
 
     /// Delivers batches, in commit order, until the time is over, the store is closed or the task is cancelled. A client that is too slow gets an
     /// ERROR event with 410 as its last, which makes it list again. Throws what `deliver` throws.
@@ -46,7 +72,7 @@ struct WatchSession: Sendable {
             group.addTask {
                 do {
                     while let batch = try await subscription.nextBatch() {
-                        let events = batch.compactMap(event)
+                        let events = scope.custom == nil ? batch.compactMap(event) : try await customEvents(batch)
                         if !events.isEmpty { try await deliver(events) }
                     }
                 } catch let error as StatusError {
@@ -59,14 +85,54 @@ struct WatchSession: Sendable {
                 do { try await Task.sleep(for: lifetime) } catch is CancellationError { return true }
                 return true
             }
+            if let custom = scope.custom {
+                // A resource that changes or goes ends its watches. Upstream: removeStorage_locked.
+                group.addTask {
+                    await custom.retirement.wait()
+                    return true
+                }
+            }
             let first = try await group.next() ?? true
             group.cancelAll()
             // The pump is asked to end and is waited for: it must not write after this.
             while let other = try await group.next() { if !other { return false } }
             return first
         }
-        // The client goes on from here. Upstream sends such a bookmark shortly before the end.
-        if isOver, allowsBookmarks, !Task.isCancelled { try await deliver([bookmark(subscription.progressRevision, annotations: [:])]) }
+        if isOver, !Task.isCancelled, let bookmark = lastBookmark { try await deliver([bookmark]) }
+    }
+
+    /// Events of a custom resource: objects in the version asked for, which may take a webhook. Throws what that fails with.
+    private func customEvents(_ batch: [WatchCacheEvent]) async throws -> [WatchEvent] {
+        var events: [WatchEvent] = []
+        events.reserveCapacity(batch.count)
+        for event in batch {
+            switch event {
+            case .added(let object, _): try await append(.added, object, old: nil, to: &events)
+            case .modified(let object, let old, _): try await append(.modified, object, old: old, to: &events)
+            case .deleted(let object, _): try await append(.deleted, object, old: nil, to: &events)
+            case .initialEventsEnd, .bookmark: if let event = self.event(event) { events.append(event) }
+            }
+        }
+        return events
+    }
+
+    private func append(_ kind: WatchEvent.Kind, _ object: Object, old: Object?, to events: inout [WatchEvent]) async throws {
+        let shown = try await scope.shown(object)
+        guard let selection else { return events.append(WatchEvent(kind: kind, object: shown)) }
+        let isMeant = selection.matches(shown)
+        guard let old else {
+            if isMeant { events.append(WatchEvent(kind: kind, object: shown)) }
+            return
+        }
+        let before = try await scope.shown(old)
+        switch (selection.matches(before), isMeant) {
+        case (true, true): events.append(WatchEvent(kind: .modified, object: shown))
+        case (false, true): events.append(WatchEvent(kind: .added, object: shown))
+        case (true, false):
+            let revision = Int64(object.metadata.resourceVersion) ?? 0
+            events.append(WatchEvent(kind: .deleted, object: before.withResourceVersion(revision)))
+        case (false, false): break
+        }
     }
 
     private func event(_ event: WatchCacheEvent) -> WatchEvent? {

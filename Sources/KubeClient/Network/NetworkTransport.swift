@@ -40,6 +40,13 @@ package final class NetworkTransport: KubeTransport {
     /// The largest single watch event. The server refuses objects above 3 MiB; with managed fields and escapes an event stays below this.
     static let largestEvent = 16 << 20
 
+    /// How often a request is sent again to a server that asks to come back later. Upstream: rest.Request's maxRetries.
+    private static let maximumRetries = 10
+    /// Seconds waited at most, whatever a server asks for: priority and fairness asks for 32 at most.
+    private static let maximumWait: Int64 = 60
+    /// Bytes of a refusal that are read so that its connection can be kept.
+    private static let largestRefusal = 1 << 20
+
     private let configuration: Configuration
     private let client: HTTPClient
 
@@ -81,7 +88,21 @@ package final class NetworkTransport: KubeTransport {
         var fields: HTTPFields = ["Accept": "application/json", "User-Agent": configuration.userAgent]
         if request.body != nil { fields["Content-Type"] = request.contentType }
         if case .bearerToken(let token) = configuration.credentials { fields["Authorization"] = "Bearer " + (try await token()) }
-        return try await client.execute(request.method, Self.target(request), fields: fields, body: request.body)
+        var retries = 0
+        while true {
+            let response = try await client.execute(request.method, Self.target(request), fields: fields, body: request.body)
+            guard retries < Self.maximumRetries, let seconds = Self.retryAfter(response) else { return response }
+            retries += 1
+            _ = try await response.body.collect(limit: Self.largestRefusal)
+            try await Task.sleep(for: .seconds(min(seconds, Self.maximumWait)))
+        }
+    }
+
+    /// The seconds after which an overloaded server, or one that is starting or ending, wants to be asked again; nil: the answer stands. Upstream:
+    /// rest.checkWait.
+    private static func retryAfter(_ response: HTTPClientResponse) -> Int64? {
+        guard response.status == 429 || response.status >= 500 else { return nil }
+        return response.fields["Retry-After"].flatMap { Int64($0) }.flatMap { $0 >= 0 ? $0 : nil }
     }
 
     /// Path and query, percent-encoded.

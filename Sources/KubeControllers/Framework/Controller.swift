@@ -1,3 +1,4 @@
+package import Certificates
 package import KubeAPI
 package import KubeClient
 package import Logging
@@ -17,6 +18,8 @@ package protocol Controller: Sendable {
 package struct ControllerConfiguration: Sendable {
     /// The cluster's CA certificates, published to every namespace as `kube-root-ca.crt`.
     package var rootCAPEM: String
+    /// Signs approved CertificateSigningRequests of the cluster's own signers; nil: nobody does.
+    package var certificateAuthority: CertificateAuthority?
     /// The resources served now; asked again whenever CustomResourceDefinitions change.
     package var resources: @Sendable () -> ResourceTable
     /// How long a node may be silent before it counts as gone. Upstream: --node-monitor-grace-period.
@@ -52,14 +55,23 @@ package final class ControllerEnvironment: Sendable {
     /// What delays are measured with.
     package let clock: any Clock<Duration>
     package let logger: Logger
-    private let recorders = Mutex<[EventRecorder]>([])
+    private let recorders: Recorders
+    /// The way to the API server as one of kube-system's service accounts; nil: all controllers are the client's user.
+    private let transport: (@Sendable (_ account: String) -> any KubeTransport)?
+
+    private final class Recorders: Sendable {
+        let all = Mutex<[EventRecorder]>([])
+    }
 
     package init(
         client: KubeClient, configuration: ControllerConfiguration, informers: InformerFactory? = nil,
         now: @escaping @Sendable () -> Timestamp = { .now },
-        clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "controllers")
+        clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "controllers"),
+        transport: (@Sendable (_ account: String) -> any KubeTransport)? = nil
     ) {
         self.client = client
+        self.transport = transport
+        recorders = Recorders()
         self.configuration = configuration
         self.informers = informers ?? InformerFactory(client: client, clock: clock, logger: logger)
         self.now = now
@@ -67,10 +79,31 @@ package final class ControllerEnvironment: Sendable {
         self.logger = logger
     }
 
+    /// The same environment with a client of its own, that `make`'s controller will be known by.
+    private init(_ parent: ControllerEnvironment, client: KubeClient) {
+        self.client = client
+        informers = parent.informers
+        configuration = parent.configuration
+        now = parent.now
+        clock = parent.clock
+        logger = parent.logger
+        recorders = parent.recorders
+        transport = parent.transport
+    }
+
+    /// Makes a controller that acts as its own service account.
+    func make(_ make: @Sendable (ControllerEnvironment) -> any Controller) -> any Controller {
+        guard let transport else { return make(self) }
+        let late = LateTransport()
+        let controller = make(ControllerEnvironment(self, client: KubeClient(transport: late, fieldManager: client.fieldManager)))
+        late.choose(transport(ControllerIdentity.account(of: controller.name)))
+        return controller
+    }
+
     /// A recorder that writes events as `component`; the runner runs it.
     func recorder(_ component: String) -> EventRecorder {
         let recorder = EventRecorder(client: client, component: component, clock: clock, wallClock: now, logger: logger)
-        recorders.withLock { $0.append(recorder) }
+        recorders.all.withLock { $0.append(recorder) }
         return recorder
     }
 
@@ -85,7 +118,7 @@ package final class ControllerEnvironment: Sendable {
         queue(name, of: String.self, backoff: backoff)
     }
 
-    var allRecorders: [EventRecorder] { recorders.withLock { $0 } }
+    var allRecorders: [EventRecorder] { recorders.all.withLock { $0 } }
 }
 
 /// Starts all controllers and keeps them running. Upstream: cmd/kube-controller-manager.
@@ -96,7 +129,7 @@ package enum ControllerRunner {
 
     /// Runs the standard controllers until the task is cancelled. `runInformers`: false when the environment's factory is run by the caller.
     package static func run(_ environment: ControllerEnvironment, runInformers: Bool = true) async {
-        await run(Controllers.standard.map { $0(environment) }, environment, runInformers: runInformers)
+        await run(Controllers.standard.map { environment.make($0) }, environment, runInformers: runInformers)
     }
 
     /// As above with a client alone.

@@ -84,6 +84,8 @@ struct ControllerRefClaimer: Sendable {
 struct OwnerResolver: Sendable {
     let owners: Indexer
     let kind: String
+    /// The selector of an owner. Upstream: metav1.LabelSelectorAsSelector for all but ReplicationControllers.
+    var selector: @Sendable (Object) throws -> LabelSelector = { try LabelSelector(object: $0["spec"]["selector"]) }
 
     /// The key of the workload that manages `object`, if it is one of ours and the cache has the very one.
     func owner(of object: Object) -> String? {
@@ -100,7 +102,7 @@ struct OwnerResolver: Sendable {
         guard labels.stringMap.isEmpty == false else { return [] }
         return owners.list(namespace: object.metadata.namespace).filter { owner in
             // A selector that cannot be read matches nothing here; the owner's own sync reports it.
-            guard let selector = try? LabelSelector(object: owner["spec"]["selector"]), !selector.isEverything else { return false }
+            guard let selector = try? selector(owner), !selector.isEverything else { return false }
             return selector.matches(object)
         }.map(\.metadata.key)
     }

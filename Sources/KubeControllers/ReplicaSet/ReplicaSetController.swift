@@ -2,9 +2,34 @@ import KubeAPI
 import KubeClient
 import Logging
 
-/// Keeps the number of pods that each ReplicaSet asks for. Upstream: pkg/controller/replicaset.
+/// What differs between ReplicaSets and ReplicationControllers. Upstream: the arguments of replicaset.NewBaseController.
+struct ReplicaKind: Sendable {
+    var controller: String
+    /// The component of its events.
+    var component: String
+    var queue: String
+    var resource: GroupVersionResource
+    var apiVersion: String
+    var kind: String
+    var selector: @Sendable (Object) throws -> LabelSelector
+    /// Whether the status counts pods that are on their way out.
+    var countsTerminating: Bool
+
+    static let replicaSet = ReplicaKind(
+        controller: "replicaset-controller", component: "replicaset-controller", queue: "replicaset", resource: .replicaSets, apiVersion: "apps/v1",
+        kind: "ReplicaSet", selector: { try LabelSelector(object: $0["spec"]["selector"]) }, countsTerminating: true)
+    /// Its selector is a plain map of labels.
+    static let replicationController = ReplicaKind(
+        controller: "replicationcontroller-controller", component: "replication-controller", queue: "replicationmanager",
+        resource: .replicationControllers, apiVersion: "v1", kind: "ReplicationController",
+        selector: { LabelSelector(matching: $0["spec"]["selector"].stringMap) }, countsTerminating: false)
+}
+
+/// Keeps the number of pods that each ReplicaSet, or ReplicationController, asks for. Upstream: pkg/controller/replicaset,
+/// pkg/controller/replication.
 final class ReplicaSetController: Controller {
-    let name = "replicaset-controller"
+    let name: String
+    private let kind: ReplicaKind
     /// ReplicaSets worked on at once. Upstream: --concurrent-replicaset-syncs.
     private static let workers = 5
 
@@ -17,13 +42,15 @@ final class ReplicaSetController: Controller {
     private let claimer: ControllerRefClaimer
     private var client: KubeClient { environment.client }
 
-    init(_ environment: ControllerEnvironment) {
+    init(_ environment: ControllerEnvironment, kind: ReplicaKind = .replicaSet) {
         self.environment = environment
-        replicaSets = environment.informers.informer(for: .replicaSets)
+        self.kind = kind
+        name = kind.controller
+        replicaSets = environment.informers.informer(for: kind.resource)
         pods = environment.informers.informer(for: .pods)
-        queue = environment.queue("replicaset")
-        recorder = environment.recorder(name)
-        claimer = ControllerRefClaimer(client: environment.client, ownerResource: .replicaSets, resource: .pods)
+        queue = environment.queue(kind.queue)
+        recorder = environment.recorder(kind.component)
+        claimer = ControllerRefClaimer(client: environment.client, ownerResource: kind.resource, resource: .pods)
         ControllerIndex.add(to: pods)
         ControllerIndex.add(to: replicaSets)
         let (queue, expectations) = (queue, expectations)
@@ -38,7 +65,7 @@ final class ReplicaSetController: Controller {
                     expectations.forget(set.metadata.key)
                     queue.add(set.metadata.key)
                 }))
-        let resolver = OwnerResolver(owners: replicaSets.indexer, kind: "ReplicaSet")
+        let resolver = OwnerResolver(owners: replicaSets.indexer, kind: kind.kind, selector: kind.selector)
         @Sendable func deleted(_ pod: Object) {
             guard let key = resolver.owner(of: pod) else { return }
             expectations.deletionObserved(key, pod.metadata.uid)
@@ -79,9 +106,9 @@ final class ReplicaSetController: Controller {
         }
         let now = environment.now()
         let trusted = expectations.satisfied(key, now: now)
-        let selector = try LabelSelector(object: set["spec"]["selector"])
+        let selector = try kind.selector(set)
         let meta = set.metadata
-        let reference = OwnerReference(apiVersion: "apps/v1", kind: "ReplicaSet", name: meta.name, uid: meta.uid)
+        let reference = OwnerReference(apiVersion: kind.apiVersion, kind: kind.kind, name: meta.name, uid: meta.uid)
         let all = ControllerIndex.owned(pods.indexer, by: meta.uid) + ControllerIndex.orphans(pods.indexer, in: meta.namespace)
         let active = try await claimer.claim(set, selector: selector, reference: reference, candidates: all.filter { PodView($0).isActive })
         let terminating = all.count { PodView($0).isTerminating && $0.metadata.controller?.uid == meta.uid && selector.matches($0) }
@@ -106,11 +133,12 @@ final class ReplicaSetController: Controller {
             }
         }
         if failed is CancellationError { throw CancellationError() }
-        let status = ReplicaSetPlanner.status(of: set, active: active, terminating: terminating, failure: failure, now: now)
+        var status = ReplicaSetPlanner.status(of: set, active: active, terminating: terminating, failure: failure, now: now)
+        if !kind.countsTerminating { status.terminatingReplicas = nil }
         if status != ReplicaSetStatus(set["status"]) {
             var value = set.value
             value["status"] = status.value
-            try await client.updateStatus(.replicaSets, value)
+            try await client.updateStatus(kind.resource, value)
         }
         if let failed { throw failed }
         if let seconds = ReplicaSetPlanner.nextAvailability(of: set, active: active, now: now) {

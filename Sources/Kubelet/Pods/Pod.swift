@@ -52,8 +52,13 @@ struct Pod: Sendable {
 
     var initContainers: [ContainerSpec] { spec["initContainers"].elements.map { ContainerSpec(view: $0, isInit: true) } }
     var containers: [ContainerSpec] { spec["containers"].elements.map { ContainerSpec(view: $0, isInit: false) } }
+    /// Added to the running pod, for debugging.
+    var ephemeralContainers: [ContainerSpec] {
+        spec["ephemeralContainers"].elements.map { ContainerSpec(view: $0, isInit: false, isEphemeral: true) }
+    }
+    /// Those the pod was made with.
     var allContainers: [ContainerSpec] { initContainers + containers }
-    func container(named name: String) -> ContainerSpec? { allContainers.first { $0.name == name } }
+    func container(named name: String) -> ContainerSpec? { (allContainers + ephemeralContainers).first { $0.name == name } }
 
     /// The host name inside the pod. Upstream: GeneratePodHostNameAndDomain.
     var hostname: String {
@@ -78,6 +83,8 @@ struct ContainerSpec: Sendable {
     let view: JSONView
     /// Listed under `initContainers`.
     let isInit: Bool
+    /// Listed under `ephemeralContainers`: started once, never again.
+    var isEphemeral = false
 
     var name: String { view["name"].string ?? "" }
     var image: String { view["image"].string ?? "" }
@@ -99,7 +106,7 @@ struct ContainerSpec: Sendable {
     var requests: ResourceList { view["resources"]["requests"].resourceList }
     var limits: ResourceList { view["resources"]["limits"].resourceList }
     /// Where events about this container point.
-    var fieldPath: String { "spec.\(isInit ? "initContainers" : "containers"){\(name)}" }
+    var fieldPath: String { "spec.\(isEphemeral ? "ephemeralContainers" : isInit ? "initContainers" : "containers"){\(name)}" }
 
     private var hasLatestTag: Bool {
         let image = image

@@ -75,7 +75,8 @@ struct ContainerStatuses: Sendable {
 
     /// The status the API server has of this container now.
     private func previous(_ spec: ContainerSpec) -> JSONView? {
-        (pod.status[spec.isInit ? "initContainerStatuses" : "containerStatuses"].elements).first { $0["name"].string == spec.name }
+        let list = spec.isEphemeral ? "ephemeralContainerStatuses" : spec.isInit ? "initContainerStatuses" : "containerStatuses"
+        return pod.status[list].elements.first { $0["name"].string == spec.name }
     }
 
     private func status(of spec: ContainerSpec) -> ContainerStatusView {
@@ -104,7 +105,7 @@ struct ContainerStatuses: Sendable {
             if let end = view.termination { view.lastTermination = end }
             view.state = .waiting(reason: failure.reason, message: failure.message)
         }
-        if view.isRunning {
+        if view.isRunning, !spec.isEphemeral {
             view.started = spec.startupProbe == nil || probes.started.contains(current.id)
             view.ready = view.started && (spec.readinessProbe == nil || probes.ready.contains(current.id))
         }
@@ -117,6 +118,7 @@ struct ContainerStatuses: Sendable {
     }
 
     private func shouldRestart(_ spec: ContainerSpec, _ current: RuntimeContainerStatus?) -> Bool {
+        if spec.isEphemeral { return current == nil && !pod.isBeingDeleted }
         if spec.isInit {
             guard !pod.isBeingDeleted else { return false }
             guard let current else { return true }
@@ -127,7 +129,7 @@ struct ContainerStatuses: Sendable {
     }
 
     private func waitingReason(_ spec: ContainerSpec) -> String {
-        !spec.isInit && !pod.initContainers.isEmpty || spec.isInit ? "PodInitializing" : "ContainerCreating"
+        !spec.isEphemeral && (spec.isInit || !pod.initContainers.isEmpty) ? "PodInitializing" : "ContainerCreating"
     }
 
     /// A container the runtime does not have: not made yet, or gone.

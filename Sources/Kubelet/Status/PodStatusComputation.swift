@@ -73,6 +73,11 @@ struct PodStatusComputation: Sendable {
         status["startTime"] = .string(pod.status["startTime"].string ?? now.rfc3339)
         if !initSpecs.isEmpty { status["initContainerStatuses"] = .array(zip(initSpecs, inits).map { $1.value(spec: $0) }) }
         status["containerStatuses"] = .array(zip(mainSpecs, mains).map { $1.value(spec: $0) })
+        let ephemeral = pod.ephemeralContainers
+        if !ephemeral.isEmpty {
+            let views = specs.statuses(of: ephemeral, isInit: false)
+            status["ephemeralContainerStatuses"] = .array(zip(ephemeral, views).map { $1.value(spec: $0) })
+        }
         status["qosClass"] = .string(pod.qosClass.rawValue)
         return Outcome(phase: phase, value: status)
     }

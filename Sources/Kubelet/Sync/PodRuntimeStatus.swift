@@ -12,6 +12,10 @@ struct PodRuntimeStatus: Sendable, Equatable {
     func latest(_ name: String) -> RuntimeContainerStatus? { containers.first { $0.name == name } }
     var ips: [String] { sandboxes.first { $0.isReady }?.ips ?? [] }
     var hasRunningContainers: Bool { containers.contains { $0.state == .running } }
+    /// The running containers by name.
+    var runningIDs: [String: String] {
+        Dictionary(containers.filter { $0.state == .running }.map { ($0.name, $0.id) }) { newest, _ in newest }
+    }
     var readySandbox: PodSandbox? { sandboxes.first { $0.isReady } }
 
     /// Asks the runtime. Throws `RuntimeError`.

@@ -26,12 +26,14 @@ struct PodActions: Sendable, Equatable {
     var sandboxID: String?
     var attempt: UInt32 = 0
     var kill: [Kill] = []
-    /// Names, in the order to start them.
+    /// Names, in the order to start them. Ephemeral containers wait for nobody.
+    var startEphemeral: [String] = []
     var startInit: [String] = []
     var start: [String] = []
     var backingOff: [BackingOff] = []
 
-    var isIdle: Bool { !killPod && !createSandbox && kill.isEmpty && startInit.isEmpty && start.isEmpty }
+    var startsNothing: Bool { !createSandbox && startEphemeral.isEmpty && startInit.isEmpty && start.isEmpty }
+    var isIdle: Bool { !killPod && kill.isEmpty && startsNothing }
 }
 
 /// Probe outcomes that decide about restarts, by container ID. Nil: not probed, or no probe.
@@ -78,6 +80,9 @@ struct PodSync: Sendable {
             planFresh(&actions)
             return actions
         }
+        if !pod.isBeingDeleted {
+            actions.startEphemeral = pod.ephemeralContainers.map(\.name).filter { status.latest($0) == nil }
+        }
         let initialized = planInit(&actions)
         if actions.killPod || !initialized {
             holdBack(&actions)
@@ -103,6 +108,7 @@ struct PodSync: Sendable {
         if kept == 0, actions.start.isEmpty {
             actions.killPod = true
             actions.startInit = []
+            actions.startEphemeral = []
         }
         holdBack(&actions)
         return actions

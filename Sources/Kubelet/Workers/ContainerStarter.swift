@@ -11,6 +11,8 @@ struct ContainerStarter: Sendable {
     let ips: [String]
     let volumes: [String: String]
     let credentials: PullCredentials
+    /// IDs of the running containers by name: an ephemeral one may share the processes of another.
+    var running: [String: String] = [:]
 
     /// Why it does not run, and in how many seconds to try again.
     struct Failure: Error, Sendable {
@@ -84,6 +86,11 @@ struct ContainerStarter: Sendable {
         var config = ContainerConfig(name: container.name, attempt: attempt, image: reference)
         config.userSpecifiedImage = container.image
         config.security = try SecuritySettings(pod: pod, container: container).containerSecurity(image: image)
+        if let target = container.view["targetContainerName"].string, !target.isEmpty {
+            guard let id = running[target] else { throw ContainerConfigError("unable to find target container \(target.goQuoted)") }
+            config.security.namespaces.pid = .target
+            config.security.namespaces.targetID = id
+        }
         config.command = container.command.map { text in Expansion.expand(text) { environment[$0] } }
         config.args = container.args.map { text in Expansion.expand(text) { environment[$0] } }
         config.workingDirectory = container.workingDirectory

@@ -33,7 +33,7 @@ struct PodSyncPass: Sendable {
             return !actions.backingOff.isEmpty
         }
         try await kill(actions, runtime)
-        guard actions.createSandbox || !actions.startInit.isEmpty || !actions.start.isEmpty else { return true }
+        guard !actions.startsNothing else { return true }
         try await start(actions, runtime)
         return true
     }
@@ -85,7 +85,12 @@ struct PodSyncPass: Sendable {
         try Task.checkCancellation()
         let starter = ContainerStarter(
             services: services, pod: pod, sandboxID: sandboxID, sandboxConfig: sandboxConfig, ips: ips, volumes: volumes,
-            credentials: await credentials())
+            credentials: await credentials(), running: runtime.runningIDs)
+        for name in actions.startEphemeral {
+            guard let spec = pod.container(named: name) else { continue }
+            _ = await start(spec, with: starter, runtime)
+            try Task.checkCancellation()
+        }
         for name in actions.startInit {
             guard let spec = pod.container(named: name) else { continue }
             // A container waits for those before it; a sidecar that fails holds nobody up that is started already.

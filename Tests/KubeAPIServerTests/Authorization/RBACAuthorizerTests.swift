@@ -171,15 +171,16 @@ struct RBACAuthorizerTests {
     }
 
     @Test("access reviews answer for the user they name, and ask for exactly one kind of attributes")
-    func accessReviews() throws {
+    func accessReviews() async throws {
+        let reviews = AccessReviews(authorizers: [rbac])
         let review = try Object(
             json: #"{"spec":{"user":"ann","resourceAttributes":{"verb":"get","resource":"pods","namespace":"default"}}}"#)
-        #expect(try AccessReviews.subjectAccessReview(review, authorizer: rbac)[path: "status", "allowed"] == true)
-        let own = try AccessReviews.selfSubjectAccessReview(review, user: UserInfo(name: "zoe"), authorizer: rbac)
+        #expect(try await reviews.subjectAccessReview(review)[path: "status", "allowed"] == true)
+        let own = try await reviews.selfSubjectAccessReview(review, user: UserInfo(name: "zoe"))
         #expect(own[path: "status"] == ["allowed": false])
         let none = try Object(json: #"{"spec":{"user":"ann"}}"#)
-        #expect(throws: StatusError.self) { try AccessReviews.subjectAccessReview(none, authorizer: rbac) }
+        await #expect(throws: StatusError.self) { _ = try await reviews.subjectAccessReview(none) }
         let nobody = try Object(json: #"{"spec":{"resourceAttributes":{"verb":"get","resource":"pods"}}}"#)
-        #expect(throws: StatusError.self) { try AccessReviews.subjectAccessReview(nobody, authorizer: rbac) }
+        await #expect(throws: StatusError.self) { _ = try await reviews.subjectAccessReview(nobody) }
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import KubeAPI
 import KubeClient
 import Synchronization
@@ -34,7 +35,7 @@ struct BootstrapTests {
     func references() throws {
         let objects = Bootstrap.objects(try configuration())
         let names = Set(objects.filter { $0["kind"] == "ClusterRole" }.compactMap { $0[path: "metadata", "name"]?.string })
-        #expect(names.count == 71)
+        #expect(names.count == 73)
         for binding in objects where binding["kind"] == "ClusterRoleBinding" {
             #expect(names.contains(binding[path: "roleRef", "name"]?.string ?? ""))
         }
@@ -43,6 +44,42 @@ struct BootstrapTests {
         }
         #expect(count("edit") == count("system:aggregate-to-edit") + count("view"))
         #expect(count("admin") == count("edit") + count("system:aggregate-to-admin"))
+    }
+
+    /// Members by name, so that equal objects have one text.
+    private func sorted(_ value: Value) -> Value {
+        switch value {
+        case .object(let members): .object(Members(members.map { ($0.0, sorted($0.1)) }.sorted { $0.0 < $1.0 }))
+        case .array(let items): .array(items.map(sorted))
+        default: value
+        }
+    }
+
+    @Test("every role, binding, priority class, flow schema and priority level is a stock v1.36.2's, to the letter")
+    func golden() throws {
+        let folder = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let handle = try #require(fopen("/\(folder)/fixtures/bootstrap-digests.txt", "r"))
+        defer { fclose(handle) }
+        var text = [UInt8](repeating: 0, count: 1 << 20)
+        let size = fread(&text, 1, text.count, handle)
+        text.removeLast(text.count - size)
+        var ours: [String: String] = [:]
+        for object in Bootstrap.objects(try configuration()) {
+            guard let resource = Bootstrap.resource(object), var members = object.object else { continue }
+            members["apiVersion"] = nil
+            members["kind"] = nil
+            let metadata = try Object(object).metadata
+            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+            for byte in sorted(.object(members)).jsonBytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+            let digits = String(hash, radix: 16)
+            ours["\(resource.resource) \(metadata.key)"] = String(repeating: "0", count: 16 - digits.count) + digits
+        }
+        let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
+        try #require(lines.count == 156)
+        for line in lines {
+            let parts = line.split(separator: " ")
+            #expect(ours["\(parts[0]) \(parts[1])"] == String(parts[2]), "\(parts[0]) \(parts[1])")
+        }
     }
 
     @Test("all default objects pass their own validation")

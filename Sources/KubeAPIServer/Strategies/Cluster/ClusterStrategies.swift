@@ -18,21 +18,35 @@ struct NamespaceStrategy: ResourceStrategy {
         object[path: "metadata", "labels", Self.nameLabel] = .string(old.metadata.name)
     }
 
+    func validate(_ object: Object) -> [StatusError.Cause] {
+        var errors = FieldErrors()
+        for finalizer in object["spec"]["finalizers"].strings { Self.finalizer(finalizer, "spec.finalizers", &errors) }
+        return errors.causes
+    }
+
+    /// Upstream: core/validation.validateFinalizerName.
+    private static func finalizer(_ name: String, _ field: String, _ errors: inout FieldErrors) {
+        errors.qualifiedName(field, name)
+        if !name.contains("/"), !["kubernetes", "orphan", "foregroundDeletion"].contains(name) {
+            errors.invalid(field, text: name, "name is neither a standard finalizer name nor is it fully qualified")
+        }
+    }
+
     func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause] {
         var errors = FieldErrors()
         switch subresource {
         case "finalize":
             for (index, finalizer) in object["spec"]["finalizers"].strings.enumerated() {
-                for problem in Names.qualifiedNameProblems(finalizer) { errors.invalid("spec.finalizers[\(index)]", .string(finalizer), problem) }
+                Self.finalizer(finalizer, "spec.finalizers[\(index)]", &errors)
             }
         case "status":
-            let phase = object["status"]["phase"].string ?? ""
+            let phase = object["status"]["phase"].text
             if object.metadata.isBeingDeleted {
                 if phase != "Terminating" {
-                    errors.invalid("status.Phase", .string(phase), "may only be 'Terminating' if `deletionTimestamp` is not empty")
+                    errors.invalid("status.Phase", text: phase, "may only be 'Terminating' if `deletionTimestamp` is not empty")
                 }
             } else if phase != "Active" {
-                errors.invalid("status.Phase", .string(phase), "may only be 'Active' if `deletionTimestamp` is empty")
+                errors.invalid("status.Phase", text: phase, "may only be 'Active' if `deletionTimestamp` is empty")
             }
         default: break
         }
@@ -45,45 +59,63 @@ struct NodeStrategy: ResourceStrategy {
     func validate(_ object: Object) -> [StatusError.Cause] {
         var errors = FieldErrors()
         taints(object, &errors)
+        resources(object, &errors)
         let cidrs = object["spec"]["podCIDRs"].strings
-        if let single = object["spec"]["podCIDR"].string, !single.isEmpty, !cidrs.isEmpty, cidrs[0] != single {
-            errors.invalid("spec.podCIDRs", Value(cidrs), "podCIDRs[0] must match podCIDR")
+        for (index, cidr) in cidrs.enumerated() { errors.invalid("spec.podCIDRs[\(index)]", cidr, AddressRules.legacyRangeProblems(cidr)) }
+        guard cidrs.count > 1 else { return errors.causes }
+        let families = Set(cidrs.compactMap { AddressRules.range($0)?.address.isIPv6 })
+        if families.count < 2 || cidrs.count > 2 {
+            errors.invalid("spec.podCIDRs", Value(cidrs), "may specify no more than one CIDR for each IP family")
+        }
+        var seen: Set<String> = []
+        for (index, cidr) in cidrs.enumerated() where !seen.insert(cidr).inserted {
+            errors.duplicate("spec.podCIDRs[\(index)]", .string(cidr))
         }
         return errors.causes
     }
 
+    /// Upstream's path of taints is below metadata.
     private func taints(_ node: Object, _ errors: inout FieldErrors) {
-        let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"]
         var seen: Set<String> = []
         for (index, taint) in node["spec"]["taints"].elements.enumerated() {
-            let place = "spec.taints[\(index)]"
-            let key = taint["key"].string ?? ""
-            for problem in Names.qualifiedNameProblems(key) { errors.invalid("\(place).key", .string(key), problem) }
-            for problem in Names.labelValueProblems(taint["value"].string ?? "") {
-                errors.invalid("\(place).value", .string(taint["value"].string ?? ""), problem)
+            let place = "metadata.taints[\(index)]"
+            let key = taint["key"].text
+            errors.qualifiedName("\(place).key", key)
+            let problems = Names.labelValueProblems(taint["value"].text)
+            if !problems.isEmpty { errors.invalid("\(place).value", text: taint["value"].text, problems.joined(separator: ";")) }
+            errors.oneOf("\(place).effect", taint["effect"], PodSchedulingValidation.taintEffects, isRequired: true)
+            if !seen.insert("\(key):\(taint["effect"].text)").inserted {
+                errors.duplicate(place, taint.value, "taints must be unique by key and effect pair")
             }
-            let effect = taint["effect"].string ?? ""
-            if effect.isEmpty {
-                errors.required("\(place).effect")
-            } else if !effects.contains(effect) {
-                errors.notSupported("\(place).effect", effect, effects)
+        }
+    }
+
+    private func resources(_ node: Object, _ errors: inout FieldErrors) {
+        for list in ["capacity", "allocatable"] {
+            for (name, view) in node["status"][list]?.members.map({ $0 }) ?? [] {
+                ResourceRules.quantity("status.\(list).\(name)", name, view, &errors)
             }
-            if !seen.insert("\(key):\(effect)").inserted { errors.duplicate(place, .string("taints must be unique by key and effect pair")) }
         }
     }
 
     func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause] {
-        guard subresource.isEmpty else { return [] }
         var errors = FieldErrors()
+        resources(object, &errors)
+        var addresses: Set<String> = []
+        for (index, address) in object["status"]["addresses"].elements.enumerated()
+        where !addresses.insert("\(address["type"].text) \(address["address"].text)").inserted {
+            errors.duplicate("status.addresses[\(index)]", address.value)
+        }
         let before = old["spec"]["podCIDRs"].strings
         if !before.isEmpty, object["spec"]["podCIDRs"].strings != before {
             errors.forbidden("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")
         }
-        let provider = old["spec"]["providerID"].string ?? ""
-        if !provider.isEmpty, object["spec"]["providerID"].string != provider {
+        let provider = old["spec"]["providerID"].text
+        if !provider.isEmpty, object["spec"]["providerID"].text != provider {
             errors.forbidden("spec.providerID", "node updates may not change providerID except from \"\" to valid")
         }
-        errors.append(validate(object))
+        taints(object, &errors)
+        if object["spec"]["externalID"].text != old["spec"]["externalID"].text { errors.forbidden("spec.externalID", "may not be updated") }
         return errors.causes
     }
 }
@@ -92,32 +124,27 @@ struct NodeStrategy: ResourceStrategy {
 struct LeaseStrategy: ResourceStrategy {
     func validate(_ object: Object) -> [StatusError.Cause] {
         var errors = FieldErrors()
-        if let seconds = object["spec"]["leaseDurationSeconds"].int, seconds <= 0 {
+        let spec = object["spec"]
+        if let seconds = spec["leaseDurationSeconds"].int, seconds <= 0 {
             errors.invalid("spec.leaseDurationSeconds", .int(seconds), "must be greater than 0")
         }
-        errors.nonnegative("spec.leaseTransitions", object["spec"]["leaseTransitions"])
-        if object["spec"]["holderIdentity"].string == "" { errors.invalid("spec.holderIdentity", "", "must not be empty") }
+        errors.nonnegative("spec.leaseTransitions", spec["leaseTransitions"])
+        let strategy = spec["strategy"].string
+        if let strategy {
+            // Upstream names the field twice.
+            if strategy.contains("/") {
+                errors.qualifiedName("spec.strategy.strategy", strategy)
+            } else if strategy != "OldestEmulationVersion" {
+                errors.notSupported("spec.strategy.strategy", strategy, ["OldestEmulationVersion"])
+            }
+        }
+        if !spec["preferredHolder"].text.isEmpty, strategy ?? "" == "" {
+            errors.forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined")
+        }
         return errors.causes
     }
 
     func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause] { validate(object) }
-}
-
-/// Events of both groups. Upstream: core/validation.ValidateEventCreate.
-struct EventStrategy: ResourceStrategy {
-    /// Cluster-scoped objects have their events here.
-    private static let clusterNamespaces = ["default", "kube-system"]
-
-    func validate(_ object: Object) -> [StatusError.Cause] {
-        var errors = FieldErrors()
-        let field = object["involvedObject"] != nil ? "involvedObject" : "regarding"
-        let named = object[field]["namespace"].string ?? ""
-        let own = object.metadata.namespace
-        if named.isEmpty ? !Self.clusterNamespaces.contains(own) : named != own {
-            errors.invalid("\(field).namespace", .string(named), "does not match event.namespace")
-        }
-        return errors.causes
-    }
 }
 
 /// Upstream: pkg/registry/scheduling/priorityclass with scheduling/validation.
@@ -155,24 +182,25 @@ struct PriorityClassStrategy: ResourceStrategy {
     }
 }
 
-/// Upstream: pkg/registry/policy/poddisruptionbudget with policy/validation.
-struct PodDisruptionBudgetStrategy: ResourceStrategy {
-    func prepareForCreate(_ object: inout Value, _ reader: any ObjectReader) throws {
-        object["status"] = ["disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0]
-    }
-
+/// Upstream: pkg/registry/node/runtimeclass with node/validation.ValidateRuntimeClass.
+struct RuntimeClassStrategy: ResourceStrategy {
     func validate(_ object: Object) -> [StatusError.Cause] {
         var errors = FieldErrors()
-        let spec = object["spec"]
-        if spec["minAvailable"].present != nil, spec["maxUnavailable"].present != nil {
-            errors.invalid("spec", spec.value ?? .null, "minAvailable and maxUnavailable cannot be both set")
+        errors.name("handler", object["handler"].text, .dnsLabel)
+        for (name, view) in object["overhead"]["podFixed"]?.members.map({ $0 }) ?? [] {
+            ResourceRules.containerName("overhead.limits[\(name)]", name, &errors)
+            ResourceRules.quantity("overhead.limits[\(name)]", name, view, &errors)
         }
-        errors.intOrPercent("spec.minAvailable", spec["minAvailable"], maximumPercent: 100)
-        errors.intOrPercent("spec.maxUnavailable", spec["maxUnavailable"], maximumPercent: 100)
-        if spec["selector"].present != nil { errors.labelSelector("spec.selector", spec["selector"]) }
-        errors.oneOf("spec.unhealthyPodEvictionPolicy", spec["unhealthyPodEvictionPolicy"], ["AlwaysAllow", "IfHealthyBudget"])
+        errors.labels("scheduling.nodeSelector", object["scheduling"]["nodeSelector"])
+        for (index, toleration) in object["scheduling"]["tolerations"].elements.enumerated() {
+            PodSchedulingValidation.toleration(toleration, "scheduling.tolerations[\(index)]", &errors)
+        }
         return errors.causes
     }
 
-    func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause] { subresource.isEmpty ? validate(object) : [] }
+    func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause] {
+        var errors = FieldErrors()
+        errors.immutable("handler", object["handler"], old["handler"])
+        return errors.causes
+    }
 }

@@ -2,6 +2,16 @@ import KubeAPI
 
 /// A pod's class by its requests and limits of cpu and memory. Upstream: pkg/apis/core/helper/qos.ComputePodQOS.
 enum PodQualityOfService {
+    /// Of a pod that is being written. Throws only for a tree that is no object.
+    static func compute(_ pod: Value) throws -> String {
+        // Resources alone: to encode the whole pod for them would cost more than all else here.
+        func resources(_ owner: Value) -> Value { owner["resources"].map { ["resources": $0] } ?? [:] }
+        guard let spec = pod["spec"] else { return compute(try Object([:])) }
+        var slim = resources(spec)
+        for list in ["containers", "initContainers"] { if let items = spec[list]?.array { slim[list] = .array(items.map(resources)) } }
+        return compute(try Object(["spec": slim]))
+    }
+
     static func compute(_ pod: Object) -> String {
         var requests: ResourceList = [:]
         var limits: ResourceList = [:]

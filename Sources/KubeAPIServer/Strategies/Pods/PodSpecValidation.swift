@@ -1,171 +1,316 @@
 import KubeAPI
 
-/// The rules of a pod's spec, of a pod or in a template at `path`. Upstream: core/validation.ValidatePodSpec.
+/// The rules of a pod's spec, of a pod or in a template at `path`, in upstream's order. Upstream: core/validation.ValidatePodSpec.
 struct PodSpecValidation {
     let path: String
+    /// A pod itself, not a template of pods.
+    var isPod = false
+    /// The pod's name; empty in templates.
+    var podName = ""
 
     static let restartPolicies = ["Always", "OnFailure", "Never"]
     static let dnsPolicies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]
 
+    private func at(_ field: String) -> String { "\(path).\(field)" }
+
     func validate(_ spec: JSONView?, _ errors: inout FieldErrors) {
-        guard spec.present != nil else {
-            errors.required("\(path).containers")
-            return
+        guard let spec = spec.present else { return errors.required(at("containers")) }
+        var pod = ContainerValidation.Pod()
+        pod.volumes = PodVolumeValidation(path: path, isPod: isPod, podName: podName).validate(spec["volumes"].elements, &errors)
+        pod.claims = resourceClaims(spec["resourceClaims"].elements, &errors)
+        pod.restartPolicy = spec["restartPolicy"].text
+        pod.gracePeriod = spec["terminationGracePeriodSeconds"].int
+        pod.sharesHostUsers = spec["hostUsers"].bool ?? true
+        pod.os = spec["os"]["name"].text
+        containers(spec, pod, &errors)
+        initContainers(spec, pod, &errors)
+        ephemeralContainers(spec, pod, &errors)
+        podResources(spec, pod, &errors)
+        hostNetwork(spec, &errors)
+        errors.oneOf(at("restartPolicy"), spec["restartPolicy"], Self.restartPolicies)
+        errors.oneOf(at("dnsPolicy"), spec["dnsPolicy"], Self.dnsPolicies)
+        errors.labels(at("nodeSelector"), spec["nodeSelector"])
+        SecurityContextValidation(path: at("securityContext")).pod(spec["securityContext"], spec, &errors)
+        let scheduling = PodSchedulingValidation(path: path)
+        scheduling.affinity(spec["affinity"], &errors)
+        dns(spec, &errors)
+        for (index, gate) in spec["readinessGates"].elements.enumerated() {
+            errors.qualifiedName(at("readinessGates[\(index)].conditionType"), gate["conditionType"].text)
         }
-        let volumes = PodVolumeValidation(path: path).validate(spec["volumes"].elements, &errors)
-        validateContainers(spec, volumes, &errors)
-        errors.oneOf("\(path).restartPolicy", spec["restartPolicy"], Self.restartPolicies)
-        errors.oneOf("\(path).dnsPolicy", spec["dnsPolicy"], Self.dnsPolicies)
-        for (field, rule) in [
-            ("serviceAccountName", MetadataValidation.NameRule.dnsSubdomain), ("nodeName", .dnsSubdomain), ("hostname", .dnsLabel),
-            ("subdomain", .dnsLabel), ("priorityClassName", .dnsSubdomain), ("runtimeClassName", .dnsSubdomain),
-        ] {
-            if let name = spec[field].string, !name.isEmpty { errors.name("\(path).\(field)", name, rule) }
+        scheduling.gates(spec["schedulingGates"].elements, &errors)
+        scheduling.spread(spec["topologySpreadConstraints"].elements, &errors)
+        PodPlatformValidation(path: path).hostProcesses(spec, &errors)
+        hostUsers(spec, &errors)
+        names(spec, &errors)
+        scheduling.tolerations(spec["tolerations"].elements, &errors)
+        for (index, alias) in spec["hostAliases"].elements.enumerated() {
+            errors.invalid(at("hostAliases[\(index)].ip"), alias["ip"].text, AddressRules.legacyProblems(alias["ip"].text))
+            for (place, name) in alias["hostnames"].strings.enumerated() {
+                errors.name(at("hostAliases[\(index)].hostnames[\(place)]"), name, .dnsSubdomain)
+            }
         }
-        errors.labels("\(path).nodeSelector", spec["nodeSelector"].stringMap)
-        if let seconds = spec["activeDeadlineSeconds"].int, seconds < 1 || seconds > Int64(Int32.max) {
-            errors.invalid("\(path).activeDeadlineSeconds", .int(seconds), "must be between 1 and 2147483647, inclusive")
+        errors.optionalName(at("priorityClassName"), spec["priorityClassName"], .dnsSubdomain)
+        if let name = spec["runtimeClassName"].string { errors.name(at("runtimeClassName"), name, .dnsSubdomain) }
+        errors.oneOf(at("preemptionPolicy"), spec["preemptionPolicy"], ["PreemptLowerPriority", "Never"])
+        overhead(spec["overhead"], &errors)
+        PodPlatformValidation(path: path).os(spec, &errors)
+        if isPod { onlyOfPods(spec, &errors) }
+    }
+
+    /// What templates may have and pods not. Upstream: core/validation.validatePodMetadataAndSpec, validateContainersOnlyForPod.
+    private func onlyOfPods(_ spec: JSONView, _ errors: inout FieldErrors) {
+        if spec["serviceAccountName"].text.isEmpty {
+            for (index, volume) in spec["volumes"].elements.enumerated() {
+                for (place, source) in volume["projected"]["sources"].elements.enumerated() where source["serviceAccountToken"].present != nil {
+                    errors.forbidden(
+                        at("volumes[\(index)].projected.sources[\(place)].serviceAccountToken"),
+                        "must not be specified when serviceAccountName is not set")
+                }
+            }
         }
-        errors.nonnegative("\(path).terminationGracePeriodSeconds", spec["terminationGracePeriodSeconds"])
-        validateTolerations(spec["tolerations"].elements, &errors)
-        validateSpread(spec["topologySpreadConstraints"].elements, &errors)
-        for (index, secret) in spec["imagePullSecrets"].elements.enumerated() where (secret["name"].string ?? "").isEmpty {
-            errors.required("\(path).imagePullSecrets[\(index)].name")
+        for list in ["containers", "initContainers"] {
+            for (index, container) in spec[list].elements.enumerated() { Self.trimmed(container, at("\(list)[\(index)]"), &errors) }
         }
-        var gates: Set<String> = []
-        for (index, gate) in spec["schedulingGates"].elements.enumerated() {
-            let name = gate["name"].string ?? ""
-            for problem in Names.qualifiedNameProblems(name) { errors.invalid("\(path).schedulingGates[\(index)]", .string(name), problem) }
-            if !gates.insert(name).inserted { errors.duplicate("\(path).schedulingGates[\(index)]", .string(name)) }
+    }
+
+    /// Upstream: core/validation.validateContainerOnlyForPod.
+    static func trimmed(_ container: JSONView, _ place: @autoclosure () -> String, _ errors: inout FieldErrors) {
+        let image = container["image"].text
+        if image.first?.isWhitespace == true || image.last?.isWhitespace == true {
+            errors.invalid("\(place()).image", text: image, "must not have leading or trailing whitespace")
         }
-        if spec["hostNetwork"].bool == true, spec["hostUsers"].bool == false {
-            // Upstream allows it behind a gate that is off.
-            errors.forbidden("\(path).hostNetwork", "when `hostUsers` is false")
-        }
-        validateSecurityContext(spec["securityContext"], &errors)
     }
 
     // MARK: Containers
 
-    private func validateContainers(_ spec: JSONView?, _ volumes: PodVolumeValidation.Names, _ errors: inout FieldErrors) {
+    private func containers(_ spec: JSONView, _ pod: ContainerValidation.Pod, _ errors: inout FieldErrors) {
         let containers = spec["containers"].elements
-        if containers.isEmpty { errors.required("\(path).containers") }
+        if containers.isEmpty { return errors.required(at("containers")) }
         var names: Set<String> = []
+        for (index, container) in containers.enumerated() {
+            let rules = ContainerValidation(path: at("containers[\(index)]"), kind: .regular, pod: pod)
+            rules.validate(container, &errors)
+            if !names.insert(container["name"].text).inserted { errors.duplicate("\(rules.path).name", .string(container["name"].text)) }
+            rules.validateLifecycle(container, &errors)
+        }
         var ports: Set<String> = []
-        for (list, isInit) in [("initContainers", true), ("containers", false)] {
-            for (index, container) in spec[list].elements.enumerated() {
-                let place = "\(path).\(list)[\(index)]"
-                let name = container["name"].string ?? ""
-                if name.isEmpty { errors.required("\(place).name") } else { errors.name("\(place).name", name, .dnsLabel) }
-                if !name.isEmpty, !names.insert(name).inserted { errors.duplicate("\(place).name", .string(name)) }
-                ContainerValidation(path: place, isInit: isInit, hostNetwork: spec["hostNetwork"].bool == true).validate(container, volumes, &errors)
-                uniqueHostPorts(container, place, &ports, &errors)
-            }
+        for (index, container) in containers.enumerated() { hostPorts(container, at("containers[\(index)]"), &ports, &errors) }
+    }
+
+    private func initContainers(_ spec: JSONView, _ pod: ContainerValidation.Pod, _ errors: inout FieldErrors) {
+        let containers = spec["initContainers"].elements
+        guard !containers.isEmpty else { return }
+        var names = Set(spec["containers"].elements.map { $0["name"].text })
+        for (index, container) in containers.enumerated() {
+            let rules = ContainerValidation(path: at("initContainers[\(index)]"), kind: .initial, pod: pod)
+            rules.validate(container, &errors)
+            let name = container["name"].text
+            if !name.isEmpty, !names.insert(name).inserted { errors.duplicate("\(rules.path).name", .string(name)) }
+            // They run one after the other, so each may have the same ports.
+            var ports: Set<String> = []
+            hostPorts(container, rules.path, &ports, &errors)
+            rules.validateLifecycle(container, &errors)
         }
     }
 
-    private func uniqueHostPorts(_ container: JSONView, _ place: String, _ ports: inout Set<String>, _ errors: inout FieldErrors) {
+    private func hostPorts(_ container: JSONView, _ place: String, _ ports: inout Set<String>, _ errors: inout FieldErrors) {
         for (index, port) in container["ports"].elements.enumerated() {
-            guard let number = port["hostPort"].int, number > 0 else { continue }
-            let key = "\(port["protocol"].string ?? "TCP")/\(port["hostIP"].string ?? "")/\(number)"
+            guard let number = port["hostPort"].int, number != 0 else { continue }
+            let key = "\(port["protocol"].text)/\(port["hostIP"].text)/\(number)"
             if !ports.insert(key).inserted { errors.duplicate("\(place).ports[\(index)].hostPort", .string(key)) }
         }
     }
 
-    func validateHostNetwork(_ spec: JSONView?, _ errors: inout FieldErrors) {
-        for (list, containers) in ["containers", "initContainers"].map({ ($0, spec[$0].elements) }) {
-            for (index, container) in containers.enumerated() {
-                for (place, port) in container["ports"].elements.enumerated() {
-                    guard let host = port["hostPort"].int, host != port["containerPort"].int else { continue }
-                    errors.invalid(
-                        "\(path).\(list)[\(index)].ports[\(place)].hostPort", .int(host), "must match `containerPort` when `hostNetwork` is true")
+    /// Fields an ephemeral container has none of. Upstream: allowedEphemeralContainerFields, the others.
+    private static let notEphemeral = [
+        "ports", "resources", "resizePolicy", "restartPolicy", "restartPolicyRules", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle",
+    ]
+
+    /// Upstream: core/validation.validateEphemeralContainers.
+    private func ephemeralContainers(_ spec: JSONView, _ pod: ContainerValidation.Pod, _ errors: inout FieldErrors) {
+        let containers = spec["ephemeralContainers"].elements
+        guard !containers.isEmpty else { return }
+        let others = Set((spec["containers"].elements + spec["initContainers"].elements).map { $0["name"].text })
+        var names = others
+        for (index, container) in containers.enumerated() {
+            let rules = ContainerValidation(path: at("ephemeralContainers[\(index)]"), kind: .ephemeral, pod: pod)
+            rules.validate(container, &errors)
+            Self.trimmed(container, rules.path, &errors)
+            let name = container["name"].text
+            if !names.insert(name).inserted { errors.duplicate("\(rules.path).name", .string(name)) }
+            let target = container["targetContainerName"].text
+            if !target.isEmpty, !others.contains(target) { errors.notFound("\(rules.path).targetContainerName", target) }
+            for field in Self.notEphemeral where (container[field]?.value.pruned ?? .null) != .null {
+                errors.forbidden("\(rules.path).\(field)", "cannot be set for an Ephemeral Container")
+            }
+            for (place, mount) in container["volumeMounts"].elements.enumerated() {
+                for field in ["subPath", "subPathExpr"] where !mount[field].text.isEmpty {
+                    errors.forbidden("\(rules.path).volumeMounts[\(place)].\(field)", "cannot be set for an Ephemeral Container")
                 }
             }
         }
     }
 
-    func validateImage(_ image: JSONView?, _ field: String, _ errors: inout FieldErrors) {
-        let text = image.string ?? ""
-        if text.isEmpty {
-            errors.required(field)
-        } else if text.first?.isWhitespace == true || text.last?.isWhitespace == true {
-            errors.invalid(field, .string(text), "must not have leading or trailing whitespace")
-        }
-    }
+    // MARK: Resources
 
-    func validateEphemeralContainers(_ spec: JSONView?, _ errors: inout FieldErrors) {
-        var names = Set((spec["containers"].elements + spec["initContainers"].elements).compactMap { $0["name"]?.string })
-        for (index, container) in spec["ephemeralContainers"].elements.enumerated() {
-            let place = "\(path).ephemeralContainers[\(index)]"
-            let name = container["name"].string ?? ""
-            if name.isEmpty { errors.required("\(place).name") } else { errors.name("\(place).name", name, .dnsLabel) }
-            if !name.isEmpty, !names.insert(name).inserted { errors.duplicate("\(place).name", .string(name)) }
-            validateImage(container["image"], "\(place).image", &errors)
-            for field in ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources"]
-            where container[field].present.map({ $0.value.pruned != .null }) ?? false {
-                errors.forbidden("\(place).\(field)", "cannot be set for an Ephemeral Container")
+    private func resourceClaims(_ claims: [JSONView], _ errors: inout FieldErrors) -> Set<String> {
+        var names: Set<String> = []
+        for (index, claim) in claims.enumerated() {
+            let place = at("resourceClaims[\(index)]")
+            let name = claim["name"].text
+            if name.isEmpty {
+                errors.required("\(place).name")
+            } else if names.contains(name) {
+                errors.duplicate("\(place).name", .string(name))
+            } else {
+                errors.name("\(place).name", name, .dnsLabel)
+                names.insert(name)
             }
+            let direct = claim["resourceClaimName"].string
+            let template = claim["resourceClaimTemplateName"].string
+            if direct != nil, template != nil {
+                errors.invalid(place, claim.value, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")
+            }
+            if direct == nil, template == nil {
+                errors.invalid(place, claim.value, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
+            }
+            if let direct { errors.name("\(place).resourceClaimName", direct, .dnsSubdomain) }
+            if let template { errors.name("\(place).resourceClaimTemplateName", template, .dnsSubdomain) }
         }
+        return names
     }
 
-    // MARK: Scheduling
-
-    func validateTolerations(_ tolerations: [JSONView], _ errors: inout FieldErrors) {
-        for (index, toleration) in tolerations.enumerated() {
-            let place = "\(path).tolerations[\(index)]"
-            let key = toleration["key"].string ?? ""
-            let kind = toleration["operator"].string ?? ""
-            let value = toleration["value"].string ?? ""
-            let effect = toleration["effect"].string ?? ""
-            if !key.isEmpty { for problem in Names.qualifiedNameProblems(key) { errors.invalid("\(place).key", .string(key), problem) } }
-            if key.isEmpty, kind != "Exists" {
+    /// Resources of the pod as a whole. Upstream: core/validation.validatePodResources.
+    private func podResources(_ spec: JSONView, _ pod: ContainerValidation.Pod, _ errors: inout FieldErrors) {
+        guard let resources = spec["resources"].present, resources.members.hasNext else { return }
+        if resources["claims"].present != nil { errors.forbidden(at("resources.claims"), "claims cannot be set for Resources at pod-level") }
+        ResourceRules.requirements(at("resources"), resources, claims: pod.claims, scope: .pod, &errors)
+        let requests = resources["requests"].resourceList
+        for (name, asked) in PodRequests.ofContainers(spec).sorted(by: { $0.key < $1.key }) {
+            let own = requests[name] ?? .zero
+            if asked > own {
                 errors.invalid(
-                    "\(place).operator", .string(kind), "operator must be Exists when `key` is empty, which means \"match all values and all keys\"")
+                    at("resources.requests[\(name)]"), text: own.description,
+                    "must be greater than or equal to aggregate container requests of \(asked)")
             }
-            if toleration["tolerationSeconds"].int != nil, effect != "NoExecute" {
-                errors.invalid("\(place).effect", .string(effect), "effect must be 'NoExecute' when `tolerationSeconds` is set")
-            }
-            switch kind {
-            case "Equal", "":
-                for problem in Names.labelValueProblems(value) { errors.invalid("\(place).operator", .string(value), problem) }
-            case "Exists":
-                if !value.isEmpty { errors.invalid("\(place).operator", toleration.value, "value must be empty when `operator` is 'Exists'") }
-            default: errors.notSupported("\(place).operator", kind, ["Equal", "Exists"])
-            }
-            if !effect.isEmpty, !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(effect) {
-                errors.notSupported("\(place).effect", effect, ["NoSchedule", "PreferNoSchedule", "NoExecute"])
+        }
+        let limits = resources["limits"].resourceList
+        for (index, container) in spec["containers"].elements.enumerated() {
+            for (name, limit) in container["resources"]["limits"].resourceList {
+                guard let own = limits[name], limit > own else { continue }
+                errors.invalid(
+                    at("resources.containers[\(index)][\(name)].limits"), text: limit.description,
+                    "must be less than or equal to pod limits of \(own)")
             }
         }
     }
 
-    private func validateSpread(_ constraints: [JSONView], _ errors: inout FieldErrors) {
-        for (index, constraint) in constraints.enumerated() {
-            let place = "\(path).topologySpreadConstraints[\(index)]"
-            let skew = constraint["maxSkew"].int ?? 0
-            if skew <= 0 { errors.invalid("\(place).maxSkew", .int(skew), "must be greater than zero") }
-            if (constraint["topologyKey"].string ?? "").isEmpty { errors.required("\(place).topologyKey", "can not be empty") }
-            errors.oneOf("\(place).whenUnsatisfiable", constraint["whenUnsatisfiable"], ["DoNotSchedule", "ScheduleAnyway"], isRequired: true)
-            if constraint["labelSelector"].present != nil { errors.labelSelector("\(place).labelSelector", constraint["labelSelector"]) }
-            if let domains = constraint["minDomains"].int {
-                if domains <= 0 { errors.invalid("\(place).minDomains", .int(domains), "must be greater than zero") }
-                if constraint["whenUnsatisfiable"].string != "DoNotSchedule" {
+    private func overhead(_ overhead: JSONView?, _ errors: inout FieldErrors) {
+        for (name, value) in overhead?.members.map({ $0 }) ?? [] {
+            let place = at("overhead.limits[\(name)]")
+            ResourceRules.containerName(place, name, &errors)
+            ResourceRules.quantity(place, name, value, &errors)
+        }
+    }
+
+    // MARK: The pod on its node
+
+    private func hostNetwork(_ spec: JSONView, _ errors: inout FieldErrors) {
+        guard spec["hostNetwork"].bool == true else { return }
+        for (index, container) in spec["containers"].elements.enumerated() {
+            for (place, port) in container["ports"].elements.enumerated() {
+                let host = port["hostPort"].int ?? 0
+                if isPod || host != 0, host != port["containerPort"].int ?? 0 {
                     errors.invalid(
-                        "\(place).minDomains", .int(domains), "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway")
+                        at("containers[\(index)].ports[\(place)].hostPort"), .int(host), "must match `containerPort` when `hostNetwork` is true")
                 }
             }
         }
     }
 
-    private func validateSecurityContext(_ context: JSONView?, _ errors: inout FieldErrors) {
-        for field in ["runAsUser", "runAsGroup", "fsGroup"] {
-            if let id = context[field].int, id < 0 || id > Int64(Int32.max) {
-                errors.invalid("\(path).securityContext.\(field)", .int(id), "must be between 0 and 2147483647, inclusive")
+    private func hostUsers(_ spec: JSONView, _ errors: inout FieldErrors) {
+        guard spec["hostUsers"].bool == false else { return }
+        for (field, shown) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] where spec[field].bool == true {
+            errors.forbidden(at(shown), "when `pod.Spec.HostUsers` is false")
+        }
+    }
+
+    private func names(_ spec: JSONView, _ errors: inout FieldErrors) {
+        errors.optionalName(at("serviceAccountName"), spec["serviceAccountName"], .dnsSubdomain)
+        errors.optionalName(at("nodeName"), spec["nodeName"], .dnsSubdomain)
+        errors.range(at("activeDeadlineSeconds"), spec["activeDeadlineSeconds"], 1...Int64(Int32.max))
+        errors.optionalName(at("hostname"), spec["hostname"], .dnsLabel)
+        errors.optionalName(at("subdomain"), spec["subdomain"], .dnsLabel)
+        guard let name = spec["hostnameOverride"].string else { return }
+        errors.name(at("hostnameOverride"), name, .dnsSubdomain)
+        if name.utf8.count > 64 { errors.tooLong(at("hostnameOverride"), maximum: 64) }
+    }
+
+    // MARK: DNS. Upstream: MaxDNSNameservers, MaxDNSSearchPaths, MaxDNSSearchListChars: what the libc's resolver takes.
+
+    private static let maximumNameservers = 3
+    private static let maximumSearches = 32
+    private static let maximumSearchBytes = 2048
+
+    private func dns(_ spec: JSONView, _ errors: inout FieldErrors) {
+        let config = spec["dnsConfig"].present
+        let servers = config["nameservers"].strings
+        if spec["dnsPolicy"].string == "None" {
+            if config == nil { return errors.required(at("dnsConfig"), "must provide `dnsConfig` when `dnsPolicy` is None") }
+            if servers.isEmpty {
+                return errors.required(at("dnsConfig.nameservers"), "must provide at least one DNS nameserver when `dnsPolicy` is None")
             }
         }
-        for (index, group) in context["supplementalGroups"].elements.enumerated() {
-            if let id = group.int, id < 0 || id > Int64(Int32.max) {
-                errors.invalid("\(path).securityContext.supplementalGroups[\(index)]", .int(id), "must be between 0 and 2147483647, inclusive")
-            }
+        guard let config else { return }
+        if servers.count > Self.maximumNameservers {
+            errors.invalid(at("dnsConfig.nameservers"), Value(servers), "must not have more than \(Self.maximumNameservers) nameservers")
         }
+        for (index, server) in servers.enumerated() {
+            errors.invalid(at("dnsConfig.nameservers[\(index)]"), server, AddressRules.legacyProblems(server))
+        }
+        let searches = config["searches"].strings
+        if searches.count > Self.maximumSearches {
+            errors.invalid(at("dnsConfig.searches"), Value(searches), "must not have more than \(Self.maximumSearches) search paths")
+        }
+        if searches.reduce(searches.count - 1, { $0 + $1.utf8.count }) > Self.maximumSearchBytes {
+            errors.invalid(
+                at("dnsConfig.searches"), Value(searches),
+                "must not have more than \(Self.maximumSearchBytes) characters (including spaces) in the search list")
+        }
+        for (index, search) in searches.enumerated() where search != "." {
+            let name = search.hasSuffix(".") ? String(search.dropLast()) : search
+            errors.invalid(at("dnsConfig.searches[\(index)]"), name, DomainRules.underscoreProblems(name))
+        }
+        for (index, option) in config["options"].elements.enumerated() where option["name"].text.isEmpty {
+            errors.required(at("dnsConfig.options[\(index)]"), "must not be empty")
+        }
+    }
+}
+
+/// What a pod's containers ask for together. Upstream: resourcehelper.AggregateContainerRequests.
+enum PodRequests {
+    static func ofContainers(_ spec: JSONView) -> ResourceList {
+        var sum: ResourceList = [:]
+        for container in spec["containers"].elements {
+            for (name, quantity) in container["resources"]["requests"].resourceList { sum[name] = (sum[name] ?? .zero) + quantity }
+        }
+        var sidecars: ResourceList = [:]
+        var largest: ResourceList = [:]
+        for container in spec["initContainers"].elements {
+            var own = container["resources"]["requests"].resourceList
+            if container["restartPolicy"].string == "Always" {
+                for (name, quantity) in own {
+                    sum[name] = (sum[name] ?? .zero) + quantity
+                    sidecars[name] = (sidecars[name] ?? .zero) + quantity
+                }
+                own = sidecars
+            } else {
+                // It runs beside the sidecars that came before it.
+                for (name, quantity) in sidecars { own[name] = (own[name] ?? .zero) + quantity }
+            }
+            for (name, quantity) in own where quantity > largest[name] ?? .zero { largest[name] = quantity }
+        }
+        for (name, quantity) in largest where quantity > sum[name] ?? .zero { sum[name] = quantity }
+        return sum
     }
 }

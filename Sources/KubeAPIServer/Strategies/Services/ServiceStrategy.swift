@@ -233,6 +233,6 @@ struct ServiceStrategy: ResourceStrategy {
     func validate(_ object: Object) -> [StatusError.Cause] { ServiceValidation.validate(object) }
 
     func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause] {
-        subresource.isEmpty ? ServiceValidation.validateUpdate(object, old: old) : []
+        subresource.isEmpty ? ServiceValidation.validateUpdate(object, old: old) : ServiceValidation.validateStatus(object)
     }
 }

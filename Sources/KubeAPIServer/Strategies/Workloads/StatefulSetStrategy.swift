@@ -8,35 +8,90 @@ struct StatefulSetStrategy: ResourceStrategy {
 
     func prepareForCreate(_ object: inout Value, _ reader: any ObjectReader) throws { object["status"] = ["replicas": 0, "availableReplicas": 0] }
 
-    func validate(_ object: Object) -> [StatusError.Cause] {
+    func validate(_ object: Object) -> [StatusError.Cause] { validate(object, isNew: true, checksTemplate: true) }
+
+    private func validate(_ object: Object, isNew: Bool, checksTemplate: Bool) -> [StatusError.Cause] {
         var errors = FieldErrors()
         let spec = object["spec"]
-        errors.oneOf("spec.podManagementPolicy", spec["podManagementPolicy"], ["OrderedReady", "Parallel"], isRequired: true)
-        let update = spec["updateStrategy"]
-        switch update["type"].string ?? "" {
-        case "": errors.required("spec.updateStrategy")
-        case "OnDelete":
-            if let rolling = update["rollingUpdate"].present {
-                errors.invalid("spec.updateStrategy.rollingUpdate", rolling.value, "only allowed for updateStrategy 'RollingUpdate'")
+        switch spec["podManagementPolicy"].text {
+        case "": errors.required("spec.podManagementPolicy")
+        case "OrderedReady", "Parallel": break
+        case let other: errors.invalid("spec.podManagementPolicy", text: other, "must be 'OrderedReady' or 'Parallel'")
+        }
+        updateStrategy(spec["updateStrategy"], &errors)
+        if let retention = spec["persistentVolumeClaimRetentionPolicy"].present {
+            for field in ["whenDeleted", "whenScaled"] {
+                errors.oneOf("spec.persistentVolumeClaimRetentionPolicy.\(field)", retention[field], ["Retain", "Delete"])
             }
-        case "RollingUpdate": errors.nonnegative("spec.updateStrategy.rollingUpdate.partition", update["rollingUpdate"]["partition"])
-        case let other: errors.invalid("spec.updateStrategy", .string(other), "must be 'RollingUpdate' or 'OnDelete'")
+        }
+        if isNew {
+            for (index, claim) in spec["volumeClaimTemplates"].elements.enumerated() {
+                PersistentVolumeClaimValidation.spec("spec.volumeClaimTemplates[\(index)].spec", claim["spec"], &errors)
+            }
         }
         errors.nonnegative("spec.replicas", spec["replicas"])
         errors.nonnegative("spec.minReadySeconds", spec["minReadySeconds"])
         errors.nonnegative("spec.ordinals.start", spec["ordinals"]["start"])
-        let retention = spec["persistentVolumeClaimRetentionPolicy"]
-        for field in ["whenDeleted", "whenScaled"] {
-            errors.oneOf("spec.persistentVolumeClaimRetentionPolicy.\(field)", retention[field], ["Retain", "Delete"])
+        if isNew { errors.optionalName("spec.serviceName", spec["serviceName"], .dnsLabel) }
+        WorkloadValidation.selector(spec["selector"], kind: "statefulset", &errors)
+        WorkloadValidation.selectorMatches(spec["selector"], spec["template"], &errors)
+        if checksTemplate { template(spec, &errors) }
+        let pod = spec["template"]["spec"]
+        let policy = pod["restartPolicy"].text
+        if policy != "Always", !policy.isEmpty { errors.notSupported("spec.template.spec.restartPolicy", policy, ["Always"]) }
+        if pod["activeDeadlineSeconds"].present != nil {
+            errors.forbidden("spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in StatefulSet is not Supported")
         }
-        WorkloadValidation.selectorAndTemplate(spec, kind: "statefulset", &errors)
         return errors.causes
     }
 
+    private func updateStrategy(_ update: JSONView?, _ errors: inout FieldErrors) {
+        let path = "spec.updateStrategy"
+        switch update["type"].text {
+        case "": errors.required(path)
+        case "OnDelete":
+            if let rolling = update["rollingUpdate"].present {
+                errors.invalid("\(path).rollingUpdate", rolling.value, "only allowed for updateStrategy 'RollingUpdate'")
+            }
+        case "RollingUpdate":
+            errors.nonnegative("\(path).rollingUpdate.partition", update["rollingUpdate"]["partition"])
+            guard let unavailable = update["rollingUpdate"]["maxUnavailable"].present else { return }
+            errors.intOrPercent("\(path).rollingUpdate.maxUnavailable", unavailable)
+            if IntOrPercent.value(unavailable) == 0 { errors.invalid("\(path).rollingUpdate.maxUnavailable", unavailable.value, "cannot be 0") }
+            errors.notMoreThanAll("\(path).rollingUpdate.maxUnavailable", unavailable)
+        default: errors.invalid(path, update.value ?? .null, "must be 'RollingUpdate' or 'OnDelete'")
+        }
+    }
+
+    /// The template as its pods will be: with the volumes of the claims, and with the name and domain the controller gives them.
+    private func template(_ spec: JSONView?, _ errors: inout FieldErrors) {
+        let claims = spec["volumeClaimTemplates"].elements.map { $0["metadata"]["name"].text }
+        let template = spec["template"]
+        if claims.isEmpty, template["spec"]["hostname"] == nil, template["spec"]["subdomain"] == nil {
+            return PodTemplateValidation(path: "spec.template").validate(template, &errors)
+        }
+        var tree = template.value ?? .null
+        for field in ["hostname", "subdomain"] { tree[path: "spec", field] = nil }
+        let own = (tree[path: "spec", "volumes"]?.array ?? []).filter { !claims.contains($0["name"]?.string ?? "") }
+        let made: [Value] = claims.map { ["name": .string($0), "persistentVolumeClaim": ["claimName": .string($0)]] }
+        if !claims.isEmpty { tree[path: "spec", "volumes"] = .array(made + own) }
+        // A tree of a parsed object is one again.
+        if let whole = try? Object(tree) { PodTemplateValidation(path: "spec.template").validate(whole.root, &errors) }
+    }
+
     func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause] {
-        guard subresource.isEmpty else { return [] }
+        guard subresource.isEmpty else {
+            var errors = WorkloadValidation.statusCounts(
+                object,
+                [
+                    "replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas", "observedGeneration", "collisionCount",
+                ], parts: ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"],
+                availableText: "cannot be greater than status.readyReplicas")
+            WorkloadValidation.collisions(object, old, &errors)
+            return errors.causes
+        }
         var errors = FieldErrors()
-        errors.append(validate(object))
+        errors.append(validate(object, isNew: false, checksTemplate: FieldErrors.differ(object["spec"]["template"], old["spec"]["template"])))
         if WorkloadValidation.without(Self.mutable, object) != WorkloadValidation.without(Self.mutable, old) {
             errors.forbidden(
                 "spec",
@@ -45,6 +100,8 @@ struct StatefulSetStrategy: ResourceStrategy {
         }
         return errors.causes
     }
+
+    func warnings(_ object: Object, old: Object?) -> [String] { WorkloadValidation.templateWarnings(object, old: old) }
 }
 
 /// Upstream: pkg/registry/apps/daemonset.daemonSetStrategy with apps/validation.ValidateDaemonSet.
@@ -68,39 +125,60 @@ struct DaemonSetStrategy: ResourceStrategy {
     func validate(_ object: Object) -> [StatusError.Cause] {
         var errors = FieldErrors()
         let spec = object["spec"]
-        WorkloadValidation.selectorAndTemplate(spec, kind: "daemonset", &errors)
-        errors.nonnegative("spec.minReadySeconds", spec["minReadySeconds"])
-        errors.nonnegative("spec.revisionHistoryLimit", spec["revisionHistoryLimit"])
-        let update = spec["updateStrategy"]
-        switch update["type"].string ?? "" {
-        case "OnDelete": break
-        case "RollingUpdate":
-            guard let rolling = update["rollingUpdate"].present else {
-                errors.required("spec.updateStrategy.rollingUpdate")
-                break
+        if let selector = spec["selector"].present {
+            errors.labelSelector("spec.selector", selector)
+            WorkloadValidation.selectorMatches(selector, spec["template"], &errors)
+            if !selector["matchLabels"].hasElements, !selector["matchExpressions"].hasElements {
+                errors.invalid("spec.selector", selector.value, "empty selector is invalid for daemonset")
             }
-            errors.intOrPercent("spec.updateStrategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], maximumPercent: 100)
-            errors.intOrPercent("spec.updateStrategy.rollingUpdate.maxSurge", rolling["maxSurge"], maximumPercent: 100)
-            let noneMissing = WorkloadValidation.isZero(rolling["maxUnavailable"])
-            let noneMore = rolling["maxSurge"] == nil || WorkloadValidation.isZero(rolling["maxSurge"])
-            if noneMissing, noneMore {
-                errors.invalid(
-                    "spec.updateStrategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"]?.value ?? .null, "cannot be 0 when maxSurge is 0")
-            } else if !noneMissing, !noneMore {
-                errors.invalid(
-                    "spec.updateStrategy.rollingUpdate.maxSurge", rolling["maxSurge"]?.value ?? .null,
-                    "may not be set when maxUnavailable is non-zero")
-            }
-        case let other: errors.notSupported("spec.updateStrategy.type", other, ["RollingUpdate", "OnDelete"])
+        } else {
+            // A selector that is not there picks nothing.
+            errors.invalid(
+                "spec.template.metadata.labels", Value(spec["template"]["metadata"]["labels"].stringMap),
+                "`selector` does not match template `labels`")
         }
+        WorkloadValidation.longRunningTemplate(spec["template"], kind: "DaemonSet", &errors)
+        errors.nonnegative("spec.minReadySeconds", spec["minReadySeconds"])
+        updateStrategy(spec["updateStrategy"], &errors)
+        errors.nonnegative("spec.revisionHistoryLimit", spec["revisionHistoryLimit"])
         return errors.causes
     }
 
+    private func updateStrategy(_ update: JSONView?, _ errors: inout FieldErrors) {
+        let path = "spec.updateStrategy.rollingUpdate"
+        switch update["type"].text {
+        case "OnDelete": break
+        case "RollingUpdate":
+            guard let rolling = update["rollingUpdate"].present else { return errors.required(path) }
+            let fields = ["maxUnavailable", "maxSurge"]
+            for field in fields { errors.intOrPercent("\(path).\(field)", rolling[field]) }
+            for field in fields { errors.notMoreThanAll("\(path).\(field)", rolling[field]) }
+            switch (IntOrPercent.value(rolling["maxUnavailable"]) != 0, IntOrPercent.value(rolling["maxSurge"]) != 0) {
+            case (true, true):
+                errors.invalid("\(path).maxSurge", rolling["maxSurge"].value ?? 0, "may not be set when maxUnavailable is non-zero")
+            case (false, false): errors.required("\(path).maxUnavailable", "cannot be 0 when maxSurge is 0")
+            default: break
+            }
+        case let other: errors.notSupported("spec.updateStrategy.type", other, ["RollingUpdate", "OnDelete"])
+        }
+    }
+
     func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause] {
-        guard subresource.isEmpty else { return [] }
         var errors = FieldErrors()
-        errors.append(validate(object))
+        guard subresource.isEmpty else {
+            for field in [
+                "currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady", "observedGeneration",
+                "updatedNumberScheduled", "numberAvailable", "numberUnavailable", "collisionCount",
+            ] {
+                errors.nonnegative("status.\(field)", object["status"][field])
+            }
+            WorkloadValidation.collisions(object, old, &errors)
+            return errors.causes
+        }
         errors.immutable("spec.selector", object["spec"]["selector"], old["spec"]["selector"])
+        errors.append(validate(object))
         return errors.causes
     }
+
+    func warnings(_ object: Object, old: Object?) -> [String] { WorkloadValidation.templateWarnings(object, old: old) }
 }

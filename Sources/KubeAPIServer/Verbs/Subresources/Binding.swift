@@ -25,9 +25,12 @@ extension ResourceVerbs {
 
         var attributes = admissionAttributes(.create, binding, old: nil, name: name, subresource: "binding", kind: kind, dryRun: dryRun)
         try await admit(&attributes)
+        warnings.add(attributes.warnings)
+        attributes.warnings = []
         try await validateAdmission(attributes)
+        let admitted = attributes.object
         let now = environment.now()
-        _ = try await pods.write(name: name, subresource: "binding", dryRun: dryRun, note: .asIs) { old in
+        _ = try await pods.write(name: name, subresource: "binding", dryRun: dryRun, note: .asIs, admitting: false) { old in
             func conflict(_ why: String) -> StatusError { .conflict(GroupResource(group: "", resource: "pods/binding"), name, why) }
             var pod = old.value
             for field in ["uid", "resourceVersion"] { pod[path: "metadata", field] = binding[path: "metadata", field] }
@@ -37,7 +40,9 @@ extension ResourceVerbs {
             }
             if !old["spec"]["schedulingGates"].elements.isEmpty { throw conflict("pod \(name) has non-empty .spec.schedulingGates") }
             pod[path: "spec", "nodeName"] = .string(node)
-            for (key, value) in binding[path: "metadata", "annotations"]?.object ?? Members() { pod[path: "metadata", "annotations", key] = value }
+            for (key, value) in admitted[path: "metadata", "annotations"]?.object ?? Members() { pod[path: "metadata", "annotations", key] = value }
+            // The node's zone and region, put there by PodTopologyLabels.
+            for (key, value) in admitted[path: "metadata", "labels"]?.object ?? Members() { pod[path: "metadata", "labels", key] = value }
             let scheduled: Value = [
                 "type": "PodScheduled", "status": "True", "lastProbeTime": .null, "lastTransitionTime": .string(now.rfc3339),
             ]

@@ -68,7 +68,7 @@ extension ResourceVerbs {
     }
 
     /// The Scale of an object. Upstream: scaleFromDeployment and its like.
-    private func scaleValue(of object: Object) throws -> Value {
+    func scaleValue(of object: Object) throws -> Value {
         var metadata: Value = .object(Members())
         for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] { metadata[field] = object["metadata"][field].value }
         var spec: Value = .object(Members())

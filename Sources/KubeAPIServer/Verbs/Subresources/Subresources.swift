@@ -5,18 +5,28 @@ extension ResourceVerbs {
     /// Requests below an object. Upstream: the storage map of each group's NewRESTStorage.
     func subresource() async throws -> APIResult {
         guard let known = row.subresource(info.subresource), !info.name.isEmpty else { throw Responses.unknownResource }
-        guard known.verbs.contains(info.verb) else { throw StatusError.methodNotSupported(scope.resource, info.verb) }
+        let isOptions = info.subresource == "proxy" && request.head?.method == "OPTIONS"
+        guard known.verbs.contains(info.verb) || isOptions else { throw StatusError.methodNotSupported(scope.resource, info.verb) }
         switch info.subresource {
         case "status":
             switch info.verb {
-            case "get": return .object(scope.external(try existing()), status: 200)
+            case "get": return .object(scope.external(try await presentObject()), status: 200)
             case "update": return try await update(subresource: "status")
             default: return try await patch(subresource: "status")
             }
-        case "scale": return try await scale()
+        case "scale":
+            if let paths = scope.custom?.scale { return try await customScale(paths) }
+            return try await scale()
         case "binding": return try await bind(try decodeOther(known.kind, typeName: "api.core.v1.Binding"), pod: info.name, dryRun: try dryRun())
         case "eviction": return try await evict(try decodeOther(known.kind, typeName: "api.policy.v1.Eviction"))
         case "token": return try await issueToken(known.kind)
+        // The pod's strategy keeps all but the part that each is for.
+        case "ephemeralcontainers", "resize":
+            switch info.verb {
+            case "get": return .object(scope.external(try existing()), status: 200)
+            case "update": return try await update(subresource: info.subresource)
+            default: return try await patch(subresource: info.subresource)
+            }
         case "finalize":
             return try await replacePart("finalize") { sent, tree in
                 tree[path: "spec", "finalizers"] = sent[path: "spec", "finalizers"] ?? .array([])
@@ -25,7 +35,7 @@ extension ResourceVerbs {
             return try await replacePart("approval") { sent, tree in tree[path: "status", "conditions"] = sent[path: "status", "conditions"] }
         case "log": return try await log()
         case "exec", "attach", "portforward": return try await stream()
-        case "proxy" where row.resource == "nodes": return try await proxyToNode()
+        case "proxy": return try await proxy()
         default: throw StatusError.notImplemented("\(row.resource)/\(info.subresource)")
         }
     }
@@ -34,7 +44,8 @@ extension ResourceVerbs {
     func decodeOther(_ kind: GroupVersionKind, typeName: String) throws -> Value {
         try requireJSON()
         let (value, problems) = try ObjectDecoder.decode(
-            request.body, kind: kind, type: environment.schema.type(named: typeName), in: environment.schema, validation: try fieldValidation())
+            request.body, kind: kind, type: environment.schema.type(named: typeName), in: environment.schema, validation: try fieldValidation(),
+            earlier: request.strictProblem)
         warnings.add(problems)
         return value
     }

@@ -1,0 +1,3 @@
+module eyrie/loadgen
+
+go 1.21

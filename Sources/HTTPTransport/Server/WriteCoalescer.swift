@@ -1,0 +1,66 @@
+import NIOCore
+
+/// Between HTTP/2 and TLS: puts small writes together, so that the frames of many streams make few TLS records and one system call, and puts off flushes
+/// while a `PumpQueue` serves the streams of its loop. Belongs to its event loop.
+final class WriteCoalescer: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// What fits into one TLS record.
+    private static let recordBytes = 16 * 1024
+    /// Larger writes go on as they are: copying them would cost more than a record saves.
+    private static let smallWrite = 8 * 1024
+
+    private var gathered = ByteBuffer()
+    private var promise: EventLoopPromise<Void>?
+    private var isFlushPostponed = false
+    private let pumps: PumpQueue
+
+    init(_ eventLoop: any EventLoop) { pumps = PumpQueue.of(eventLoop) }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        var buffer = unwrapOutboundIn(data)
+        guard buffer.readableBytes <= Self.smallWrite else {
+            passOn(context)
+            context.write(wrapOutboundOut(buffer), promise: promise)
+            return
+        }
+        if gathered.readableBytes + buffer.readableBytes > Self.recordBytes { passOn(context) }
+        if gathered.capacity == 0 { gathered = context.channel.allocator.buffer(capacity: Self.recordBytes) }
+        gathered.writeBuffer(&buffer)
+        guard let promise else { return }
+        if let first = self.promise { first.futureResult.cascade(to: promise) } else { self.promise = promise }
+    }
+
+    func flush(context: ChannelHandlerContext) {
+        if isFlushPostponed { return }
+        isFlushPostponed = pumps.postpone { [weak self] in
+            guard let self else { return }
+            isFlushPostponed = false
+            passOn(context)
+            context.flush()
+        }
+        if isFlushPostponed { return }
+        passOn(context)
+        context.flush()
+    }
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        passOn(context)
+        context.close(mode: mode, promise: promise)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        promise?.fail(ChannelError.ioOnClosedChannel)
+        promise = nil
+    }
+
+    private func passOn(_ context: ChannelHandlerContext) {
+        guard gathered.readableBytes > 0 else { return }
+        let buffer = gathered
+        let promise = promise
+        gathered = ByteBuffer()
+        self.promise = nil
+        context.write(wrapOutboundOut(buffer), promise: promise)
+    }
+}

@@ -1,0 +1,202 @@
+package import HTTPTransport
+package import KubeAPI
+import Synchronization
+
+/// Why a webhook gave no answer.
+package struct WebhookCallError: Error, Sendable, CustomStringConvertible {
+    package enum Cause: Sendable, Equatable {
+        /// No answer within the time allowed.
+        case deadline
+        /// No connection, or none that could be trusted.
+        case unreachable
+        /// An answer with this status, which is no success.
+        case status(Int)
+        /// An answer that cannot be read.
+        case malformed
+    }
+
+    package var cause: Cause
+    /// In upstream's words, which name the URL: `Post "https://a.b.svc:443/x?timeout=10s": context deadline exceeded`.
+    package var description: String
+
+    package init(_ cause: Cause, _ description: String) {
+        self.cause = cause
+        self.description = description
+    }
+}
+
+/// Posts JSON to webhooks: admission, conversion, token and access reviews. One for each API server; connections are kept. Redirects are not
+/// followed (CVE-2020-8561), servers are always verified, and what they answer stands in no log. Upstream: webhook.ClientManager.
+package final class WebhookClient: Sendable {
+    /// Bytes of an answer. Upstream: the 3 MiB of a request's body.
+    static let maximumResponseBytes = 3 * 1024 * 1024
+    /// Bytes of a refusal's text that errors repeat. Upstream: rest.Request's maxUnstructuredResponseTextBytes.
+    static let maximumErrorBytes = 2048
+    /// Servers whose connections are kept: far more than clusters have webhooks.
+    private static let maximumClients = 256
+
+    private struct Key: Hashable {
+        var address: HTTPAddress
+        var serverName: String?
+        var rootsPEM: String?
+        var identity: TLSIdentity?
+    }
+
+    private let resolver: ServiceResolver
+    private let clients = Mutex<[Key: HTTPClient]>([:])
+
+    package init(resolver: ServiceResolver) { self.resolver = resolver }
+
+    /// Posts a JSON text and returns the JSON of a successful answer. `fields` are added to the request (credentials, say). The answer must be
+    /// complete within `timeout`. Throws `WebhookCallError`, or `CancellationError`.
+    package func post(
+        _ body: [UInt8], to configuration: WebhookClientConfiguration, timeout: Duration, fields: HTTPFields = [:]
+    ) async throws -> JSONDocument {
+        let url = Self.withTimeout(configuration.shownURL, timeout)
+        func failure(_ cause: WebhookCallError.Cause, _ why: String) -> WebhookCallError {
+            WebhookCallError(cause, "Post \(url.goQuoted): \(why)")
+        }
+        guard let parsed = WebhookURL(url) else { throw failure(.unreachable, "unsupported protocol scheme") }
+        var all = fields
+        all["Host"] = parsed.authority
+        all["Content-Type"] = "application/json"
+        all["Accept"] = "application/json, */*"
+        if all["User-Agent"] == nil { all["User-Agent"] = "kube-apiserver-admission" }
+        let request = all
+        let answer: (status: Int, type: String, body: [UInt8])
+        do {
+            let client = try client(for: configuration, parsed)
+            answer = try await withThrowingTaskGroup(of: (Int, String, [UInt8]).self) { group in
+                group.addTask { try await Self.send(client, parsed.target, request, body, timeout) }
+                group.addTask {
+                    try await Task.sleep(for: timeout)
+                    throw HTTPError.timeout("")
+                }
+                defer { group.cancelAll() }
+                guard let first = try await group.next() else { throw HTTPError.connectionClosed }
+                return first
+            }
+        } catch let error as HTTPError {
+            let cause: WebhookCallError.Cause =
+                switch error {
+                case .timeout: .deadline
+                case .bodyTooLarge, .protocolViolation: .malformed
+                default: .unreachable
+                }
+            throw failure(cause, Self.describe(error, parsed))
+        } catch let error as StatusError {
+            throw failure(.unreachable, error.message)
+        }
+        guard (200...206).contains(answer.status) else {
+            throw WebhookCallError(.status(answer.status), Self.refusal(answer.status, type: answer.type, answer.body))
+        }
+        do { return try JSONDocument(answer.body) } catch {
+            throw WebhookCallError(.malformed, "couldn't get version/kind; json parse error: \(error)")
+        }
+    }
+
+    /// A post that met a connection its server was just closing is sent once more, on a new one: webhooks may be called more than once.
+    private static func send(
+        _ client: HTTPClient, _ target: String, _ fields: HTTPFields, _ body: [UInt8], _ timeout: Duration
+    ) async throws -> (Int, String, [UInt8]) {
+        let response: HTTPClientResponse
+        do {
+            response = try await client.execute("POST", target, fields: fields, body: body, timeout: timeout)
+        } catch HTTPError.connectionClosed {
+            response = try await client.execute("POST", target, fields: fields, body: body, timeout: timeout)
+        }
+        return (response.status, response.fields["Content-Type"] ?? "", try await response.body.collect(limit: maximumResponseBytes))
+    }
+
+    /// Closes all connections.
+    package func close() async {
+        let all = clients.withLock { clients in
+            defer { clients.removeAll() }
+            return Array(clients.values)
+        }
+        for client in all { await client.close() }
+    }
+
+    private func client(for configuration: WebhookClientConfiguration, _ url: WebhookURL) throws -> HTTPClient {
+        var key = Key(
+            address: .tcp(host: url.host, port: url.port), serverName: url.host, rootsPEM: configuration.rootsPEM, identity: configuration.identity)
+        if case .service(let namespace, let name, let port, _) = configuration.target {
+            key.address = try resolver.resolve(namespace: namespace, name: name, port: port)
+            key.serverName = "\(name).\(namespace).svc"
+        }
+        if url.scheme == "http" { key.serverName = nil }
+        return try clients.withLock { clients in
+            if let client = clients[key] { return client }
+            var http = HTTPClient.Configuration(address: key.address)
+            if let serverName = key.serverName {
+                http.tls = HTTPClient.TLS(rootsPEM: key.rootsPEM, identity: key.identity, serverName: serverName)
+            }
+            let client = try HTTPClient(configuration: http)
+            // Those in use are held by their calls and end with them.
+            if clients.count >= Self.maximumClients { clients.removeAll() }
+            clients[key] = client
+            return client
+        }
+    }
+
+    /// Upstream: rest.Request.Timeout, which tells the server how long its caller will wait.
+    private static func withTimeout(_ url: String, _ timeout: Duration) -> String {
+        let seconds = max(1, timeout.components.seconds + (timeout.components.attoseconds > 0 ? 1 : 0))
+        let text = seconds >= 60 ? "\(seconds / 60)m\(seconds % 60)s" : "\(seconds)s"
+        return "\(url)\(url.contains("?") ? "&" : "?")timeout=\(text)"
+    }
+
+    /// What Go's client says of the same failure: users and tests search for these words.
+    static func describe(_ error: HTTPError, _ url: WebhookURL) -> String {
+        switch error {
+        case .timeout: return "context deadline exceeded"
+        case .connectionClosed: return "EOF"
+        case .bodyTooLarge(let limit): return "the response is larger than \(limit) bytes"
+        case .protocolViolation(let text): return "malformed HTTP response: \(text)"
+        case .upgradeRefused(let status, _): return "unexpected status \(status)"
+        case .connectFailed(let text):
+            if text.contains("has no address") { return "dial tcp: lookup \(url.host): no such host" }
+            guard let place = text.firstRange(of: "cannot connect to "), let colon = text[place.upperBound...].firstRange(of: ": ") else {
+                return text
+            }
+            return "dial tcp \(text[place.upperBound..<colon.lowerBound]): connect: \(text[colon.upperBound...])"
+        case .tls(let text):
+            if text.contains("CERTIFICATE_VERIFY_FAILED") {
+                return "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+            }
+            if text.contains("ostname") || text.contains("Couldn't find") {
+                return "tls: failed to verify certificate: x509: certificate is not valid for any names, but wanted to match \(url.host)"
+            }
+            if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") { return "http: server gave HTTP response to HTTPS client" }
+            if text.contains("cannot be used") { return "unable to load root certificates: unable to parse bytes as PEM block" }
+            return "tls: \(text)"
+        }
+    }
+
+    private static func withoutOuterSpace(_ bytes: ArraySlice<UInt8>) -> String {
+        func isSpace(_ c: UInt8) -> Bool { c == 0x20 || (c >= 0x09 && c <= 0x0D) }
+        var bytes = bytes.drop(while: isSpace)
+        while let last = bytes.last, isSpace(last) { bytes.removeLast() }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Upstream: errors.NewGenericServerResponse for an answer that is no Status.
+    static func refusal(_ status: Int, type: String, _ body: [UInt8]) -> String {
+        let isText = type.lowercased().hasPrefix("text/") || type.isEmpty
+        let text = isText && !body.isEmpty ? withoutOuterSpace(body.prefix(maximumErrorBytes)) : "unknown"
+        switch status {
+        case 400: return "the server rejected our request for an unknown reason"
+        case 401: return "the server has asked for the client to provide credentials"
+        case 403, 406, 415: return text
+        case 404: return "the server could not find the requested resource"
+        case 405: return "the server does not allow this method on the requested resource"
+        case 409: return "the server reported a conflict"
+        case 422: return "the server rejected our request due to an error in our request"
+        case 429: return "the server has received too many requests and has asked us to try again later"
+        case 503: return "the server is currently unable to handle the request"
+        case 504: return "the server was unable to return a response in the time allotted, but may still be processing the request"
+        case 500...: return "an error on the server (\(text.goQuoted)) has prevented the request from succeeding"
+        default: return "the server responded with the status code \(status) but did not return more information"
+        }
+    }
+}

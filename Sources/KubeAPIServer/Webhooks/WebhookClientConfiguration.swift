@@ -1,0 +1,93 @@
+package import HTTPTransport
+package import KubeAPI
+
+/// How a webhook is reached and known. Upstream: webhook.ClientConfig; the same form in admissionregistration's and apiextensions'
+/// WebhookClientConfig.
+package struct WebhookClientConfiguration: Sendable, Hashable {
+    /// Where it is.
+    package enum Target: Sendable, Hashable {
+        /// `https://host[:port]/path`; `http` only where a file of the operator's says so.
+        case url(String)
+        case service(namespace: String, name: String, port: Int, path: String)
+    }
+
+    package var target: Target
+    /// The CAs of its certificate in PEM; nil trusts the system's.
+    package var rootsPEM: String?
+    /// What is shown when it asks for a client certificate.
+    package var identity: TLSIdentity?
+
+    package init(target: Target, rootsPEM: String? = nil, identity: TLSIdentity? = nil) {
+        self.target = target
+        self.rootsPEM = rootsPEM
+        self.identity = identity
+    }
+
+    /// Reads the `clientConfig` of a webhook configuration or of a CustomResourceDefinition's conversion; validation has seen it.
+    package init(_ view: JSONView?) {
+        if let url = view["url"].string {
+            target = .url(url)
+        } else {
+            let service = view["service"]
+            let port = service["port"].int.flatMap { Int(exactly: $0) } ?? 443
+            target = .service(
+                namespace: service["namespace"].string ?? "", name: service["name"].string ?? "", port: port, path: service["path"].string ?? "")
+        }
+        let bundle = view["caBundle"].string ?? ""
+        rootsPEM = bundle.isEmpty ? nil : Base64.decode(bundle).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    /// The URL as errors name it: for services the name their certificate is for.
+    var shownURL: String {
+        switch target {
+        case .url(let url): return url
+        case .service(let namespace, let name, let port, let path):
+            let rest = path.hasPrefix("/") || path.isEmpty ? path : "/\(path)"
+            return "https://\(name).\(namespace).svc:\(port)\(rest)"
+        }
+    }
+}
+
+/// The parts of an absolute URL that a request needs.
+struct WebhookURL: Equatable {
+    var scheme: String
+    var host: String
+    var port: Int
+    /// Path and query, beginning with a slash.
+    var target: String
+    /// Host and port as they stood.
+    var authority: String
+
+    /// Nil for what is no absolute http or https URL.
+    init?(_ text: String) {
+        guard let separator = text.firstRange(of: "://") else { return nil }
+        scheme = text[..<separator.lowerBound].lowercased()
+        guard scheme == "https" || scheme == "http" else { return nil }
+        let rest = text[separator.upperBound...]
+        let end = rest.firstIndex { $0 == "/" || $0 == "?" || $0 == "#" } ?? rest.endIndex
+        let tail = rest[end...].prefix { $0 != "#" }
+        target = tail.first == "/" ? String(tail) : "/" + tail
+        authority = String(rest[..<end])
+        guard !authority.isEmpty, !authority.contains("@") else { return nil }
+        var name = Substring(authority)
+        var number: Substring?
+        if name.first == "[" {
+            guard let close = name.firstIndex(of: "]") else { return nil }
+            let after = name[name.index(after: close)...]
+            name = name[name.index(after: name.startIndex)..<close]
+            guard after.isEmpty || after.first == ":" else { return nil }
+            number = after.isEmpty ? nil : after.dropFirst()
+        } else if let colon = name.lastIndex(of: ":") {
+            number = name[name.index(after: colon)...]
+            name = name[..<colon]
+        }
+        guard !name.isEmpty else { return nil }
+        host = String(name)
+        if let number, !number.isEmpty {
+            guard let value = Int(number), (1...65535).contains(value) else { return nil }
+            port = value
+        } else {
+            port = scheme == "https" ? 443 : 80
+        }
+    }
+}
