@@ -246,8 +246,9 @@ struct ApplyTests {
         #expect(await failure { try await test.apply("configmaps", uid) }?.isConflict == true)
         let yaml = await test.http(
             "PATCH", "/api/v1/namespaces/default/configmaps/a?fieldManager=me", ["Content-Type": "application/apply-patch+yaml"],
-            body: "apiVersion: v1\nkind: ConfigMap\n")
-        #expect(yaml.status == 415)
+            body: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {b: c}\n")
+        #expect(yaml.status == 201)
+        #expect(yaml.json["data"]["b"].string == "c")
         let force = await failure {
             try await test.client.perform(
                 KubeRequest(

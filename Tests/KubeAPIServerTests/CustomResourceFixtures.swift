@@ -43,7 +43,10 @@ enum CustomResourceFixtures {
     static func define(_ server: TestServer, _ definition: Value) async throws -> Object {
         try await server.create(definitions, definition, namespace: nil)
         let name = definition[path: "metadata", "name"]?.string ?? ""
-        return try await wait(server, name) { CustomResourceDefinition($0).isEstablished }
+        let established = try await wait(server, name) { CustomResourceDefinition($0).isEstablished }
+        // A watch in this process can be a moment ahead of those who follow the commit.
+        while !(try server.server.registry.table.rows.contains { $0.isCustom && "\($0.resource).\($0.group)" == name }) { await Task.yield() }
+        return established
     }
 
     /// Waits by watch until a definition is as wanted.

@@ -55,9 +55,8 @@ struct FormatTests {
         #expect(names.contains("a"))
         let yaml = await server.http("GET", "\(Self.pods)?watch=1", ["Accept": "application/yaml"])
         #expect(yaml.status == 406)
-        #expect(
-            yaml.json["message"].string
-                == "only the following media types are accepted: application/json;stream=watch, \(Self.protobuf);stream=watch")
+        #expect(yaml.text.contains("only the following media types are accepted"))
+        #expect(yaml.text.contains("application/json;stream=watch"))
     }
 
     @Test("a table is not offered in protobuf, and YAML tables are")
@@ -79,7 +78,7 @@ struct FormatTests {
             apiVersion: v1
             kind: ConfigMap
             metadata:
-              name: y
+              name: why
               labels: &l {a: 'yes'}
               annotations: *l
             data:

@@ -78,7 +78,7 @@ struct SubresourceTests {
         var running = pod("p", node: "n1")
         running[path: "metadata", "labels"] = ["app": "web"]
         try await test.create("pods", running)
-        try await test.patch("pods", "p", ["status": ["phase": "Running"]], subresource: "status")
+        try await test.patch("pods", "p", ["status": ["phase": "Running", "conditions": [["type": "Ready", "status": "True"]]]], subresource: "status")
         let budget: Value = [
             "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": ["name": "b"],
             "spec": ["minAvailable": 1, "selector": ["matchLabels": ["app": "web"]]],

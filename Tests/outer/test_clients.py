@@ -1,10 +1,10 @@
 """The programs that users bring, unmodified, against one cluster with real containers: three versions of kubectl, helm 3 and 4."""
+import base64
 import json
 import os
 import pathlib
 import re
 import subprocess
-import time
 
 import pytest
 from conftest import ROOT, wait_for
@@ -165,7 +165,7 @@ def test_kubectl_changes(kubectl):
     kubectl("set", "env", "deployment/web", "B=2")
     kubectl("set", "resources", "deployment/web", "--requests=cpu=10m")
     deployment = kubectl.get("deployment", "web")
-    assert "tier" not in deployment["metadata"]["labels"] if "labels" in deployment["metadata"] else True
+    assert "tier" not in deployment["metadata"].get("labels", {})
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     assert {e["name"] for e in container["env"]} == {"A", "B"} and container["image"] == "nginx:1.15"
     assert deployment["spec"]["replicas"] == 1
@@ -186,7 +186,8 @@ def test_kubectl_creates_of_every_sort(kubectl):
         ["configmap", "c", "--from-literal=a=b"], ["secret", "generic", "s", "--from-literal=a=b"], ["serviceaccount", "sa"],
         ["role", "r", "--verb=get", "--resource=pods"], ["rolebinding", "rb", "--role=r", "--serviceaccount=default:default"],
         ["quota", "q", "--hard=pods=10"], ["poddisruptionbudget", "pdb", "--selector=app=none", "--min-available=1"],
-        ["job", "j", "--image=nginx:1.15", "--", "true"], ["cronjob", "cj", "--image=nginx:1.15", "--schedule=0 0 * * *", "--", "true"],
+        ["job", "j", "--image=nginx:1.15", "--", "echo", "done"],
+        ["cronjob", "cj", "--image=nginx:1.15", "--schedule=0 0 * * *", "--", "echo", "done"],
         ["ingress", "i", "--rule=a.example/=web:80"],
     ):
         assert "created" in kubectl("create", *arguments), arguments
@@ -215,7 +216,7 @@ def test_kubectl_in_a_pod(kubectl):
     assert kubectl("exec", pod, "--", "echo", "hello").strip() == "hello"
     assert kubectl("exec", "-i", pod, "--", "cat", input="through").strip().endswith("through")
     assert kubectl("exec", pod, "--", "sh", "-c", "exit 7", check=False).returncode == 7
-    assert "nginx" in kubectl("logs", pod, "--tail=50") or kubectl("logs", pod) is not None
+    assert "start worker process" in kubectl("logs", pod, "--tail=50")
     result = kubectl("run", "once", "--image=nginx:1.15", "--restart=Never", "--rm", "-i", "--", "echo", "from once", timeout=90)
     assert "from once" in result, result
     address = kubectl("get", "--raw", f"/api/v1/namespaces/{kubectl.namespace}/pods/{pod.split('/')[1]}:80/proxy/")
@@ -247,7 +248,7 @@ def test_kubectl_with_custom_resources(kubectl):
     assert kubectl.get(name, "mine")["spec"]["replicas"] == 3
     kubectl("patch", name, "mine", "--subresource=status", "--type=merge", "-p", '{"status":{"replicas":3}}')
     assert kubectl.get(name, "mine")["status"]["replicas"] == 3
-    assert "When it runs." in kubectl("explain", name + ".spec.cronSpec", "--api-version", f"{kubectl.namespace}.example.com/v1")
+    assert "When it runs." in kubectl("explain", "crontabs.spec.cronSpec", "--api-version", f"{kubectl.namespace}.example.com/v1")
     assert "should match" in kubectl.refused("apply", "-f", "-", input=resource.replace("* * * * */5", "now"))
     assert "should be less than or equal to 10" in kubectl.refused("patch", name, "mine", "--type=merge", "-p", '{"spec":{"replicas":11}}')
     assert "this image is forbidden" in kubectl.refused("patch", name, "mine", "--type=merge", "-p", '{"spec":{"image":"forbidden"}}')
@@ -274,7 +275,6 @@ def test_kubectl_approves_a_certificate(kubectl, tmp_path):
     request = subprocess.run(
         ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-subj", "/CN=jane/O=readers"],
         check=True, capture_output=True).stdout
-    import base64
     name = f"jane-{kubectl.namespace}"
     kubectl("apply", "-f", "-", input=json.dumps({
         "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name},
@@ -282,7 +282,11 @@ def test_kubectl_approves_a_certificate(kubectl, tmp_path):
     kubectl("certificate", "approve", name)
     certificate = wait_for(lambda: kubectl.get("csr", name)["status"].get("certificate"), "the certificate is signed", timeout=20)
     (tmp_path / "cert.pem").write_bytes(base64.b64decode(certificate))
-    who = kubectl("--user=nobody", "--client-certificate", tmp_path / "cert.pem", "--client-key", key, "auth", "whoami", check=False).stdout
+    config = tmp_path / "kubeconfig"
+    config.write_text(kubectl("config", "view", "--raw", "--minify"))
+    kubectl("config", "--kubeconfig", config, "set-credentials", "jane", "--client-certificate", tmp_path / "cert.pem", "--client-key", key)
+    kubectl("config", "--kubeconfig", config, "set-context", "--current", "--user=jane")
+    who = kubectl("--kubeconfig", config, "auth", "whoami", check=False).stdout
     assert "jane" in who and "readers" in who, who
     kubectl("delete", "csr", name)
 

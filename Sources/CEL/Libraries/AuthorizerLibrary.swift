@@ -16,6 +16,7 @@ package struct CELAuthorizationCheck: Sendable {
     package init() {}
 }
 
+/// What an authoriser says to the check of an expression; `error` where it could not decide.
 package struct CELAuthorizationDecision: Sendable {
     package var isAllowed: Bool
     package var reason: String

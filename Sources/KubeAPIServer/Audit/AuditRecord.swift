@@ -65,7 +65,8 @@ final class AuditRecord: Sendable {
         state.withLock { $0.responseObject = json }
     }
 
-    func failed(_ error: StatusError) { state.withLock { $0.status = error } }
+    /// The first failure that is told stays: what was tried to log in with says more than the 401 it leads to.
+    func failed(_ error: StatusError) { state.withLock { if $0.status == nil { $0.status = error } } }
 
     /// Writes an event, unless the policy leaves its stage out. `code`: the response's, nil before there is one.
     func emit(_ stage: AuditStage, code: Int?) {

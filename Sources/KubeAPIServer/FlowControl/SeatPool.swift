@@ -49,7 +49,7 @@ struct SeatPool: Sendable {
         let level = levels[index]
         let wanted = level.inUse + seats
         let growth = max(wanted, level.lower) - max(level.inUse, level.lower)
-        let isAlone = level.inUse == 0 && seats > level.upper
+        let isAlone = level.inUse == 0 && seats > level.nominal
         guard wanted <= level.lower || isAlone || (wanted <= level.upper && committed + growth <= total) else { return false }
         // Seats are not borrowed while one that lends them waits for its own.
         if wanted > level.nominal, !isAlone, levels.contains(where: { $0.isWaited && $0.inUse < $0.nominal && $0 != level }) { return false }
