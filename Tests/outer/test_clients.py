@@ -284,8 +284,10 @@ def test_kubectl_approves_a_certificate(kubectl, tmp_path):
     (tmp_path / "cert.pem").write_bytes(base64.b64decode(certificate))
     config = tmp_path / "kubeconfig"
     config.write_text(kubectl("config", "view", "--raw", "--minify"))
-    kubectl("config", "--kubeconfig", config, "set-credentials", "jane", "--client-certificate", tmp_path / "cert.pem", "--client-key", key)
-    kubectl("config", "--kubeconfig", config, "set-context", "--current", "--user=jane")
+    for change in (
+        ["set-credentials", "jane", "--client-certificate", tmp_path / "cert.pem", "--client-key", key], ["set-context", "--current", "--user=jane"],
+    ):
+        kubectl.service.run(kubectl.binary, "config", "--kubeconfig", config, *change)
     who = kubectl("--kubeconfig", config, "auth", "whoami", check=False).stdout
     assert "jane" in who and "readers" in who, who
     kubectl("delete", "csr", name)
