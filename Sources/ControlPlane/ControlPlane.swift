@@ -160,11 +160,13 @@ package actor ControlPlane {
         let server = try ClusterAPIServer.make(configuration, pki, store: store, cidr: cidr, address: privateAddress)
         do {
             try await server.start()
-            let client = client(server, "system:kube-controller-manager", groups: ["system:masters"])
+            // Those of EKS that cordon, drain and delete nodes.
+            let client = client(server, "eks:node-manager")
             let listeners = try await listen(configuration, pki, cidr, server)
             try await server.bootstrap(.init(serviceCIDR: cidr, apiServerAddresses: configuration.privateAddresses, apiServerPort: privatePort))
             let readiness = NodeReadinessFeed()
-            let loops = Task { await run(configuration, pki, server, readiness, logger) }
+            let issuer = try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM)
+            let loops = Task { await run(configuration, pki, issuer, server, readiness, logger) }
             let port = listeners.first?.port ?? 0
             return Running(
                 endpoint: Endpoint(url: "https://\(configuration.publicHost):\(port)", certificateAuthorityPEM: pki.authority.certificatePEM),
@@ -176,8 +178,8 @@ package actor ControlPlane {
         }
     }
 
-    private static func client(_ server: APIServer, _ user: String, groups: [String] = []) -> KubeClient {
-        KubeClient(transport: InProcessTransport(server, user: UserInfo(name: user, groups: groups)))
+    private static func client(_ server: APIServer, _ user: String) -> KubeClient {
+        KubeClient(transport: InProcessTransport(server, user: UserInfo(name: user, groups: [])))
     }
 
     /// The public listener first, then one on each interface in the VPC.
@@ -209,18 +211,23 @@ package actor ControlPlane {
 
     /// Controllers, scheduler and feeds, until cancelled.
     private static func run(
-        _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ server: APIServer, _ readiness: NodeReadinessFeed, _ logger: Logger
+        _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ issuer: ServiceAccountTokenIssuer, _ server: APIServer,
+        _ readiness: NodeReadinessFeed, _ logger: Logger
     ) async {
         // Once the server has stopped: what it served at the start.
         let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }
         var settings = ControllerConfiguration(rootCAPEM: pki.authority.certificatePEM, resources: resources)
         settings.certificateAuthority = pki.authority
+        settings.serviceAccountToken = { try issuer.legacyToken(namespace: $0, account: $1, uid: $2, secret: $3) }
+        // The informers are the manager's, which may list and watch everything; each controller writes as its own service account.
         let environment = ControllerEnvironment(
-            client: self.client(server, "system:kube-controller-manager", groups: ["system:masters"]), configuration: settings, logger: logger)
+            client: self.client(server, "system:kube-controller-manager"), configuration: settings, logger: logger,
+            transport: { InProcessTransport(server, user: .controller($0)) })
         readiness.follow(environment.informers.informer(for: .nodes))
         let scheduler = Scheduler(client: self.client(server, "system:kube-scheduler"), informers: environment.informers, logger: logger)
         let cloud = CloudNodeController(
-            client: environment.client, provider: CloudInstanceProvider(cloud: configuration.cloud), informers: environment.informers, logger: logger)
+            client: self.client(server, "eks:cloud-controller-manager"), provider: CloudInstanceProvider(cloud: configuration.cloud),
+            informers: environment.informers, logger: logger)
         await withDiscardingTaskGroup { group in
             group.addTask { await ControllerRunner.run(environment) }
             group.addTask { await scheduler.run() }

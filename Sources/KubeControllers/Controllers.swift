@@ -4,6 +4,8 @@ package enum Controllers {
     package static let standard: [@Sendable (ControllerEnvironment) -> any Controller] = [
         { NamespaceController($0) },
         { ServiceAccountController($0) },
+        { TokensController($0) },
+        { TokenCleaner($0) },
         { RootCAPublisher($0) },
         { DeploymentController($0) },
         { ReplicaSetController($0) },

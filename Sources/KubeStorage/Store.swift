@@ -81,7 +81,8 @@ package protocol Store: Sendable {
     /// Loads everything under `prefix` with the revision as of which it is complete, off the cooperative pool.
     func load(prefix: String) async throws -> (entries: [StoredEntry], revision: Int64)
     /// Shows every entry to `visit`, in no particular order, and returns the revision as of which they are complete. The bytes live only during the
-    /// call: a cache makes its own of them, and nothing is in memory twice. Runs off the cooperative pool. Throws `StoreError` and what `visit` throws.
+    /// call: a cache makes its own of them, and nothing is in memory twice. Runs off the cooperative pool. Throws `StoreError` and what `visit`
+    /// throws.
     func scan(_ visit: @escaping @Sendable (_ key: String, _ value: UnsafeRawBufferPointer, _ modRevision: Int64) throws -> Void) async throws
         -> Int64
     /// Makes the write durable and returns its revision. Throws `StoreError`.

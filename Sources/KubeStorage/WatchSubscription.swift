@@ -21,8 +21,8 @@ package enum WatchCacheEvent: Sendable {
     }
 }
 
-/// Events that follow each other, not yet looked at by the watcher they are for. Watchers that asked for the same thing and stand at the same place get
-/// equal batches: what one has made of its batch serves the others.
+/// Events that follow each other, not yet looked at by the watcher they are for. Watchers that asked for the same thing and stand at the same place
+/// get equal batches: what one has made of its batch serves the others.
 package struct WatchBatch: Sendable {
     /// The sequence numbers of the first event and of the one after the last.
     package let from: UInt64

@@ -1,6 +1,7 @@
 import Glibc
 import HTTPTransport
 import KubeAPI
+import KubeAPIServer
 import KubeClient
 import Testing
 
@@ -18,10 +19,16 @@ import Testing
         static func start(in directory: String? = nil) async throws -> Fixture {
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)
             let directory = directory ?? mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
-            let configuration = ControlPlaneConfiguration(
+            var configuration = ControlPlaneConfiguration(
                 name: "test", directory: "\(directory)/cluster", version: "1.36.2", serviceCIDR: "10.100.0.0/16", issuer: "https://oidc.test/id/1",
                 authenticate: { $0 == "administrator" ? TokenIdentity(userName: "admin", uid: "1", groups: ["system:masters"]) : nil },
-                cloud: CloudInstances(instance: { _ in nil }, exists: { _ in true }, changes: AsyncStream { _ in }))
+                cloud: CloudInstances(instance: { Self.instance($0) }, exists: { _ in true }, changes: AsyncStream { _ in }))
+            // What the control plane's own loops ask, and nothing else.
+            configuration.auditPolicy = AuditPolicy(
+                rules: [
+                    AuditPolicy.Rule(.metadata, userGroups: ["system:serviceaccounts:kube-system"]),
+                    AuditPolicy.Rule(.metadata, users: ControllerIdentityTests.users),
+                ], omitStages: [.requestReceived])
             let controlPlane = ControlPlane(configuration)
             let endpoint = try await controlPlane.start()
             let port = Int(endpoint.url.split(separator: ":").last ?? "") ?? 0
@@ -30,6 +37,13 @@ import Testing
                     address: .tcp(host: "127.0.0.1", port: port), certificateAuthorityPEM: endpoint.certificateAuthorityPEM,
                     credentials: .bearerToken { "administrator" }))
             return Fixture(directory: directory, controlPlane: controlPlane, endpoint: endpoint, client: KubeClient(transport: transport))
+        }
+
+        /// The cloud has an instance for nodes of one name.
+        private static func instance(_ node: String) -> NodeInstance? {
+            guard node == "cloud-1" else { return nil }
+            return NodeInstance(
+                instanceID: "i-1", nodeName: node, instanceType: "m5.large", zone: "eu-1a", region: "eu-1", privateAddress: "10.0.0.1")
         }
 
         func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
@@ -72,6 +86,7 @@ import Testing
             return pods == 0 && sets == 0
         }
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 
     @Test("a new namespace gets its service account and root CA, and goes away whole") func namespaces() async throws {
@@ -86,6 +101,7 @@ import Testing
         try await client.delete(.namespaces, name: "team")
         try await fixture.eventually("the namespace gone") { try await !client.list(.namespaces).items.contains { $0.metadata.name == "team" } }
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 
     @Test("after a restart the objects, the port, the CA and the revision are the same") func restart() async throws {

@@ -66,7 +66,7 @@ final class PlayedKubelets: Sendable {
 }
 
 @Suite(.serialized) struct ControllersIntegrationTests {
-    private func withCluster(nodes: Int = 3, _ body: (ControlPlaneTests.Fixture, KubeClient) async throws -> Void) async throws {
+    static func withCluster(nodes: Int = 3, _ body: (ControlPlaneTests.Fixture, KubeClient) async throws -> Void) async throws {
         let fixture = try await ControlPlaneTests.Fixture.start()
         let client = fixture.client
         try await fixture.eventually("the default service account") {
@@ -104,6 +104,7 @@ final class PlayedKubelets: Sendable {
         task.cancel()
         await task.value
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 
     private static func deployment(_ replicas: Int64, image: String = "nginx:1.15") -> Value {
@@ -129,7 +130,7 @@ final class PlayedKubelets: Sendable {
     }
 
     @Test("create, scale, roll out, undo, delete") func deployment() async throws {
-        try await withCluster { fixture, client in
+        try await Self.withCluster { fixture, client in
             try await client.create(
                 .services,
                 [
@@ -196,7 +197,7 @@ final class PlayedKubelets: Sendable {
     }
 
     @Test("daemons on every node, a job to its end, an orphaning deletion, a namespace emptied") func others() async throws {
-        try await withCluster { fixture, client in
+        try await Self.withCluster { fixture, client in
             try await client.create(
                 .daemonSets,
                 [
@@ -276,7 +277,7 @@ final class PlayedKubelets: Sendable {
     }
 
     @Test("many pods are bound fast") func throughput() async throws {
-        try await withCluster(nodes: 20) { fixture, client in
+        try await Self.withCluster(nodes: 20) { fixture, client in
             let clock = ContinuousClock()
             let begin = clock.now
             try await client.create(.deployments, Self.deployment(500))

@@ -60,5 +60,6 @@ struct CustomResourceControllersTests {
         }
         #expect(try await client.list(Self.widgets).items.isEmpty)
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 }

@@ -89,6 +89,7 @@ private let hasTools = ["kubectl", "openssl"].allSatisfy { tool in
         try await client.delete(.secrets, namespace: "default", name: "s")
         try await fixture.eventually("the secret no longer counts") { try await used("count/secrets") == "0" }
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 
     @Test("what admission booked for a request that failed after it is given back")
@@ -108,6 +109,7 @@ private let hasTools = ["kubectl", "openssl"].allSatisfy { tool in
             .resourceQuotas, namespace: "default", name: "q", type: .merge, ["status": ["used": ["services": "3"]]], subresource: "status")
         try await fixture.eventually("the quota is counted again") { try await used() == "1" }
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 
     @Test("a disruption budget lets one pod go at a time, counts unready ones and answers 429 with the cause")
@@ -147,6 +149,7 @@ private let hasTools = ["kubectl", "openssl"].allSatisfy { tool in
         try await fixture.eventually("its successor makes room") { try await status()["disruptionsAllowed"].int == 1 }
         try await evict("b")
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 
     @Test("a claim stays while a pod uses it and goes with it; a volume goes when nothing is bound to it")
@@ -177,6 +180,7 @@ private let hasTools = ["kubectl", "openssl"].allSatisfy { tool in
         try await client.delete(.persistentVolumes, name: "v")
         try await fixture.eventually("the volume gone") { try await client.list(.persistentVolumes).items.isEmpty }
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 
     // MARK: With kubectl
@@ -210,6 +214,7 @@ private let hasTools = ["kubectl", "openssl"].allSatisfy { tool in
         #expect(who.contains("[dev system:authenticated]"))
         #expect(who.contains("pods is forbidden: User \"jane\" cannot list resource \"pods\""))
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 
     @Test("kubectl label on a namespace warns of its pods, and a refused pod says why", .enabled(if: hasTools))
@@ -241,6 +246,7 @@ private let hasTools = ["kubectl", "openssl"].allSatisfy { tool in
         let typo = await Self.shell(fixture, "kubectl label ns default --overwrite pod-security.kubernetes.io/enforce=strict")
         #expect(typo.contains("metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"strict\": must be one of"))
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 
     @Test("kubectl drain waits for a disruption budget", .enabled(if: hasTools))
@@ -276,5 +282,6 @@ private let hasTools = ["kubectl", "openssl"].allSatisfy { tool in
         #expect(said.contains("Cannot evict pod as it would violate the pod's disruption budget."))
         #expect(try await client.list(.pods, namespace: "default").items.count == 1)
         await fixture.controlPlane.stop()
+        try fixture.expectNothingRefused()
     }
 }

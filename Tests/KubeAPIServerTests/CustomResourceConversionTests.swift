@@ -85,7 +85,8 @@ struct CustomResourceConversionTests {
         #expect(error?.code == 500)
         #expect(
             error?.message
-                == "conversion webhook for stable.example.com/v1, Kind=CronTab returned invalid object at index 0: must have the same name: a != other")
+                == "conversion webhook for stable.example.com/v1, Kind=CronTab returned invalid object at index 0: must have the same name: a != other"
+        )
         await server.server.stop()
         await webhook.stop()
     }
@@ -127,7 +128,8 @@ struct CustomResourceConversionTests {
         #expect(unknown.map(\.field) == ["spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule"])
         #expect(unknown.first?.message.contains("compilation failed: ERROR: <input>:1:5: undefined field 'b'") ?? false, "\(unknown)")
         let costly = try causes(
-            #"{"type":"array","items":{"type":"array","items":{"type":"string"}},"x-kubernetes-validations":[{"rule":"self.all(x, x.all(y, self.all(z, z.all(w, w.contains(y)))))"}]}"#)
+            #"{"type":"array","items":{"type":"array","items":{"type":"string"}},"x-kubernetes-validations":[{"rule":"self.all(x, x.all(y, self.all(z, z.all(w, w.contains(y)))))"}]}"#
+        )
         #expect(
             costly.contains { $0.message.hasPrefix("Forbidden: estimated rule cost exceeds budget by factor of more than 100x") }, "\(costly)")
     }
@@ -154,8 +156,9 @@ struct CustomResourceConversionTests {
         #expect(second["properties"]["spec"]["required"] == nil)
         #expect(second["properties"]["spec"]["properties"]["port"]["anyOf"] == nil)
         var changed = definition.value
-        changed[path: "spec", "versions"] = try F.cronTab(schema, versions: #"[{"name":"v1","served":false,"storage":true,"schema":{"openAPIV3Schema":\#(schema)}}]"#)[
-            path: "spec", "versions"]
+        changed[path: "spec", "versions"] = try F.cronTab(
+            schema, versions: #"[{"name":"v1","served":false,"storage":true,"schema":{"openAPIV3Schema":\#(schema)}}]"#)[
+                path: "spec", "versions"]
         try await server.update(F.definitions, changed, namespace: nil)
         #expect(await server.http("GET", "/openapi/v2").json?["definitions"][name] == nil)
         #expect(await server.http("GET", "/openapi/v3/apis/stable.example.com/v1").status == 404)

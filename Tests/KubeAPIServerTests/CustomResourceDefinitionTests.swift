@@ -50,7 +50,8 @@ struct CustomResourceDefinitionTests {
 
     @Test("schemas must be structural")
     func structural() throws {
-        #expect(try schemaCauses(#"{"properties":{"a":{"type":"string"}}}"#) == ["~.type: Required value: must not be empty for specified object fields"])
+        #expect(
+            try schemaCauses(#"{"properties":{"a":{"type":"string"}}}"#) == ["~.type: Required value: must not be empty for specified object fields"])
         #expect(try schemaCauses(#"{"type":"array"}"#) == ["~.items: Required value: must be specified"])
         #expect(
             try schemaCauses(#"{"type":"object","anyOf":[{"properties":{"a":{"type":"string"}}}]}"#)
@@ -68,7 +69,8 @@ struct CustomResourceDefinitionTests {
     func extensions() throws {
         #expect(
             try schemaCauses(
-                #"{"type":"array","x-kubernetes-list-type":"map","x-kubernetes-list-map-keys":["a"],"items":{"type":"object","properties":{"a":{"type":"string"}}}}"#)
+                #"{"type":"array","x-kubernetes-list-type":"map","x-kubernetes-list-map-keys":["a"],"items":{"type":"object","properties":{"a":{"type":"string"}}}}"#
+            )
                 == [
                     "~.items.properties[a].default: Required value: this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
                 ])

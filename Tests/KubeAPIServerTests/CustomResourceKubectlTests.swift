@@ -56,7 +56,9 @@ struct CustomResourceKubectlTests {
                     == "crontab.stable.example.com/my serverside-applied\n")
             #expect(await kubectl("delete crd crontabs.stable.example.com").hasPrefix("customresourcedefinition.apiextensions.k8s.io"))
             let gone = await kubectl("get crontabs.v1.stable.example.com")
-            #expect(gone.contains("the server could not find the requested resource") || gone.contains("the server doesn't have a resource type"), "\(gone)")
+            #expect(
+                gone.contains("the server could not find the requested resource") || gone.contains("the server doesn't have a resource type"),
+                "\(gone)")
         }
     }
 }

@@ -36,7 +36,8 @@ struct CustomResourceTests {
     func pruning() async throws {
         let server = try await F.server()
         try await F.define(server, try F.cronTab())
-        let body = #"{"apiVersion":"stable.example.com/v1","kind":"CronTab","metadata":{"name":"a","odd":1},"spec":{"cronSpec":"x","cronSpec":"y","extra":{"a":1}},"other":2}"#
+        let body =
+            #"{"apiVersion":"stable.example.com/v1","kind":"CronTab","metadata":{"name":"a","odd":1},"spec":{"cronSpec":"x","cronSpec":"y","extra":{"a":1}},"other":2}"#
         let path = "/apis/stable.example.com/v1/namespaces/default/crontabs"
         let strict = await server.http("POST", "\(path)?fieldValidation=Strict", body: body)
         #expect(strict.status == 400)
@@ -136,8 +137,10 @@ struct CustomResourceTests {
     @Test("status and scale are paths of their own")
     func subresources() async throws {
         let server = try await F.server()
-        let schema = #"{"type":"object","properties":{"spec":{"type":"object","properties":{"replicas":{"type":"integer"}}},"status":{"type":"object","properties":{"replicas":{"type":"integer"},"labelSelector":{"type":"string"}}}}}"#
-        let subresources = #","subresources":{"status":{},"scale":{"specReplicasPath":".spec.replicas","statusReplicasPath":".status.replicas","labelSelectorPath":".status.labelSelector"}}"#
+        let schema =
+            #"{"type":"object","properties":{"spec":{"type":"object","properties":{"replicas":{"type":"integer"}}},"status":{"type":"object","properties":{"replicas":{"type":"integer"},"labelSelector":{"type":"string"}}}}}"#
+        let subresources =
+            #","subresources":{"status":{},"scale":{"specReplicasPath":".spec.replicas","statusReplicasPath":".status.replicas","labelSelectorPath":".status.labelSelector"}}"#
         try await F.define(server, try F.cronTab(schema, subresources: subresources))
         var object = F.cron("a", ["replicas": 3])
         object["status"] = ["replicas": 9]
@@ -232,7 +235,8 @@ struct CustomResourceTests {
     @Test("selectable fields select in lists and watches; others are refused")
     func selectableFields() async throws {
         let server = try await F.server()
-        let schema = #"{"type":"object","properties":{"spec":{"type":"object","properties":{"color":{"type":"string"},"size":{"type":"string","default":"M"}}}}}"#
+        let schema =
+            #"{"type":"object","properties":{"spec":{"type":"object","properties":{"color":{"type":"string"},"size":{"type":"string","default":"M"}}}}}"#
         try await F.define(
             server, try F.cronTab(schema, extra: #","selectableFields":[{"jsonPath":".spec.color"},{"jsonPath":".spec.size"}]"#))
         for (name, color) in [("a", "blue"), ("b", "green"), ("c", "blue")] {

@@ -15,7 +15,8 @@ private struct Site: HTTPResponder {
         case "/page":
             return HTTPResponse(
                 status: 200, fields: ["Content-Type": "text/html; charset=utf-8", "Access-Control-Allow-Origin": "*"],
-                body: .bytes(Array("<a href=\"/rewriteme\">test</a> <img src='/i.png'/><a href=\"rel\">r</a><script>\"</a href='/x'>\"</script>".utf8)))
+                body: .bytes(
+                    Array("<a href=\"/rewriteme\">test</a> <img src='/i.png'/><a href=\"rel\">r</a><script>\"</a href='/x'>\"</script>".utf8)))
         case "/here": return HTTPResponse(status: 302, fields: ["Location": "/there?x=1"])
         case "/away": return HTTPResponse(status: 302, fields: ["Location": "https://elsewhere.example.com/x"])
         case "/refuse": return HTTPResponse(status: 403, body: .bytes(Array("no".utf8)))
@@ -160,7 +161,8 @@ struct ProxyTests {
             let front = try await HTTPServer.start(.init(address: .tcp(host: "127.0.0.1", port: 0)), responder: test.server)
             let client = try HTTPClient(configuration: .init(address: .tcp(host: "127.0.0.1", port: front.port)))
             let tunnel = try await client.connect()
-            let smuggled = "GET \(Self.podPath)/p/proxy/refuse HTTP/1.1\r\nHost: x\r\nAuthorization: Test admin\r\nConnection: Upgrade\r\n"
+            let smuggled =
+                "GET \(Self.podPath)/p/proxy/refuse HTTP/1.1\r\nHost: x\r\nAuthorization: Test admin\r\nConnection: Upgrade\r\n"
                 + "Upgrade: websocket\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
             try await tunnel.write(Array(smuggled.utf8))
             var got: [UInt8] = []
@@ -230,7 +232,8 @@ struct ProxyTests {
     @Test("a page is rewritten alike in whatever pieces it comes")
     func pieces() {
         let page = "<!-- <a href=\"/no\"> --><p>1 < 2</p><A HREF=\"/one\" class=x>é</A><link rel=icon href=/two><form action='/three'></form>"
-        let expected = "<!-- <a href=\"/no\"> --><p>1 < 2</p><A HREF=\"/P/one\" class=x>é</A><link rel=icon href=/P/two><form action='/P/three'></form>"
+        let expected =
+            "<!-- <a href=\"/no\"> --><p>1 < 2</p><A HREF=\"/P/one\" class=x>é</A><link rel=icon href=/P/two><form action='/P/three'></form>"
         let bytes = Array(page.utf8)
         for size in 1...bytes.count {
             var rewriter = HTMLRewriter { $0.hasPrefix("/") ? "/P\($0)" : nil }

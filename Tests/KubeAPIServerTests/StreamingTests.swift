@@ -41,6 +41,13 @@ private struct FakeKubelet: HTTPResponder {
     }
 }
 
+/// Lets `reader` get, and everyone else do everything.
+private struct ReaderOnlyGets: Authorizer {
+    func authorize(_ attributes: AuthorizationAttributes) -> AuthorizationDecision {
+        attributes.user.name != "reader" || attributes.verb == "get" ? .allow(reason: "") : .noOpinion(reason: "")
+    }
+}
+
 @Suite("Streaming through to the kubelet")
 struct StreamingTests {
     private static func withKubelet(_ body: (TestServer) async throws -> Void) async throws {
@@ -58,6 +65,7 @@ struct StreamingTests {
                 address: .tcp(host: "127.0.0.1", port: 0), tls: .init(identity: try identity("node", .server), clientCAPEM: authority.certificatePEM)),
             responder: FakeKubelet())
         let test = try await TestServer(
+            authorizers: [ReaderOnlyGets()],
             kubelets: KubeletClientConfiguration(identity: try identity("apiserver", .client), rootsPEM: authority.certificatePEM)
         ) { $0.proxyAddresses = ProxyAddressPolicy(allowsLoopback: true) }
         let node: Value = ["apiVersion": "v1", "kind": "Node", "metadata": ["name": "n1"]]
@@ -118,22 +126,34 @@ struct StreamingTests {
         }
     }
 
-    private func failedUpgrade(_ client: HTTPClient, _ path: String, _ fields: HTTPFields) async -> Int? {
+    private func failedUpgrade(_ client: HTTPClient, _ path: String, _ fields: HTTPFields, method: String = "POST") async -> Int? {
         do {
-            _ = try await client.upgrade("POST", path, fields: fields)
+            _ = try await client.upgrade(method, path, fields: fields)
             return nil
         } catch HTTPError.upgradeRefused(let status, _) { return status } catch { return -1 }
     }
 
-    @Test("nodes/proxy asks the kubelet, and does not upgrade")
+    @Test("nodes/proxy asks the kubelet; an upgrade, which may run commands, takes the right to create whatever its method")
     func nodeProxy() async throws {
         try await Self.withKubelet { test in
-            let answer = await test.http("GET", "/api/v1/nodes/n1/proxy/containerLogs/default/p/main?tailLines=1")
+            let answer = await test.http("GET", "/api/v1/nodes/n1/proxy/containerLogs/default/p/main?tailLines=1", ["Authorization": "Test reader"])
             #expect(answer.text == "tailLines=1\ntwo\n")
             #expect(await test.http("GET", "/api/v1/nodes/n1/proxy/none").status == 404)
-            let upgrade = await test.http(
-                "GET", "/api/v1/nodes/n1/proxy/exec/default/p/main?command=ls", ["Connection": "Upgrade", "Upgrade": "websocket"])
-            #expect(upgrade.status == 501)
+
+            let front = try await HTTPServer.start(.init(address: .tcp(host: "127.0.0.1", port: 0)), responder: test.server)
+            let client = try HTTPClient(configuration: .init(address: .tcp(host: "127.0.0.1", port: front.port)))
+            let path = "/api/v1/nodes/n1/proxy/exec/default/p/main?command=cat"
+            var fields: HTTPFields = ["Authorization": "Test admin", "Connection": "Upgrade", "Upgrade": "SPDY/3.1"]
+            let (_, tunnel) = try await client.upgrade("GET", path, fields: fields)
+            try await tunnel.write(Array("hello".utf8))
+            var got: [UInt8] = []
+            while got.count < 5, let more = try await tunnel.read() { got += more }
+            #expect(String(decoding: got, as: UTF8.self) == "hello")
+            await tunnel.close()
+            fields["Authorization"] = "Test reader"
+            #expect(await failedUpgrade(client, path, fields, method: "GET") == 403)
+            await client.close()
+            await front.stop(grace: .zero)
         }
     }
 }

@@ -8,7 +8,9 @@ import Testing
 /// A store nothing is asked of.
 struct NeverStore: Store {
     func load(prefix: String) async throws -> (entries: [StoredEntry], revision: Int64) { throw StoreError.closed }
-    func scan(_ visit: @escaping @Sendable (_ key: String, _ value: UnsafeRawBufferPointer, _ modRevision: Int64) throws -> Void) async throws -> Int64 {
+    func scan(_ visit: @escaping @Sendable (_ key: String, _ value: UnsafeRawBufferPointer, _ modRevision: Int64) throws -> Void) async throws
+        -> Int64
+    {
         throw StoreError.closed
     }
     func write(_ write: StoreWrite) async throws -> Int64 { throw StoreError.closed }
@@ -78,7 +80,8 @@ struct SubresourceTests {
         var running = pod("p", node: "n1")
         running[path: "metadata", "labels"] = ["app": "web"]
         try await test.create("pods", running)
-        try await test.patch("pods", "p", ["status": ["phase": "Running", "conditions": [["type": "Ready", "status": "True"]]]], subresource: "status")
+        try await test.patch(
+            "pods", "p", ["status": ["phase": "Running", "conditions": [["type": "Ready", "status": "True"]]]], subresource: "status")
         let budget: Value = [
             "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": ["name": "b"],
             "spec": ["minAvailable": 1, "selector": ["matchLabels": ["app": "web"]]],

@@ -21,12 +21,14 @@ struct WebhookMatchingTests {
     private static func matcher(_ webhook: Value) throws -> RuleMatcher { try RuleMatcher(webhook: Object(webhook).root) }
 
     private static func rule(_ operations: [String], _ groups: [String], _ versions: [String], _ resources: [String], scope: String = "*") -> Value {
-        ["rules": [
-            [
-                "operations": Value(operations), "apiGroups": Value(groups), "apiVersions": Value(versions), "resources": Value(resources),
-                "scope": .string(scope),
+        [
+            "rules": [
+                [
+                    "operations": Value(operations), "apiGroups": Value(groups), "apiVersions": Value(versions), "resources": Value(resources),
+                    "scope": .string(scope),
+                ]
             ]
-        ]]
+        ]
     }
 
     private static let catalog = AdmissionCatalog(reader: MemoryReader())
@@ -210,7 +212,10 @@ struct WebhookMatchingTests {
                 "webhooks[0].clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme\(form)",
                 "webhooks[0].clientConfig.url: Invalid value: \"u\": user information is not permitted in the URL",
             ])
-        #expect(found.contains { $0.hasPrefix("webhooks[0].matchConditions[0].expression: Invalid value: \"object.\": compilation failed: ERROR: <input>:1:") })
+        #expect(
+            found.contains {
+                $0.hasPrefix("webhooks[0].matchConditions[0].expression: Invalid value: \"object.\": compilation failed: ERROR: <input>:1:")
+            })
         #expect(found.last == "webhooks[0].admissionReviewVersions: Invalid value: [\"v2\"]: must include at least one of v1, v1beta1")
         await test.server.stop()
     }

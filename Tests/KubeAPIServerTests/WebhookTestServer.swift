@@ -101,7 +101,8 @@ extension TestServer {
     }
 
     func makeNamespace(_ name: String = "default", labels: [String: String] = [:]) async throws {
-        try await create("namespaces", ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(name), "labels": Value(labels)]], namespace: nil)
+        try await create(
+            "namespaces", ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(name), "labels": Value(labels)]], namespace: nil)
     }
 }
 

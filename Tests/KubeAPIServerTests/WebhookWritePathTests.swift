@@ -75,7 +75,10 @@ struct WebhookWritePathTests {
         let before = try Self.calls(hooks).count
         _ = try await test.client.perform(KubeRequest(.deletecollection, TestServer.resource("configmaps"), namespace: "default"))
         let collection = try Self.calls(hooks).dropFirst(before)
-        #expect(collection.sorted() == ["mutating DELETE configmaps", "mutating DELETE configmaps", "validating DELETE configmaps", "validating DELETE configmaps"])
+        #expect(
+            collection.sorted() == [
+                "mutating DELETE configmaps", "mutating DELETE configmaps", "validating DELETE configmaps", "validating DELETE configmaps",
+            ])
         await test.server.stop()
         await hooks.stop()
     }

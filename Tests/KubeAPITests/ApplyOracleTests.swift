@@ -2,8 +2,8 @@ import Glibc
 import KubeAPI
 import Testing
 
-/// Sequences of applies and updates whose outcomes structured-merge-diff told (the program and the generator are not part of the project). Elements of
-/// associative lists are compared in any order: the oracle's version put new ones last, later ones keep the applied order.
+/// Sequences of applies and updates whose outcomes structured-merge-diff told (the program and the generator are not part of the project). Elements
+/// of associative lists are compared in any order: the oracle's version put new ones last, later ones keep the applied order.
 @Suite("Applies and updates against structured-merge-diff")
 struct ApplyOracleTests {
     private static let ordered: Set<String> = [

@@ -54,7 +54,9 @@ struct ProtobufEncoderTests {
     func listsAndFrames() throws {
         let pod = GroupVersionKind(group: "", version: "v1", kind: "Pod")
         let list = GroupVersionKind(group: "", version: "v1", kind: "PodList")
-        let objects = try (0..<300).map { try Object(json: #"{"metadata":{"name":"p\#($0)","labels":{"b":"2","a":"1"}},"spec":{"hostNetwork":false}}"#) }
+        let objects = try (0..<300).map {
+            try Object(json: #"{"metadata":{"name":"p\#($0)","labels":{"b":"2","a":"1"}},"spec":{"hostNetwork":false}}"#)
+        }
         let metadata: Value = ["resourceVersion": "12", "continue": "abc", "remainingItemCount": 0]
         let bytes = ProtobufEncoder.list(objects, kind: list, itemKind: pod, metadata: metadata)
         let back = try ProtobufDecoder.decode(bytes ?? [])

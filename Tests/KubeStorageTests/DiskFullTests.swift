@@ -20,7 +20,7 @@ struct DiskFullTests {
         return acknowledged
     }
 
-    @Test("a full database refuses writes as unavailable, keeps all it has acknowledged, and works again when space returns")
+    @Test("R3: a full database refuses writes as unavailable, keeps all it has acknowledged, and works again when space returns")
     func quota() async throws {
         let folder = try Folder()
         var store = try SQLiteStore(path: folder.database, maximumBytes: 1 << 20)
@@ -38,7 +38,7 @@ struct DiskFullTests {
         await store.close()
     }
 
-    @Test("a full file system refuses writes as unavailable, and works again when space returns", .enabled(if: Mount.isPossible))
+    @Test("R3: a full file system refuses writes as unavailable, and works again when space returns", .enabled(if: Mount.isPossible))
     func fileSystem() async throws {
         let mount = try Mount(megabytes: 2)
         let ballast = open("\(mount.path)/ballast", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)

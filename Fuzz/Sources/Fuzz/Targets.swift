@@ -96,7 +96,9 @@ extension FuzzTarget {
         guard let difference = JSONMergePatch.difference(from: document, to: patched), case .object = document, case .object = patched else { return }
         // A difference cannot set nulls, which JSON merge patches mean to remove.
         guard !patched.jsonString.contains("null"), !document.jsonString.contains("null") else { return }
-        require((try? JSONMergePatch.apply(difference, to: document)) == patched, "difference is wrong: \(difference.jsonString)")
+        // Names that are no UTF-8 are read as the same replacement character and so stand twice.
+        guard !document.jsonString.contains("\u{FFFD}") else { return }
+        require((try? JSONMergePatch.apply(difference, to: document)) == patched, "difference of \(document.jsonString) and \(patched.jsonString) is wrong: \(difference.jsonString)")
     }
 
     private static func strategicPatch(_ bytes: [UInt8]) {

@@ -1,7 +1,8 @@
 import NIOCore
 
-/// Between HTTP/2 and TLS: puts small writes together, so that the frames of many streams make few TLS records and one system call, and puts off flushes
-/// while a `PumpQueue` serves the streams of its loop. Belongs to its event loop.
+/// Between HTTP/2 and TLS: puts small writes together, so that the frames of many streams make few TLS records and one system call. A flush is put
+/// off behind what the event loop has to do already, or to the end of what a `PumpQueue` serves: other streams' answers join it. Belongs to its
+/// event loop.
 final class WriteCoalescer: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -33,24 +34,29 @@ final class WriteCoalescer: ChannelOutboundHandler {
     }
 
     func flush(context: ChannelHandlerContext) {
-        if isFlushPostponed { return }
-        isFlushPostponed = pumps.postpone { [weak self] in
-            guard let self else { return }
-            isFlushPostponed = false
-            passOn(context)
-            context.flush()
+        guard !isFlushPostponed else { return }
+        isFlushPostponed = true
+        let flush = { [weak self] in
+            guard let self, isFlushPostponed else { return }
+            flushNow(context)
         }
-        if isFlushPostponed { return }
+        if !pumps.postpone(flush) { context.eventLoop.assumeIsolated().execute(flush) }
+    }
+
+    private func flushNow(_ context: ChannelHandlerContext) {
+        isFlushPostponed = false
         passOn(context)
         context.flush()
     }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        passOn(context)
+        // What was flushed before is sent before.
+        if isFlushPostponed { flushNow(context) } else { passOn(context) }
         context.close(mode: mode, promise: promise)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        isFlushPostponed = false
         promise?.fail(ChannelError.ioOnClosedChannel)
         promise = nil
     }

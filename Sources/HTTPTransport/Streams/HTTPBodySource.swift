@@ -21,8 +21,8 @@ package enum HTTPBodyPiece: Sendable {
     case abort
 }
 
-/// A streamed body that its connection takes piece by piece, on its event loop, when it can write: for streams that wait most of the time and of which
-/// there are very many. Nothing runs for one that waits.
+/// A streamed body that its connection takes piece by piece, on its event loop, when it can write: for streams that wait most of the time and of
+/// which there are very many. Nothing runs for one that waits.
 ///
 /// One connection asks; `next`, `expire` and `cancel` are called on its event loop, one at a time, and must not block.
 package protocol HTTPBodySource: AnyObject, Sendable {

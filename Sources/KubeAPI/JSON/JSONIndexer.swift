@@ -32,9 +32,11 @@ struct JSONIndexer: ~Copyable {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { throw JSONError(message: "unexpected end of JSON input", offset: 0) }
         var indexer = JSONIndexer(bytes, base: base)
         try indexer.run()
-        // Exactly as large as needed: the index may be kept.
-        return Array(UnsafeBufferPointer(start: indexer.tokens, count: indexer.tokenCount))
+        return indexer.copied()
     }
+
+    /// Exactly as large as needed: the index may be kept. A method, so that `self`, which frees the memory, outlives the copying.
+    private borrowing func copied() -> [UInt64] { Array(UnsafeBufferPointer(start: tokens, count: tokenCount)) }
 
     private static func token(_ kind: JSONKind, _ offset: Int, _ length: Int) -> UInt64 {
         UInt64(kind.rawValue) << 60 | UInt64(truncatingIfNeeded: offset) << 30 | UInt64(truncatingIfNeeded: length)

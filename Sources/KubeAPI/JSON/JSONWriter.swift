@@ -47,7 +47,8 @@ struct JSONWriter: ~Copyable {
         count += length
     }
 
-    /// `depth`: how many arrays and objects are open. Recursion is bounded by the depth of what was parsed (`JSONLimits.depth`), or of what code makes.
+    /// `depth`: how many arrays and objects are open. Recursion is bounded by the depth of what was parsed (`JSONLimits.depth`), or of what code
+    /// makes.
     mutating func write(_ value: borrowing Value, depth: Int) {
         switch value {
         case .null: put("null")

@@ -1,5 +1,5 @@
-/// Writes objects as Kubernetes' protobuf, which typed Go clients ask for: straight from the JSON's token index by the table of field numbers, without
-/// a tree in between. Upstream: runtime/serializer/protobuf and the generated Marshal methods, whose order of fields and map keys is kept.
+/// Writes objects as Kubernetes' protobuf, which typed Go clients ask for: straight from the JSON's token index by the table of field numbers,
+/// without a tree in between. Upstream: runtime/serializer/protobuf and the generated Marshal methods, whose order of fields and map keys is kept.
 package enum ProtobufEncoder {
     /// Upstream: runtime.Unknown is preceded by these bytes.
     static let magic: [UInt8] = [0x6B, 0x38, 0x73, 0x00]

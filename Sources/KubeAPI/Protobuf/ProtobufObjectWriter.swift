@@ -151,7 +151,11 @@ struct ProtobufObjectWriter {
         case .bytes:
             guard kind == .string || kind == .escapedString else { return }
             let mark = writer.open(number, guess: low(token) / 4 * 3)
-            if kind == .string { Base64Text.decode(text(token), to: &writer.bytes) } else { Base64Text.decode((view(token).string ?? "").utf8, to: &writer.bytes) }
+            if kind == .string {
+                Base64Text.decode(text(token), to: &writer.bytes)
+            } else {
+                Base64Text.decode((view(token).string ?? "").utf8, to: &writer.bytes)
+            }
             writer.close(mark)
         case .bool:
             guard kind == .true || kind == .false else { return }

@@ -32,8 +32,8 @@ package struct ObjectDecoder {
     }
 
     /// Decodes a request's body as an object of `row`'s kind. Missing apiVersion and kind are filled in, others than the row's are refused.
-    /// Returns the object and warnings. Throws `StatusError` BadRequest. Rows without a schema type keep all fields. `earlier` is what a strict reader
-    /// of the body's own format (YAML) said.
+    /// Returns the object and warnings. Throws `StatusError` BadRequest. Rows without a schema type keep all fields. `earlier` is what a strict
+    /// reader of the body's own format (YAML) said.
     package static func decode(
         _ bytes: [UInt8], row: ResourceRow, in table: SchemaTable = .shared, validation: FieldValidation = .strict, earlier: String? = nil
     ) throws(StatusError) -> (Value, [String]) {

@@ -89,7 +89,8 @@ enum YAMLScalar: Equatable {
             }
             if radix == 0 { radix = 8 } else { digits.removeFirst() }
         }
-        guard let first = digits.first, first != UInt8(ascii: "+"), first != UInt8(ascii: "-"), let magnitude = UInt64(Substring(digits), radix: radix)
+        guard let first = digits.first, first != UInt8(ascii: "+"), first != UInt8(ascii: "-"),
+            let magnitude = UInt64(Substring(digits), radix: radix)
         else { return nil }
         if let number = Int64(exactly: magnitude) { return .int(isNegative ? -number : number) }
         if isNegative { return magnitude == 1 << 63 ? .int(.min) : nil }
@@ -149,7 +150,8 @@ enum YAMLScalar: Equatable {
 }
 
 extension YAMLScalar {
-    /// Whether go-yaml takes a text for a timestamp, which it then quotes: `2001-1-2`, with a time after `T`, `t` or a space. Upstream: parseTimestamp.
+    /// Whether go-yaml takes a text for a timestamp, which it then quotes: `2001-1-2`, with a time after `T`, `t` or a space. Upstream:
+    /// parseTimestamp.
     static func isTimestamp(_ text: String) -> Bool {
         var rest = text.utf8[...]
         func number(_ width: ClosedRange<Int>, _ range: ClosedRange<Int>) -> Int? {

@@ -88,8 +88,8 @@ struct ClusterTrustBundleAttest: AdmissionPlugin {
     }
 }
 
-/// A request for a certificate says who made it, whatever its author wrote. Upstream: certificates strategy's PrepareForCreate, which is not admission;
-/// strategies here know no user.
+/// A request for a certificate says who made it, whatever its author wrote. Upstream: certificates strategy's PrepareForCreate, which is not
+/// admission; strategies here know no user.
 struct CertificateRequester: AdmissionPlugin {
     let name = "CertificateRequester"
 

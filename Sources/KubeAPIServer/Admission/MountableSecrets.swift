@@ -1,6 +1,7 @@
 import KubeAPI
 
-/// Service accounts that ask for it let their pods name only secrets that the account lists. Upstream: limitSecretReferences in plugin/serviceaccount.
+/// Service accounts that ask for it let their pods name only secrets that the account lists. Upstream: limitSecretReferences in
+/// plugin/serviceaccount.
 enum MountableSecrets {
     static let annotation = "kubernetes.io/enforce-mountable-secrets"
 

@@ -91,6 +91,8 @@ final class Aggregator: Sendable {
         do {
             return try await backend.respond()
         } catch let error as StatusError {
+            // Clients shall be told the truth from the next request on, not only when the next check is due.
+            wakeUp()
             return Responses.text("\(error.message)\n", status: 503)
         }
     }

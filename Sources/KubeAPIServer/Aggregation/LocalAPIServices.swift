@@ -26,8 +26,14 @@ enum LocalAPIServices {
         }
     }
 
+    /// The aggregator's own group comes before all others, whatever they ask for. Upstream: apisHandler puts it first.
+    private static let ownGroupPriority: Int64 = 20001
+
     /// The priority of a group that this server answers itself.
-    static func groupPriority(_ group: String) -> Int64 { priorities.first { $0.group == group }?.priority ?? customGroupPriority }
+    static func groupPriority(_ group: String) -> Int64 {
+        if group == "apiregistration.k8s.io" { return ownGroupPriority }
+        return priorities.first { $0.group == group }?.priority ?? customGroupPriority
+    }
 
     static func custom(group: String, version: String) -> Value {
         object(group: group, version: version, customGroupPriority, customVersionPriority, managed: "true")

@@ -52,7 +52,8 @@ package final class ServiceAccountTokenIssuer: Sendable {
         }
     }
 
-    /// Signs a token. `audiences` empty: the API server's. `node` of a pod is told beside it. `warnAfterSeconds`: it is meant to be replaced by then, though it lives longer. Throws CryptoKit's error when signing fails.
+    /// Signs a token. `audiences` empty: the API server's. `node` of a pod is told beside it. `warnAfterSeconds`: it is meant to be replaced by
+    /// then, though it lives longer. Throws CryptoKit's error when signing fails.
     /// Upstream: serviceaccount.Claims.
     package func token(
         namespace: String, name: String, uid: String, audiences: [String] = [], expirationSeconds: Int64, boundTo bound: BoundObject? = nil,

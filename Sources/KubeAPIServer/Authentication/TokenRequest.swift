@@ -34,7 +34,8 @@ package enum TokenRequest {
         let granted = min(seconds, grantedSeconds)
         let isExtended = seconds == warnOnlySeconds && bound?.kind == "Pod" && (audiences.isEmpty || audiences.allSatisfy(issuer.audiences.contains))
         let signed = try issuer.token(
-            namespace: namespace, name: name, uid: account.metadata.uid, audiences: audiences, expirationSeconds: isExtended ? extendedSeconds : granted,
+            namespace: namespace, name: name, uid: account.metadata.uid, audiences: audiences,
+            expirationSeconds: isExtended ? extendedSeconds : granted,
             boundTo: bound, node: node, warnAfterSeconds: isExtended ? warnOnlySeconds : nil)
         // Who reads it is told the time by which to ask again.
         let expiration = isExtended ? signed.expiration.adding(seconds: warnOnlySeconds - extendedSeconds) : signed.expiration

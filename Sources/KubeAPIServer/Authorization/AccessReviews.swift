@@ -125,7 +125,9 @@ package struct AccessReviews: Sendable {
                 user: user, verb: path["verb"].string ?? "", isResourceRequest: false, path: path["path"].string ?? "")
         }
         var decision = Authorization.decide(asked, authorizers)
-        if case .noOpinion(let reason) = decision, !remote.isEmpty { decision = try await Authorization.decide(asked, remote: remote, reason: reason) }
+        if case .noOpinion(let reason) = decision, !remote.isEmpty {
+            decision = try await Authorization.decide(asked, remote: remote, reason: reason)
+        }
         var status: Value
         switch decision {
         case .allow(let reason): status = ["allowed": true, "reason": .string(reason)]

@@ -75,7 +75,9 @@ package final class WebhookAuthorizer: RemoteAuthorizer {
             if let fields = try? FieldSelector(parsing: attributes.fieldSelector), !fields.isEverything {  // A broken one is left out.
                 resource["fieldSelector"] = [
                     "requirements": .array(
-                        fields.requirements.map { ["key": .string($0.field), "operator": $0.negated ? "NotIn" : "In", "values": [.string($0.value)]] })
+                        fields.requirements.map {
+                            ["key": .string($0.field), "operator": $0.negated ? "NotIn" : "In", "values": [.string($0.value)]]
+                        })
                 ]
             }
             if !attributes.labelSelector.isEmpty { resource["labelSelector"] = ["rawSelector": .string(attributes.labelSelector)] }

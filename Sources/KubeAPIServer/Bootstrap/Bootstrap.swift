@@ -38,7 +38,8 @@ package enum Bootstrap {
         }
         if let trust = ExtensionAuthentication.configMap(configuration.aggregation) { last.append(trust) }
         return [
-            LocalAPIServices.builtIn() + ClusterDefaults.namespaces() + ClusterDefaults.priorityClasses() + FlowControlDefaults.priorityLevels() + BootstrapRoles.clusterRoles()
+            LocalAPIServices.builtIn() + ClusterDefaults.namespaces() + ClusterDefaults.priorityClasses() + FlowControlDefaults.priorityLevels()
+                + BootstrapRoles.clusterRoles()
                 + EKSRoles.clusterRoles(),
             FlowControlDefaults.flowSchemas() + BootstrapRoles.roles() + BootstrapBindings.clusterRoleBindings() + EKSRoles.clusterRoleBindings(),
             BootstrapBindings.roleBindings() + last,

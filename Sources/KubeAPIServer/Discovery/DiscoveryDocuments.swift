@@ -140,6 +140,11 @@ package final class DiscoveryDocuments: Sendable {
     private func openAPI(_ parts: [String], _ path: String, _ accept: String) throws(StatusError) -> Document? {
         switch parts.first {
         case "v2" where parts.count == 1:
+            if OpenAPIv2Protobuf.isRequested(accept) {
+                return keepBytes("\(path)#protobuf", OpenAPIv2Protobuf.contentType) {
+                    OpenAPIv2Protobuf.encode(OpenAPIv2(self.resources, self.schema, self.version, custom: self.custom).document)
+                }
+            }
             guard Self.acceptsJSON(accept) else {
                 throw StatusError(code: 406, reason: "NotAcceptable", message: "only the following media types are accepted: application/json")
             }
@@ -166,7 +171,9 @@ package final class DiscoveryDocuments: Sendable {
     private func groupVersion(_ group: String, _ version: String) -> Document? {
         guard resources.groups.contains(where: { $0.group == group && $0.versions.contains(version) }) else { return nil }
         let name = group.isEmpty ? "api/\(version)" : "apis/\(group)/\(version)"
-        return keep("/openapi/v3/\(name)") { OpenAPIv3(self.resources, self.schema, self.version, custom: self.custom).document(group: group, version: version) }
+        return keep("/openapi/v3/\(name)") {
+            OpenAPIv3(self.resources, self.schema, self.version, custom: self.custom).document(group: group, version: version)
+        }
     }
 
     /// Whether JSON is among the accepted forms; a missing header accepts anything.
@@ -177,8 +184,12 @@ package final class DiscoveryDocuments: Sendable {
 
     /// The kept document of a key, made on first use. Made outside the lock: another thread may make the same one, and the first stays.
     private func keep(_ key: String, _ contentType: String = "application/json", _ make: () -> Value) -> Document {
+        keepBytes(key, contentType) { make().jsonBytes }
+    }
+
+    private func keepBytes(_ key: String, _ contentType: String, _ make: () -> [UInt8]) -> Document {
         if let kept = cache.withLock({ $0[key] }) { return kept.document }
-        let bytes = make().jsonBytes
+        let bytes = make()
         let hash = SHA256.hash(data: bytes).map { ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }.joined()
         let made = Kept(contentType: contentType, bytes, etag: "\"\(hash)\"")
         let etag = cache.withLock { cache in

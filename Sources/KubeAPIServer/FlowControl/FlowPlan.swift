@@ -22,7 +22,8 @@ final class FlowPlan: Sendable {
 
     /// Upstream: the two schemas no server can do without, bootstrap.MandatoryFlowSchemas.
     private static let everything = FlowSchema.ResourceRule(verbs: ["*"], apiGroups: ["*"], resources: ["*"], namespaces: ["*"], clusterScope: true)
-    private static func mandatory(_ name: String, _ precedence: Int64, by distinguisher: FlowSchema.Distinguisher?, _ groups: [String]) -> FlowSchema {
+    private static func mandatory(_ name: String, _ precedence: Int64, by distinguisher: FlowSchema.Distinguisher?, _ groups: [String]) -> FlowSchema
+    {
         FlowSchema(
             name: name, precedence: precedence, priorityLevel: name, distinguisher: distinguisher,
             rules: [
@@ -33,7 +34,8 @@ final class FlowPlan: Sendable {
     private static let exempt = mandatory("exempt", 1, by: nil, [PrivilegedGroupsAuthorizer.masters])
     private static let catchAll = mandatory("catch-all", 10_000, by: .byUser, ["*"])
 
-    init(generation: UInt64, schemas: [FlowSchema], levels given: [PriorityLevel], statistics: (_ level: String, _ schema: String) -> FlowStatistics) {
+    init(generation: UInt64, schemas: [FlowSchema], levels given: [PriorityLevel], statistics: (_ level: String, _ schema: String) -> FlowStatistics)
+    {
         self.generation = generation
         var levels = given
         for mandatory in [PriorityLevel.exempt, .catchAll] where !levels.contains(where: { $0.name == mandatory.name }) { levels.append(mandatory) }

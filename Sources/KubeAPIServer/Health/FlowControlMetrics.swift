@@ -12,15 +12,24 @@ extension FlowController {
         gauge("current_limit_seats", "[ALPHA] current derived number of execution seats available to each priority level") {
             max($0.seats.nominal, $0.seats.inUse)
         }
-        text.family("apiserver_flowcontrol_current_executing_requests", "gauge", "[BETA] Number of requests in initial (for a WATCH) or any (for a non-WATCH) execution stage in the API Priority and Fairness subsystem")
+        text.family(
+            "apiserver_flowcontrol_current_executing_requests", "gauge",
+            "[BETA] Number of requests in initial (for a WATCH) or any (for a non-WATCH) execution stage in the API Priority and Fairness subsystem")
         for one in report.statistics { sample("current_executing_requests", one, one.executing.load(ordering: .relaxed), &text) }
-        text.family("apiserver_flowcontrol_current_executing_seats", "gauge", "[BETA] Concurrency (number of seats) occupied by the currently executing (initial stage for a WATCH, any stage otherwise) requests in the API Priority and Fairness subsystem")
+        text.family(
+            "apiserver_flowcontrol_current_executing_seats", "gauge",
+            "[BETA] Concurrency (number of seats) occupied by the currently executing (initial stage for a WATCH, any stage otherwise) requests in the API Priority and Fairness subsystem"
+        )
         for one in report.statistics { sample("current_executing_seats", one, one.seatsInUse.load(ordering: .relaxed), &text) }
-        text.family("apiserver_flowcontrol_current_inqueue_requests", "gauge", "[BETA] Number of requests currently pending in queues of the API Priority and Fairness subsystem")
+        text.family(
+            "apiserver_flowcontrol_current_inqueue_requests", "gauge",
+            "[BETA] Number of requests currently pending in queues of the API Priority and Fairness subsystem")
         for one in report.statistics { sample("current_inqueue_requests", one, one.waiting.load(ordering: .relaxed), &text) }
-        text.family("apiserver_flowcontrol_dispatched_requests_total", "counter", "[BETA] Number of requests executed by API Priority and Fairness subsystem")
+        text.family(
+            "apiserver_flowcontrol_dispatched_requests_total", "counter", "[BETA] Number of requests executed by API Priority and Fairness subsystem")
         for one in report.statistics { sample("dispatched_requests_total", one, one.dispatched.load(ordering: .relaxed), &text) }
-        text.family("apiserver_flowcontrol_rejected_requests_total", "counter", "[BETA] Number of requests rejected by API Priority and Fairness subsystem")
+        text.family(
+            "apiserver_flowcontrol_rejected_requests_total", "counter", "[BETA] Number of requests rejected by API Priority and Fairness subsystem")
         for one in report.statistics {
             for (why, count) in one.refusals where count > 0 {
                 text.sample("apiserver_flowcontrol_rejected_requests_total", labels(one) + [("reason", why.label)], count)
@@ -33,7 +42,10 @@ extension FlowController {
             text.histogram(
                 "apiserver_flowcontrol_request_wait_duration_seconds", [("execute", "true")] + labels(one), FlowStatistics.buckets, content)
         }
-        text.family("apiserver_flowcontrol_request_execution_seconds", "histogram", "[ALPHA] Duration of initial stage (for a WATCH) or any (for a non-WATCH) stage of request execution in the API Priority and Fairness subsystem")
+        text.family(
+            "apiserver_flowcontrol_request_execution_seconds", "histogram",
+            "[ALPHA] Duration of initial stage (for a WATCH) or any (for a non-WATCH) stage of request execution in the API Priority and Fairness subsystem"
+        )
         for one in report.statistics {
             let content = one.executions.content
             guard content.total > 0 else { continue }

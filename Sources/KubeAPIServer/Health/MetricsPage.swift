@@ -28,7 +28,8 @@ enum MetricsPage {
         text.family("apiserver_storage_objects", "gauge", "[STABLE] Number of stored objects at the time of last check split by kind.")
         var seen: Set<GroupResource> = []
         for row in running.environment.registry.table.rows where row.isStored && seen.insert(row.groupResource).inserted {
-            text.sample("apiserver_storage_objects", [("resource", "\(row.groupResource)")], running.environment.registry.count(of: row.groupResource))
+            text.sample(
+                "apiserver_storage_objects", [("resource", "\(row.groupResource)")], running.environment.registry.count(of: row.groupResource))
         }
         text.family("apiserver_storage_revision", "gauge", "The revision up to which reads are complete.")
         text.sample("apiserver_storage_revision", [], running.store.revision)

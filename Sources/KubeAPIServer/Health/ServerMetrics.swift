@@ -130,7 +130,8 @@ final class ServerMetrics: Sendable {
         }
         text.family(
             "apiserver_request_duration_seconds", "histogram",
-            "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.")
+            "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component."
+        )
         for (key, series) in state.requests where series.durations.total > 0 {
             text.histogram("apiserver_request_duration_seconds", key.labels, Self.buckets, series.durations)
         }
@@ -145,7 +146,8 @@ final class ServerMetrics: Sendable {
         for (key, series) in state.requests where series.sizes.total > 0 {
             text.histogram("apiserver_response_sizes", key.labels.filter { $0.0 != "dry_run" }, Self.sizeBuckets, series.sizes)
         }
-        text.family("apiserver_current_inflight_requests", "gauge", "[STABLE] Maximal number of currently used inflight request limit of this apiserver.")
+        text.family(
+            "apiserver_current_inflight_requests", "gauge", "[STABLE] Maximal number of currently used inflight request limit of this apiserver.")
         text.sample("apiserver_current_inflight_requests", [("request_kind", "mutating")], mutating.load(ordering: .relaxed))
         text.sample("apiserver_current_inflight_requests", [("request_kind", "readOnly")], readOnly.load(ordering: .relaxed))
         text.family("apiserver_longrunning_requests", "gauge", "[STABLE] Gauge of all active long-running apiserver requests.")

@@ -1,7 +1,7 @@
 import KubeAPI
 
-/// The paths of resources as OpenAPI operations, named and ordered as upstream's installer makes them. Bodies and answers are written by the caller, as
-/// v2 and v3 differ there. Upstream: k8s.io/apiserver/pkg/endpoints/installer.go and endpoints/openapi.GetOperationIDAndTags.
+/// The paths of resources as OpenAPI operations, named and ordered as upstream's installer makes them. Bodies and answers are written by the
+/// caller, as v2 and v3 differ there. Upstream: k8s.io/apiserver/pkg/endpoints/installer.go and endpoints/openapi.GetOperationIDAndTags.
 struct OperationWriter {
     /// A query parameter.
     struct Parameter: Equatable {
@@ -66,7 +66,8 @@ struct OperationWriter {
     /// What the streams of pods take. Upstream: the Options kinds of k8s.io/api/core/v1.
     private static let streamParameters: [String: [Parameter]] = [
         "exec": [
-            Parameter("command"), Parameter("container"), Parameter("stderr", "boolean"), Parameter("stdin", "boolean"), Parameter("stdout", "boolean"),
+            Parameter("command"), Parameter("container"), Parameter("stderr", "boolean"), Parameter("stdin", "boolean"),
+            Parameter("stdout", "boolean"),
             Parameter("tty", "boolean"),
         ],
         "attach": [
@@ -127,7 +128,9 @@ struct OperationWriter {
                     operation("get", "get", "get", [], "read\(name)"),
                     operation("update", "put", "put", Self.writeParameters, "replace\(name)", body: .kind, codes: [200, 201]),
                     operation("patch", "patch", "patch", Self.patchParameters, "patch\(name)", body: .patch, codes: [200, 201]),
-                    operation("delete", "delete", "delete", Self.deleteParameters, "delete\(name)", body: .deleteOptions, answer: deleted, codes: [200, 202]),
+                    operation(
+                        "delete", "delete", "delete", Self.deleteParameters, "delete\(name)", body: .deleteOptions, answer: deleted,
+                        codes: [200, 202]),
                 ].compactMap { $0 }),
         ]
         if row.namespaced {
@@ -184,7 +187,8 @@ struct OperationWriter {
         func operations(_ ending: String) -> [Operation] {
             (isProxy ? Self.proxyMethods : ["get", "post"]).map { method in
                 Operation(
-                    method: method, action: "connect", id: "connect\(group)\(method.prefix(1).uppercased() + method.dropFirst())\(scope)\(row.kind)\(ending)",
+                    method: method, action: "connect",
+                    id: "connect\(group)\(method.prefix(1).uppercased() + method.dropFirst())\(scope)\(row.kind)\(ending)",
                     kind: subresource.kind, answer: .text)
             }
         }

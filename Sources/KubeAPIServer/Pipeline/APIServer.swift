@@ -134,7 +134,8 @@ package final class APIServer: HTTPResponder {
         registry.install(strategies: components.strategies)
         let environment = VerbEnvironment(
             registry: registry, schema: configuration.schema, admission: components.admission, reviews: components.reviews,
-            tokenIssuer: components.tokenIssuer, kubelets: configuration.kubelets.map { KubeletConnections($0, policy: configuration.proxyAddresses) },
+            tokenIssuer: components.tokenIssuer,
+            kubelets: configuration.kubelets.map { KubeletConnections($0, policy: configuration.proxyAddresses) },
             proxies: ProxyConnections(policy: configuration.proxyAddresses), authorizers: components.authorizers,
             now: configuration.now)
         let health = HealthEndpoints.standard(

@@ -5,7 +5,9 @@ import KubeAPI
 /// discovery/aggregated's ETag handling and kube-openapi's handler3.
 enum DocumentResponse {
     /// `hash` is the query's parameter of that name.
-    static func make(_ document: DiscoveryDocuments.Document, path: String, hash: String?, head: HTTPRequestHead, now: Timestamp) throws -> HTTPResponse {
+    static func make(_ document: DiscoveryDocuments.Document, path: String, hash: String?, head: HTTPRequestHead, now: Timestamp) throws
+        -> HTTPResponse
+    {
         var fields: HTTPFields = ["Cache-Control": "public", "Content-Type": document.contentType, "ETag": document.etag, "Vary": "Accept"]
         if path.hasPrefix("/openapi/v3/"), let hash, !hash.isEmpty {
             let current = document.etag.filter { $0 != "\"" }

@@ -2,8 +2,8 @@ import HTTPTransport
 import KubeAPI
 
 /// Gets and watches of built-in kinds, answered on the connection's event loop: what they need is in memory, and a task for each costs more than the
-/// answer. Every decision is made by the same code as for any other request; where one cannot be made without waiting, or is not a plain yes, the request
-/// goes the usual way from its beginning.
+/// answer. Every decision is made by the same code as for any other request; where one cannot be made without waiting, or is not a plain yes, the
+/// request goes the usual way from its beginning.
 extension RequestPipeline {
     /// Nil: the usual way. Nothing was counted or changed then.
     func respondNow() -> HTTPResponse? {

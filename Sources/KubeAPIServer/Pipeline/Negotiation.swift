@@ -143,5 +143,3 @@ struct AcceptedForm: Sendable, Equatable {
         return Clause(contentType[...]).type
     }
 }
-
-

@@ -2,8 +2,8 @@ import KubeAPI
 
 /// Bodies of any format as the JSON that verbs work with: the one place where the format of a request matters.
 enum RequestContent {
-    /// Turns the body of `request` into JSON. A format nobody knows is left for the verb to refuse. Throws `StatusError` BadRequest for a body that is
-    /// not what its media type says. Upstream: the codec that negotiation.NegotiateInputSerializer picks.
+    /// Turns the body of `request` into JSON. A format nobody knows is left for the verb to refuse. Throws `StatusError` BadRequest for a body that
+    /// is not what its media type says. Upstream: the codec that negotiation.NegotiateInputSerializer picks.
     static func decode(_ request: inout APIRequest, scope: RequestScope) throws(StatusError) {
         guard !request.body.isEmpty, request.info.subresource != "proxy" else {
             // An empty body of a known format is empty JSON to the verb, which tells what is missing.
@@ -51,6 +51,7 @@ enum RequestContent {
         let shown = 30  // Upstream: summarizeData is asked for 30 bytes.
         var summary = request.body.prefix(shown).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
         if request.body.first == UInt8(ascii: "{") { summary = String(decoding: request.body.prefix(shown), as: UTF8.self) }
-        return .badRequest("the object provided is unrecognized (must be of type \(kind)): \(why) (\(summary)\(request.body.count > shown ? " ..." : ""))")
+        return .badRequest(
+            "the object provided is unrecognized (must be of type \(kind)): \(why) (\(summary)\(request.body.count > shown ? " ..." : ""))")
     }
 }

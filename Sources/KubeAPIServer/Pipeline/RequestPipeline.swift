@@ -25,6 +25,8 @@ struct RequestPipeline: Sendable {
     final class Trace: @unchecked Sendable {
         var audit: AuditRecord?
         var isServed = false
+        /// Bytes of a response that streams, where they are known before.
+        var streamedBytes: Int?
     }
 
     func respond(_ body: HTTPBodyStream) async -> HTTPResponse {
@@ -59,7 +61,7 @@ struct RequestPipeline: Sendable {
         response.fields.add("Audit-Id", auditID)
         if head.method == "HEAD", case .bytes = response.body { response.body = .bytes([]) }
         let seen = info ?? RequestInfo(nonResource: String(head.path), method: head.method)
-        var size: Int?
+        var size = trace.streamedBytes
         if case .bytes(let bytes) = response.body { size = bytes.count }
         server.metrics.record(
             seen, code: response.status, duration: seen.isLongRunning ? nil : ContinuousClock.now - started, isServed: trace.isServed,
@@ -192,7 +194,8 @@ struct RequestPipeline: Sendable {
             trace.isServed = true
             // What a proxied answer looks like is between client and backend.
             let form = try AcceptedForm.negotiate(
-                info.subresource == "proxy" ? [] : head.fields.all("Accept"), endpoint: scope.row.isCustom ? .custom : .builtIn, isWatch: info.verb == "watch")
+                info.subresource == "proxy" ? [] : head.fields.all("Accept"), endpoint: scope.row.isCustom ? .custom : .builtIn,
+                isWatch: info.verb == "watch")
             guard !info.verb.isEmpty || (info.subresource == "proxy" && head.method == "OPTIONS") else {
                 throw StatusError.methodNotSupported(scope.resource, head.method.lowercased())
             }
@@ -207,7 +210,14 @@ struct RequestPipeline: Sendable {
             let verbs = ResourceVerbs(environment: running.environment, scope: scope, request: request)
             do {
                 var response = try await verbs.perform()
-                if let deprecation = scope.custom == nil ? Self.deprecations[scope.row.groupVersionResource] : scope.custom?.deprecation { response.warnings.insert(deprecation, at: 0) }
+                if let deprecation = scope.custom == nil ? Self.deprecations[scope.row.groupVersionResource] : scope.custom?.deprecation {
+                    response.warnings.insert(deprecation, at: 0)
+                }
+                // An audit may want the whole body.
+                if trace.audit == nil, let streamed = encoder.streamed(response, acceptEncoding: head.fields["Accept-Encoding"]) {
+                    trace.streamedBytes = streamed.bytes
+                    return streamed.response
+                }
                 return try encoder.encode(response)
             } catch let error as StatusError where info.verb == "watch" && error.isExpired {
                 // Once a watch was understood, its errors are events. Upstream: cacher.newErrWatcher.

@@ -60,7 +60,7 @@ struct ResponseEncoder: Sendable {
     }
 
     /// Upstream: negotiation.isPrettyPrint.
-    private var isPretty: Bool {
+    var isPretty: Bool {
         if let text = query["pretty"], !text.isEmpty { return ["1", "t", "T", "TRUE", "true", "True"].contains(text) }
         return ["curl", "Wget", "Mozilla/5.0"].contains { userAgent.hasPrefix($0) }
     }

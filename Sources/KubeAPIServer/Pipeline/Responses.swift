@@ -32,13 +32,18 @@ enum Responses {
 
     /// Compresses a large body for a client that takes gzip; streams stay as they are. Upstream: responsewriters.deferredResponseWriter.
     static func compress(_ response: inout HTTPResponse, acceptEncoding: String?) {
-        guard let acceptEncoding, case .bytes(let bytes) = response.body, bytes.count > compressionThreshold, response.fields["Content-Encoding"] == nil,
+        guard case .bytes(let bytes) = response.body, bytes.count > compressionThreshold, response.fields["Content-Encoding"] == nil,
             response.fields["Content-Type"]?.hasPrefix("application/") ?? false,
-            acceptEncoding.split(separator: ",").contains(where: { String($0).trimmed == "gzip" }), let compressed = Gzip.compress(bytes)
+            acceptsGzip(acceptEncoding), let compressed = Gzip.compress(bytes)
         else { return }
         response.body = .bytes(compressed)
         response.fields["Content-Encoding"] = "gzip"
         response.fields.add("Vary", "Accept-Encoding")
+    }
+
+    /// Whether an `Accept-Encoding` names gzip.
+    static func acceptsGzip(_ acceptEncoding: String?) -> Bool {
+        acceptEncoding?.split(separator: ",").contains { String($0).trimmed == "gzip" } ?? false
     }
 
     /// A failure as protobuf.

@@ -41,14 +41,17 @@ struct PolicyTypeChecking {
             func check(_ field: String, _ source: String?, _ types: [CELType]?, withAuthorizer: Bool = true) {
                 guard let source, !source.isEmpty else { return }
                 guard case .failure(let error) = compiler.compile(source, types, withAuthorizer: withAuthorizer).program else { return }
-                let group = kind.group.isEmpty ? "" : "\(kind.group)/"
-                let text = "\(group)\(kind.version), Kind=\(kind.kind): \(error)\n"
-                if let place = found.firstIndex(where: { $0.field == field }) { found[place].text += text } else { found.append((field, text)) }
+                // The core group is told by the bare slash, and each kind's finding ends with a line break of its own: so GroupVersionKind.String
+                // and TypeCheckingResults.String have it.
+                let text = "\(kind.group)/\(kind.version), Kind=\(kind.kind): \(error)\n"
+                if let place = found.firstIndex(where: { $0.field == field }) {
+                    found[place].text += "\n" + text
+                } else {
+                    found.append((field, text))
+                }
             }
-            for (index, variable) in spec["variables"].elements.enumerated() {
-                check("spec.variables[\(index)].expression", variable["expression"].string, nil)
-                compiler.add(variable: variable)
-            }
+            // What is wrong in a variable shows where it is used.
+            for variable in spec["variables"].elements { compiler.add(variable: variable) }
             for (index, validation) in spec["validations"].elements.enumerated() {
                 check("spec.validations[\(index)].expression", validation["expression"].string, [.bool])
                 check("spec.validations[\(index)].messageExpression", validation["messageExpression"].string, [.string], withAuthorizer: false)

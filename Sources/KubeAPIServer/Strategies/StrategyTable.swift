@@ -54,7 +54,8 @@ package enum StrategyTable {
             GroupResource(group: "admissionregistration.k8s.io", resource: "validatingadmissionpolicybindings"):
                 PolicyBindingStrategy(isMutating: false),
             GroupResource(group: "admissionregistration.k8s.io", resource: "mutatingadmissionpolicies"): MutatingPolicyStrategy(),
-            GroupResource(group: "admissionregistration.k8s.io", resource: "mutatingadmissionpolicybindings"): PolicyBindingStrategy(isMutating: true),
+            GroupResource(group: "admissionregistration.k8s.io", resource: "mutatingadmissionpolicybindings"): PolicyBindingStrategy(
+                isMutating: true),
             GroupResource(group: "admissionregistration.k8s.io", resource: "mutatingwebhookconfigurations"):
                 WebhookConfigurationStrategy(isMutating: true),
             GroupResource(group: "admissionregistration.k8s.io", resource: "validatingwebhookconfigurations"):

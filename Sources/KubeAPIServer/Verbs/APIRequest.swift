@@ -55,6 +55,18 @@ struct ObjectList: Sendable {
     var bytes: [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(objects.reduce(256) { $0 + $1.bytes.count + 1 })
+        out.append(contentsOf: headBytes)
+        for (index, object) in objects.enumerated() {
+            if index > 0 { out.append(UInt8(ascii: ",")) }
+            out.append(contentsOf: object.bytes)
+        }
+        out.append(contentsOf: Self.tail)
+        return out
+    }
+
+    /// What stands before the first object.
+    var headBytes: [UInt8] {
+        var out: [UInt8] = []
         out.append(contentsOf: "{\"kind\":".utf8)
         Value.write(kind.kind, to: &out)
         out.append(contentsOf: ",\"apiVersion\":".utf8)
@@ -62,11 +74,9 @@ struct ObjectList: Sendable {
         out.append(contentsOf: ",\"metadata\":".utf8)
         metadata.write(to: &out)
         out.append(contentsOf: ",\"items\":[".utf8)
-        for (index, object) in objects.enumerated() {
-            if index > 0 { out.append(UInt8(ascii: ",")) }
-            out.append(contentsOf: object.bytes)
-        }
-        out.append(contentsOf: "]}".utf8)
         return out
     }
+
+    /// What stands behind the last.
+    static let tail = Array("]}".utf8)
 }

@@ -29,7 +29,8 @@ extension ResourceVerbs {
             warnings.add(problems)
             return decoded
         }
-        let (decoded, problems) = try ObjectDecoder.decode(body, row: row, in: environment.schema, validation: validation, earlier: request.strictProblem)
+        let (decoded, problems) = try ObjectDecoder.decode(
+            body, row: row, in: environment.schema, validation: validation, earlier: request.strictProblem)
         warnings.add(problems)
         return defaulted(decoded)
     }

@@ -20,7 +20,8 @@ final class VerbEnvironment: Sendable {
 
     init(
         registry: ResourceRegistry, schema: SchemaTable, admission: [any AdmissionPlugin], reviews: [GroupResource: ReviewHandler],
-        tokenIssuer: ServiceAccountTokenIssuer?, kubelets: KubeletConnections?, proxies: ProxyConnections = ProxyConnections(policy: ProxyAddressPolicy()), authorizers: [any Authorizer],
+        tokenIssuer: ServiceAccountTokenIssuer?, kubelets: KubeletConnections?,
+        proxies: ProxyConnections = ProxyConnections(policy: ProxyAddressPolicy()), authorizers: [any Authorizer],
         now: @escaping @Sendable () -> Timestamp, tracksFieldOwnership: Bool = true
     ) {
         self.registry = registry

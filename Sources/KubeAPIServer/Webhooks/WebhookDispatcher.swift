@@ -36,7 +36,8 @@ struct WebhookDispatcher: Sendable {
         }
     }
 
-    /// In which version a webhook sees a request; nil when it does not. Throws 403 when a match condition cannot be decided. Upstream: ShouldCallHook.
+    /// In which version a webhook sees a request; nil when it does not. Throws 403 when a match condition cannot be decided. Upstream:
+    /// ShouldCallHook.
     func matched(_ hook: CompiledWebhook, _ attributes: AdmissionAttributes, _ objects: inout VersionedObjects) async throws -> MatchedResource? {
         guard let matched = hook.matcher.match(attributes, catalog: catalog) else { return nil }
         guard let conditions = hook.matchConditions else { return matched }

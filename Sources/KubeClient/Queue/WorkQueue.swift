@@ -1,3 +1,4 @@
+internal import KubeAPI
 package import Logging
 internal import Synchronization
 
@@ -182,6 +183,13 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         for task in tasks { task.cancel() }
     }
 
+    /// Conflicts and the like pass by themselves. What is forbidden does not, and is told at once; any other failure when it has lasted (the tenth
+    /// failure comes some five seconds after the first). Each once in a row of failures, so that the log stays short.
+    private func logLevel(of error: any Error, failures: Int) -> Logger.Level {
+        if (error as? StatusError)?.code == 403, failures == 0 { return .warning }
+        return failures == 9 ? .warning : .debug
+    }
+
     /// Processes keys with `workers` tasks until the task is cancelled or the queue shut down. A key whose processing throws is added again
     /// rate-limited;
     /// one that succeeds is forgotten. On return no body is running and the queue is shut down.
@@ -196,7 +204,10 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
                         } catch is CancellationError {
                             // The controller is being stopped; its next start begins from the caches again.
                         } catch {
-                            logger?.debug("will retry", metadata: ["queue": "\(self.name)", "key": "\(key)", "error": "\(error)"])
+                            let text = (error as? StatusError)?.message ?? "\(error)"
+                            logger?.log(
+                                level: self.logLevel(of: error, failures: self.failures(key)), "will retry",
+                                metadata: ["queue": "\(self.name)", "key": "\(key)", "error": "\(text)"])
                             self.addRateLimited(key)
                         }
                         self.done(key)

@@ -112,9 +112,11 @@ final class DeploymentController: Controller {
                         options: DeleteOptions(propagationPolicy: .background, preconditionUID: set.metadata.uid))
                 } catch let error as StatusError where error.isNotFound {}  // Deleted already: what was wanted.
             case .setRevision(let revision):
-                current = try await client.patch(
-                    .deployments, namespace: state.namespace, name: state.name, type: .merge,
-                    ["metadata": ["annotations": [DeploymentAnnotation.revision: .string(revision)]]])
+                var value = current.value
+                var annotations = current.metadata.annotations
+                annotations[DeploymentAnnotation.revision] = revision
+                value[path: "metadata", "annotations"] = Value(annotations)
+                current = try await client.update(.deployments, value)
             case .updateStatus(let status):
                 try await write(status, current)
             }

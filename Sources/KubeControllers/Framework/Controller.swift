@@ -20,6 +20,8 @@ package struct ControllerConfiguration: Sendable {
     package var rootCAPEM: String
     /// Signs approved CertificateSigningRequests of the cluster's own signers; nil: nobody does.
     package var certificateAuthority: CertificateAuthority?
+    /// Signs the token of a Secret of type kubernetes.io/service-account-token; nil: nobody fills them.
+    package var serviceAccountToken: TokenSigner?
     /// The resources served now; asked again whenever CustomResourceDefinitions change.
     package var resources: @Sendable () -> ResourceTable
     /// How long a node may be silent before it counts as gone. Upstream: --node-monitor-grace-period.
@@ -38,6 +40,9 @@ package struct ControllerConfiguration: Sendable {
     package var terminatedPodThreshold = 12500
     /// How long after a node's disappearance its pods are collected. Upstream: podgc's quarantineTime.
     package var orphanedPodQuarantine: Duration = .seconds(40)
+
+    /// Throws what the signing throws.
+    package typealias TokenSigner = @Sendable (_ namespace: String, _ account: String, _ uid: String, _ secret: String) throws -> String
 
     package init(rootCAPEM: String, resources: @escaping @Sendable () -> ResourceTable) {
         self.rootCAPEM = rootCAPEM
@@ -96,7 +101,7 @@ package final class ControllerEnvironment: Sendable {
         guard let transport else { return make(self) }
         let late = LateTransport()
         let controller = make(ControllerEnvironment(self, client: KubeClient(transport: late, fieldManager: client.fieldManager)))
-        late.choose(transport(ControllerIdentity.account(of: controller.name)))
+        late.choose(ControllerIdentity.account(of: controller.name).map(transport) ?? client.transport)
         return controller
     }
 

@@ -2,13 +2,12 @@ import KubeAPI
 import KubeClient
 import Synchronization
 
-/// Who each controller is to the API server: the service account in kube-system to which the bootstrap role `system:controller:ACCOUNT` gives what the
-/// controller needs, and no more. Upstream: ServiceAccountNames in cmd/kube-controller-manager/names and the client builders of the controllers.
+/// Who each controller is to the API server: the service account in kube-system to which the bootstrap role `system:controller:ACCOUNT` gives what
+/// the controller needs, and no more. Upstream: ServiceAccountNames in cmd/kube-controller-manager/names and the client builders of the controllers.
 package enum ControllerIdentity {
     /// Where the account's name is not the controller's.
     private static let accounts: [String: String] = [
         "serviceaccount-controller": "service-account-controller",
-        "serviceaccount-token-controller": "tokens-controller",
         "replicationcontroller-controller": "replication-controller",
         "daemonset-controller": "daemon-set-controller",
         "endpoints-controller": "endpoint-controller",
@@ -34,8 +33,11 @@ package enum ControllerIdentity {
         "token-cleaner-controller": "token-cleaner",
     ]
 
-    /// The account of a controller by its name.
-    package static func account(of controller: String) -> String { accounts[controller] ?? controller }
+    /// Those that upstream runs as the manager itself: what they need stands in the role system:kube-controller-manager.
+    private static let managers: Set<String> = ["serviceaccount-token-controller"]
+
+    /// The account of a controller by its name; nil: it is the manager.
+    package static func account(of controller: String) -> String? { managers.contains(controller) ? nil : accounts[controller] ?? controller }
 }
 
 /// A way to the API server whose user is told later: a controller is made with its client, and its name is known only then. Nothing may be asked

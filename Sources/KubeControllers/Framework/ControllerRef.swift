@@ -27,6 +27,8 @@ struct ControllerRefClaimer: Sendable {
     let ownerResource: GroupVersionResource
     /// What is claimed.
     let resource: GroupVersionResource
+    /// What adopted objects get besides an owner, such as the finalizer by which Jobs count their pods.
+    var finalizers: [String] = []
 
     /// The objects that belong to `owner` now. `candidates`: those that it manages and those that nobody does.
     func claim(_ owner: Object, selector: LabelSelector, reference: OwnerReference, candidates: [Object]) async throws -> [Object] {
@@ -65,18 +67,26 @@ struct ControllerRefClaimer: Sendable {
     }
 
     private func adopt(_ object: Object, _ reference: OwnerReference) async throws -> Object? {
-        var value = object.value
-        let references = value[path: "metadata", "ownerReferences"]?.array ?? []
-        value[path: "metadata", "ownerReferences"] = .array(references + [reference.value])
-        do { return try await client.update(resource, value) } catch let error as StatusError where error.isNotFound { return nil }
+        // The uid makes it the very object that was looked at. Upstream: ownerRefControllerPatch.
+        var change: Value = ["uid": .string(object.metadata.uid), "ownerReferences": [reference.value]]
+        if !finalizers.isEmpty { change["finalizers"] = Value(finalizers) }
+        do { return try await patch(object, change) } catch let error as StatusError where error.isNotFound { return nil }
     }
 
     private func release(_ object: Object, from owner: Object) async throws {
-        var value = object.value
-        let references = (value[path: "metadata", "ownerReferences"]?.array ?? []).filter { $0["uid"]?.string != owner.metadata.uid }
-        value[path: "metadata", "ownerReferences"] = references.isEmpty ? nil : .array(references)
-        // An object that is gone needs no release.
-        do { try await client.update(resource, value) } catch let error as StatusError where error.isNotFound {}
+        var change: Value = [
+            "uid": .string(object.metadata.uid), "ownerReferences": [["$patch": "delete", "uid": .string(owner.metadata.uid)]],
+        ]
+        if !finalizers.isEmpty { change["$deleteFromPrimitiveList/finalizers"] = Value(finalizers) }
+        // An object that is gone, was made anew, or has no owners needs no release. Upstream: PodControllerRefManager.ReleasePod.
+        do { try await patch(object, change) } catch let error as StatusError where error.isNotFound || error.code == 422 {}
+    }
+
+    /// Owners are changed by a patch: what was written to the object meanwhile does not matter, and the controllers' roles give no more.
+    @discardableResult
+    private func patch(_ object: Object, _ metadata: Value) async throws -> Object {
+        let meta = object.metadata
+        return try await client.patch(resource, namespace: meta.namespace, name: meta.name, type: .strategicMerge, ["metadata": metadata])
     }
 }
 

@@ -105,9 +105,13 @@ final class GarbageCollector: Controller {
                 }
                 // What refers to owners of kinds that were not served until now can be judged now.
                 let arrived = Set(wanted.filter { !current.contains($0.key) }.map { "\($0.value.groupVersion)/\($0.value.kind)" })
-                let waiting = arrived.isEmpty ? [] : state.withLock { state in
-                    state.graph.nodes.values.filter(\.isVirtual).map(\.identity).filter { arrived.contains("\($0.apiVersion)/\($0.kind)") }.map(\.uid)
-                }
+                let waiting =
+                    arrived.isEmpty
+                    ? []
+                    : state.withLock { state in
+                        state.graph.nodes.values.filter(\.isVirtual).map(\.identity).filter { arrived.contains("\($0.apiVersion)/\($0.kind)") }.map(
+                            \.uid)
+                    }
                 for uid in waiting { queue.add(.attemptToDelete(uid: uid)) }
                 monitors.done(true)
                 // The definition's resources are served a little after its event: look again until nothing changes.

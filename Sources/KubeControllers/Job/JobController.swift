@@ -24,7 +24,8 @@ final class JobController: Controller {
         pods = environment.informers.informer(for: .pods)
         queue = environment.queue("job", backoff: .init(first: .milliseconds(50), limit: .seconds(60)))
         recorder = environment.recorder(name)
-        claimer = ControllerRefClaimer(client: environment.client, ownerResource: .jobs, resource: .pods)
+        claimer = ControllerRefClaimer(
+            client: environment.client, ownerResource: .jobs, resource: .pods, finalizers: [JobTracking.finalizer])
         ControllerIndex.add(to: pods)
         let (queue, expectations) = (queue, expectations)
         jobs.addHandler(
@@ -99,7 +100,6 @@ final class JobController: Controller {
         if let manager = object["spec"]["managedBy"].string, manager != "kubernetes.io/job-controller" { return }
         let job = JobState(object)
         let now = environment.now()
-        if job.isFinished, try await deleteAfterTTL(job, now) { return }
         let selector = try LabelSelector(object: object["spec"]["selector"])
         let candidates = ControllerIndex.owned(pods.indexer, by: job.uid) + ControllerIndex.orphans(pods.indexer, in: job.namespace)
         let owned = try await claimer.claim(object, selector: selector, reference: job.ownerReference, candidates: candidates)
@@ -151,24 +151,5 @@ final class JobController: Controller {
                     ]
                 ])
         } catch let error as StatusError where error.isNotFound {}
-    }
-
-    /// Upstream: ttlafterfinished. True when the Job is gone.
-    private func deleteAfterTTL(_ job: JobState, _ now: Timestamp) async throws -> Bool {
-        guard let ttl = job.ttlSecondsAfterFinished, !job.isBeingDeleted,
-            let end = job.finishedCondition.flatMap({ Timestamp(rfc3339: $0.lastTransitionTime) })
-        else { return false }
-        let left = end.adding(seconds: ttl).timeInterval(since: now)
-        if left > 0 {
-            queue.addAfter(job.object.metadata.key, .fromSeconds(left + 0.001))
-            return false
-        }
-        do {
-            try await client.delete(
-                .jobs, namespace: job.namespace, name: job.name,
-                options: DeleteOptions(
-                    propagationPolicy: .foreground, preconditionUID: job.uid, preconditionResourceVersion: job.object.metadata.resourceVersion))
-        } catch let error as StatusError where error.isNotFound {}
-        return true
     }
 }

@@ -15,7 +15,6 @@ struct JobState: Sendable {
     var isSuspended: Bool
     var backoffLimit: Int
     var activeDeadlineSeconds: Int64?
-    var ttlSecondsAfterFinished: Int64?
     /// Whether a pod that is still terminating holds its replacement back. Upstream: podReplacementPolicy Failed.
     var replacesOnlyFailed: Bool
     var status: JobStatus
@@ -35,7 +34,6 @@ struct JobState: Sendable {
         isSuspended = spec["suspend"].bool ?? false
         backoffLimit = Int(clamping: spec["backoffLimit"].int ?? 6)
         activeDeadlineSeconds = spec["activeDeadlineSeconds"].int
-        ttlSecondsAfterFinished = spec["ttlSecondsAfterFinished"].int
         replacesOnlyFailed = spec["podReplacementPolicy"].string == "Failed"
         status = JobStatus(object["status"])
     }

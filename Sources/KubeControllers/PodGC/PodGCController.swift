@@ -109,13 +109,19 @@ final class PodGCController: Controller {
         let meta = pod.metadata
         do {
             if !PodView(pod).isTerminal {
+                // Conditions are merged by their type; the role gives no more than a patch.
+                var status: Value = ["phase": "Failed"]
                 var value = pod.value
-                value[path: "status", "phase"] = "Failed"
-                if let message {
-                    _ = value.setPodCondition(
-                        type: "DisruptionTarget", status: "True", reason: "DeletionByPodGC", message: message, now: environment.now())
+                if let message,
+                    value.setPodCondition(
+                        type: "DisruptionTarget", status: "True", reason: "DeletionByPodGC", message: message, now: environment.now()),
+                    let condition = value[path: "status", "conditions"]?.array?.first(where: { $0["type"]?.string == "DisruptionTarget" })
+                {
+                    status["conditions"] = [condition]
                 }
-                try await client.updateStatus(.pods, value)
+                try await client.patch(
+                    .pods, namespace: meta.namespace, name: meta.name, type: .strategicMerge,
+                    ["metadata": ["uid": .string(meta.uid)], "status": status], subresource: "status")
             }
             try await client.delete(
                 .pods, namespace: meta.namespace, name: meta.name, options: DeleteOptions(gracePeriodSeconds: 0, preconditionUID: meta.uid))

@@ -101,7 +101,9 @@ struct AuditTests {
 
     @Test("the first matching rule decides, as upstream's checker has it")
     func matching() {
-        func info(_ verb: String, _ resource: String, _ sub: String = "", group: String = "", namespace: String = "ns", name: String = "n") -> RequestInfo {
+        func info(_ verb: String, _ resource: String, _ sub: String = "", group: String = "", namespace: String = "ns", name: String = "n")
+            -> RequestInfo
+        {
             RequestInfo(
                 verb: verb, resource: GroupVersionResource(group: group, version: "v1", resource: resource), namespace: namespace, name: name,
                 subresource: sub)
@@ -158,7 +160,13 @@ struct AuditTests {
         rotation.maximumFiles = 3
         let clock = Mutex<Int64>(1_700_000_000)
         let sink = FileAuditSink(
-            path: "\(folder)/audit.log", rotation: rotation, now: { Timestamp(seconds: clock.withLock { $0 += 1; return $0 }) })
+            path: "\(folder)/audit.log", rotation: rotation,
+            now: {
+                Timestamp(
+                    seconds: clock.withLock {
+                        $0 += 1; return $0
+                    })
+            })
         for index in 0..<100 {
             let line = "{\"n\":\(index)}" + String(repeating: " ", count: 80) + "\n"
             #expect(sink.accept(Array(line.utf8)))
