@@ -85,14 +85,15 @@ import Testing
         #expect(containers?["x-kubernetes-patch-merge-key"] == "name" && containers?["x-kubernetes-patch-strategy"] == "merge")
     }
 
-    @Test("OpenAPI v2 is JSON only, its references lead somewhere")
+    @Test("OpenAPI v2 is JSON or protobuf, its references lead somewhere")
     func openAPIv2() throws {
         let document = try document("/openapi/v2")
         let definitions = Set(document["definitions"]?.object?.keys ?? [])
         #expect(Self.references(document).allSatisfy { definitions.contains(String($0.dropFirst(14))) })
-        #expect(throws: StatusError.self) {
-            try Self.documents.document(path: "/openapi/v2", accept: "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
-        }
+        let protobuf = try Self.documents.document(path: "/openapi/v2", accept: "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+        // Field 1, `swagger`: "2.0".
+        #expect(protobuf?.bytes.starts(with: [10, 3] + Array("2.0".utf8)) == true)
+        #expect(throws: StatusError.self) { try Self.documents.document(path: "/openapi/v2", accept: "text/plain") }
     }
 
     @Test("custom resources appear in discovery and OpenAPI")
