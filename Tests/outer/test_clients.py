@@ -130,7 +130,7 @@ def test_kubectl_applies_from_the_client_side(kubectl):
 
 
 def test_kubectl_applies_from_the_server_side(kubectl):
-    mine = DEPLOYMENT.replace("name: web}", "name: owned}", 1)
+    mine = DEPLOYMENT.replace("name: web}", "name: owned}", 1).replace("app: web", "app: owned")
     assert "serverside-applied" in kubectl("apply", "--server-side", "-f", "-", input=mine)
     kubectl("scale", "deployment/owned", "--replicas=3")
     refusal = kubectl.refused("apply", "--server-side", "-f", "-", input=mine)
@@ -149,7 +149,7 @@ def test_kubectl_shows(kubectl):
     assert kubectl("get", "deployment", "web", "-o", "jsonpath={.spec.replicas}") == "2"
     assert kubectl("get", "deployment", "-o", "custom-columns=N:.metadata.name", "--no-headers").split() == ["web"]
     assert "kind: Deployment" in kubectl("get", "deployment", "web", "-o", "yaml")
-    assert len(kubectl("get", "pods", "--chunk-size=1", "--sort-by=.metadata.name", "-o", "name").split()) == 2
+    assert len(kubectl("get", "pods", "-l", "app=web", "--chunk-size=1", "--sort-by=.metadata.name", "-o", "name").split()) == 2
     assert kubectl("get", "pods", "-l", "app in (web),nope!=x", "--field-selector", "status.phase=Running", "-o", "name").count("pod/") == 2
     assert "Annotations:" in kubectl("describe", "deployment", "web")
     assert "ScalingReplicaSet" in kubectl("events", "--for", "deployment/web")
