@@ -140,6 +140,9 @@ final class FakeServer: KubeTransport {
         for watch in watches { watch.finish(throwing: error) }
     }
 
+    /// Returns when somebody watches: a list is told of before its watch is open.
+    func waitForWatch() async { while state.withLock(\.watches.isEmpty) { await Task.yield() } }
+
     /// Tells all watches that their revision is too old, and ends them.
     func expire() throws {
         let status = try Object(StatusError.expired("too old resource version: 1 (2)").value)

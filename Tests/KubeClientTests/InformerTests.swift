@@ -72,6 +72,7 @@ struct InformerTests {
         try server.set("c", 1)
         try await withInformer(server, clock: clock) { informer, journal in
             _ = await journal.wait(for: 3)
+            await server.waitForWatch()
             if asErrorEvent { try server.expire() } else { server.disconnect() }
             try server.delete("b")
             try server.set("c", 2)
