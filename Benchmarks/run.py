@@ -113,8 +113,9 @@ def run(binary, registry):
             start = time.monotonic()
             service.run(service.kubectl_binary, "--server", endpoint, "--insecure-skip-tls-verify", "--token", token, "apply", "-f", "-", input=deployment)
             wait_for(
-                lambda: service.run(
-                    "curl", "-sk", "-H", f"Authorization: Bearer {token}", f"{endpoint}/apis/apps/v1/namespaces/default/deployments/nginx").stdout.count('"readyReplicas":3'),
+                lambda: json.loads(service.run(
+                    "curl", "-sk", "-H", f"Authorization: Bearer {token}", f"{endpoint}/apis/apps/v1/namespaces/default/deployments/nginx").stdout
+                )["status"].get("readyReplicas") == 3,
                 "three ready", every=0.01)
             figures["kubectl apply to three Running, image present"] = time.monotonic() - start
 

@@ -150,7 +150,7 @@ extension CELValue {
         case .uint(let number): return Int64(exactly: number).map { .int($0) } ?? .double(Double(number))
         case .double(let number): return .double(number)
         case .string(let text): return .string(text)
-        case .bytes(let bytes): return .string(CELBase64.encode(bytes))
+        case .bytes(let bytes): return .string(Base64.encode(bytes))
         case .duration(let span): return .string(CELDuration.text(span))
         case .timestamp(let time): return .string(time.text)
         case .list(.tree(let values, _, _)): return .array(values)

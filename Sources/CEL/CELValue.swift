@@ -122,7 +122,7 @@ extension CELValue {
 
     private static func text(_ text: String, _ schema: CELSchema) -> CELValue {
         switch schema.shape {
-        case .base64: CELBase64.decode(text).map { .bytes($0) } ?? .string(text)
+        case .base64: Base64.decodeLoosely(text).map { .bytes($0) } ?? .string(text)
         case .timestamp: CELTimestamp(text).map { .timestamp($0) } ?? CELTimestamp(date: text).map { .timestamp($0) } ?? .string(text)
         case .duration: CELDuration.parse(text).map { .duration($0) } ?? .string(text)
         default: .string(text)

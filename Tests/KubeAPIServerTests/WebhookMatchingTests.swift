@@ -33,6 +33,25 @@ struct WebhookMatchingTests {
 
     private static let catalog = AdmissionCatalog(reader: MemoryReader())
 
+    @Test("a webhook whose selectors cannot be read refuses what its rules name, and nothing else")
+    func brokenSelector() async throws {
+        var webhook = Self.rule(["CREATE"], [""], ["v1"], ["pods"])
+        webhook["name"] = "hook.example.com"
+        webhook["failurePolicy"] = "Ignore"
+        webhook["namespaceSelector"] = ["matchExpressions": [["key": "a", "operator": "Nonsense"]]]
+        let hook = CompiledWebhook(try Object(webhook).root, configuration: "c", index: 0, seen: 0)
+        let dispatcher = WebhookDispatcher(
+            client: WebhookClient(resolver: ServiceResolver(reader: MemoryReader())), catalog: Self.catalog, authorizers: [])
+        func matched(_ resource: String) async -> Result<MatchedResource?, StatusError> {
+            let attributes = Self.attributes(.create, resource)
+            var objects = WebhookDispatcher.VersionedObjects(attributes)
+            do { return .success(try await dispatcher.matched(hook, attributes, &objects)) } catch { return .failure(Responses.statusError(error)) }
+        }
+        guard case .failure(let error) = await matched("pods") else { return #expect(Bool(false), "the pod was let through") }
+        #expect(error.code == 500)
+        guard case .success(nil) = await matched("secrets") else { return #expect(Bool(false), "the rules do not name secrets") }
+    }
+
     @Test("rules match operations, groups, versions, resources, subresources and scope")
     func rules() throws {
         let pods = Self.attributes(.create, "pods")

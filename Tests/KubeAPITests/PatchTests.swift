@@ -23,7 +23,7 @@ import Testing
     @Test(
         "an operation that cannot be done is refused with 422",
         arguments: [
-            #"[{"op":"remove","path":"/b"}]"#, #"[{"op":"replace","path":"/b","value":1}]"#, #"[{"op":"test","path":"/a","value":2}]"#,
+            #"[{"op":"remove","path":"/b"}]"#, #"[{"op":"replace","path":"/b/c","value":1}]"#, #"[{"op":"test","path":"/a","value":2}]"#,
             #"[{"op":"add","path":"/x/y","value":1}]"#, #"[{"op":"add","path":"/l/7","value":1}]"#, #"[{"op":"dance","path":"/a"}]"#,
             #"[{"op":"move","from":"/o","path":"/o/p"}]"#, #"[{"op":"add","path":"a","value":1}]"#,
             #"[{"op":"remove","path":"/l/99999999999999999999"}]"#,

@@ -12,7 +12,7 @@ struct ProtobufEncoderTests {
             let parts = Array(entry.elements)
             let object = try Object(bytes: Array(parts[0].rawBytes))
             var expected: [UInt8] = []
-            Base64Text.decode((parts[1].string ?? "").utf8, to: &expected)
+            Base64.append(decoding: (parts[1].string ?? "").utf8, to: &expected)
             let encoded = ProtobufEncoder.object(object, kind: object.groupVersionKind)
             #expect(encoded == expected, "\(object.groupVersionKind.kind) \(firstDifference(encoded ?? [], expected))")
             #expect(try ProtobufDecoder.decode(expected) == object.value, "\(object.groupVersionKind.kind)")

@@ -88,14 +88,14 @@ struct CertificateControllerTests {
         let view = try request(CertificateRequests.jane, signer: SignerRules.apiServerClient, seconds: 3600)
         let signed = try CertificateSigningController.signed(view, authority, now: now)
         let encoded = try #require(signed[path: "status", "certificate"]?.string)
-        let subject = try CertificateSubject.read(pem: String(decoding: Base64Digits.decode(encoded), as: UTF8.self))
+        let subject = try CertificateSubject.read(pem: String(decoding: try #require(Base64.decode(encoded)), as: UTF8.self))
         #expect(subject.commonName == "jane" && subject.organizations == ["dev", "ops"])
         #expect(subject.notAfter == now.seconds + 3600)
         let serving = try CertificateSigningController.signed(
             try request(CertificateRequests.serving, signer: SignerRules.kubeletServing, usages: ["digital signature", "server auth"]), authority,
             now: now)
         let names = try CertificateSubject.read(
-            pem: String(decoding: Base64Digits.decode(serving[path: "status", "certificate"]?.string ?? ""), as: UTF8.self))
+            pem: String(decoding: try #require(Base64.decode(serving[path: "status", "certificate"]?.string ?? "")), as: UTF8.self))
         #expect(names.dnsNames == ["n1"] && names.ipAddresses == [[10, 0, 0, 1]])
         let failed = try CertificateSigningController.signed(
             try request(CertificateRequests.jane, signer: SignerRules.kubeletClient), authority, now: now)
@@ -105,7 +105,9 @@ struct CertificateControllerTests {
     }
 
     @Test("base 64 goes both ways", arguments: ["", "a", "ab", "abc", "abcd", "\u{0}\u{ff}xyz"])
-    func base64(text: String) { #expect(String(decoding: Base64Digits.decode(Base64Digits.encode(Array(text.utf8))), as: UTF8.self) == text) }
+    func base64(text: String) throws {
+        #expect(String(decoding: try #require(Base64.decode(Base64.encode(Array(text.utf8)))), as: UTF8.self) == text)
+    }
 
     @Test("a request is kept for an hour after its end, and for a day when nobody decides")
     func cleaning() throws {

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, wait_for
 from kubernetes.client.rest import ApiException
 
-OPERATOR = ROOT / "Tests/fixtures/operator.py"
+OPERATOR = ROOT / "Tests/fixtures/widget_operator.py"
 
 DEFINITION = """
 apiVersion: apiextensions.k8s.io/v1

@@ -1,3 +1,4 @@
+import KubeAPI
 import RegularExpressions
 
 /// A format that texts are checked against. Upstream: k8s.io/apiserver/pkg/cel.Format.
@@ -104,7 +105,7 @@ enum FormatLibrary {
         CELNamedFormat(name: "labelValue", maximumRegexSize: 40) { labelValue.check($0) },
         CELNamedFormat(name: "uri", maximumRegexSize: 1) { CELURL($0) == nil ? ["invalid uri"] : [] },
         CELNamedFormat(name: "uuid", maximumRegexSize: 60) { isUUID($0) ? [] : ["does not match the UUID format"] },
-        CELNamedFormat(name: "byte", maximumRegexSize: 1) { CELBase64.decode($0) == nil ? ["invalid base64"] : [] },
+        CELNamedFormat(name: "byte", maximumRegexSize: 1) { Base64.decodeLoosely($0) == nil ? ["invalid base64"] : [] },
         CELNamedFormat(name: "date", maximumRegexSize: 1) { CELTimestamp(date: $0) == nil ? ["invalid date"] : [] },
         CELNamedFormat(name: "datetime", maximumRegexSize: 1) { CELTimestamp($0) == nil ? ["invalid datetime"] : [] },
     ]

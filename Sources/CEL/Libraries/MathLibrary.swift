@@ -1,3 +1,5 @@
+import KubeAPI
+
 /// Upstream: ext.Math.
 enum MathLibrary {
     private static func extreme(_ values: [CELValue], _ name: String, _ wanted: Int) throws(CELError) -> CELValue {
@@ -113,11 +115,11 @@ enum MathLibrary {
 enum EncodersLibrary {
     static let overloads: [CELOverload?] = [
         CELOverload("base64_decode_string", "base64.decode(string) bytes") { arguments throws(CELError) in
-            guard let bytes = CELBase64.decode(arguments[0].string ?? "") else { throw CELError("illegal base64 data at input byte 0") }
+            guard let bytes = Base64.decodeLoosely(arguments[0].string ?? "") else { throw CELError("illegal base64 data at input byte 0") }
             return .bytes(bytes)
         },
         CELOverload("base64_encode_bytes", "base64.encode(bytes) string") { arguments in
-            if case .bytes(let bytes) = arguments[0] { .string(CELBase64.encode(bytes)) } else { .null }
+            if case .bytes(let bytes) = arguments[0] { .string(Base64.encode(bytes)) } else { .null }
         },
     ]
 }

@@ -60,7 +60,7 @@ enum CoreDefaults {
     private static func secret(_ secret: inout Value) {
         if let texts = secret["stringData"]?.object {
             var data = secret["data"]?.object ?? Members()
-            for (key, text) in texts { data[key] = .string(Base64.encode(Array((text.string ?? "").utf8))) }
+            for (key, text) in texts { data[key] = .string(Base64.encode((text.string ?? "").utf8)) }
             if !data.isEmpty { secret["data"] = .object(data) }
             secret["stringData"] = nil
         }
@@ -141,26 +141,5 @@ enum CoreDefaults {
         if !spec.hasElements("volumeLifecycleModes") { spec["volumeLifecycleModes"] = ["Persistent"] }
         spec.fill("requiresRepublish", false)
         spec.fill("seLinuxMount", false)
-    }
-}
-
-/// Standard base64 with padding. Upstream: encoding/base64.StdEncoding.
-enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func encode(_ bytes: [UInt8]) -> String {
-        var out: [UInt8] = []
-        out.reserveCapacity((bytes.count + 2) / 3 * 4)
-        var at = 0
-        while at < bytes.count {
-            let left = bytes.count - at
-            let word = UInt32(bytes[at]) << 16 | (left > 1 ? UInt32(bytes[at + 1]) << 8 : 0) | (left > 2 ? UInt32(bytes[at + 2]) : 0)
-            out.append(alphabet[Int(word >> 18 & 63)])
-            out.append(alphabet[Int(word >> 12 & 63)])
-            out.append(left > 1 ? alphabet[Int(word >> 6 & 63)] : UInt8(ascii: "="))
-            out.append(left > 2 ? alphabet[Int(word & 63)] : UInt8(ascii: "="))
-            at += 3
-        }
-        return String(decoding: out, as: UTF8.self)
     }
 }

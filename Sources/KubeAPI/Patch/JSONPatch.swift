@@ -57,13 +57,12 @@ package struct JSONPatch: Sendable {
                     let value = try Self.remove(from[...], from: &result)
                     try Self.add(value, at: operation.path[...], to: &result)
                 case "copy":
-                    let value = try Self.read(operation.from ?? [], in: result)
+                    let value = try Self.readOrNull(operation.from ?? [], in: result)
                     copied += value.jsonBytes.count
                     guard copied <= Self.copyLimit else { throw Failure() }
                     try Self.add(value, at: operation.path[...], to: &result)
                 default:
-                    let found: Value? = try? Self.read(operation.path, in: result)  // A missing value equals null, as json-patch has it.
-                    guard (found ?? .null) == (operation.value ?? .null) else { throw Failure() }
+                    guard try Self.readOrNull(operation.path, in: result) == (operation.value ?? .null) else { throw Failure() }
                 }
             } catch {
                 throw .patchRejected
@@ -114,6 +113,14 @@ package struct JSONPatch: Sendable {
             }
         }
         return value
+    }
+
+    /// As `read`, but a member that its object lacks is null, as upstream's library has it.
+    private static func readOrNull(_ path: [String], in document: Value) throws(Failure) -> Value {
+        guard let last = path.last else { return document }
+        let parent = try read(Array(path.dropLast()), in: document)
+        if case .object(let members) = parent { return members[last] ?? .null }
+        return try read([last], in: parent)
     }
 
     /// Lets `change` work on the value that holds the last step of `path`.
@@ -175,9 +182,8 @@ package struct JSONPatch: Sendable {
         }
         try descend(path, &document) { (parent, step) throws(Failure) in
             switch parent {
-            case .object(let members):
-                guard members[step] != nil else { throw Failure() }
-                parent[step] = new
+            // A member that is not there is added: the library that upstream uses asks only of arrays whether the element exists.
+            case .object: parent[step] = new
             case .array(var items):
                 items[try index(step, items.count)] = new
                 parent = .array(items)

@@ -186,7 +186,7 @@ package enum ProtobufDecoder {
     private static func scalar(_ reader: inout Reader, _ wire: Reader.Wire, _ kind: ProtobufTable.Kind, depth: Int) throws -> Value {
         switch (kind, wire) {
         case (.string, .length): return .string(try reader.string())
-        case (.bytes, .length): return .string(Base64Text.encode(try reader.bytes()))
+        case (.bytes, .length): return .string(Base64.encode(try reader.bytes()))
         case (.bool, .varint): return .bool(try reader.varint() != 0)
         case (.int, .varint): return .int(Int64(bitPattern: try reader.varint()))
         case (.double, .fixed64): return .double(Double(bitPattern: try reader.fixed(8)))

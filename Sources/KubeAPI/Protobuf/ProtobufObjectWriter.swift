@@ -152,9 +152,9 @@ struct ProtobufObjectWriter {
             guard kind == .string || kind == .escapedString else { return }
             let mark = writer.open(number, guess: low(token) / 4 * 3)
             if kind == .string {
-                Base64Text.decode(text(token), to: &writer.bytes)
+                Base64.append(decoding: text(token), to: &writer.bytes)
             } else {
-                Base64Text.decode((view(token).string ?? "").utf8, to: &writer.bytes)
+                Base64.append(decoding: (view(token).string ?? "").utf8, to: &writer.bytes)
             }
             writer.close(mark)
         case .bool:

@@ -53,7 +53,7 @@ package struct ObjectDecoder {
         guard root.kind == .object else {
             throw unrecognized(
                 kind, bytes,
-                "couldn't get version/kind; json parse error: json: cannot unmarshal \(goName(of: root)) into Go value of type struct "
+                "couldn't get version/kind; json parse error: json: cannot unmarshal \(root.goTypeName) into Go value of type struct "
                     + #"{ APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#
             )
         }
@@ -205,7 +205,7 @@ package struct ObjectDecoder {
     }
 
     private func time(_ view: JSONView, _ type: FieldType, _ owner: SchemaType) throws(Mismatch) -> Value {
-        guard let text = view.string else { throw Mismatch(text: "json: cannot unmarshal \(Self.goName(of: view)) into Go value of type string") }
+        guard let text = view.string else { throw Mismatch(text: "json: cannot unmarshal \(view.goTypeName) into Go value of type string") }
         guard let time = Timestamp(rfc3339: text) else {
             let layout = type == .time ? "2006-01-02T15:04:05Z07:00" : "2006-01-02T15:04:05.000000Z07:00"
             let first = text.prefix { $0.isNumber }.count < 4 ? "2006" : "-01-02T15:04:05Z07:00"
@@ -249,26 +249,14 @@ package struct ObjectDecoder {
         let fields = path.compactMap { if case .field(let name) = $0 { name } else { nil } }.joined(separator: ".")
         return Mismatch(
             text:
-                "json: cannot unmarshal \(isNumber(type) ? Self.described(view) : Self.goName(of: view)) into Go struct field "
+                "json: cannot unmarshal \(isNumber(type) ? Self.described(view) : view.goTypeName) into Go struct field "
                 + "\(owner.shortName).\(fields) of type \(goName(type))"
         )
     }
 
-    /// `string`, `number`, `bool`, `array`, `object`: JSON's types as Go's decoder names them.
-    private static func goName(of view: JSONView) -> String {
-        switch view.kind {
-        case .string, .escapedString: "string"
-        case .integer, .double: "number"
-        case .true, .false: "bool"
-        case .array: "array"
-        case .object: "object"
-        case .null: "null"
-        }
-    }
-
-    /// As `goName`, with the digits of a number that an integer type cannot hold.
+    /// As `goTypeName`, with the digits of a number that an integer type cannot hold.
     private static func described(_ view: JSONView) -> String {
-        let name = goName(of: view)
+        let name = view.goTypeName
         guard name == "number" else { return name }
         if view.kind == .integer, let number = view.int, Int32(exactly: number) != nil { return name }
         return "number " + String(decoding: view.rawBytes, as: UTF8.self)

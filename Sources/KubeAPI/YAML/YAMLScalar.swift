@@ -17,7 +17,7 @@ enum YAMLScalar: Equatable {
         case .binary:
             guard Base64Check.firstIllegalByte(text) == nil else { throw YAMLError("!!binary value contains invalid base64 data") }
             var bytes: [UInt8] = []
-            Base64Text.decode(text.utf8, to: &bytes)
+            Base64.append(decoding: text.utf8, to: &bytes)
             return .string(String(decoding: bytes, as: UTF8.self))
         default: break
         }

@@ -71,6 +71,16 @@ package struct RuleMatcher: Sendable {
         try self.init(rules: view["rules"], excluded: nil, of: view, matchesWithoutRules: false)
     }
 
+    /// A webhook by its `rules` and `matchPolicy` alone.
+    package init(rulesOf view: JSONView) {
+        rules = view["rules"].elements.map(AdmissionRule.init)
+        excluded = []
+        namespaceSelector = .everything
+        objectSelector = .everything
+        isEquivalent = view["matchPolicy"].string != "Exact"
+        matchesWithoutRules = false
+    }
+
     /// A policy's `matchConstraints` or a binding's `matchResources`. A binding without rules matches what its policy matches. Throws
     /// `SelectorError`.
     package init(matchResources view: JSONView?, isBinding: Bool) throws(SelectorError) {

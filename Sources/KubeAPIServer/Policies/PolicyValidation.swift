@@ -56,13 +56,7 @@ enum PolicyValidation {
         for (index, condition) in conditions.prefix(MatchConditions.maximum).enumerated() {
             let path = "\(field)[\(index)]"
             expression(condition["expression"], "\(path).expression", required: "", &errors) { compiler.compileCondition($0) }
-            let name = condition["name"].string ?? ""
-            if name.isEmpty {
-                errors.required("\(path).name", "")
-            } else {
-                for problem in Names.qualifiedNameProblems(name) { errors.invalid("\(path).name", .string(name), problem) }
-                if !names.insert(name).inserted { errors.duplicate("\(path).name", .string(name)) }
-            }
+            MatchConditions.validateName(condition, path, &names, &errors)
         }
     }
 

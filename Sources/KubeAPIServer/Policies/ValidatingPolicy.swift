@@ -102,13 +102,3 @@ struct ValidatingPolicy: CompiledPolicy {
         }
     }
 }
-
-extension String {
-    /// Without white space at both ends. Upstream: strings.TrimSpace.
-    var trimmed: String {
-        guard let first = unicodeScalars.firstIndex(where: { !$0.properties.isWhitespace }),
-            let last = unicodeScalars.lastIndex(where: { !$0.properties.isWhitespace })
-        else { return "" }
-        return String(self[first...last])
-    }
-}

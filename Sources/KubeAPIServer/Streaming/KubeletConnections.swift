@@ -1,6 +1,5 @@
 package import HTTPTransport
 import KubeAPI
-import Synchronization
 
 /// How the API server reaches kubelets. Upstream: kubelet/client.KubeletClientConfig.
 package struct KubeletClientConfiguration: Sendable {
@@ -25,7 +24,7 @@ final class KubeletConnections: Sendable {
 
     private let configuration: KubeletClientConfiguration
     private let policy: ProxyAddressPolicy
-    private let clients = Mutex<[HTTPAddress: HTTPClient]>([:])
+    private let clients = HTTPClientPool<HTTPAddress>(limit: maximumClients)
 
     init(_ configuration: KubeletClientConfiguration, policy: ProxyAddressPolicy) {
         self.configuration = configuration
@@ -51,24 +50,13 @@ final class KubeletConnections: Sendable {
         let (host, port) = try address(of: node)
         if IPAddress(host) != nil, !policy.admits(host) { throw ProxyAddressPolicy.notAllowed }
         let address = HTTPAddress.tcp(host: host, port: port)
-        return try clients.withLock { clients in
-            if let client = clients[address] { return client }
+        return try clients.client(for: address) { [configuration, policy] in
             var http = HTTPClient.Configuration(address: address)
             http.tls = HTTPClient.TLS(rootsPEM: configuration.rootsPEM, identity: configuration.identity)
-            let policy = policy
             http.admitsAddress = { policy.admits($0) }
-            let client = try HTTPClient(configuration: http)
-            if clients.count >= Self.maximumClients { clients.removeAll() }
-            clients[address] = client
-            return client
+            return http
         }
     }
 
-    func close() async {
-        let all = clients.withLock { clients in
-            defer { clients.removeAll() }
-            return Array(clients.values)
-        }
-        for client in all { await client.close() }
-    }
+    func close() async { await clients.close() }
 }

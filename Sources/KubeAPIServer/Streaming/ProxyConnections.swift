@@ -1,6 +1,5 @@
 package import HTTPTransport
 import KubeAPI
-import Synchronization
 
 /// Which addresses a client's request may be passed on to. Who can write an address into a Node, a Pod's status or an endpoint must not thereby
 /// reach what listens for the control plane alone: loopback, link-local addresses, the API server itself. Upstream:
@@ -38,34 +37,21 @@ final class ProxyConnections: Sendable {
     }
 
     let policy: ProxyAddressPolicy
-    private let clients = Mutex<[Key: HTTPClient]>([:])
+    private let clients = HTTPClientPool<Key>(limit: maximumClients)
 
     init(policy: ProxyAddressPolicy) { self.policy = policy }
 
     /// The client for an address. With TLS the server is not verified, as upstream's proxy does not: who runs the pod is not known.
     func client(for address: HTTPAddress, isTLS: Bool) throws -> HTTPClient {
-        try clients.withLock { clients in
-            let key = Key(address: address, isTLS: isTLS)
-            if let client = clients[key] { return client }
+        try clients.client(for: Key(address: address, isTLS: isTLS)) { [policy] in
             var http = HTTPClient.Configuration(address: address)
             if isTLS { http.tls = HTTPClient.TLS(verifiesServer: false) }
-            let policy = policy
             http.admitsAddress = { policy.admits($0) }
-            let client = try HTTPClient(configuration: http)
-            // Those in use are held by their calls and end with them.
-            if clients.count >= Self.maximumClients { clients.removeAll() }
-            clients[key] = client
-            return client
+            return http
         }
     }
 
-    func close() async {
-        let all = clients.withLock { clients in
-            defer { clients.removeAll() }
-            return Array(clients.values)
-        }
-        for client in all { await client.close() }
-    }
+    func close() async { await clients.close() }
 }
 
 /// What addresses are for. Upstream: the methods of net.IP.

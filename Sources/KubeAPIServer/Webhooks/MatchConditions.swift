@@ -90,14 +90,16 @@ struct MatchConditions: Sendable {
                 let detail = error.wrongType ?? "compilation failed: \(error)"
                 errors.invalid("\(path).expression", .string(expression), detail)
             }
-            let name = condition["name"].string ?? ""
-            if name.isEmpty {
-                errors.required("\(path).name", "")
-            } else {
-                for problem in Names.qualifiedNameProblems(name) { errors.invalid("\(path).name", .string(name), problem) }
-                if !names.insert(name).inserted { errors.duplicate("\(path).name", .string(name)) }
-            }
+            validateName(condition, path, &names, &errors)
         }
         return errors.causes
+    }
+
+    /// A condition's name: qualified, and no other's.
+    static func validateName(_ condition: JSONView, _ path: String, _ names: inout Set<String>, _ errors: inout FieldErrors) {
+        let name = condition["name"].string ?? ""
+        guard !name.isEmpty else { return errors.required("\(path).name", "") }
+        for problem in Names.qualifiedNameProblems(name) { errors.invalid("\(path).name", .string(name), problem) }
+        if !names.insert(name).inserted { errors.duplicate("\(path).name", .string(name)) }
     }
 }

@@ -1,6 +1,5 @@
 package import HTTPTransport
 package import KubeAPI
-import Synchronization
 
 /// Why a webhook gave no answer.
 package struct WebhookCallError: Error, Sendable, CustomStringConvertible {
@@ -43,7 +42,7 @@ package final class WebhookClient: Sendable {
     }
 
     private let resolver: ServiceResolver
-    private let clients = Mutex<[Key: HTTPClient]>([:])
+    private let clients = HTTPClientPool<Key>(limit: maximumClients)
 
     package init(resolver: ServiceResolver) { self.resolver = resolver }
 
@@ -109,13 +108,7 @@ package final class WebhookClient: Sendable {
     }
 
     /// Closes all connections.
-    package func close() async {
-        let all = clients.withLock { clients in
-            defer { clients.removeAll() }
-            return Array(clients.values)
-        }
-        for client in all { await client.close() }
-    }
+    package func close() async { await clients.close() }
 
     private func client(for configuration: WebhookClientConfiguration, _ url: WebhookURL) throws -> HTTPClient {
         var key = Key(
@@ -125,17 +118,12 @@ package final class WebhookClient: Sendable {
             key.serverName = "\(name).\(namespace).svc"
         }
         if url.scheme == "http" { key.serverName = nil }
-        return try clients.withLock { clients in
-            if let client = clients[key] { return client }
+        return try clients.client(for: key) { [key] in
             var http = HTTPClient.Configuration(address: key.address)
             if let serverName = key.serverName {
                 http.tls = HTTPClient.TLS(rootsPEM: key.rootsPEM, identity: key.identity, serverName: serverName)
             }
-            let client = try HTTPClient(configuration: http)
-            // Those in use are held by their calls and end with them.
-            if clients.count >= Self.maximumClients { clients.removeAll() }
-            clients[key] = client
-            return client
+            return http
         }
     }
 

@@ -36,10 +36,12 @@ struct WebhookDispatcher: Sendable {
         }
     }
 
-    /// In which version a webhook sees a request; nil when it does not. Throws 403 when a match condition cannot be decided. Upstream:
+    /// In which version a webhook sees a request; nil when it does not. Throws 403 when a match condition cannot be decided, 500 for selectors that
+    /// are none. Upstream:
     /// ShouldCallHook.
     func matched(_ hook: CompiledWebhook, _ attributes: AdmissionAttributes, _ objects: inout VersionedObjects) async throws -> MatchedResource? {
         guard let matched = hook.matcher.match(attributes, catalog: catalog) else { return nil }
+        if let why = hook.selectorError { throw StatusError.internalError(why) }
         guard let conditions = hook.matchConditions else { return matched }
         let versions = try await objects.of(matched)
         let input = MatchConditions.Input(

@@ -22,14 +22,23 @@ struct CompiledWebhook: Sendable {
     /// `v1` or `v1beta1`: the first of its versions that this server speaks.
     let reviewVersion: String
 
-    /// Throws `SelectorError` for selectors that validation would have refused.
-    init(_ view: JSONView, configuration: String, index: Int, seen: Int) throws(SelectorError) {
+    /// Why its selectors cannot be read, though validation lets none such in: what its rules name is refused then, for who asks for a webhook must
+    /// not be left without it.
+    let selectorError: String?
+
+    init(_ view: JSONView, configuration: String, index: Int, seen: Int) {
         name = view["name"].string ?? ""
         configurationName = configuration
         self.index = index
         key = "\(configuration)/\(name)/\(seen)"
         client = WebhookClientConfiguration(view["clientConfig"])
-        matcher = try RuleMatcher(webhook: view)
+        do throws(SelectorError) {
+            matcher = try RuleMatcher(webhook: view)
+            selectorError = nil
+        } catch {
+            matcher = RuleMatcher(rulesOf: view)
+            selectorError = "\(error)"
+        }
         let conditions = view["matchConditions"].elements
         matchConditions = conditions.isEmpty ? nil : MatchConditions(conditions)
         timeout = .seconds(view["timeoutSeconds"].int.flatMap { (1...30).contains($0) ? $0 : nil } ?? 10)
@@ -67,11 +76,10 @@ final class WebhookSource: Sendable {
 
     private static func compile(_ configuration: Object) -> [CompiledWebhook] {
         var seen: [String: Int] = [:]
-        return configuration["webhooks"].elements.enumerated().compactMap { index, view in
+        return configuration["webhooks"].elements.enumerated().map { index, view in
             let count = seen[view["name"].string ?? "", default: 0]
             seen[view["name"].string ?? ""] = count + 1
-            // Validation lets no selector in that cannot be compiled.
-            return try? CompiledWebhook(view, configuration: configuration.metadata.name, index: index, seen: count)
+            return CompiledWebhook(view, configuration: configuration.metadata.name, index: index, seen: count)
         }
     }
 }

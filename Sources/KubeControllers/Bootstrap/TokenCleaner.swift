@@ -29,7 +29,7 @@ final class TokenCleaner: Controller {
     /// Seconds until a token's end, zero or less once it is over; nil when it has none. An end that cannot be read has passed.
     /// Upstream: cluster-bootstrap secretutil.GetExpiration.
     static func secondsLeft(_ secret: Object, now: Timestamp) -> Double? {
-        let text = String(decoding: Base64Digits.decode(secret["data"]["expiration"].string ?? ""), as: UTF8.self)
+        let text = String(decoding: Base64.decode(secret["data"]["expiration"].string ?? "") ?? [], as: UTF8.self)
         guard !text.isEmpty else { return nil }
         guard let end = Timestamp(rfc3339: text) else { return 0 }
         return end.timeInterval(since: now)

@@ -43,7 +43,7 @@ final class CertificateCleanerController: Controller {
         for type in ["Denied", "Failed"] { if let time = view.updated(type) { ends.append(time.adding(seconds: decided)) } }
         if view.hasCertificate {
             ends.append((view.updated("Approved") ?? created).adding(seconds: decided))
-            let pem = String(decoding: Base64Digits.decode(view.object["status"]["certificate"].string ?? ""), as: UTF8.self)
+            let pem = String(decoding: Base64.decode(view.object["status"]["certificate"].string ?? "") ?? [], as: UTF8.self)
             // A certificate that cannot be read does not run out; the other ends count.
             if let subject = try? CertificateSubject.read(pem: pem) { ends.append(Timestamp(seconds: subject.notAfter)) }
         } else {

@@ -27,7 +27,7 @@ struct CertificateRequestView: Sendable {
 
     /// The PKCS#10 request inside. Throws `CertificateError`.
     func signingRequest() throws -> SigningRequest {
-        try SigningRequest(pem: String(decoding: Base64Digits.decode(object["spec"]["request"].string ?? ""), as: UTF8.self))
+        try SigningRequest(pem: String(decoding: Base64.decode(object["spec"]["request"].string ?? "") ?? [], as: UTF8.self))
     }
 
     /// The object with one more condition. Upstream: the conditions that approver and signer append.
@@ -39,44 +39,5 @@ struct CertificateRequestView: Sendable {
         ]
         tree[path: "status", "conditions"] = .array((tree[path: "status", "conditions"]?.array ?? []) + [condition])
         return tree
-    }
-}
-
-/// Standard base 64, as JSON carries bytes. What is decoded was checked when it was stored.
-enum Base64Digits {
-    private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    private static let values: [UInt8: UInt32] = Dictionary(uniqueKeysWithValues: digits.enumerated().map { ($1, UInt32($0)) })
-
-    static func decode(_ text: String) -> [UInt8] {
-        var out: [UInt8] = []
-        var buffer: UInt32 = 0
-        var bits: UInt32 = 0
-        for byte in text.utf8 {
-            guard let value = values[byte] else { continue }
-            buffer = (buffer << 6 | value) & 0xFFFF
-            bits += 6
-            if bits >= 8 {
-                bits -= 8
-                out.append(UInt8(truncatingIfNeeded: buffer >> bits))
-            }
-        }
-        return out
-    }
-
-    static func encode(_ bytes: some Collection<UInt8>) -> String {
-        var out: [UInt8] = []
-        var buffer: UInt32 = 0
-        var bits: UInt32 = 0
-        for byte in bytes {
-            buffer = (buffer << 8 | UInt32(byte)) & 0xFFFF
-            bits += 8
-            while bits >= 6 {
-                bits -= 6
-                out.append(digits[Int(buffer >> bits & 0x3F)])
-            }
-        }
-        if bits > 0 { out.append(digits[Int(buffer << (6 - bits) & 0x3F)]) }
-        while out.count % 4 != 0 { out.append(UInt8(ascii: "=")) }
-        return String(decoding: out, as: UTF8.self)
     }
 }

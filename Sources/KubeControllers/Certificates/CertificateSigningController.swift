@@ -65,7 +65,7 @@ final class CertificateSigningController: Controller {
             ipAddresses: request.ipAddresses.compactMap(Self.text), usage: isServer && isClient ? .both : isServer ? .server : .client,
             validity: validity)
         var tree = view.object.value
-        tree[path: "status", "certificate"] = .string(Base64Digits.encode(Array(try authority.certify(request, leaf).utf8)))
+        tree[path: "status", "certificate"] = .string(Base64.encode(Array(try authority.certify(request, leaf).utf8)))
         return tree
     }
 

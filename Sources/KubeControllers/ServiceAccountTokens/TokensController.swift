@@ -124,7 +124,7 @@ enum ServiceAccountTokenSecret {
     static func filled(_ secret: Object, account: Object, rootCA: String, sign: () throws -> String) throws -> Value {
         var value = secret.value
         let data = secret["data"]
-        func set(_ name: String, _ text: String) { value[path: "data", name] = .string(Base64Digits.encode(Array(text.utf8))) }
+        func set(_ name: String, _ text: String) { value[path: "data", name] = .string(Base64.encode(Array(text.utf8))) }
         if needsCA(data, rootCA) { set("ca.crt", rootCA) }
         if isEmpty(data["namespace"]) { set("namespace", secret.metadata.namespace) }
         if isEmpty(data["token"]) { set("token", try sign()) }
@@ -136,7 +136,7 @@ enum ServiceAccountTokenSecret {
     }
 
     private static func needsCA(_ data: JSONView?, _ rootCA: String) -> Bool {
-        !rootCA.isEmpty && Base64Digits.decode(data["ca.crt"].string ?? "") != Array(rootCA.utf8)
+        !rootCA.isEmpty && Base64.decode(data["ca.crt"].string ?? "") != Array(rootCA.utf8)
     }
 
     private static func isEmpty(_ view: JSONView?) -> Bool { (view.string ?? "").isEmpty }

@@ -22,22 +22,9 @@ extension ResourceVerbs {
             } else {
                 scale = sent ?? .null
             }
-            return try customScaled(old, scale, paths)
+            return try scaled(old, scale, at: paths.specReplicas)
         }
         return .object(Object(tree: try customScale(of: written, paths)), status: 200)
-    }
-
-    private func customScaled(_ old: Object, _ scale: Value, _ paths: CustomResourceVersion.ScalePaths) throws -> Value {
-        try checkName(scale)
-        let replicas = scale[path: "spec", "replicas"]?.int ?? 0
-        guard replicas >= 0 else {
-            throw StatusError.invalid(
-                Self.scaleKind, info.name, [MetadataValidation.invalid("spec.replicas", .int(replicas), "must be greater than or equal to 0")])
-        }
-        var tree = old.value
-        for field in ["resourceVersion", "uid"] { tree[path: "metadata", field] = scale[path: "metadata", field] }
-        tree[path: paths.specReplicas] = .int(replicas)
-        return tree
     }
 
     /// Upstream: scaleFromCustomResource.
@@ -74,7 +61,7 @@ extension ResourceVerbs {
                 live[path: "metadata", "managedFields"] = parent.ofScale
                 let applied = try ownership.apply(apply.configuration, to: live, manager: apply.manager, force: apply.force)
                 let scale = try decodePatched(applied.object, kind: Self.scaleKind, typeName: Self.scaleType, validation: .ignore).0
-                var tree = try customScaled(old, scale, paths)
+                var tree = try scaled(old, scale, at: paths.specReplicas)
                 tree[path: "metadata", "managedFields"] = try parent.afterWrite(applied.object[path: "metadata", "managedFields"])
                 return tree
             } catch let error as FieldSetError {

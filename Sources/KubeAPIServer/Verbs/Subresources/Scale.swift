@@ -21,13 +21,13 @@ extension ResourceVerbs {
             } else {
                 scale = sentScale ?? .null
             }
-            return try scaled(old, scale)
+            return try scaled(old, scale, at: ["spec", "replicas"])
         }
         return .object(Object(tree: try scaleValue(of: written)), status: 200)
     }
 
-    /// The object with the replicas of a Scale that was sent for it.
-    private func scaled(_ old: Object, _ scale: Value) throws -> Value {
+    /// The object with the replicas of a Scale that was sent for it, at the place where its kind has them.
+    func scaled(_ old: Object, _ scale: Value, at place: [String]) throws -> Value {
         try checkName(scale)
         let replicas = scale[path: "spec", "replicas"]?.int ?? 0
         guard replicas >= 0 else {
@@ -36,7 +36,7 @@ extension ResourceVerbs {
         }
         var tree = old.value
         for field in ["resourceVersion", "uid"] { tree[path: "metadata", field] = scale[path: "metadata", field] }
-        tree[path: "spec", "replicas"] = .int(replicas)
+        tree[path: place] = .int(replicas)
         return tree
     }
 
@@ -58,7 +58,7 @@ extension ResourceVerbs {
             live[path: "metadata", "managedFields"] = parent.ofScale
             let applied = try ownership.apply(apply.configuration, to: live, manager: apply.manager, force: apply.force)
             let scale = try decodePatched(applied.object, kind: Self.scaleKind, typeName: Self.scaleType, validation: .ignore).0
-            var tree = try scaled(old, scale)
+            var tree = try scaled(old, scale, at: ["spec", "replicas"])
             do throws(FieldSetError) {
                 tree[path: "metadata", "managedFields"] = try parent.afterWrite(applied.object[path: "metadata", "managedFields"])
             } catch { throw StatusError.internalError("failed to decode managed fields: \(error.message)") }
