@@ -37,8 +37,10 @@ package struct EKSAPI: AWSService {
     package let wireProtocol = AWSWireProtocol.restJSON
 
     /// The operations that are built. Those of the model that are not here answer NotImplementedException.
-    static let handlers: [String: EKSHandler] = [clusterHandlers, nodegroupHandlers, updateHandlers, tagHandlers, versionHandlers]
-        .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
+    static let handlers: [String: EKSHandler] = [
+        clusterHandlers, updateClusterConfigHandlers, nodegroupHandlers, updateHandlers, tagHandlers, versionHandlers,
+    ]
+    .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 
     private let service: EKSService
     private let authorizer: any AWSAuthorizer

@@ -169,7 +169,9 @@ actor Reconciler {
         guard let cluster = await context.state.read({ $0.clusters[name] }) else { return forget(name) }
         switch cluster.status {
         case .creating: try await create(cluster)
-        case .active, .updating: try await keepServing(cluster)
+        case .active, .updating:
+            try await keepServing(cluster)
+            try await ClusterUpdateRunner(context: context).run(name)
         case .deleting: try await delete(cluster)
         case .failed: break
         }
