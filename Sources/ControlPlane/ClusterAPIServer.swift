@@ -8,9 +8,12 @@ enum ClusterAPIServer {
     static func make(_ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, store: any Store, cidr: ServiceCIDR, address: String) throws
         -> APIServer
     {
-        let settings = ClusterSettings(
+        var settings = ClusterSettings(
             serviceCIDR: cidr, tokenIssuer: try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM),
             bearerAuthenticators: [CloudTokenAuthenticator(decide: configuration.authenticate)])
+        if let identity = configuration.workloadIdentity {
+            settings.mutators = { [WorkloadIdentityAdmission(identity: identity, reader: $0)] }
+        }
         let minor = configuration.version.split(separator: ".").dropFirst().first.map(String.init) ?? ""
         var server = APIServer.Configuration(
             store: store, kubelets: KubeletClientConfiguration(identity: try pki.kubeletClient(), rootsPEM: pki.authority.certificatePEM),
@@ -18,7 +21,7 @@ enum ClusterAPIServer {
             audit: configuration.auditPolicy.map {
                 AuditConfiguration(policy: $0, sink: FileAuditSink(path: "\(configuration.directory)/audit.log"))
             }
-        ) { APIServer.Components.standard(settings, reader: $0) }
+        ) { [settings] in APIServer.Components.standard(settings, reader: $0) }
         server.proxyAddresses = ProxyAddressPolicy(refused: Set(configuration.privateAddresses + [configuration.publicHost]))
         server.aggregation = AggregationConfiguration(
             identity: try pki.frontProxyClient(), authorityPEM: pki.frontProxyAuthority.certificatePEM,

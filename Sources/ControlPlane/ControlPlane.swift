@@ -62,6 +62,7 @@ package actor ControlPlane {
         var client: KubeClient
         var loops: Task<Void, Never>
         var readiness: NodeReadinessFeed
+        var issuer: ServiceAccountTokenIssuer
     }
 
     /// Time for requests in flight when a control plane stops.
@@ -135,6 +136,12 @@ package actor ControlPlane {
         running?.readiness.subscribe() ?? AsyncStream { $0.finish() }
     }
 
+    /// What service accounts' tokens are verified with. Throws when the control plane does not run.
+    func tokenVerification() throws -> (issuer: ServiceAccountTokenIssuer, reader: any ObjectReader) {
+        guard let running else { throw ControlPlaneError.notReady("it does not run") }
+        return (running.issuer, try running.server.reader)
+    }
+
     /// Cordons, evicts, deletes. Nothing to do when the control plane does not run or the node is gone.
     package func drainAndDelete(node: String) async throws {
         guard let running else { return }
@@ -171,7 +178,7 @@ package actor ControlPlane {
             return Running(
                 endpoint: Endpoint(url: "https://\(configuration.publicHost):\(port)", certificateAuthorityPEM: pki.authority.certificatePEM),
                 pki: pki,
-                server: server, listeners: listeners, client: client, loops: loops, readiness: readiness)
+                server: server, listeners: listeners, client: client, loops: loops, readiness: readiness, issuer: issuer)
         } catch {
             await server.stop()
             throw error

@@ -102,6 +102,8 @@ package struct ControlPlaneConfiguration: Sendable {
     /// Nil: not a token of this kind. Throws for one of this kind that is refused.
     package var authenticate: @Sendable (_ token: String) async throws -> TokenIdentity?
     package var cloud: CloudInstances
+    /// What pods are given to work with AWS; nil: nothing.
+    package var workloadIdentity: WorkloadIdentity?
     /// What is written to `audit.log` in the directory; nil: nothing. EKS's clusters begin with nothing; `.eksDefault` is what their audit log holds.
     package var auditPolicy: AuditPolicy?
 

@@ -39,6 +39,7 @@ package struct EKSAPI: AWSService {
     /// The operations that are built. Those of the model that are not here answer NotImplementedException.
     static let handlers: [String: EKSHandler] = [
         clusterHandlers, updateClusterConfigHandlers, nodegroupHandlers, updateHandlers, tagHandlers, versionHandlers,
+        podIdentityHandlers,
     ]
     .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 
@@ -89,6 +90,7 @@ package struct EKSAPI: AWSService {
             return name.map { arn("cluster/\($0)") } ?? "*"
         }
         if let group = parameters["nodegroupName"] { return arn("nodegroup/\(cluster)/\(group)/*") }
+        if let association = parameters["associationId"] { return arn("podidentityassociation/\(cluster)/\(association)") }
         return arn("cluster/\(cluster)")
     }
 }

@@ -48,6 +48,20 @@ struct PolicyEvaluation {
         return statements.contains(where: \.isAllow) && !statements.contains { !$0.isAllow && $0.conditions.isEmpty }
     }
 
+    /// Whether a trust policy names a service for an action, whatever its conditions.
+    static func names(_ policy: PolicyDocument, service: String, action: String) -> Bool {
+        let evaluation = PolicyEvaluation(action: action, resource: "*", context: [:])
+        return policy.statements.contains { $0.isAllow && evaluation.coversAction($0) && ($0.principals["Service"] ?? []).contains(service) }
+    }
+
+    /// Whether a trust policy lets a service do this action, conditions included.
+    func trusts(_ policy: PolicyDocument, service: String) -> Bool {
+        let statements = policy.statements.filter {
+            covers($0) && (($0.principals["Service"] ?? []).contains(service) || $0.principals["*"] != nil)
+        }
+        return statements.contains(where: \.isAllow) && statements.allSatisfy(\.isAllow)
+    }
+
     private func covers(_ statement: PolicyDocument.Statement) -> Bool {
         coversAction(statement) && statement.conditions.allSatisfy { $0.holds(in: context) ?? !statement.isAllow }
     }

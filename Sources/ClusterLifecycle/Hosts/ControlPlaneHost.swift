@@ -34,6 +34,19 @@ package struct NodeReadiness: Sendable, Equatable {
     }
 }
 
+/// What anybody may know of an OIDC issuer, as JSON. Upstream: OpenID Connect Discovery, and RFC 7517.
+package struct IssuerDocuments: Sendable, Equatable {
+    /// At `/.well-known/openid-configuration` below the issuer.
+    package var configuration: [UInt8]
+    /// The public keys, at `/keys` below the issuer.
+    package var keys: [UInt8]
+
+    package init(configuration: [UInt8], keys: [UInt8]) {
+        self.configuration = configuration
+        self.keys = keys
+    }
+}
+
 /// What runs clusters' control planes. The lifecycle decides when; a host knows how. All calls are idempotent: the lifecycle repeats them after a
 /// crash.
 ///
@@ -52,6 +65,10 @@ package protocol ControlPlaneHost: Sendable {
     func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness>
     /// Cordons the node, evicts its pods and deletes the Node object. Draining a node that is not there succeeds.
     func drainAndDeleteNode(_ clusterName: String, nodeName: String) async throws
+    /// Who holds a token that the cluster's issuer signed for `audience`. Throws `ServiceAccountTokenFault`, and what keeps the cluster from telling.
+    func serviceAccount(ofToken token: String, audience: String, cluster name: String) async throws -> ServiceAccountIdentity
+    /// The public documents of the cluster's OIDC issuer; nil while the control plane does not run.
+    func issuerDocuments(_ clusterName: String) async -> IssuerDocuments?
     /// Deletes the Node object of a machine that is dead: there is nobody to drain. Deleting what is not there succeeds.
     func deleteNode(_ clusterName: String, nodeName: String) async throws
 }

@@ -1,3 +1,4 @@
+internal import AWSProtocol
 package import AWSServices
 internal import ControlPlane
 internal import FoundationEssentials
@@ -23,17 +24,30 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private let tokens: EKSTokenVerifier
     private let publicHost: String
     private let issuerBase: String
+    private let podEndpoint: String?
+    /// Whether EKS Pod Identity has a role for a service account of a cluster.
+    private var associations: @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool = { _, _, _ in false }
     private var entries: [String: Entry] = [:]
     private let logger = Logger(label: "eyrie.clusters")
 
-    /// `directory` holds a directory for each cluster; `issuerBase` is the URL below which OIDC issuers are named.
-    package init(directory: String, network: EC2Network, networks: VPCNetworks, tokens: EKSTokenVerifier, publicHost: String, issuerBase: String) {
+    /// `directory` holds a directory for each cluster; `issuerBase` is the URL below which OIDC issuers are named; `podEndpoint` the one at which
+    /// pods find AWS's services.
+    package init(
+        directory: String, network: EC2Network, networks: VPCNetworks, tokens: EKSTokenVerifier, publicHost: String, issuerBase: String,
+        podEndpoint: String? = nil
+    ) {
         self.directory = directory
         self.network = network
         self.networks = networks
         self.tokens = tokens
         self.publicHost = publicHost
         self.issuerBase = issuerBase
+        self.podEndpoint = podEndpoint
+    }
+
+    /// Says who knows the associations; before the first control plane starts.
+    package func ask(associations: @escaping @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool) {
+        self.associations = associations
     }
 
     package func start(_ cluster: ClusterRecord) async throws -> ControlPlaneEndpoint {
@@ -105,6 +119,24 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         entry.instancesChanged.yield()
     }
 
+    package func serviceAccount(ofToken token: String, audience: String, cluster name: String) async throws -> ServiceAccountIdentity {
+        guard let entry = entries[name] else { throw ServiceUnavailable("cluster \(name) is not running") }
+        do {
+            let subject = try await entry.controlPlane.subject(ofToken: token, audience: audience)
+            return ServiceAccountIdentity(
+                namespace: subject.namespace, name: subject.name, podName: subject.podName, podUID: subject.podUID)
+        } catch ServiceAccountTokenRefused.expired {
+            throw ServiceAccountTokenFault.expired
+        } catch ServiceAccountTokenRefused.invalid {
+            throw ServiceAccountTokenFault.invalid
+        }
+    }
+
+    package func issuerDocuments(_ clusterName: String) async -> IssuerDocuments? {
+        guard let documents = await entries[clusterName]?.controlPlane.issuerDocuments() else { return nil }
+        return IssuerDocuments(configuration: documents.configuration, keys: documents.keys)
+    }
+
     /// Until the cloud controller has seen the node no pod is put there. Upstream: the kubelet's --cloud-provider=external.
     private static let uninitialized = (key: "node.cloudprovider.kubernetes.io/uninitialized", value: "true", effect: "NoSchedule")
 
@@ -132,6 +164,10 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
                             privateAddress: $0.privateAddress)
                     }
                 }, exists: { await network.instanceExists($0) }, changes: changes))
+        let (name, associations) = (cluster.name, associations)
+        configuration.workloadIdentity = WorkloadIdentity(region: region, endpointURL: podEndpoint) { namespace, account in
+            await associations(name, namespace, account)
+        }
         configuration.publicHost = publicHost
         configuration.privateAddresses = privateAddresses
         return configuration

@@ -18,6 +18,8 @@ package struct LifecycleTables: DurableTables {
     var instances = Table<InstanceRecord>("eks.instances")
     /// By update id.
     var updates = Table<UpdateRecord>("eks.updates")
+    /// By association id.
+    var podIdentities = Table<PodIdentityRecord>("eks.podIdentities")
     /// By operation, place and token.
     var tokens = Table<TokenRecord>("eks.tokens")
 
@@ -28,11 +30,13 @@ package struct LifecycleTables: DurableTables {
         try await nodegroups.load(from: storage)
         try await instances.load(from: storage)
         try await updates.load(from: storage)
+        try await podIdentities.load(from: storage)
         try await tokens.load(from: storage)
     }
 
     package mutating func takeChanges() -> [RowChange] {
         clusters.takeChanges() + nodegroups.takeChanges() + instances.takeChanges() + updates.takeChanges() + tokens.takeChanges()
+            + podIdentities.takeChanges()
     }
 
     static func key(_ cluster: String, _ nodegroup: String) -> String { "\(cluster)/\(nodegroup)" }

@@ -36,6 +36,7 @@ package actor EKSService {
     nonisolated let identities: IdentityStore
     nonisolated let clock: AWSClock
     nonisolated let reconciler: Reconciler
+    nonisolated let controlPlanes: any ControlPlaneHost
 
     /// Loads the records. Nothing starts before `run`. Throws what the storage throws.
     package init(
@@ -46,6 +47,7 @@ package actor EKSService {
         self.network = network
         self.identities = identities
         self.clock = clock
+        self.controlPlanes = controlPlanes
         state = try await DurableState(storage: storage)
         reconciler = Reconciler(
             StepContext(

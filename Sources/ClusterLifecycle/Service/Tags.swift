@@ -12,7 +12,7 @@ struct TaggedKind: Sendable {
 
 /// The kinds that have tags, a row each. Upstream: eks TagResource.
 enum TaggedKinds {
-    static let all: [TaggedKind] = [cluster, nodegroup]
+    static let all: [TaggedKind] = [cluster, nodegroup, podIdentity]
 
     private static let cluster = TaggedKind(
         name: "cluster",

@@ -97,6 +97,19 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         ready[clusterName]?.remove(nodeName)
     }
 
+    /// `NAMESPACE/ACCOUNT/POD` is a token; a pod may be left out, `expired` is one that is.
+    package func serviceAccount(ofToken token: String, audience: String, cluster name: String) async throws -> ServiceAccountIdentity {
+        if token == "expired" { throw ServiceAccountTokenFault.expired }
+        let parts = token.split(separator: "/").map(String.init)
+        guard clusters.contains(name), parts.count >= 2 else { throw ServiceAccountTokenFault.invalid }
+        let pod = parts.count > 2 ? parts[2] : nil
+        return ServiceAccountIdentity(namespace: parts[0], name: parts[1], podName: pod, podUID: pod.map { "uid-\($0)" })
+    }
+
+    package func issuerDocuments(_ clusterName: String) async -> IssuerDocuments? {
+        clusters.contains(clusterName) ? IssuerDocuments(configuration: Array("{}".utf8), keys: Array("{\"keys\":[]}".utf8)) : nil
+    }
+
     package func start(_ spec: MachineSpec) async throws {
         calls.append("machine \(spec.instanceID)")
         if let reason = faults.machineStart { throw Failure(reason) }

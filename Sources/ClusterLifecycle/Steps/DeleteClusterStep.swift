@@ -10,6 +10,7 @@ struct DeleteClusterStep {
         try await context.state.update { tables in
             guard tables.clusters[cluster.name]?.id == cluster.id else { return }
             tables.clusters[cluster.name] = nil
+            for association in tables.podIdentities(of: cluster.name) { tables.podIdentities[association.id] = nil }
             for update in tables.updates.values where update.clusterName == cluster.name { tables.updates[update.id] = nil }
         }
     }

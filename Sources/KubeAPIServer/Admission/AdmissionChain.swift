@@ -4,7 +4,7 @@ import KubeAPI
 /// DefaultOffAdmissionPlugins.
 package enum AdmissionChain {
     package static func standard(
-        reader: any ObjectReader, authorization: ClusterAuthorization, webhooks: WebhookClient
+        reader: any ObjectReader, authorization: ClusterAuthorization, webhooks: WebhookClient, mutators: [any AdmissionPlugin] = []
     ) -> [any AdmissionPlugin] {
         let dispatcher = WebhookDispatcher(
             client: webhooks, catalog: AdmissionCatalog(reader: reader), authorizers: [authorization.authorizer])
@@ -12,7 +12,7 @@ package enum AdmissionChain {
         // Only what everybody else admits is counted. Tests without a store count nothing.
         let quota: [any AdmissionPlugin] =
             if let writer = reader as? any ObjectWriter { [ResourceQuotaAdmission(reader: reader, writer: writer)] } else { [] }
-        return [
+        let builtIn: [any AdmissionPlugin] = [
             CertificateRequester(),
             NamespaceLifecycle(reader: reader),
             LimitRanger(reader: reader),
@@ -34,12 +34,15 @@ package enum AdmissionChain {
             DefaultIngressClass(reader: reader),
             PodTopologyLabels(reader: reader),
             DenyServiceExternalIPs(),
+        ]
+        let configured: [any AdmissionPlugin] = [
             MutatingAdmissionPolicy(reader: reader, authorizers: [authorization.authorizer]),
             MutatingAdmissionWebhook(reader: reader, dispatcher: dispatcher),
             ValidatingAdmissionPolicy(reader: reader, authorizers: [authorization.authorizer]),
             ValidatingAdmissionWebhook(reader: reader, dispatcher: dispatcher),
             RBACEscalationCheck(authorizer: authorization.authorizer, rbac: authorization.rbac),
-        ] + quota
+        ]
+        return builtIn + mutators + configured + quota
     }
 }
 

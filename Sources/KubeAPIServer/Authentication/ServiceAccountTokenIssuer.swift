@@ -89,6 +89,12 @@ package final class ServiceAccountTokenIssuer: Sendable {
         verificationKeys[token.keyID].map { JSONWebToken.verify(token, with: $0) } ?? false
     }
 
+    /// Whether a token is one of ours and its time is over.
+    package func isExpired(_ token: String) -> Bool {
+        guard let read = JSONWebToken.read(token), isSignedByUs(read), let expiry = read.claims["exp"].int else { return false }
+        return expiry <= now().seconds
+    }
+
     /// The document of `/openid/v1/jwks`: the public keys. Upstream: serviceaccount.OpenIDMetadata.
     package var jwks: Value {
         let keys = verificationKeys.sorted { $0.key < $1.key }.map { id, key -> Value in

@@ -18,6 +18,9 @@ package struct ClusterSettings: Sendable {
     /// Asked after the Node authoriser and before RBAC: EKS access policies.
     package var authorizers: @Sendable (any ObjectReader) -> [any Authorizer]
 
+    /// Admission of the cloud's own, in the place of its mutating webhooks: before those of the cluster's users.
+    package var mutators: @Sendable (any ObjectReader) -> [any AdmissionPlugin] = { _ in [] }
+
     package init(
         serviceCIDR: ServiceCIDR, tokenIssuer: ServiceAccountTokenIssuer, bearerAuthenticators: [any BearerTokenAuthenticator] = [],
         authorizers: @escaping @Sendable (any ObjectReader) -> [any Authorizer] = { _ in [] }
@@ -44,7 +47,8 @@ extension APIServer.Components {
         let webhooks = WebhookClient(resolver: ServiceResolver(reader: reader))
         return APIServer.Components(
             authenticators: authenticators, authorizers: [authorization.authorizer],
-            admission: AdmissionChain.standard(reader: reader, authorization: authorization, webhooks: webhooks),
+            admission: AdmissionChain.standard(
+                reader: reader, authorization: authorization, webhooks: webhooks, mutators: settings.mutators(reader)),
             strategies: StrategyTable.standard(serviceCIDR: settings.serviceCIDR, reader: reader),
             reviews: reviews(settings, authorization, serviceAccounts, others), tokenIssuer: settings.tokenIssuer,
             paths: [IssuerDocuments(issuer: settings.tokenIssuer)], remoteAuthorizers: settings.remoteAuthorizers)

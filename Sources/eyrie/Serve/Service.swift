@@ -65,7 +65,7 @@ struct Service {
         let tokens = EKSTokenVerifier(configuration: .init(partition: "aws", endpointURLs: [endpoint]), source: identities)
         let controlPlanes = LocalControlPlaneHost(
             directory: directory.clusters, network: network, networks: networks, tokens: tokens, publicHost: configuration.host,
-            issuerBase: "\(endpoint)/oidc")
+            issuerBase: "\(endpoint)\(OIDCEndpoint.path)")
         let eksSettings = EKSConfiguration(region: configuration.region, account: identities.account)
         let eks = try await EKSService(
             configuration: eksSettings, storage: storage, network: network,
