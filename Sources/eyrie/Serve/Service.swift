@@ -74,13 +74,16 @@ struct Service {
         // Pages begun before a restart end with an error and are asked for again.
         let paginationKey = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
         endpointResponder.set(
-            AWSEndpoint(
-                services: [
-                    EKSAPI(service: eks, authorizer: identities, configuration: eksSettings, paginationKey: paginationKey),
-                    EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
-                    STSService(identities: identities),
-                ],
-                regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger))
+            OIDCEndpoint(
+                service: eks,
+                next: AWSEndpoint(
+                    services: [
+                        EKSAPI(service: eks, authorizer: identities, configuration: eksSettings, paginationKey: paginationKey),
+                        EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
+                        STSService(identities: identities),
+                    ],
+                    regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger)))
+        await controlPlanes.ask { await eks.hasPodIdentity($0, namespace: $1, serviceAccount: $2) }
         let settings = DataDirectory.Settings(listen: "\(configuration.host):\(server.port)", mirrors: configuration.mirrors)
         try writable(directory) {
             try SmallFile.write(directory.settingsFile, settings.value.jsonBytes)
