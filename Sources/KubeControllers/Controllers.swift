@@ -13,6 +13,7 @@ package enum Controllers {
         { DaemonSetController($0) },
         { StatefulSetController($0) },
         { JobController($0) },
+        { CronJobController($0) },
         { EndpointSliceController($0) },
         { EndpointsController($0) },
         { NodeLifecycleController($0) },

@@ -168,4 +168,93 @@ struct JobTests {
         #expect(patient.creates.count == 1)
         #expect(patient.counted.terminating == 1)
     }
+
+    @Test("a failure policy fails the Job by an exit code, ignores disruptions and counts the rest")
+    func failurePolicy() throws {
+        let state = try job {
+            $0["podFailurePolicy"] = [
+                "rules": [
+                    ["action": "FailJob", "onExitCodes": ["containerName": "c", "operator": "In", "values": [42]]],
+                    ["action": "Ignore", "onPodConditions": [["type": "DisruptionTarget", "status": "True"]]],
+                ]
+            ]
+        }
+        var pod = try worker("a", "Failed").value
+        pod[path: "status", "containerStatuses"] = [
+            ["name": "c", "state": ["terminated": ["exitCode": 42, "finishedAt": .string(epoch.rfc3339)]]]
+        ]
+        let failed = plan(state, [try object(pod)])
+        let target = failed.counted.conditions.condition("FailureTarget")
+        #expect(target?.reason == "PodFailurePolicy")
+        #expect(target?.message == "Container c for pod default/a failed with exit code 42 matching FailJob rule at index 0")
+        #expect(failed.counted.failed == 1)
+
+        var evicted = try worker("b", "Failed").value
+        evicted[path: "status", "conditions"] = [["type": "DisruptionTarget", "status": "True"]]
+        let ignored = plan(state, [try object(evicted)], after: 60)
+        #expect(ignored.counted.failed == 0)
+        #expect(ignored.release.map(\.metadata.name) == ["b"])
+        #expect(ignored.creates.count == 2)
+        #expect(plan(state, [try worker("c", "Failed")]).counted.failed == 1)
+    }
+
+    @Test("failures are counted by index: the failed pod stays until its index has another")
+    func backoffPerIndex() throws {
+        let state = try job(status: ["startTime": .string(epoch.rfc3339)]) {
+            $0["completionMode"] = "Indexed"
+            $0["completions"] = 3
+            $0["parallelism"] = 3
+            $0["backoffLimitPerIndex"] = 1
+            $0["backoffLimit"] = .int(Int64(Int32.max))
+        }
+        let first = plan(state, [try worker("a", "Failed", index: 0), try worker("b", "Succeeded", index: 1), try worker("c", "Running", index: 2)])
+        #expect(first.creates.isEmpty)
+        #expect(first.requeueAfter == 10)
+        #expect(first.release.map(\.metadata.name) == ["b"])
+        #expect(first.counted.failed == 0)
+        let later = plan(state, [try worker("a", "Failed", index: 0), try worker("c", "Running", index: 2)], after: 11)
+        #expect(later.creates == [0, 1])
+        let replacement = try object(state.pod(index: 0, replacing: later.replaced[0]))
+        #expect(replacement.metadata.annotations[IndexFailures.countKey] == "1")
+        // The replacement fails, too: that is one more than the limit.
+        var again = try worker("d", "Failed", index: 0).value
+        again[path: "metadata", "annotations", IndexFailures.countKey] = "1"
+        let over = plan(state, [try object(again), try worker("c", "Running", index: 2)])
+        #expect(over.counted.failedIndexes?.text == "0")
+        #expect(over.counted.failed == 1)
+        #expect(over.counted.conditions.isEmpty)
+        let done = plan(
+            try job(status: ["startTime": .string(epoch.rfc3339), "failedIndexes": "0", "completedIndexes": "1"]) {
+                $0 = state.object["spec"].value ?? [:]
+            }, [try worker("c", "Succeeded", index: 2)])
+        #expect(done.counted.conditions.condition("Failed")?.reason == "FailedIndexes")
+    }
+
+    @Test("too many failed indexes end the Job")
+    func maxFailedIndexes() throws {
+        let state = try job(status: ["startTime": .string(epoch.rfc3339), "failedIndexes": "0-2"]) {
+            $0["completionMode"] = "Indexed"
+            $0["completions"] = 10
+            $0["backoffLimitPerIndex"] = 0
+            $0["maxFailedIndexes"] = 2
+        }
+        #expect(plan(state, []).counted.conditions.condition("FailureTarget")?.reason == "MaxFailedIndexesExceeded")
+    }
+
+    @Test("a success policy ends the Job by indexes or their number, and the others stop", arguments: ["indexes", "count"])
+    func successPolicy(by kind: String) throws {
+        let state = try job {
+            $0["completionMode"] = "Indexed"
+            $0["completions"] = 5
+            $0["parallelism"] = 5
+            $0["successPolicy"] = ["rules": [kind == "indexes" ? ["succeededIndexes": "0"] : ["succeededCount": 1]]]
+        }
+        let plan = plan(state, [try worker("a", "Succeeded", index: 0), try worker("b", "Running", index: 1)])
+        let met = plan.counted.conditions.condition("SuccessCriteriaMet")
+        #expect(met?.reason == "SuccessPolicy" && met?.message == "Matched rules at index 0")
+        #expect(plan.deletes.map(\.metadata.name) == ["b"])
+        let done = KubeControllersTests.plan(try job(status: plan.counted.value) { $0 = state.object["spec"].value ?? [:] }, [])
+        #expect(done.counted.conditions.condition("Complete")?.reason == "SuccessPolicy")
+        #expect(done.counted.succeeded == 1)
+    }
 }

@@ -96,7 +96,7 @@ package struct Timestamp: Sendable, Hashable, Comparable {
     }
 
     /// Days since 1970-01-01 of a date of the Gregorian calendar.
-    private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+    package static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
         let y = month <= 2 ? year - 1 : year
         let era = (y >= 0 ? y : y - 399) / 400
         let yearOfEra = y - era * 400
@@ -104,7 +104,8 @@ package struct Timestamp: Sendable, Hashable, Comparable {
         return era * 146097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719468
     }
 
-    private static func civil(_ days: Int64) -> (Int64, Int64, Int64) {
+    /// The date (year, month, day) so many days after 1970-01-01.
+    package static func civil(_ days: Int64) -> (Int64, Int64, Int64) {
         let z = days + 719468
         let era = (z >= 0 ? z : z - 146096) / 146097
         let dayOfEra = z - era * 146097

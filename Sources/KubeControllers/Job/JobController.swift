@@ -2,8 +2,7 @@ import KubeAPI
 import KubeClient
 import Logging
 
-/// Runs Jobs' pods until enough have succeeded, and deletes Jobs whose time after that is over.
-/// Upstream: pkg/controller/job, pkg/controller/ttlafterfinished.
+/// Runs Jobs' pods until enough have succeeded. Upstream: pkg/controller/job.
 final class JobController: Controller {
     let name = "job-controller"
     /// Upstream: --concurrent-job-syncs.
@@ -104,11 +103,6 @@ final class JobController: Controller {
         let candidates = ControllerIndex.owned(pods.indexer, by: job.uid) + ControllerIndex.orphans(pods.indexer, in: job.namespace)
         let owned = try await claimer.claim(object, selector: selector, reference: job.ownerReference, candidates: candidates)
         if job.isFinished, !owned.contains(where: JobTracking.isTracked) { return }
-        if job.status.startTime == nil, !job.unsupportedFields.isEmpty {
-            recorder.event(
-                object, .warning, reason: "NotImplemented",
-                message: "not implemented by Eyrie yet, ignored: \(job.unsupportedFields.map { "spec.\($0)" }.joined(separator: ", "))")
-        }
         let plan = JobPlanner(job: job, pods: owned, now: now, mayManage: expectations.satisfied(key, now: now)).plan()
         try await perform(plan, object, job, key)
         if let seconds = plan.requeueAfter { queue.addAfter(key, .fromSeconds(seconds + 0.001)) }
@@ -134,7 +128,7 @@ final class JobController: Controller {
         // Pods that go because there are too many are no failures: they leave the count before they are deleted.
         if plan.deletesAreUncounted { for pod in plan.deletes where JobTracking.isTracked(pod) { try await release(pod) } }
         let deleted = await batch.delete(plan.deletes)
-        let created = await batch.create(plan.creates.map { job.pod(index: $0) })
+        let created = await batch.create(plan.creates.map { index in job.pod(index: index, replacing: index.flatMap { plan.replaced[$0] }) })
         if let error = created ?? deleted { throw error }
     }
 

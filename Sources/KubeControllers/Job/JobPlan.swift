@@ -10,6 +10,8 @@ struct JobPlan: Sendable {
     var counted: JobStatus
     /// Completion index of each pod to create; nil for Jobs without.
     var creates: [Int?] = []
+    /// The failed pods that those take the place of, by index, where failures are counted by index.
+    var replaced: [Int: Object] = [:]
     var deletes: [Object] = []
     /// Whether `deletes` are only too many, or the Job is suspended: they do not count as failed.
     var deletesAreUncounted = false
@@ -60,49 +62,31 @@ struct JobPlanner {
         // Start, suspension and its end.
         if status.startTime == nil, !job.isSuspended { status.startTime = now.rfc3339 }
 
-        // Pods that ended and are in no count yet.
-        for pod in pods where JobTracking.isTracked(pod) {
-            let view = PodView(pod)
-            let uid = view.meta.uid
-            guard !status.uncountedSucceeded.contains(uid), !status.uncountedFailed.contains(uid),
-                status.uncountedSucceeded.count + status.uncountedFailed.count < Self.maxUncounted
-            else { continue }
-            if view.phase == "Succeeded" {
-                if job.isIndexed {
-                    if let index = JobTracking.index(of: pod), index < job.completions ?? 0 { status.completedIndexes.insert(index) }
-                } else {
-                    status.uncountedSucceeded.insert(uid)
-                }
-            } else if view.phase == "Failed" || (view.meta.isBeingDeleted && (!job.replacesOnlyFailed || view.nodeName.isEmpty)) {
-                // One that is being deleted may never come to an end that is seen; one without a node certainly will not.
-                status.uncountedFailed.insert(uid)
-            }
-        }
+        countSucceeded(&status)
+        let ledger = job.backoffLimitPerIndex.map { IndexLedger(job, limit: $0, pods: pods, succeeded: status.completedIndexes) }
+        status.failedIndexes = ledger?.failed
+        let kept = countFailed(&status, ledger)
         if job.isIndexed { status.succeeded = status.completedIndexes.count }
         let succeeded = status.succeeded + status.uncountedSucceeded.count
-        let failed = status.failed + status.uncountedFailed.count
 
         // How it stands.
-        let outcome = outcome(active: active, succeeded: succeeded, failed: failed, status)
+        let outcome = outcome(
+            active: active, succeeded: succeeded, failed: status.failed + status.uncountedFailed.count + kept.count, status)
+        // Those of a Job that is over or going need not wait for their end, nor for a replacement.
+        let isOver = outcome != .running && outcome != .suspended || job.isFinished || job.isBeingDeleted
+        if isOver { countRest(outcome, kept, &status) }
+        let failed = status.failed + status.uncountedFailed.count
         if !job.isFinished { apply(outcome, active, &status, &plan) }
         status.active = active.count
         status.ready = active.count { PodView($0).isReady }
         status.terminating = pods.count { PodView($0).isTerminating }
 
         if mayManage, !job.isFinished, !job.isBeingDeleted {
-            manage(outcome, active, succeeded, failed, status, &plan)
+            manage(outcome, active, succeeded, status, ledger, &plan)
         }
 
-        // Those whose end stands in the status may go; of a Job that is over or going, all may.
-        let isOver = outcome != .running || job.isFinished || job.isBeingDeleted
-        plan.release = pods.filter { pod in
-            guard JobTracking.isTracked(pod) else { return false }
-            let view = PodView(pod)
-            let uid = view.meta.uid
-            if status.uncountedSucceeded.contains(uid) || status.uncountedFailed.contains(uid) { return true }
-            if view.phase == "Succeeded" { return job.isIndexed }
-            return isOver && view.meta.isBeingDeleted || job.isBeingDeleted
-        }
+        // Those whose end stands in the status may go.
+        plan.release = pods.filter { mayGo($0, status, isOver: isOver, isSuspended: outcome == .suspended, ledger) }
         let waiting = status.uncountedSucceeded.union(status.uncountedFailed)
         if status != job.status, !waiting.isEmpty || job.isIndexed { plan.counting = status }
 
@@ -119,30 +103,103 @@ struct JobPlanner {
         return plan
     }
 
+    /// Takes pods that succeeded and are in no count yet into the status.
+    private func countSucceeded(_ status: inout JobStatus) {
+        if job.isIndexed { status.completedIndexes = status.completedIndexes.below(job.completions ?? 0) }
+        for pod in pods where JobTracking.isTracked(pod) && PodView(pod).phase == "Succeeded" {
+            if job.isIndexed {
+                if let index = JobTracking.index(of: pod), index < job.completions ?? 0 { status.completedIndexes.insert(index) }
+            } else if mayCount(pod, status) {
+                status.uncountedSucceeded.insert(pod.metadata.uid)
+            }
+        }
+    }
+
+    /// The same for pods that failed; gives those that stay uncounted until they are replaced.
+    private func countFailed(_ status: inout JobStatus, _ ledger: IndexLedger?) -> [Object] {
+        var kept: [Object] = []
+        for pod in pods where JobTracking.isTracked(pod) && job.isFailed(pod) && mayCount(pod, status) && job.verdict(on: pod).isCounted {
+            if let ledger, ledger.keeps(pod) { kept.append(pod) } else { status.uncountedFailed.insert(pod.metadata.uid) }
+        }
+        return kept
+    }
+
+    /// Of a Job that is over: failed pods nothing will replace, and, where it failed, those that were stopped for it.
+    private func countRest(_ outcome: Outcome, _ kept: [Object], _ status: inout JobStatus) {
+        for pod in kept where mayCount(pod, status) { status.uncountedFailed.insert(pod.metadata.uid) }
+        guard case .failed = outcome else { return }
+        for pod in pods where JobTracking.isTracked(pod) && PodView(pod).isTerminating && mayCount(pod, status) {
+            status.uncountedFailed.insert(pod.metadata.uid)
+        }
+    }
+
+    private func mayCount(_ pod: Object, _ status: JobStatus) -> Bool {
+        let uid = pod.metadata.uid
+        return !status.uncountedSucceeded.contains(uid) && !status.uncountedFailed.contains(uid)
+            && status.uncountedSucceeded.count + status.uncountedFailed.count < Self.maxUncounted
+    }
+
+    /// Whether the tracking finalizer is to be taken from a pod. Upstream: canRemoveFinalizer.
+    private func mayGo(_ pod: Object, _ status: JobStatus, isOver: Bool, isSuspended: Bool, _ ledger: IndexLedger?) -> Bool {
+        guard JobTracking.isTracked(pod) else { return false }
+        let view = PodView(pod)
+        let uid = view.meta.uid
+        if status.uncountedSucceeded.contains(uid) || status.uncountedFailed.contains(uid) || job.isBeingDeleted { return true }
+        if view.phase == "Succeeded" { return job.isIndexed }
+        if job.isFailed(pod), !job.verdict(on: pod).isCounted { return isOver || !(ledger?.keeps(pod) ?? false) }
+        return (isOver || isSuspended) && view.meta.isBeingDeleted
+    }
+
     enum Outcome: Sendable, Equatable {
         case running
         case suspended
-        case complete
+        case complete(reason: String, message: String)
         case failed(reason: String, message: String)
     }
 
+    private static let enough = Outcome.complete(reason: "CompletionsReached", message: "Reached expected number of succeeded pods")
+
+    /// Upstream: the part of syncJob that finds finishedCondition; what was decided once stands.
     private func outcome(active: [Object], succeeded: Int, failed: Int, _ status: JobStatus) -> Outcome {
+        if let met = status.conditions.condition("SuccessCriteriaMet"), met.status == "True" {
+            return .complete(reason: met.reason, message: met.message)
+        }
         if let target = status.conditions.condition("FailureTarget"), target.status == "True" {
             return .failed(reason: target.reason, message: target.message)
         }
-        if status.conditions.condition("SuccessCriteriaMet")?.status == "True" { return .complete }
+        if let message = failedByPolicy { return .failed(reason: "PodFailurePolicy", message: message) }
         if failed > job.backoffLimit || pastBackoffOnFailure {
             return .failed(reason: "BackoffLimitExceeded", message: "Job has reached the specified backoff limit")
         }
         if !job.isSuspended, let left = secondsToDeadline(status), left <= 0 {
             return .failed(reason: "DeadlineExceeded", message: "Job was active longer than specified deadline")
         }
+        if let failure = failedByIndexes(status) { return failure }
+        if job.isIndexed, let message = job.successPolicy?.met(by: status.completedIndexes) {
+            return .complete(reason: "SuccessPolicy", message: message)
+        }
         if let completions = job.completions {
-            if succeeded >= completions { return .complete }
+            if succeeded >= completions { return Self.enough }
         } else if succeeded > 0, active.isEmpty {
-            return .complete
+            return Self.enough
         }
         return job.isSuspended ? .suspended : .running
+    }
+
+    /// Upstream: getFailJobMessage.
+    private var failedByPolicy: String? {
+        guard let policy = job.failurePolicy else { return nil }
+        for pod in pods where job.isFailed(pod) { if case .failJob(let message) = policy.verdict(on: pod) { return message } }
+        return nil
+    }
+
+    private func failedByIndexes(_ status: JobStatus) -> Outcome? {
+        guard let failed = status.failedIndexes else { return nil }
+        if let most = job.maxFailedIndexes, failed.count > most {
+            return .failed(reason: "MaxFailedIndexesExceeded", message: "Job has exceeded the specified maximal number of failed indexes")
+        }
+        guard !failed.isEmpty, failed.count + status.completedIndexes.count >= job.completions ?? 0 else { return nil }
+        return .failed(reason: "FailedIndexes", message: "Job has failed indexes")
     }
 
     /// With restartPolicy OnFailure the kubelet's restarts count as failures. Upstream: pastBackoffLimitOnFailure.
@@ -172,10 +229,8 @@ struct JobPlanner {
     /// Notes what was decided before pods are touched, so that the decision stands even if they change meanwhile.
     private func apply(_ outcome: Outcome, _ active: [Object], _ status: inout JobStatus, _ plan: inout JobPlan) {
         switch outcome {
-        case .complete:
-            if status.conditions.condition("SuccessCriteriaMet") == nil {
-                status.conditions.set(condition("SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods"))
-            }
+        case .complete(let reason, let message):
+            if status.conditions.condition("SuccessCriteriaMet") == nil { status.conditions.set(condition("SuccessCriteriaMet", reason, message)) }
         case .failed(let reason, let message):
             if status.conditions.condition("FailureTarget") == nil { status.conditions.set(condition("FailureTarget", reason, message)) }
         case .suspended:
@@ -197,8 +252,8 @@ struct JobPlanner {
     private func finish(_ outcome: Outcome, _ active: [Object], _ status: inout JobStatus, _ plan: inout JobPlan) {
         guard !job.isFinished, active.isEmpty, !pods.contains(where: { PodView($0).isTerminating }) else { return }
         switch outcome {
-        case .complete:
-            status.conditions.set(condition("Complete", "CompletionsReached", "Reached expected number of succeeded pods"))
+        case .complete(let reason, let message):
+            status.conditions.set(condition("Complete", reason, message))
             status.completionTime = now.rfc3339
             plan.events.append(JobEvent(reason: "Completed", message: "Job completed"))
         case .failed(let reason, let message):
@@ -206,78 +261,5 @@ struct JobPlanner {
             plan.events.append(JobEvent(isWarning: true, reason: reason, message: message))
         case .running, .suspended: break
         }
-    }
-
-    /// Upstream: manageJob.
-    private func manage(_ outcome: Outcome, _ active: [Object], _ succeeded: Int, _ failed: Int, _ status: JobStatus, _ plan: inout JobPlan) {
-        guard outcome == .running else {
-            plan.deletes = Array(active.prefix(Self.burst))
-            plan.deletesAreUncounted = outcome == .suspended
-            return
-        }
-        plan.deletesAreUncounted = true
-        var surplus: [Object] = []
-        var alive = active
-        if job.isIndexed {
-            // One pod for each index that is not done; those of done or foreign indexes, and doubles, go.
-            var seen: Set<Int> = []
-            alive = active.filter { pod in
-                guard let index = JobTracking.index(of: pod), index < job.completions ?? 0, !status.completedIndexes.contains(index),
-                    seen.insert(index).inserted
-                else {
-                    surplus.append(pod)
-                    return false
-                }
-                return true
-            }
-        }
-        let terminating = job.replacesOnlyFailed ? pods.count { PodView($0).isTerminating } : 0
-        let wanted: Int
-        if let completions = job.completions {
-            wanted = min(job.parallelism, max(0, completions - succeeded))
-        } else {
-            // Once one has succeeded, no more are started; those that run may end.
-            wanted = succeeded > 0 ? min(alive.count, job.parallelism) : job.parallelism
-        }
-        if alive.count > wanted {
-            surplus += ActivePodsWithRanks.podsToDelete(active: alive, related: alive, count: alive.count - wanted, now: now)
-            plan.deletes = Array(surplus.prefix(Self.burst))
-            return
-        }
-        plan.deletes = Array(surplus.prefix(Self.burst))
-        let missing = min(Self.burst, wanted - alive.count - terminating)
-        guard missing > 0 else { return }
-        let pause = pauseLeft(failed)
-        if pause > 0 {
-            plan.requeueAfter = pause
-            return
-        }
-        guard job.isIndexed, let completions = job.completions else {
-            plan.creates = Array(repeating: nil, count: missing)
-            return
-        }
-        var taken = Set(alive.compactMap(JobTracking.index))
-        if job.replacesOnlyFailed { taken.formUnion(pods.filter { PodView($0).isTerminating }.compactMap(JobTracking.index)) }
-        for index in 0..<completions where !status.completedIndexes.contains(index) && !taken.contains(index) {
-            guard plan.creates.count < missing else { break }
-            plan.creates.append(index)
-        }
-    }
-
-    /// Seconds of pause left after failures since the last success. Upstream: the backoffStore.
-    private func pauseLeft(_ failed: Int) -> Double {
-        guard failed > 0 else { return 0 }
-        let lastFailure = pods.filter { PodView($0).phase == "Failed" }.compactMap(Self.endTime).max()
-        guard let lastFailure else { return 0 }
-        let pause = min(Self.longestPause, Self.firstPause * Double(1 << min(failed - 1, 10)))
-        return max(0, pause - now.timeInterval(since: lastFailure))
-    }
-
-    /// When a pod's containers ended. Upstream: getFinishedTime.
-    static func endTime(_ pod: Object) -> Timestamp? {
-        let ends = pod["status"]["containerStatuses"].elements.compactMap { container in
-            container["state"]["terminated"]["finishedAt"].string.flatMap(Timestamp.init(rfc3339:))
-        }
-        return ends.max() ?? PodView(pod).condition("Ready")?["lastTransitionTime"].string.flatMap(Timestamp.init(rfc3339:))
     }
 }

@@ -15,8 +15,13 @@ struct JobState: Sendable {
     var isSuspended: Bool
     var backoffLimit: Int
     var activeDeadlineSeconds: Int64?
-    /// Whether a pod that is still terminating holds its replacement back. Upstream: podReplacementPolicy Failed.
+    /// Whether a pod that is still terminating holds its replacement back. Upstream: onlyReplaceFailedPods.
     var replacesOnlyFailed: Bool
+    var failurePolicy: PodFailurePolicy?
+    var successPolicy: SuccessPolicy?
+    /// Failures of one index before it has failed; nil: all indexes share the Job's limit.
+    var backoffLimitPerIndex: Int?
+    var maxFailedIndexes: Int?
     var status: JobStatus
 
     init(_ object: Object) {
@@ -34,7 +39,11 @@ struct JobState: Sendable {
         isSuspended = spec["suspend"].bool ?? false
         backoffLimit = Int(clamping: spec["backoffLimit"].int ?? 6)
         activeDeadlineSeconds = spec["activeDeadlineSeconds"].int
-        replacesOnlyFailed = spec["podReplacementPolicy"].string == "Failed"
+        failurePolicy = PodFailurePolicy(spec["podFailurePolicy"])
+        replacesOnlyFailed = spec["podReplacementPolicy"].string == "Failed" || failurePolicy != nil
+        successPolicy = SuccessPolicy(spec["successPolicy"], completions: completions ?? 0)
+        backoffLimitPerIndex = isIndexed ? spec["backoffLimitPerIndex"].int.map { Int(clamping: $0) } : nil
+        maxFailedIndexes = spec["maxFailedIndexes"].int.map { Int(clamping: $0) }
         status = JobStatus(object["status"])
     }
 
@@ -44,13 +53,20 @@ struct JobState: Sendable {
     var isFinished: Bool { finishedCondition != nil }
     var finishedCondition: Condition? { status.conditions.first { ($0.type == "Complete" || $0.type == "Failed") && $0.status == "True" } }
 
-    /// Fields that change what a Job does and that this controller does not act on yet.
-    var unsupportedFields: [String] {
-        ["podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes"].filter { object["spec"][$0].map { !$0.isNull } ?? false }
+    /// Whether a pod counts as failed: one that is being deleted may never come to an end that is seen. Upstream: isPodFailed.
+    func isFailed(_ pod: Object) -> Bool {
+        let view = PodView(pod)
+        if view.phase == "Failed" { return true }
+        guard view.isTerminating else { return false }
+        // One without a node certainly comes to none.
+        return !replacesOnlyFailed || view.nodeName.isEmpty
     }
 
-    /// The pod to create. Upstream: controller.GetPodFromTemplate with addCompletionIndexAnnotation and the tracking finalizer.
-    func pod(index: Int?) -> Value {
+    func verdict(on pod: Object) -> PodFailurePolicy.Verdict { failurePolicy?.verdict(on: pod) ?? .count }
+
+    /// The pod to create; `failed` is the one it takes the place of, where failures are counted by index.
+    /// Upstream: controller.GetPodFromTemplate with addCompletionIndexAnnotation, addIndexFailureCountAnnotation and the tracking finalizer.
+    func pod(index: Int?, replacing failed: Object? = nil) -> Value {
         let prefix = index.map { "\(name)-\($0)-" } ?? PodFactory.prefix(of: name)
         var pod = PodFactory.pod(template: object["spec"]["template"], namespace: namespace, prefix: prefix, owner: ownerReference)
         let finalizers = (pod[path: "metadata", "finalizers"]?.array ?? []).filter { $0.string != JobTracking.finalizer }
@@ -58,6 +74,7 @@ struct JobState: Sendable {
         guard let index else { return pod }
         pod[path: "metadata", "annotations", JobTracking.indexKey] = .string(String(index))
         pod[path: "metadata", "labels", JobTracking.indexKey] = .string(String(index))
+        if backoffLimitPerIndex != nil { IndexFailures(after: failed, self).write(to: &pod) }
         if pod[path: "spec", "hostname"] == nil { pod[path: "spec", "hostname"] = .string("\(name)-\(index)") }
         let variable: Value = [
             "name": "JOB_COMPLETION_INDEX",
@@ -98,6 +115,8 @@ struct JobStatus: Sendable, Equatable {
     var succeeded = 0
     var failed = 0
     var completedIndexes: IndexSet = IndexSet()
+    /// Nil: the Job does not count failures by index.
+    var failedIndexes: IndexSet?
     /// Uids of pods whose end was seen and whose finalizer may not be gone yet: not in the counts.
     var uncountedSucceeded: Set<String> = []
     var uncountedFailed: Set<String> = []
@@ -113,6 +132,7 @@ struct JobStatus: Sendable, Equatable {
         succeeded = count("succeeded")
         failed = count("failed")
         completedIndexes = IndexSet(text: view["completedIndexes"].string ?? "")
+        failedIndexes = view["failedIndexes"].string.map { IndexSet(text: $0) }
         uncountedSucceeded = Set(view["uncountedTerminatedPods"]["succeeded"].strings)
         uncountedFailed = Set(view["uncountedTerminatedPods"]["failed"].strings)
     }
@@ -128,60 +148,12 @@ struct JobStatus: Sendable, Equatable {
         if succeeded != 0 { status["succeeded"] = .int(Int64(succeeded)) }
         if failed != 0 { status["failed"] = .int(Int64(failed)) }
         if !completedIndexes.isEmpty { status["completedIndexes"] = .string(completedIndexes.text) }
+        if let failedIndexes { status["failedIndexes"] = .string(failedIndexes.text) }
         var uncounted: Value = [:]
         if !uncountedSucceeded.isEmpty { uncounted["succeeded"] = Value(uncountedSucceeded.sorted()) }
         if !uncountedFailed.isEmpty { uncounted["failed"] = Value(uncountedFailed.sorted()) }
         status["uncountedTerminatedPods"] = uncounted
         if let ready { status["ready"] = .int(Int64(ready)) }
         return status
-    }
-}
-
-/// Completion indexes in their text form, `0-2,5`. Upstream: orderedIntervals.
-struct IndexSet: Sendable, Equatable {
-    /// Sorted, apart from each other.
-    private(set) var ranges: [ClosedRange<Int>] = []
-
-    init() {}
-    init(_ indexes: some Sequence<Int>) { for index in indexes { insert(index) } }
-
-    /// Parts that are no numbers are left out.
-    init(text: String) {
-        for part in text.split(separator: ",") {
-            let ends = part.split(separator: "-").compactMap { Int($0) }
-            guard let first = ends.first, let last = ends.last, ends.count <= 2, first <= last else { continue }
-            add(first...last)
-        }
-    }
-
-    var isEmpty: Bool { ranges.isEmpty }
-    var count: Int { ranges.reduce(0) { $0 + $1.count } }
-    func contains(_ index: Int) -> Bool { ranges.contains { $0.contains(index) } }
-    mutating func insert(_ index: Int) { add(index...index) }
-    mutating func formUnion(_ other: IndexSet) { for range in other.ranges { add(range) } }
-
-    private mutating func add(_ range: ClosedRange<Int>) {
-        var merged = range
-        var kept: [ClosedRange<Int>] = []
-        for old in ranges {
-            // Ranges that touch become one; the bounds are far from Int's own.
-            if old.upperBound &+ 1 < merged.lowerBound || merged.upperBound &+ 1 < old.lowerBound {
-                kept.append(old)
-            } else {
-                merged = min(old.lowerBound, merged.lowerBound)...max(old.upperBound, merged.upperBound)
-            }
-        }
-        kept.append(merged)
-        ranges = kept.sorted { $0.lowerBound < $1.lowerBound }
-    }
-
-    var text: String {
-        ranges.map { range in
-            switch range.count {
-            case 1: "\(range.lowerBound)"
-            case 2: "\(range.lowerBound),\(range.upperBound)"
-            default: "\(range.lowerBound)-\(range.upperBound)"
-            }
-        }.joined(separator: ",")
     }
 }
