@@ -8,9 +8,11 @@ enum ClusterAPIServer {
     static func make(_ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, store: any Store, cidr: ServiceCIDR, address: String) throws
         -> APIServer
     {
+        let book = configuration.access
         var settings = ClusterSettings(
             serviceCIDR: cidr, tokenIssuer: try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM),
-            bearerAuthenticators: [CloudTokenAuthenticator(decide: configuration.authenticate)])
+            bearerAuthenticators: [CloudTokenAuthenticator(decide: configuration.authenticate), IdentityProviderAuthenticator(book: book)],
+            authorizers: { _ in [AccessPolicyAuthorizer(book: book)] })
         if let identity = configuration.workloadIdentity {
             settings.mutators = { [WorkloadIdentityAdmission(identity: identity, reader: $0)] }
         }

@@ -154,6 +154,12 @@ package actor ControlPlane {
         do { try await running.client.delete(.nodes, name: node) } catch let error as StatusError where error.isNotFound {}
     }
 
+    /// The client that acts as EKS's node manager. Throws when the control plane does not run.
+    func nodeManager() throws -> KubeClient {
+        guard let running else { throw ControlPlaneError.notReady("it does not run") }
+        return running.client
+    }
+
     // MARK: - The way up
 
     private static func launch(_ configuration: ControlPlaneConfiguration, _ logger: Logger) async throws -> Running {
@@ -235,7 +241,9 @@ package actor ControlPlane {
         let cloud = CloudNodeController(
             client: self.client(server, "eks:cloud-controller-manager"), provider: CloudInstanceProvider(cloud: configuration.cloud),
             informers: environment.informers, logger: logger)
+        let awsAuth = AWSAuthFollower(client: self.client(server, AWSAuthFollower.user), book: configuration.access, logger: logger)
         await withDiscardingTaskGroup { group in
+            group.addTask { await awsAuth.run() }
             group.addTask { await ControllerRunner.run(environment) }
             group.addTask { await scheduler.run() }
             group.addTask { await cloud.run() }

@@ -104,6 +104,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var cloud: CloudInstances
     /// What pods are given to work with AWS; nil: nothing.
     package var workloadIdentity: WorkloadIdentity?
+    /// The AWS identities and identity providers that the cluster knows; shared with who verifies the tokens.
+    package var access = AccessBook()
     /// What is written to `audit.log` in the directory; nil: nothing. EKS's clusters begin with nothing; `.eksDefault` is what their audit log holds.
     package var auditPolicy: AuditPolicy?
 

@@ -21,11 +21,14 @@ struct EKSCall: Sendable {
     }
 
     /// A page of names under `member`. Throws InvalidParameterException for a token that was not given out.
-    func page(_ names: [String], as member: String) throws(AWSError) -> AWSJSON {
+    func page(_ names: [String], as member: String) throws(AWSError) -> AWSJSON { try page(names, as: member) { .string($0) } }
+
+    /// The same, of what the names stand for.
+    func page(_ names: [String], as member: String, _ describe: (String) -> AWSJSON) throws(AWSError) -> AWSJSON {
         guard let found = pages.page(of: names, operation: operation, token: string("nextToken"), size: input["maxResults"]?.intValue ?? 100) else {
             throw EKSFault.invalidParameter("Invalid nextToken: use the one of the last answer, unchanged")
         }
-        return .compact([member: .strings(found.page), "nextToken": found.next.map(AWSJSON.string)])
+        return .compact([member: .array(found.page.map(describe)), "nextToken": found.next.map(AWSJSON.string)])
     }
 }
 
@@ -38,8 +41,8 @@ package struct EKSAPI: AWSService {
 
     /// The operations that are built. Those of the model that are not here answer NotImplementedException.
     static let handlers: [String: EKSHandler] = [
-        clusterHandlers, updateClusterConfigHandlers, nodegroupHandlers, updateHandlers, tagHandlers, versionHandlers,
-        podIdentityHandlers,
+        clusterHandlers, updateClusterConfigHandlers, nodegroupHandlers, updateHandlers, tagHandlers, versionHandlers, podIdentityHandlers,
+        accessEntryHandlers,
     ]
     .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 
@@ -91,6 +94,10 @@ package struct EKSAPI: AWSService {
         }
         if let group = parameters["nodegroupName"] { return arn("nodegroup/\(cluster)/\(group)/*") }
         if let association = parameters["associationId"] { return arn("podidentityassociation/\(cluster)/\(association)") }
+        if let principal = parameters["principalArn"].flatMap({ ARN($0) }) {
+            let parts = principal.resourceParts
+            return arn("access-entry/\(cluster)/\(parts.first ?? "")/\(principal.account)/\(parts.last ?? "")/*")
+        }
         return arn("cluster/\(cluster)")
     }
 }

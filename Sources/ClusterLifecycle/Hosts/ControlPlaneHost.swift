@@ -1,3 +1,5 @@
+package import ControlPlane
+
 /// Where a running control plane is reached.
 package struct ControlPlaneEndpoint: Codable, Sendable, Equatable {
     /// `https://host:port`, as DescribeCluster's `endpoint`.
@@ -69,6 +71,10 @@ package protocol ControlPlaneHost: Sendable {
     func serviceAccount(ofToken token: String, audience: String, cluster name: String) async throws -> ServiceAccountIdentity
     /// The public documents of the cluster's OIDC issuer; nil while the control plane does not run.
     func issuerDocuments(_ clusterName: String) async -> IssuerDocuments?
+    /// Who may enter the cluster, from now on and when it starts. Rules of an older revision than the last are passed over.
+    func setAccess(_ rules: ClusterAccessRules, of clusterName: String) async
+    /// Adds the role of managed nodes to the cluster's `aws-auth` ConfigMap, or takes it out. A cluster that does not run has nobody to tell.
+    func mapNodeRole(_ arn: String, isWanted: Bool, in clusterName: String) async throws
     /// Deletes the Node object of a machine that is dead: there is nobody to drain. Deleting what is not there succeeds.
     func deleteNode(_ clusterName: String, nodeName: String) async throws
 }

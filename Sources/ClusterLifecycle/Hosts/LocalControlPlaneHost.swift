@@ -1,6 +1,6 @@
 internal import AWSProtocol
 package import AWSServices
-internal import ControlPlane
+package import ControlPlane
 internal import FoundationEssentials
 internal import Logging
 package import Machines
@@ -28,6 +28,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     /// Whether EKS Pod Identity has a role for a service account of a cluster.
     private var associations: @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool = { _, _, _ in false }
     private var entries: [String: Entry] = [:]
+    /// Who may enter, by cluster: known before a control plane starts and after it has stopped.
+    private var books: [String: AccessBook] = [:]
     private let logger = Logger(label: "eyrie.clusters")
 
     /// `directory` holds a directory for each cluster; `issuerBase` is the URL below which OIDC issuers are named; `podEndpoint` the one at which
@@ -79,6 +81,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
     package func delete(_ clusterName: String) async throws {
         await stop(clusterName)
+        books[clusterName] = nil
         try await networks.release(by: user(clusterName))
         try await Command.run(["rm", "-rf", "--one-file-system", path(clusterName)])
     }
@@ -105,6 +108,20 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         }
         continuation.onTermination = { _ in relay.cancel() }
         return stream
+    }
+
+    package func setAccess(_ rules: ClusterAccessRules, of clusterName: String) { book(clusterName).set(rules) }
+
+    package func mapNodeRole(_ arn: String, isWanted: Bool, in clusterName: String) async throws {
+        guard let entry = entries[clusterName] else { return }
+        try await entry.controlPlane.mapNodeRole(arn, isWanted: isWanted)
+    }
+
+    private func book(_ clusterName: String) -> AccessBook {
+        if let book = books[clusterName] { return book }
+        let book = AccessBook()
+        books[clusterName] = book
+        return book
     }
 
     package func drainAndDeleteNode(_ clusterName: String, nodeName: String) async throws {
@@ -151,7 +168,9 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     ) -> ControlPlaneConfiguration {
         let network = network
         let region = cluster.region
-        let authenticator = ClusterTokens(verifier: tokens, cluster: cluster, logger: logger)
+        let book = book(cluster.name)
+        let mapper = IdentityMapper(book: book) { await network.privateDNSName(ofInstance: $0) }
+        let authenticator = ClusterTokens(verifier: tokens, clusterName: cluster.name, mapper: mapper, logger: logger)
         var configuration = ControlPlaneConfiguration(
             name: cluster.name, directory: path(cluster.name), version: KubernetesVersions.named(cluster.version)?.patch ?? cluster.version,
             serviceCIDR: cluster.network.serviceIPv4CIDR, issuer: issuer,
@@ -168,38 +187,35 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         configuration.workloadIdentity = WorkloadIdentity(region: region, endpointURL: podEndpoint) { namespace, account in
             await associations(name, namespace, account)
         }
+        configuration.access = book
         configuration.publicHost = publicHost
         configuration.privateAddresses = privateAddresses
         return configuration
     }
 }
 
-/// Tokens of `aws eks get-token` at one cluster: STS's verdict, then who that is to the cluster. Upstream: aws-iam-authenticator's mapper.
+/// Tokens of `aws eks get-token` at one cluster: STS's verdict, then who that is to the cluster. Upstream: aws-iam-authenticator's server.
 struct ClusterTokens: Sendable {
     let verifier: EKSTokenVerifier
-    let cluster: ClusterRecord
+    let clusterName: String
+    let mapper: IdentityMapper
     let logger: Logger
-
-    /// What an administrator is to Kubernetes: EKS binds the creator by an access policy over everything.
-    private static let administrators = "system:masters"
 
     /// Nil: not an EKS token. Throws for one that is refused, or whose principal has no access.
     func identity(of token: String) async throws -> TokenIdentity? {
         guard token.hasPrefix("k8s-aws-v1.") else { return nil }
         let caller: EKSIdentity
-        do { caller = try await verifier.verify(token, clusterName: cluster.name) } catch {
-            logger.info("token refused", metadata: ["cluster": "\(cluster.name)", "reason": "\(error)"])
+        do { caller = try await verifier.verify(token, clusterName: clusterName) } catch {
+            logger.info("token refused", metadata: ["cluster": "\(clusterName)", "reason": "\(error)"])
+            mapper.refused("\(error)")
             throw TokenRefused()
         }
-        guard cluster.access.bootstrapClusterCreatorAdminPermissions, caller.principalARN == cluster.access.creatorARN else {
-            logger.info("access denied: no access entry", metadata: ["cluster": "\(cluster.name)", "arn": "\(caller.arn)"])
-            throw TokenRefused()
+        let identity = AWSIdentity(
+            arn: caller.arn, canonicalARN: caller.canonicalARN, principalARN: caller.principalARN, accountID: caller.accountID,
+            principalID: String(caller.userID.prefix { $0 != ":" }), sessionName: caller.sessionName, accessKeyID: caller.accessKeyID)
+        do { return try await mapper.user(of: identity) } catch {
+            logger.info("access denied: neither an access entry nor aws-auth", metadata: ["cluster": "\(clusterName)", "arn": "\(caller.arn)"])
+            throw error
         }
-        return TokenIdentity(
-            userName: caller.arn, uid: "aws-iam-authenticator:\(caller.accountID):\(caller.userID)", groups: [Self.administrators],
-            extra: [
-                "arn": [caller.arn], "canonicalArn": [caller.canonicalARN], "sessionName": [caller.sessionName], "accessKeyId": [caller.accessKeyID],
-                "principalId": [caller.userID],
-            ])
     }
 }

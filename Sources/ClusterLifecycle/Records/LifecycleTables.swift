@@ -22,6 +22,10 @@ package struct LifecycleTables: DurableTables {
     var podIdentities = Table<PodIdentityRecord>("eks.podIdentities")
     /// By operation, place and token.
     var tokens = Table<TokenRecord>("eks.tokens")
+    /// By `cluster/principal ARN`.
+    var accessEntries = Table<AccessEntryRecord>("eks.accessEntries")
+    /// Changes since the start: says which of two looks at the tables is the later.
+    private(set) var revision = 0
 
     package init() {}
 
@@ -32,11 +36,13 @@ package struct LifecycleTables: DurableTables {
         try await updates.load(from: storage)
         try await podIdentities.load(from: storage)
         try await tokens.load(from: storage)
+        try await accessEntries.load(from: storage)
     }
 
     package mutating func takeChanges() -> [RowChange] {
-        clusters.takeChanges() + nodegroups.takeChanges() + instances.takeChanges() + updates.takeChanges() + tokens.takeChanges()
-            + podIdentities.takeChanges()
+        revision += 1
+        return clusters.takeChanges() + nodegroups.takeChanges() + instances.takeChanges() + updates.takeChanges() + tokens.takeChanges()
+            + podIdentities.takeChanges() + accessEntries.takeChanges()
     }
 
     static func key(_ cluster: String, _ nodegroup: String) -> String { "\(cluster)/\(nodegroup)" }

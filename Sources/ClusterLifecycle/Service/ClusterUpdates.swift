@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 import AWSServices
 
 extension EKSService {

@@ -105,6 +105,7 @@ extension EKSService {
         }
         if let replayed { return replayed }
         let record = try await newCluster(input, caller: caller, now: now)
+        let creator = record.access.mode.hasEntries ? context.creatorEntry(record, principalID: String(caller.userID.prefix { $0 != ":" })) : nil
         let created = try await state.update { tables -> ClusterRecord in
             // The same request may have been sent twice at once.
             if let name = try tables.replay("CreateCluster", input.token), let known = tables.clusters[name] { return known }
@@ -112,6 +113,7 @@ extension EKSService {
                 throw EKSFault.inUse("Cluster already exists with name: \(record.name)", ["clusterName": .string(record.name)])
             }
             tables.clusters[record.name] = record
+            if let creator { tables.set(creator) }
             tables.remember("CreateCluster", input.token, made: record.name)
             return record
         }
@@ -130,6 +132,11 @@ extension EKSService {
             throw EKSFault.invalidParameter("Private and public endpoint access cannot both be false", ["clusterName": .string(input.name)])
         }
         let mode = input.authenticationMode ?? "CONFIG_MAP"
+        guard mode != "CONFIG_MAP" || input.bootstrapClusterCreatorAdminPermissions else {
+            throw EKSFault.invalidParameter(
+                "bootstrapClusterCreatorAdminPermissions must be true if cluster authentication mode is set to CONFIG_MAP",
+                ["clusterName": .string(input.name)])
+        }
         let role = await identities.roleFacts(arn: input.roleARN, services: ["eks.amazonaws.com"], actions: [ClusterRequirements.describeSubnets])
         try ClusterRequirements.checkRole(role, arn: input.roleARN, cluster: input.name)
         try await identities.authorize(caller, action: "iam:PassRole", resource: input.roleARN)

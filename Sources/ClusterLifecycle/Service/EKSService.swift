@@ -35,6 +35,7 @@ package actor EKSService {
     nonisolated let network: EC2Network
     nonisolated let identities: IdentityStore
     nonisolated let clock: AWSClock
+    nonisolated let context: StepContext
     nonisolated let reconciler: Reconciler
     nonisolated let controlPlanes: any ControlPlaneHost
 
@@ -49,10 +50,10 @@ package actor EKSService {
         self.clock = clock
         self.controlPlanes = controlPlanes
         state = try await DurableState(storage: storage)
-        reconciler = Reconciler(
-            StepContext(
-                configuration: configuration, state: state, network: network, controlPlanes: controlPlanes, machines: machines, clock: clock,
-                logger: logger))
+        context = StepContext(
+            configuration: configuration, state: state, network: network, identities: identities, controlPlanes: controlPlanes, machines: machines,
+            clock: clock, logger: logger)
+        reconciler = Reconciler(context)
     }
 
     /// Brings all clusters, node groups and instances to where their records want them, and keeps them there, until the task is cancelled; then

@@ -227,6 +227,7 @@ actor Reconciler {
     private func keepServing(_ cluster: ClusterRecord) async throws {
         guard !serving.contains(cluster.name) else { return }
         do {
+            await context.publishAccess(of: cluster.name)
             let endpoint = try await context.controlPlanes.start(cluster)
             try await context.state.update { tables in
                 guard var current = tables.clusters[cluster.name], current.id == cluster.id else { return }
@@ -299,6 +300,7 @@ actor Reconciler {
             return wake(reconcileKey, after: .seconds(moment - context.clock.now))
         }
         do {
+            try await NodeRoleAccessStep().run(group, cluster, context)
             try await LaunchInstancesStep().run(group, cluster, instances, count: plan.launch, context)
         } catch {
             try Task.checkCancellation()
@@ -328,6 +330,7 @@ actor Reconciler {
             }
         }
         notBefore[.nodegroup(cluster: group.clusterName, name: group.name)] = nil
+        try await NodeRoleAccessStep.remove(group, isServing: serving.contains(group.clusterName), context)
         wake(.cluster(group.clusterName))
     }
 

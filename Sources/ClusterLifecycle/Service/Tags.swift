@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 
 /// A kind of resource that has tags: which ARNs are its, and where its records keep them.
 struct TaggedKind: Sendable {
@@ -12,7 +12,7 @@ struct TaggedKind: Sendable {
 
 /// The kinds that have tags, a row each. Upstream: eks TagResource.
 enum TaggedKinds {
-    static let all: [TaggedKind] = [cluster, nodegroup, podIdentity]
+    static let all: [TaggedKind] = [cluster, nodegroup, podIdentity, accessEntry]
 
     private static let cluster = TaggedKind(
         name: "cluster",
@@ -25,6 +25,14 @@ enum TaggedKinds {
             parts.count == 4 ? tables.nodegroups[LifecycleTables.key(parts[1], parts[2])].flatMap { $0.arn == arn ? $0.tags : nil } : nil
         },
         set: { tables, _, parts, tags in tables.nodegroups[LifecycleTables.key(parts[1], parts[2])]?.tags = tags })
+
+    private static let accessEntry = TaggedKind(
+        name: "access-entry", tags: { tables, arn, parts in tables.accessEntries(of: parts[1]).first { $0.arn == arn }?.tags },
+        set: { tables, arn, parts, tags in
+            guard var entry = tables.accessEntries(of: parts[1]).first(where: { $0.arn == arn }) else { return }
+            entry.tags = tags
+            tables.set(entry)
+        })
 }
 
 extension EKSService {

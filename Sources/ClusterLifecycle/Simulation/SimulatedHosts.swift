@@ -1,3 +1,5 @@
+package import ControlPlane
+
 /// Control planes and machines that exist only as a note: the whole life of clusters and node groups without Kubernetes, root or time. What it is
 /// told to do wrong, it does.
 package actor SimulatedHosts: ControlPlaneHost, MachineHost {
@@ -25,6 +27,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     /// What was called, in order: `start demo`, `machine i-1`, `drain ip-…`.
     package private(set) var calls: [String] = []
     package private(set) var specs: [String: MachineSpec] = [:]
+    /// What the control planes were told last of who may enter, by cluster.
+    package private(set) var access: [String: ClusterAccessRules] = [:]
     private var clusters: Set<String> = []
     private var held: [CheckedContinuation<Void, Never>] = []
     private var feeds: [String: [AsyncStream<NodeReadiness>.Continuation]] = [:]
@@ -108,6 +112,12 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
 
     package func issuerDocuments(_ clusterName: String) async -> IssuerDocuments? {
         clusters.contains(clusterName) ? IssuerDocuments(configuration: Array("{}".utf8), keys: Array("{\"keys\":[]}".utf8)) : nil
+    }
+
+    package func setAccess(_ rules: ClusterAccessRules, of clusterName: String) async { access[clusterName] = rules }
+
+    package func mapNodeRole(_ arn: String, isWanted: Bool, in clusterName: String) async throws {
+        calls.append("\(isWanted ? "map" : "unmap") \(arn)")
     }
 
     package func start(_ spec: MachineSpec) async throws {

@@ -4,6 +4,7 @@ struct StartControlPlaneStep: ClusterStep {
 
     func run(_ cluster: ClusterRecord, _ context: StepContext) async throws -> ClusterRecord {
         var cluster = cluster
+        await context.publishAccess(of: cluster.name)
         cluster.endpoint = try await context.controlPlanes.start(cluster)
         return cluster
     }

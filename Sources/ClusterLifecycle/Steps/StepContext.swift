@@ -7,6 +7,7 @@ struct StepContext: Sendable {
     var configuration: EKSConfiguration
     var state: DurableState<LifecycleTables>
     var network: EC2Network
+    var identities: IdentityStore
     var controlPlanes: any ControlPlaneHost
     var machines: any MachineHost
     var clock: AWSClock

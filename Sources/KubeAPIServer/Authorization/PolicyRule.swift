@@ -37,7 +37,7 @@ package struct PolicyRule: Sendable, Hashable {
     }
 
     /// Whether the rule allows what is asked. Upstream: rbac.RuleAllows.
-    func allows(_ attributes: AuthorizationAttributes) -> Bool {
+    package func allows(_ attributes: AuthorizationAttributes) -> Bool {
         guard verbs.contains(where: { $0 == "*" || $0 == attributes.verb }) else { return false }
         guard attributes.isResourceRequest else { return nonResourceURLs.contains { Self.pathMatches($0, attributes.path) } }
         guard apiGroups.contains(where: { $0 == "*" || $0 == attributes.apiGroup }) else { return false }

@@ -47,6 +47,8 @@ enum BootstrapBindings {
             "kube-system", "system::extension-apiserver-authentication-reader", "extension-apiserver-authentication-reader",
             [.user("system:kube-controller-manager"), .user("system:kube-scheduler")]
         ),
+        ("kube-system", "eks:authenticator", "eks:authenticator", [.user("eks:authenticator")]),
+        ("kube-system", "eks:node-manager", "eks:node-manager", [.user("eks:node-manager")]),
         (
             "kube-system", "system::leader-locking-kube-controller-manager", "system::leader-locking-kube-controller-manager",
             [

@@ -7,6 +7,8 @@ package struct UserInfo: Sendable, Hashable {
     package var uid: String
     package var groups: [String]
     package var extra: [String: [String]]
+    /// Whether somebody else acts as this user: rights that come with credentials, as EKS's access policies do, are then not his.
+    package var isImpersonated = false
 
     package init(name: String, uid: String = "", groups: [String] = [], extra: [String: [String]] = [:]) {
         self.name = name

@@ -38,6 +38,7 @@ enum Impersonation {
         }
 
         var user = UserInfo(name: name, uid: uid, groups: groups, extra: extra)
+        user.isImpersonated = true
         if let (namespace, account) = serviceAccount(name) {
             try await require(GroupResource(group: "", resource: "serviceaccounts"), namespace: namespace, name: account)
             if groups.isEmpty { user.groups = ["system:serviceaccounts", "system:serviceaccounts:\(namespace)"] }

@@ -1,0 +1,61 @@
+internal import KubeAPI
+internal import KubeAPIServer
+
+/// Allows what the access policies of a user's access entry allow; what they do not allow, RBAC may. Upstream: EKS User Guide, "Associate access
+/// policies with access entries": policies add to RBAC, are not shown by `kubectl auth can-i --list`, and do not count for who acts as another.
+struct AccessPolicyAuthorizer: Authorizer {
+    let book: AccessBook
+
+    func authorize(_ attributes: AuthorizationAttributes) -> AuthorizationDecision {
+        let user = attributes.user
+        guard user.uid.hasPrefix("aws-iam-authenticator:"), !user.isImpersonated else { return .noOpinion(reason: "") }
+        for grant in book.grants(uid: user.uid) where grant.allows(attributes) { return .allow(reason: grant.reason) }
+        return .noOpinion(reason: "")
+    }
+}
+
+extension AccessBook.Grant {
+    func allows(_ attributes: AuthorizationAttributes) -> Bool { isInScope(attributes) && rules.contains { $0.allows(attributes) } }
+
+    /// A policy of namespaces says nothing of what is in none, and of paths.
+    private func isInScope(_ attributes: AuthorizationAttributes) -> Bool {
+        guard let namespaces else { return true }
+        guard attributes.isResourceRequest, !attributes.namespace.isEmpty else { return false }
+        return namespaces.contains { NamespacePattern.matches($0, attributes.namespace) }
+    }
+
+    /// As EKS's audit log has it.
+    var reason: String {
+        let kind = namespaces == nil ? "ClusterRoleBinding" : "RoleBinding"
+        return "EKS Access Policy: allowed by \(kind) \("\(principalARN)+\(policyARN)".goQuoted) of ClusterRole \(policyARN.goQuoted) to User "
+            + principalID.goQuoted
+    }
+}
+
+/// The names of namespaces in an access scope: `*` stands for any characters.
+package enum NamespacePattern {
+    /// In time that grows with both lengths, whatever the pattern.
+    package static func matches(_ pattern: String, _ name: String) -> Bool {
+        let (pattern, name) = (Array(pattern.utf8), Array(name.utf8))
+        let star = UInt8(ascii: "*")
+        var (at, in_) = (0, 0)
+        /// Where the last star was, and what it stands for until now.
+        var (lastStar, lastMatch) = (-1, 0)
+        while in_ < name.count {
+            if at < pattern.count, pattern[at] == star {
+                (lastStar, lastMatch) = (at, in_)
+                at += 1
+            } else if at < pattern.count, pattern[at] == name[in_] {
+                at += 1
+                in_ += 1
+            } else if lastStar >= 0 {
+                lastMatch += 1
+                (at, in_) = (lastStar + 1, lastMatch)
+            } else {
+                return false
+            }
+        }
+        while at < pattern.count, pattern[at] == star { at += 1 }
+        return at == pattern.count
+    }
+}
