@@ -15,6 +15,7 @@ import Testing
         let controlPlane: ControlPlane
         let endpoint: ControlPlane.Endpoint
         let client: KubeClient
+        let book: AccessBook
 
         static func start(in directory: String? = nil) async throws -> Fixture {
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)
@@ -36,7 +37,9 @@ import Testing
                 .init(
                     address: .tcp(host: "127.0.0.1", port: port), certificateAuthorityPEM: endpoint.certificateAuthorityPEM,
                     credentials: .bearerToken { "administrator" }))
-            return Fixture(directory: directory, controlPlane: controlPlane, endpoint: endpoint, client: KubeClient(transport: transport))
+            return Fixture(
+                directory: directory, controlPlane: controlPlane, endpoint: endpoint, client: KubeClient(transport: transport),
+                book: configuration.access)
         }
 
         /// The cloud has an instance for nodes of one name.

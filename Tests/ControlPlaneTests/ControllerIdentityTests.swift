@@ -34,7 +34,9 @@ extension ControlPlaneTests.Fixture {
 /// Every controller is its own service account, with the rights of its bootstrap role and no more.
 @Suite(.serialized) struct ControllerIdentityTests {
     /// The loops that are no service accounts.
-    static let users = ["system:kube-controller-manager", "system:kube-scheduler", "eks:cloud-controller-manager", "eks:node-manager"]
+    static let users = [
+        "system:kube-controller-manager", "system:kube-scheduler", "eks:cloud-controller-manager", "eks:node-manager", "eks:authenticator",
+    ]
 
     private func node(_ name: String, _ spec: Value = [:]) -> Value {
         ["apiVersion": "v1", "kind": "Node", "metadata": ["name": .string(name)], "spec": spec]

@@ -41,8 +41,9 @@ package enum Bootstrap {
             LocalAPIServices.builtIn() + ClusterDefaults.namespaces() + ClusterDefaults.priorityClasses() + FlowControlDefaults.priorityLevels()
                 + BootstrapRoles.clusterRoles()
                 + EKSRoles.clusterRoles(),
-            FlowControlDefaults.flowSchemas() + BootstrapRoles.roles() + BootstrapBindings.clusterRoleBindings() + EKSRoles.clusterRoleBindings(),
-            BootstrapBindings.roleBindings() + last,
+            FlowControlDefaults.flowSchemas() + BootstrapRoles.roles() + EKSRoles.roles() + BootstrapBindings.clusterRoleBindings()
+                + EKSRoles.clusterRoleBindings(),
+            BootstrapBindings.roleBindings() + EKSRoles.roleBindings() + last,
         ]
     }
 

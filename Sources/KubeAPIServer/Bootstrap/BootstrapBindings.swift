@@ -47,8 +47,6 @@ enum BootstrapBindings {
             "kube-system", "system::extension-apiserver-authentication-reader", "extension-apiserver-authentication-reader",
             [.user("system:kube-controller-manager"), .user("system:kube-scheduler")]
         ),
-        ("kube-system", "eks:authenticator", "eks:authenticator", [.user("eks:authenticator")]),
-        ("kube-system", "eks:node-manager", "eks:node-manager", [.user("eks:node-manager")]),
         (
             "kube-system", "system::leader-locking-kube-controller-manager", "system::leader-locking-kube-controller-manager",
             [
@@ -79,10 +77,11 @@ enum BootstrapBindings {
     ]
 
     static func roleBindings() -> [Value] {
-        withinNamespaces.map { binding in
-            self.binding(
-                kind: "RoleBinding", namespace: binding.namespace, name: binding.name, roleKind: "Role", role: binding.role, binding.subjects)
-        }
+        withinNamespaces.map { roleBinding($0.name, namespace: $0.namespace, role: $0.role, $0.subjects) }
+    }
+
+    static func roleBinding(_ name: String, namespace: String, role: String, _ subjects: [Subject]) -> Value {
+        binding(kind: "RoleBinding", namespace: namespace, name: name, roleKind: "Role", role: role, subjects)
     }
 
     static func clusterRoleBinding(_ name: String, role: String, _ subjects: [Subject]) -> Value {

@@ -76,9 +76,9 @@ enum BootstrapRoles {
         return objects
     }
 
-    /// The Roles within kube-system and kube-public.
-    static func roles() -> [Value] {
-        parse(Self.namespaced).map { role in
+    /// The Roles of a text whose names are `namespace/name`: those within kube-system and kube-public.
+    static func roles(_ text: String = Self.namespaced) -> [Value] {
+        parse(text).map { role in
             let parts = role.name.split(separator: "/", maxSplits: 1).map(String.init)
             return object(kind: "Role", namespace: parts.first ?? "", name: parts.last ?? "", role.rules)
         }

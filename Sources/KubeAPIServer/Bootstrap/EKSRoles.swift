@@ -31,6 +31,23 @@ enum EKSRoles {
         ].map(ours)
     }
 
+    /// Who reads and writes the `aws-auth` ConfigMap.
+    private static let namespaced = """
+        kube-system/eks:authenticator
+          read | core | configmaps | aws-auth
+        kube-system/eks:node-manager
+          create | core | configmaps
+          get,patch,update | core | configmaps | aws-auth
+        """
+
+    static func roles() -> [Value] { BootstrapRoles.roles(namespaced).map(ours) }
+
+    static func roleBindings() -> [Value] {
+        ["eks:authenticator", "eks:node-manager"].map {
+            ours(BootstrapBindings.roleBinding($0, namespace: "kube-system", role: $0, [.user($0)]))
+        }
+    }
+
     private static func ours(_ object: Value) -> Value {
         var object = object
         object[path: "metadata", "labels"] = ["eks.amazonaws.com/component": "node"]

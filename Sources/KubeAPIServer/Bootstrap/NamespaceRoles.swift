@@ -3,11 +3,6 @@ extension BootstrapRoles {
     static let namespaced = """
         kube-system/extension-apiserver-authentication-reader
           read | core | configmaps | extension-apiserver-authentication
-        kube-system/eks:authenticator
-          read | core | configmaps | aws-auth
-        kube-system/eks:node-manager
-          create | core | configmaps
-          get,patch,update | core | configmaps | aws-auth
         kube-system/system::leader-locking-kube-controller-manager
           read,create,update | coordination.k8s.io | leases
           read,create,update | coordination.k8s.io | leasecandidates
