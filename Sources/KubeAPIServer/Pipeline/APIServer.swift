@@ -109,6 +109,7 @@ package final class APIServer: HTTPResponder {
 
     let configuration: Configuration
     let metrics = ServerMetrics()
+    let deadlines = Deadlines()
     let auditor: Auditor?
     private let flowMaintenance = FlowControlMaintenance()
     private let maintenance = Mutex<Task<Void, Never>?>(nil)

@@ -164,7 +164,12 @@ struct RequestPipeline: Sendable {
         var response: HTTPResponse
         // Reads are answered from memory and wait for nothing: they need no clock.
         if let deadline, gate.isMutating {
-            response = try await withTimeout(deadline) { try await dispatch(info, query, body, gate, trace) }
+            do {
+                response = try await server.deadlines.run(within: deadline) { try await dispatch(info, query, body, gate, trace) }
+            } catch is Deadlines.Exceeded {
+                server.metrics.terminated(code: 504)
+                throw Responses.timeout
+            }
         } else {
             response = try await dispatch(info, query, body, gate, trace)
         }
@@ -244,24 +249,6 @@ struct RequestPipeline: Sendable {
         }
         for responder in running.components.paths { if let response = responder.respond(to: head, path: info.path, user: user) { return response } }
         return Responses.text("404 page not found\n", status: 404)
-    }
-
-    /// Upstream: genericfilters.WithTimeoutForNonLongRunningRequests.
-    private func withTimeout(_ limit: Duration, _ work: @escaping @Sendable () async throws -> HTTPResponse) async throws -> HTTPResponse {
-        try await withThrowingTaskGroup(of: HTTPResponse?.self) { group in
-            group.addTask { try await work() }
-            group.addTask {
-                // Cancelled as soon as the work is done.
-                try await Task.sleep(for: limit)
-                return nil
-            }
-            defer { group.cancelAll() }
-            guard let first = try await group.next(), let response = first else {
-                server.metrics.terminated(code: 504)
-                throw Responses.timeout
-            }
-            return response
-        }
     }
 }
 

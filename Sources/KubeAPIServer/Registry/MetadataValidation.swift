@@ -82,7 +82,8 @@ enum MetadataValidation {
         }
         if isCustom { return causes }
         // Upstream: core/validation.validateKubeFinalizerName, of built-in kinds alone.
-        for (index, finalizer) in metadata.finalizers.enumerated() where !finalizer.contains("/") && !standardFinalizers.contains(finalizer) {
+        for (index, finalizer) in metadata.finalizers.enumerated()
+        where !finalizer.utf8.contains(UInt8(ascii: "/")) && !standardFinalizers.contains(finalizer) {
             causes.append(
                 invalid(
                     "metadata.finalizers[\(index)]", .string(finalizer),
@@ -151,7 +152,7 @@ enum Names {
         switch rule {
         case .dnsSubdomain:
             var problems = name.utf8.count > subdomainMaximum ? ["must be no more than \(subdomainMaximum) bytes"] : []
-            if !name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy({ isLabel($0.utf8) }) {
+            if !isLabel(name.utf8), !name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy({ isLabel($0) }) {
                 problems.append(
                     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and "
                         + "must start and end with an alphanumeric "
@@ -183,8 +184,8 @@ enum Names {
         case .pathSegment:
             if name == "." || name == ".." { return ["may not be '\(name)'"] }
             var problems: [String] = []
-            if name.contains("/") { problems.append("may not contain '/'") }
-            if name.contains("%") { problems.append("may not contain '%'") }
+            if name.utf8.contains(UInt8(ascii: "/")) { problems.append("may not contain '/'") }
+            if name.utf8.contains(UInt8(ascii: "%")) { problems.append("may not contain '%'") }
             return problems
         }
     }
@@ -209,6 +210,8 @@ enum Names {
 
     /// Upstream: validation.IsQualifiedName.
     static func qualifiedNameProblems(_ text: String) -> [String] {
+        // Nearly all names have no prefix and are in order: found out without a copy.
+        if text.utf8.count <= labelMaximum, isQualified(text.utf8) { return [] }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         let pattern =
             "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "

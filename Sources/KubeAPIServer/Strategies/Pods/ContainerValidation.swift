@@ -221,7 +221,7 @@ enum PortNames {
             problems.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
         }
         if !bytes.contains(where: isLetter) { problems.append("must contain at least one letter (a-z)") }
-        if name.contains("--") { problems.append("must not contain consecutive hyphens") }
+        if zip(bytes, bytes.dropFirst()).contains(where: { $0 == dash && $1 == dash }) { problems.append("must not contain consecutive hyphens") }
         if bytes.first == dash || bytes.last == dash { problems.append("must not begin or end with a hyphen") }
         return problems
     }

@@ -2,38 +2,65 @@ import KubeAPI
 
 /// A pod's class by its requests and limits of cpu and memory. Upstream: pkg/apis/core/helper/qos.ComputePodQOS.
 enum PodQualityOfService {
-    /// Of a pod that is being written. Throws only for a tree that is no object.
-    static func compute(_ pod: Value) throws -> String {
-        // Resources alone: to encode the whole pod for them would cost more than all else here.
-        func resources(_ owner: Value) -> Value { owner["resources"].map { ["resources": $0] } ?? [:] }
-        guard let spec = pod["spec"] else { return compute(try Object([:])) }
-        var slim = resources(spec)
-        for list in ["containers", "initContainers"] { if let items = spec[list]?.array { slim[list] = .array(items.map(resources)) } }
-        return compute(try Object(["spec": slim]))
+    /// What one container, or the pod as a whole, asks for.
+    private struct Resources {
+        /// By name; nil for what is missing or no quantity.
+        let request: (String) -> Quantity?
+        let limit: (String) -> Quantity?
+    }
+
+    /// Of a pod that is being written.
+    static func compute(_ pod: Value) -> String {
+        func resources(_ owner: Value?) -> Resources? {
+            guard let resources = owner?["resources"], resources["requests"]?.object != nil || resources["limits"]?.object != nil else { return nil }
+            return Resources(
+                request: { (resources["requests"]?[$0]).flatMap(quantity) }, limit: { (resources["limits"]?[$0]).flatMap(quantity) })
+        }
+        let containers = ["containers", "initContainers"].flatMap { pod[path: "spec", $0]?.array ?? [] }
+        return compute(pod: resources(pod["spec"]), containers: containers.lazy.map { resources($0) })
     }
 
     static func compute(_ pod: Object) -> String {
+        func resources(_ owner: JSONView?) -> Resources? {
+            guard let resources = owner["resources"].present, resources["requests"].present != nil || resources["limits"].present != nil else {
+                return nil
+            }
+            return Resources(request: { resources["requests"][$0]?.quantity }, limit: { resources["limits"][$0]?.quantity })
+        }
+        let containers = pod["spec"]["containers"].elements + pod["spec"]["initContainers"].elements
+        return compute(pod: resources(pod["spec"]), containers: containers.lazy.map { resources($0) })
+    }
+
+    private static func quantity(_ value: Value) -> Quantity? {
+        switch value {
+        case .string(let text): try? Quantity(text)  // Validation refuses what is none.
+        case .int(let number): try? Quantity(String(number))
+        default: nil
+        }
+    }
+
+    private static func compute(pod: Resources?, containers: some Sequence<Resources?>) -> String {
         var requests: ResourceList = [:]
         var limits: ResourceList = [:]
         var isGuaranteed = true
-        func add(_ sum: inout ResourceList, _ list: ResourceList) -> Set<String> {
-            var seen: Set<String> = []
+        /// How many of the two were there.
+        func add(_ sum: inout ResourceList, _ list: ((String) -> Quantity?)?) -> Int {
+            var seen = 0
             for name in ["cpu", "memory"] {
-                guard let quantity = list[name], quantity.sign > 0 else { continue }
+                guard let quantity = list?(name), quantity.sign > 0 else { continue }
                 sum[name] = (sum[name] ?? .zero) + quantity
-                seen.insert(name)
+                seen += 1
             }
             return seen
         }
-        let resources = pod["spec"]["resources"].present
-        if let resources, resources["requests"].present != nil || resources["limits"].present != nil {
+        if let pod {
             // Resources of the pod as a whole stand for its containers'.
-            _ = add(&requests, resources["requests"].resourceList)
-            if add(&limits, resources["limits"].resourceList).count < 2 { isGuaranteed = false }
+            _ = add(&requests, pod.request)
+            if add(&limits, pod.limit) < 2 { isGuaranteed = false }
         } else {
-            for container in pod["spec"]["containers"].elements + pod["spec"]["initContainers"].elements {
-                _ = add(&requests, container["resources"].flatMap { $0["requests"] }.resourceList)
-                if add(&limits, container["resources"].flatMap { $0["limits"] }.resourceList).count < 2 { isGuaranteed = false }
+            for container in containers {
+                _ = add(&requests, container?.request)
+                if add(&limits, container?.limit) < 2 { isGuaranteed = false }
             }
         }
         if requests.isEmpty, limits.isEmpty { return "BestEffort" }

@@ -14,7 +14,7 @@ struct PodStrategy: ResourceStrategy {
                 ]
             ]
         }
-        status["qosClass"] = .string(try PodQualityOfService.compute(object))
+        status["qosClass"] = .string(PodQualityOfService.compute(object))
         object["status"] = status
         guard var spec = object["spec"] else { return }
         object["spec"] = .null

@@ -10,12 +10,17 @@ enum PodWarnings {
         "failure-domain.beta.kubernetes.io/zone": "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead",
         "beta.kubernetes.io/instance-type": "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead",
     ]
-    private static let goneVolumes = [
-        "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+", "gitRepo": "deprecated in v1.11",
-        "scaleIO": "deprecated in v1.16, non-functional in v1.22+", "flocker": "deprecated in v1.22, non-functional in v1.25+",
-        "storageos": "deprecated in v1.22, non-functional in v1.25+", "quobyte": "deprecated in v1.22, non-functional in v1.25+",
-        "glusterfs": "deprecated in v1.25, non-functional in v1.26+", "cephfs": "deprecated in v1.28, non-functional in v1.31+",
-        "rbd": "deprecated in v1.28, non-functional in v1.31+",
+    /// In the order of their warnings.
+    private static let goneVolumes: [(kind: String, text: String)] = [
+        ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+        ("flocker", "deprecated in v1.22, non-functional in v1.25+"),
+        ("gitRepo", "deprecated in v1.11"),
+        ("glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+        ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+        ("quobyte", "deprecated in v1.22, non-functional in v1.25+"),
+        ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
+        ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+        ("storageos", "deprecated in v1.22, non-functional in v1.25+"),
     ]
 
     /// `path`: where the pod or the template stands, with no dot at its end; empty for a pod. An update to what was there already warns of nothing
@@ -28,7 +33,7 @@ enum PodWarnings {
             if let text = replacedLabels[key] { found.append("\(root)spec.nodeSelector[\(key)]: \(text)") }
         }
         for (index, volume) in spec["volumes"].elements.enumerated() {
-            for (kind, text) in goneVolumes.sorted(by: { $0.key < $1.key }) where volume[kind].present != nil {
+            for (kind, text) in goneVolumes where volume[kind].present != nil {
                 found.append("\(root)spec.volumes[\(index)].\(kind): \(text)")
             }
         }
@@ -58,24 +63,24 @@ enum PodWarnings {
         }
     }
 
-    private static func container(_ container: JSONView, _ place: String, _ found: inout [String]) {
+    private static func container(_ container: JSONView, _ place: @autoclosure () -> String, _ found: inout [String]) {
         for list in ["limits", "requests"] {
             for (name, view) in container["resources"][list]?.members.map({ $0 }) ?? [] where name == "memory" || name == "ephemeral-storage" {
                 guard let quantity = view.quantity, quantity.milliValue % 1000 != 0 else { continue }
                 found.append(
-                    "\(place).resources.\(list)[\(name)]: fractional byte value \(quantity.description.goQuoted) is invalid, must be an integer")
+                    "\(place()).resources.\(list)[\(name)]: fractional byte value \(quantity.description.goQuoted) is invalid, must be an integer")
             }
         }
         var variables: Set<String> = []
         for (index, variable) in container["env"].elements.enumerated() where !variables.insert(variable["name"].text).inserted {
             found.append(
-                "\(place).env[\(index)]: hides previous definition of \(variable["name"].text.goQuoted), which may be dropped when using apply")
+                "\(place()).env[\(index)]: hides previous definition of \(variable["name"].text.goQuoted), which may be dropped when using apply")
         }
         var ports: [String: Int] = [:]
         for (index, port) in container["ports"].elements.enumerated() {
             let key = "\(port["containerPort"].int ?? 0)/\(port["protocol"].text)/\(port["hostPort"].int ?? 0)/\(port["hostIP"].text)"
             if let first = ports[key] {
-                found.append("\(place).ports[\(index)]: duplicate port definition with \(place).ports[\(first)]")
+                found.append("\(place()).ports[\(index)]: duplicate port definition with \(place()).ports[\(first)]")
             } else {
                 ports[key] = index
             }
