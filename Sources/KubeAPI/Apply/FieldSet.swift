@@ -187,7 +187,8 @@ extension FieldSet {
 
     /// Whether any path of this set is in the FieldsV1 `raw`, told without decoding it. `raw` must be canonical, as the server writes it.
     func meets(raw: Value) -> Bool {
-        guard case .object(let members) = raw else { return false }
+        guard case .object(let all) = raw else { return false }
+        let members = MemberTable(all)
         for entry in entries {
             guard let child = members[entry.element.text], case .object(let inner) = child else { continue }
             if entry.isMember, inner.isEmpty || inner["."] != nil { return true }
@@ -198,7 +199,8 @@ extension FieldSet {
 
     /// Whether every path of this set is in the FieldsV1 `raw`. `raw` must be canonical.
     func isContained(inRaw raw: Value) -> Bool {
-        guard case .object(let members) = raw else { return isEmpty }
+        guard case .object(let all) = raw else { return isEmpty }
+        let members = MemberTable(all)
         for entry in entries {
             guard let child = members[entry.element.text], case .object(let inner) = child else { return false }
             if entry.isMember, !inner.isEmpty, inner["."] == nil { return false }

@@ -105,8 +105,10 @@ private struct Comparer {
     private func members(
         _ left: Value?, _ right: Value?, _ shape: Shape, skipping ignored: FieldSet = FieldSet(), isRoot: Bool = false
     ) -> Difference? {
-        let before = left?.object ?? Members()
-        let after = right?.object ?? Members()
+        let earlier = left?.object ?? Members()
+        let later = right?.object ?? Members()
+        let before = MemberTable(earlier)
+        let after = MemberTable(later)
         var gathered = Gathered()
         func visit(_ name: String, _ reference: TypeReference, _ old: Value?, _ new: Value?) {
             var below = FieldSet()
@@ -118,8 +120,8 @@ private struct Comparer {
             if let difference = compare(old, new, reference, skipping: below) { gathered.add(.field(name), difference) }
         }
         guard asStructs, case .structure(let type) = shape else {
-            for (name, value) in after { visit(name, walk.member(name, of: shape, isRoot: isRoot).reference, before[name], value) }
-            for (name, value) in before where after[name] == nil {
+            for (name, value) in later { visit(name, walk.member(name, of: shape, isRoot: isRoot).reference, before[name], value) }
+            for (name, value) in earlier where after[name] == nil {
                 visit(name, walk.member(name, of: shape, isRoot: isRoot).reference, value, nil)
             }
             return finish(left, right, gathered)
@@ -135,8 +137,8 @@ private struct Comparer {
             let isEmbedded = GoStructs.isEmbedded(field, of: type)
             visit(name, TypeReference(field), side(left, before[name], isEmbedded), side(right, after[name], isEmbedded))
         }
-        for name in after.keys { visitField(name) }
-        for name in before.keys where after[name] == nil { visitField(name) }
+        for name in later.keys { visitField(name) }
+        for name in earlier.keys where after[name] == nil { visitField(name) }
         if left == nil || right == nil {
             for field in type.fields where GoStructs.isEmbedded(field, of: type) && before[field.name] == nil && after[field.name] == nil {
                 visitField(field.name)

@@ -14,11 +14,13 @@ extension TypedWalk {
             let after = right.object ?? Members()
             if before.isEmpty, after.isEmpty { return right }
             var merged: [(String, Value)] = []
+            let newer = MemberTable(after)
             for (name, value) in before {
                 let reference = member(name, of: shape, isRoot: isRoot).reference
-                if let value = merge(value, after[name], reference) { merged.append((name, value)) }
+                if let value = merge(value, newer[name], reference) { merged.append((name, value)) }
             }
-            for (name, value) in after where before[name] == nil { merged.append((name, value)) }
+            let older = MemberTable(before)
+            for (name, value) in after where older[name] == nil { merged.append((name, value)) }
             return .object(Members(merged))
         case .set, .associative:
             let before = left.array ?? []

@@ -97,11 +97,8 @@ enum CoreDefaults {
 
     private static func limitRangeItem(_ item: inout Value) {
         guard item["type"] == "Container" else { return }
-        var defaults = item["default"]?.object ?? Members()
-        for (name, value) in item["max"]?.object ?? Members() where defaults[name] == nil { defaults[name] = value }
-        var requests = item["defaultRequest"]?.object ?? Members()
-        for (name, value) in defaults where requests[name] == nil { requests[name] = value }
-        for (name, value) in item["min"]?.object ?? Members() where requests[name] == nil { requests[name] = value }
+        let defaults = (item["default"]?.object ?? Members()).adding(item["max"]?.object)
+        let requests = (item["defaultRequest"]?.object ?? Members()).adding(defaults).adding(item["min"]?.object)
         if !defaults.isEmpty { item["default"] = .object(defaults) }
         if !requests.isEmpty { item["defaultRequest"] = .object(requests) }
     }

@@ -54,9 +54,7 @@ enum PodDefaults {
     private static func requestsFromLimits(_ container: inout Value) {
         container.withObject("resources") { resources in
             guard let limits = resources["limits"]?.object, !limits.isEmpty else { return }
-            var requests = resources["requests"]?.object ?? Members()
-            for (name, limit) in limits where requests[name] == nil { requests[name] = limit }
-            resources["requests"] = .object(requests)
+            resources["requests"] = .object((resources["requests"]?.object ?? Members()).adding(limits))
         }
     }
 

@@ -83,7 +83,8 @@ extension Value: ExpressibleByStringLiteral, ExpressibleByStringInterpolation, E
     package init(_ strings: [String]) { self = .array(strings.map { .string($0) }) }
 }
 
-/// The members of a JSON object in their order. Look-up is linear: objects are small, and the order of fields is kept as it was sent.
+/// The members of a JSON object in their order. Look-up is linear: objects are small, and the order of fields is kept as it was sent. Whoever looks up
+/// each member of one object in another uses `MemberTable`.
 package struct Members: Sendable, Equatable, Sequence {
     package private(set) var keys: [String] = []
     package private(set) var values: [Value] = []
@@ -120,7 +121,7 @@ package struct Members: Sendable, Equatable, Sequence {
     }
 
     /// Up to here comparing each name with each costs less than a table of names.
-    private static var fewMembers: Int { 16 }
+    static var fewMembers: Int { 16 }
 
     package var count: Int { keys.count }
     package var isEmpty: Bool { keys.isEmpty }
@@ -146,8 +147,17 @@ package struct Members: Sendable, Equatable, Sequence {
     /// Equal as JSON objects: the order of members does not count.
     package static func == (a: Members, b: Members) -> Bool {
         guard a.keys.count == b.keys.count else { return false }
+        // Made when the first stands elsewhere, which is rare.
+        var table: MemberTable?
         for (index, key) in a.keys.enumerated() {
-            let other = index < b.keys.count && b.keys[index] == key ? b.values[index] : b[key]
+            let other: Value?
+            if b.keys[index] == key {
+                other = b.values[index]
+            } else {
+                let found = table ?? MemberTable(b)
+                table = found
+                other = found[key]
+            }
             guard let other, other == a.values[index] else { return false }
         }
         return true

@@ -10,8 +10,7 @@ package enum JSONMergePatch {
 
     private static func merged(_ target: Value, _ patch: Value) -> Value {
         guard case .object(let changes) = patch else { return patch }
-        var result: Members
-        if case .object(let members) = target { result = members } else { result = Members() }
+        var result = MemberTable(target.object ?? Members())
         for (key, change) in changes {
             if change.isNull {
                 result[key] = nil
@@ -21,21 +20,23 @@ package enum JSONMergePatch {
                 result[key] = change
             }
         }
-        return .object(result)
+        return .object(result.members)
     }
 
     /// The smallest merge patch that makes `new` of `old`; nil when nothing differs. Upstream: jsonpatch.CreateMergePatch.
     package static func difference(from old: Value, to new: Value) -> Value? {
         guard case .object(let before) = old, case .object(let after) = new else { return old == new ? Value?.none : new }
-        var changes = Members()
+        var changes: [(String, Value)] = []
+        let earlier = MemberTable(before)
         for (key, value) in after {
-            guard let earlier = before[key] else {
-                changes[key] = value
+            guard let old = earlier[key] else {
+                changes.append((key, value))
                 continue
             }
-            if let change = difference(from: earlier, to: value) { changes[key] = change }
+            if let change = difference(from: old, to: value) { changes.append((key, change)) }
         }
-        for key in before.keys where after[key] == nil { changes[key] = .null }
-        return changes.isEmpty ? Value?.none : .object(changes)
+        let later = MemberTable(after)
+        for key in before.keys where later[key] == nil { changes.append((key, .null)) }
+        return changes.isEmpty ? Value?.none : .object(Members(changes))
     }
 }

@@ -47,26 +47,27 @@ package struct StrategicMergePatch {
         }
         try retain(&result, &patch)
         try order(&result, &patch, type)
+        var merged = MemberTable(result)
         for (name, change) in patch {
             var name = name
             let isDeletion = name.hasPrefix(Self.deletePrefix)
             if isDeletion { name = String(name.dropFirst(Self.deletePrefix.count)) }
             if change.isNull {
-                result[name] = nil
+                merged[name] = nil
                 continue
             }
             let (fieldType, field) = lookUp(name, in: type)
-            switch (result[name], change) {
+            switch (merged[name], change) {
             case (.object(let old)?, .object(let new)):
-                result[name] = field?.patch.contains(.replace) == true ? .object(new) : .object(try merge(old, new, fieldType))
+                merged[name] = field?.patch.contains(.replace) == true ? .object(new) : .object(try merge(old, new, fieldType))
             case (.array(let old)?, .array(let new)):
-                result[name] = .array(try mergeList(old, new, fieldType, field, isDeletion: isDeletion))
+                merged[name] = .array(try mergeList(old, new, fieldType, field, isDeletion: isDeletion))
             default:
                 if isDeletion { continue }
-                result[name] = withoutDirectives(change)
+                merged[name] = withoutDirectives(change)
             }
         }
-        return result
+        return merged.members
     }
 
     /// Drops the fields that a `$retainKeys` of the patch does not name. Upstream: applyRetainKeysDirective.
@@ -78,7 +79,7 @@ package struct StrategicMergePatch {
         for (name, value) in patch where !value.isNull && !name.hasPrefix(Self.orderPrefix) && !name.hasPrefix(Self.deletePrefix) {
             guard kept.contains(name) else { throw .badRequest("invalid patch format of retainKeys") }
         }
-        for name in original.keys where !kept.contains(name) { original[name] = nil }
+        original = Members(original.filter { kept.contains($0.0) })
     }
 
     /// Merges the lists whose order the patch sets, and takes them out of the patch. Upstream: mergePatchIntoOriginal.
@@ -130,24 +131,28 @@ package struct StrategicMergePatch {
         guard field?.patch.contains(.merge) == true || isDeletion else { return withoutDirectives(.array(patch))?.array ?? [] }
         if original.isEmpty, patch.isEmpty { return original }
         guard case .object = (original.first ?? patch.first) else {
-            if isDeletion { return original.filter { !patch.contains($0) } }
+            if isDeletion {
+                let deleted = ElementPlaces(patch, key: nil)
+                return original.filter { deleted[$0] == nil }
+            }
             var merged: [Value] = []
-            for item in original + patch where !merged.contains(item) { merged.append(item) }
+            var places = ElementPlaces(key: nil)
+            for item in original + patch where places.note(item, at: merged.count) { merged.append(item) }
             return ordered(merged, by: patch, original, nil)
         }
         guard let key = field?.mergeKey else { throw .patchRejected }
         let elementType: FieldType = if case .array(let element) = type { element } else { .any }
 
-        var original = original
         var plain: [Value] = []
+        var deleted = ElementPlaces(key: key)
         var replacing = false
         for item in patch {
             guard case .object(let members) = item else { throw .patchRejected }
             switch members[Self.directive]?.string {
             case nil: plain.append(item)
             case "delete":
-                guard let mergeValue = members[key] else { throw .patchRejected }
-                original.removeAll { $0[key] == mergeValue }
+                guard members[key] != nil else { throw .patchRejected }
+                deleted.note(item, at: 0)
             case "replace":
                 replacing = true
                 var members = members
@@ -159,12 +164,15 @@ package struct StrategicMergePatch {
         }
         if replacing { return withoutDirectives(.array(plain))?.array ?? [] }
 
+        let original = original.filter { deleted[$0] == nil }
         var merged = original
+        var places = ElementPlaces(merged, key: key)
         for item in plain {
-            guard case .object(let members) = item, let mergeValue = members[key] else { throw .patchRejected }
-            if let place = merged.firstIndex(where: { $0[key] == mergeValue }), case .object(let old) = merged[place] {
+            guard case .object(let members) = item, members[key] != nil else { throw .patchRejected }
+            if let place = places[item], case .object(let old) = merged[place] {
                 merged[place] = .object(try merge(old, members, elementType))
             } else if let new = withoutDirectives(item) {
+                places.note(new, at: merged.count)
                 merged.append(new)
             }
         }
@@ -180,27 +188,32 @@ package struct StrategicMergePatch {
     /// Brings the elements that `wanted` names into its order; the others keep the server's order among themselves, and stand before a named one
     /// where they did so before. Upstream: normalizeElementOrder.
     private func ordered(_ items: [Value], by wanted: [Value], _ server: [Value], _ key: String?) -> [Value] {
-        func place(_ item: Value, _ list: [Value]) -> Int? { list.firstIndex { same($0, item, key) } }
-        let named = items.filter { place($0, wanted) != nil }.enumerated()
-            .sorted { (place($0.element, wanted) ?? 0, $0.offset) < (place($1.element, wanted) ?? 0, $1.offset) }.map(\.element)
-        let others = items.filter { place($0, wanted) == nil }.enumerated()
-            .sorted { (place($0.element, server) ?? .max, $0.offset) < (place($1.element, server) ?? .max, $1.offset) }.map(\.element)
+        let wantedPlaces = ElementPlaces(wanted, key: key)
+        let serverPlaces = ElementPlaces(server, key: key)
+        typealias Placed = (offset: Int, item: Value, wanted: Int?, server: Int?)
+        let placed = items.enumerated().map { offset, item -> Placed in (offset, item, wantedPlaces[item], serverPlaces[item]) }
+        let named = placed.filter { $0.wanted != nil }.sorted { ($0.wanted ?? 0, $0.offset) < ($1.wanted ?? 0, $1.offset) }
+        let others = placed.filter { $0.wanted == nil }.sorted { ($0.server ?? .max, $0.offset) < ($1.server ?? .max, $1.offset) }
         var result: [Value] = []
         result.reserveCapacity(items.count)
         var i = 0
         var j = 0
         while i < others.count || j < named.count {
+            let takesOther: Bool
             if i == others.count {
-                result.append(named[j])
-                j += 1
+                takesOther = false
             } else if j == named.count {
-                result.append(others[i])
-                i += 1
-            } else if let left = place(others[i], server), let right = place(named[j], server), left < right {
-                result.append(others[i])
+                takesOther = true
+            } else if let left = others[i].server, let right = named[j].server {
+                takesOther = left < right
+            } else {
+                takesOther = false
+            }
+            if takesOther {
+                result.append(others[i].item)
                 i += 1
             } else {
-                result.append(named[j])
+                result.append(named[j].item)
                 j += 1
             }
         }
@@ -226,5 +239,34 @@ package struct StrategicMergePatch {
             return .object(Members(pairs))
         default: return value
         }
+    }
+}
+
+/// Where the elements of a list stand, by their merge key or, of primitives, by their value: the first of those that are the same. Lists may be an
+/// attacker's: comparing each element with each would take minutes.
+private struct ElementPlaces {
+    private let key: String?
+    private var places: [String: Int] = [:]
+
+    init(key: String?) { self.key = key }
+    init(_ items: [Value], key: String?) {
+        self.key = key
+        for (place, item) in items.enumerated() { note(item, at: place) }
+    }
+
+    /// Nil for an element without its key.
+    private func name(_ item: Value) -> String? {
+        guard let key else { return item.jsonString }
+        return item[key]?.jsonString
+    }
+
+    subscript(item: Value) -> Int? { name(item).flatMap { places[$0] } }
+
+    /// Whether it is the first of its name.
+    @discardableResult
+    mutating func note(_ item: Value, at place: Int) -> Bool {
+        guard let name = name(item), places[name] == nil else { return false }
+        places[name] = place
+        return true
     }
 }

@@ -53,6 +53,11 @@ enum MountableSecrets {
                 let name = container["name"].string ?? ""
                 return "\(kind) \(name) with envVar \(variable["name"].string ?? "") referencing secret.secretName=\"\(secret)\" \(tail) secret"
             }
+            // A whole Secret as environment counts as each of its keys (CVE-2024-3177).
+            for source in container["envFrom"].map({ Array($0.elements) }) ?? [] {
+                guard let secret = source["secretRef"]["name"].string, !secrets.contains(secret) else { continue }
+                return "\(kind) \(container["name"].string ?? "") with envFrom referencing secret.secretName=\"\(secret)\" \(tail) secret"
+            }
         }
         return nil
     }

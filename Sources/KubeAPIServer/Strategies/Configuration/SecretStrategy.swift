@@ -112,13 +112,12 @@ struct ConfigMapStrategy: ResourceStrategy {
     func validate(_ object: Object) -> [StatusError.Cause] {
         var errors = FieldErrors()
         var size = 0
-        var seen: Set<String> = []
+        let binary = Set(object["binaryData"]?.members.map(\.key) ?? [])
         for (key, value) in object["data"]?.members.map({ $0 }) ?? [] {
             for problem in ConfigurationData.keyProblems(key) { errors.invalid("data[\(key)]", .string(key), problem) }
-            if object["binaryData"][key] != nil {
+            if binary.contains(key) {
                 errors.invalid("data[\(key)]", .string(key), "duplicate of key present in binaryData")
             }
-            seen.insert(key)
             size += value.string?.utf8.count ?? 0
         }
         for (key, value) in object["binaryData"]?.members.map({ $0 }) ?? [] {
