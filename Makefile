@@ -6,7 +6,7 @@ DEBUG := .build/debug/eyrie
 RELEASE := .build/release/eyrie
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench fuzz bench-apiserver generate verify-generated clean
+.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench fuzz fuzz-ci bench-apiserver generate verify-generated clean
 
 help:             ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -57,6 +57,10 @@ $(VENV)/ready: Tests/outer/requirements.txt Tests/outer/fetch_clients.sh
 fuzz:             ## fuzzes every parser for a bounded count
 	$(SWIFT) build -c release --package-path Fuzz
 	@Fuzz/run.sh
+
+fuzz-ci: deps     ## the same for some seconds each, two at once: what CI can afford
+	$(SWIFT) build -c release --package-path Fuzz
+	@FUZZ_RUNS=100000 FUZZ_SECONDS=5 FUZZ_JOBS=2 Fuzz/run.sh
 
 bench: release $(VENV)/ready  ## measures the figures of README and writes Benchmarks/results.md
 	KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws $(VENV)/bin/python Benchmarks/run.py $(CURDIR)/$(RELEASE)

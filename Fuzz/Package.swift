@@ -2,7 +2,7 @@
 import PackageDescription
 
 // Fuzzes the parsers that input reaches, by libFuzzer. A package of its own, so that the product's builds do not know it; its modules are links to
-// the product's sources, because the product's API is `package`. One executable; FUZZ_TARGET names what it feeds. See `make fuzz`.
+// the product's sources, because the product's API is `package`. One executable; FUZZ_TARGET names what it feeds. See `make fuzz` and `make fuzz-ci`.
 
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
@@ -19,8 +19,13 @@ let package = Package(
         .target(name: "RegularExpressions", swiftSettings: settings),
         .target(name: "KubeAPI", dependencies: ["CSchema", "CYAML"], swiftSettings: settings),
         .target(name: "CEL", dependencies: ["KubeAPI", "RegularExpressions"], swiftSettings: settings),
+        .target(name: "Crypto", swiftSettings: settings),
+        .target(name: "HTTPTransport", swiftSettings: settings),
+        .target(name: "AWSProtocol", dependencies: ["HTTPTransport", "Crypto"], exclude: ["Endpoint/AWSEndpoint.swift"], swiftSettings: settings),
+        .target(name: "AWSServices", dependencies: ["AWSProtocol"], swiftSettings: settings),
         .executableTarget(
-            name: "Fuzz", dependencies: ["KubeAPI", "RegularExpressions", "CEL"], swiftSettings: settings,
+            name: "Fuzz", dependencies: ["KubeAPI", "RegularExpressions", "CEL", "Crypto", "HTTPTransport", "AWSProtocol", "AWSServices"],
+            swiftSettings: settings,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]),
     ]
 )

@@ -3,11 +3,14 @@ import KubeAPI
 import RegularExpressions
 
 extension FuzzTarget {
-    static let all = [
+    static let all = documents + requests
+
+    private static let documents = [
         FuzzTarget(name: "json", run: json), FuzzTarget(name: "yaml", run: yaml), FuzzTarget(name: "protobuf", run: protobuf),
         FuzzTarget(name: "labels", run: labels), FuzzTarget(name: "fields", run: fields), FuzzTarget(name: "quantity", run: quantity),
         FuzzTarget(name: "jsonpath", run: jsonPath), FuzzTarget(name: "jsonpatch", run: jsonPatch), FuzzTarget(name: "mergepatch", run: mergePatch),
-        FuzzTarget(name: "strategic", run: strategicPatch), FuzzTarget(name: "decode", run: decode), FuzzTarget(name: "managedfields", run: managedFields),
+        FuzzTarget(name: "strategic", run: strategicPatch), FuzzTarget(name: "decode", run: decode),
+        FuzzTarget(name: "managedfields", run: managedFields),
         FuzzTarget(name: "query", run: query), FuzzTarget(name: "regex", run: regex), FuzzTarget(name: "cel", run: cel),
         FuzzTarget(name: "time", run: time),
     ]
@@ -98,7 +101,9 @@ extension FuzzTarget {
         guard !patched.jsonString.contains("null"), !document.jsonString.contains("null") else { return }
         // Names that are no UTF-8 are read as the same replacement character and so stand twice.
         guard !document.jsonString.contains("\u{FFFD}") else { return }
-        require((try? JSONMergePatch.apply(difference, to: document)) == patched, "difference of \(document.jsonString) and \(patched.jsonString) is wrong: \(difference.jsonString)")
+        require(
+            (try? JSONMergePatch.apply(difference, to: document)) == patched,
+            "difference of \(document.jsonString) and \(patched.jsonString) is wrong: \(difference.jsonString)")
     }
 
     private static func strategicPatch(_ bytes: [UInt8]) {
@@ -149,7 +154,9 @@ extension FuzzTarget {
 
     private static func time(_ bytes: [UInt8]) {
         guard let time = Timestamp(rfc3339: text(bytes)) else { return }
-        require(Timestamp(rfc3339: time.rfc3339Micro) != nil || time.seconds > 253_402_300_799 || time.seconds < -62_167_219_200, "not read: \(time.rfc3339Micro)")
+        require(
+            Timestamp(rfc3339: time.rfc3339Micro) != nil || time.seconds > 253_402_300_799 || time.seconds < -62_167_219_200,
+            "not read: \(time.rfc3339Micro)")
     }
 }
 

@@ -1,4 +1,3 @@
-import HTTPTransport
 import KubeAPI
 
 /// What a request is about, told from its method and path alone. Upstream: request.RequestInfo and its RequestInfoFactory.
@@ -89,22 +88,6 @@ struct RequestInfo: Sendable, Equatable {
         self.subresource = subresource
         // As the path of a namespace reads: its name is its namespace too.
         self.namespace = resource.group.isEmpty && resource.resource == "namespaces" ? name : namespace
-    }
-
-    func attributes(_ user: UserInfo) -> AuthorizationAttributes {
-        var attributes = AuthorizationAttributes(
-            user: user, verb: authorizationVerb, apiGroup: apiGroup, apiVersion: apiVersion, resource: resource, subresource: subresource,
-            namespace: namespace,
-            name: name, isResourceRequest: isResourceRequest, path: path)
-        attributes.fieldSelector = fieldSelector
-        attributes.labelSelector = labelSelector
-        return attributes
-    }
-
-    /// Exec, attach and port-forward do the same whether they are opened by GET (WebSocket) or POST (SPDY), so both need `create`: a right to read
-    /// pods must not run commands in them. Upstream: AuthorizePodWebsocketUpgradeCreatePermission.
-    private var authorizationVerb: String {
-        verb == "get" && resource == "pods" && apiGroup.isEmpty && ["exec", "attach", "portforward"].contains(subresource) ? "create" : verb
     }
 
     /// Requests that may last: no timeout, not counted as in flight. Upstream: genericfilters.BasicLongRunningRequestCheck.

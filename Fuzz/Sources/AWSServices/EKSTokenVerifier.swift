@@ -1,0 +1,1 @@
+../../../Sources/AWSServices/STS/EKSTokenVerifier.swift

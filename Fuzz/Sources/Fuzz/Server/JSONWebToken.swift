@@ -1,0 +1,1 @@
+../../../../Sources/KubeAPIServer/Authentication/JSONWebToken.swift

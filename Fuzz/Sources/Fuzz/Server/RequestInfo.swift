@@ -1,0 +1,1 @@
+../../../../Sources/KubeAPIServer/Pipeline/RequestInfo.swift
