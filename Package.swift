@@ -64,6 +64,7 @@ let modules: [Target] = [
     module("Kubelet", ["KubeClient", "ContainerRuntime", "HTTPTransport", "CLinux", log]),
     module("Machines", ["CLinux", "Processes", crypto, log]),
     module("AWSProtocol", ["HTTPTransport", crypto, log]),
+    module("NodeIdentity", ["AWSProtocol", "HTTPTransport", crypto, log]),
     module("AWSServices", ["AWSProtocol", "RecordStore", crypto]),
     module(
         "ControlPlane",
@@ -76,7 +77,7 @@ let modules: [Target] = [
     .executableTarget(
         name: "eyrie",
         dependencies: [
-            "EKSAPI", "AWSServices", "AWSProtocol", "ClusterLifecycle", "ControlPlane", "Machines", "Kubelet", "VPCCNI", "ContainerRuntime",
+            "EKSAPI", "AWSServices", "NodeIdentity", "AWSProtocol", "ClusterLifecycle", "ControlPlane", "Machines", "Kubelet", "VPCCNI", "ContainerRuntime",
             "KubeClient", "KubeAPI", "HTTPTransport", "Certificates", "RecordStore", "CLinux", log,
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
@@ -101,6 +102,7 @@ let testTargets: [Target] = [
     tests("VPCCNITests", ["VPCCNI"]),
     tests("MachinesTests", ["Machines", "Processes"]),
     tests("AWSProtocolTests", ["AWSProtocol"]),
+    tests("NodeIdentityTests", ["NodeIdentity"]),
     tests("AWSServicesTests", ["AWSServices"]),
     tests("ControlPlaneTests", ["ControlPlane", "KubeClient", "KubeAPI", "HTTPTransport"]),
     tests("ClusterLifecycleTests", ["ClusterLifecycle"]),

@@ -115,7 +115,7 @@ package actor ControlPlane {
             throw ControlPlaneError.address("cluster \(configuration.name) has no network interface that nodes could reach")
         }
         let identities = try running.pki.node(name: node.name, addresses: [node.address])
-        let settings: Value = [
+        var settings: Value = [
             "nodeName": .string(node.name), "nodeIP": .string(node.address), "apiServerHost": .string(host),
             "apiServerPort": .int(Int64(Self.privatePort)),
             "providerID": .string("aws:///\(node.zone)/\(node.instanceID)"), "vcpus": .int(Int64(node.vcpus)),
@@ -124,6 +124,9 @@ package actor ControlPlane {
             "labels": Value(node.labels),
             "taints": .array(node.taints.map { ["key": .string($0.key), "value": .string($0.value), "effect": .string($0.effect)] }),
         ]
+        if let identity = configuration.workloadIdentity, let endpoint = identity.endpointURL {
+            settings["cloud"] = ["endpoint": .string(endpoint), "region": .string(identity.region), "clusterName": .string(configuration.name)]
+        }
         return [
             "node.json": settings.jsonBytes, "ca.pem": Array(running.pki.authority.certificatePEM.utf8),
             "client.pem": Array(identities.client.certificateChainPEM.utf8), "client.key": Array(identities.client.privateKeyPEM.utf8),

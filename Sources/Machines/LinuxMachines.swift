@@ -118,8 +118,7 @@ package actor LinuxMachines {
         ] { try SmallFile.makeDirectory(directory) }
         for (name, bytes) in bootstrap { try SmallFile.write("\(paths.bootstrap)/\(name)", bytes) }
         try SmallFile.write(paths.containerdConfiguration, Array(ContainerdConfiguration.toml(paths).utf8))
-        try SmallFile.write(
-            "\(paths.cniConfiguration)/10-eyrie.conflist", Array(ContainerdConfiguration.cni(paths, addresses: machine.podAddresses).utf8))
+        try SmallFile.write(paths.cniList, Array(ContainerdConfiguration.cni(paths, addresses: machine.podAddresses).utf8))
         for (registry, mirror) in machine.registryMirrors {
             try SmallFile.makeDirectory("\(paths.registryHosts)/\(registry)", mode: 0o755)
             let hosts = ContainerdConfiguration.hosts(registry: registry, mirror: mirror)

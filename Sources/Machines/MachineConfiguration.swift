@@ -64,6 +64,8 @@ package struct MachinePaths: Sendable {
     package var podLogs: String { "\(directory)/pods" }
     package var registryHosts: String { "\(directory)/certs.d" }
     package var cniConfiguration: String { "\(directory)/net.d" }
+    /// The CNI configuration list, with the addresses of pods.
+    package var cniList: String { "\(cniConfiguration)/10-eyrie.conflist" }
     package var cniBinaries: String { "\(directory)/cni-bin" }
     package var addressPool: String { "\(directory)/addresses.json" }
     package var pauseImage: String { "\(directory)/pause.tar" }

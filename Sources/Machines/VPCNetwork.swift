@@ -45,6 +45,11 @@ package struct VPCNetwork: Sendable {
                 """)
     }
 
+    /// Removes the interface that holds `serviceAddress`. One that is not there is no error.
+    package static func removeServiceInterface() async throws {
+        try await tolerating("Cannot find device") { try await Command.run(["ip", "link", "del", serviceInterface]) }
+    }
+
     /// Makes the interface that holds `serviceAddress`. Repeating it is no error.
     package static func createServiceInterface() async throws {
         if access("/sys/class/net/\(serviceInterface)", F_OK) != 0 {
@@ -101,6 +106,7 @@ package struct VPCNetwork: Sendable {
             ["ip", "-netns", paths.networkNamespace, "-batch", "-"],
             input: """
                 link set lo up
+                \(Self.cloudAddresses.map { "address replace \($0)/32 dev lo" }.joined(separator: "\n"))
                 address replace \(network.address)/\(network.prefixLength) dev eth0
                 link set eth0 up
                 route replace default via \(network.gateway) dev eth0
@@ -108,6 +114,10 @@ package struct VPCNetwork: Sendable {
                 """)
         try await Command.run(["nsenter", "--net=\(paths.networkNamespacePath)", "sysctl", "-qw"] + Self.nodeSettings)
     }
+
+    /// Where the node's agent answers for the cloud: instance metadata, and the Pod Identity agent. Pods' default route leads to the node, and there
+    /// these addresses are its own.
+    private static let cloudAddresses = ["169.254.169.254", "169.254.170.23"]
 
     /// The node forwards for its pods and answers ARP for them. rp_filter is loosened because a pod's route is a /32 on its own interface.
     private static let nodeSettings = [

@@ -53,6 +53,11 @@ package actor VPCNetworks {
         }
     }
 
+    /// Whether no VPC stands on this host, of this service or another.
+    package func areGone() async throws -> Bool {
+        try await !Command.run(["ip", "-o", "link", "show", "type", "bridge"]).contains(": eyb")
+    }
+
     private func overlapping(_ vpcID: String, _ cidr: String) -> String? {
         names(directory).first { other in
             other.hasPrefix("vpc-") && other != vpcID

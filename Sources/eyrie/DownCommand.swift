@@ -45,6 +45,8 @@ struct DownCommand: AsyncParsableCommand {
         await machines.recover()
         try await machines.terminateAll()
         try await networks.removeAll()
+        // Without a VPC it is only in the way. Another service on this host makes its own again when it makes one.
+        if try await networks.areGone() { try await VPCNetwork.removeServiceInterface() }
         guard purge else {
             print("Stopped. The data is kept in \(directory.path): eyrie up goes on with it.")
             return

@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 
 /// Temporary credentials of a role. Upstream: sts Credentials with AssumedRoleUser.
 package struct RoleCredentials: Sendable, Equatable {

@@ -38,6 +38,7 @@ package actor EKSService {
     nonisolated let context: StepContext
     nonisolated let reconciler: Reconciler
     nonisolated let controlPlanes: any ControlPlaneHost
+    nonisolated let instanceSessions = InstanceCredentials()
 
     /// Loads the records. Nothing starts before `run`. Throws what the storage throws.
     package init(

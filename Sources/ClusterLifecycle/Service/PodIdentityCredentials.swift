@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 package import AWSServices
 
 /// Who holds a service account's token, as the cluster that issued it says.

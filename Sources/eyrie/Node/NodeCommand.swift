@@ -8,6 +8,7 @@ import KubeClient
 import Kubelet
 import Logging
 import Machines
+import NodeIdentity
 import Processes
 
 /// The agent inside a machine: the kubelet of its node. Started by the machine's init, and again when it ends.
@@ -30,7 +31,9 @@ struct NodeCommand: AsyncParsableCommand {
         let kubelet = Kubelet(
             configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime,
             logger: Logger(label: "eyrie.kubelet"))
+        let cloud = await CloudEndpoints.start(bootstrap.cloud(paths))
         try await kubelet.run()
+        for server in cloud { await server.stop(grace: .seconds(1)) }
     }
 
     /// Waits for containerd, which starts at the same time as this agent, and sees to it that the sandbox image is there.
@@ -77,6 +80,18 @@ struct NodeBootstrapFiles {
 
     var apiServerHost: String { root["apiServerHost"].string ?? "" }
     var apiServerPort: Int { Int(root["apiServerPort"].int ?? 443) }
+
+    /// What the agent answers for the cloud with; nil where the service told nothing of it.
+    func cloud(_ paths: MachinePaths) -> NodeCloud? {
+        guard let cloud = root["cloud"], let endpoint = cloud["endpoint"].string, let region = cloud["region"].string,
+            let cluster = cloud["clusterName"].string
+        else { return nil }
+        // The CNI plug-in's own list. A file that cannot be read leaves pods without credentials, and nobody else with them.
+        let plugins = SmallFile.read(paths.cniList).flatMap { try? JSONDocument($0).root["plugins"].elements }
+        let addresses = plugins.map { plugins in plugins.flatMap { $0["addresses"].strings } } ?? []
+        return NodeCloud(
+            endpoint: endpoint, region: region, clusterName: cluster, nodeAddress: root["nodeIP"].string ?? "", podAddresses: Set(addresses))
+    }
 
     /// The kubelet's configuration for this machine.
     func kubelet(_ paths: MachinePaths) -> KubeletConfiguration {

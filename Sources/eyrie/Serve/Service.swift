@@ -58,14 +58,15 @@ struct Service {
                 fix: "end the program that is in the way, or choose another address of this machine with --listen HOST:PORT")
         }
         let endpoint = "https://\(configuration.host):\(server.port)"
+        let podEndpoint = LinkLocalEndpoint.url(port: server.port)
         let networks = VPCNetworks(directory: directory.networks)
         let machines = LinuxMachines(.init(directory: directory.machines, executable: Executable.path), networks: networks)
         await machines.recover()
         let relays = try await startRelays(networks)
-        let tokens = EKSTokenVerifier(configuration: .init(partition: "aws", endpointURLs: [endpoint]), source: identities)
+        let tokens = EKSTokenVerifier(configuration: .init(partition: "aws", endpointURLs: [endpoint, podEndpoint]), source: identities)
         let controlPlanes = LocalControlPlaneHost(
             directory: directory.clusters, network: network, networks: networks, tokens: tokens, publicHost: configuration.host,
-            issuerBase: "\(endpoint)\(OIDCEndpoint.path)")
+            issuerBase: "\(endpoint)\(OIDCEndpoint.path)", podEndpoint: podEndpoint)
         let eksSettings = EKSConfiguration(region: configuration.region, account: identities.account)
         let eks = try await EKSService(
             configuration: eksSettings, storage: storage, network: network,
@@ -83,6 +84,7 @@ struct Service {
                         STSService(identities: identities),
                     ],
                     regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger)))
+        let linkLocal = try await LinkLocalEndpoint.start(port: server.port, eks: eks, next: endpointResponder)
         await controlPlanes.ask { await eks.hasPodIdentity($0, namespace: $1, serviceAccount: $2) }
         let settings = DataDirectory.Settings(listen: "\(configuration.host):\(server.port)", mirrors: configuration.mirrors)
         try writable(directory) {
@@ -97,6 +99,7 @@ struct Service {
         await server.stop(grace: Self.stopGrace)
         reconciler.cancel()
         await reconciler.value
+        await linkLocal.stop(grace: .zero)
         for relay in relays.servers { await relay.stop(grace: .zero) }
         await store.close()
     }
