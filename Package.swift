@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+// swift-format-ignore-file
 import PackageDescription
 
 // Eyrie's modules, lowest first. A target may only import targets above it in this list (Tests/TidyTests keeps that).

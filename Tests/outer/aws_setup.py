@@ -1,0 +1,61 @@
+"""What tests of EKS need before they begin: a network, roles, a cluster with nodes, and boto3's clients for them."""
+import json
+
+import boto3
+from conftest import REGION
+
+
+def client(service, name, credentials=None):
+    """boto3's client of a service as the administrator, or with (key, secret, token)."""
+    key, secret, token = credentials or (service.env["AWS_ACCESS_KEY_ID"], service.env["AWS_SECRET_ACCESS_KEY"], None)
+    return boto3.client(
+        name, region_name=REGION, endpoint_url=service.env["AWS_ENDPOINT_URL"], verify=service.env["AWS_CA_BUNDLE"], aws_access_key_id=key,
+        aws_secret_access_key=secret, aws_session_token=token)
+
+
+def trust(principal, actions=("sts:AssumeRole",), condition=None):
+    statement = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": list(actions)}
+    if condition:
+        statement["Condition"] = condition
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def role(service, name, document, policies=()):
+    iam = client(service, "iam")
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    for policy in policies:
+        iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{policy}")
+    return arn
+
+
+def network(service, prefix):
+    """A VPC PREFIX.0.0/16 with a subnet in each of two zones: their ids."""
+    ec2 = client(service, "ec2")
+    vpc = ec2.create_vpc(CidrBlock=f"{prefix}.0.0/16")["Vpc"]["VpcId"]
+    return [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"{prefix}.{index}.0/24", AvailabilityZone=f"{REGION}{zone}")["Subnet"]["SubnetId"]
+        for index, zone in enumerate("ab")]
+
+
+def fast(waiter):
+    """AWS's waiters look every ten to thirty seconds: what takes minutes there takes a second here."""
+    waiter.config.delay = 0.2
+    waiter.config.max_attempts = 600
+    return waiter
+
+
+def cluster(service, name, prefix, nodes=0, **settings):
+    """An ACTIVE cluster with a node group of `nodes`, and the service's kubeconfig set to it. Returns its subnets."""
+    eks = client(service, "eks")
+    subnets = network(service, prefix)
+    arn = role(service, f"{name}-cluster", trust("eks.amazonaws.com"), ["AmazonEKSClusterPolicy"])
+    eks.create_cluster(name=name, roleArn=arn, resourcesVpcConfig={"subnetIds": subnets}, **settings)
+    fast(eks.get_waiter("cluster_active")).wait(name=name)
+    service.aws("eks", "update-kubeconfig", "--name", name)
+    if nodes:
+        policies = ["AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly"]
+        arn = role(service, f"{name}-node", trust("ec2.amazonaws.com"), policies)
+        eks.create_nodegroup(
+            clusterName=name, nodegroupName="ng", scalingConfig={"minSize": 1, "maxSize": 4, "desiredSize": nodes}, subnets=subnets, nodeRole=arn)
+        fast(eks.get_waiter("nodegroup_active")).wait(clusterName=name, nodegroupName="ng")
+    return subnets
