@@ -42,7 +42,7 @@ package struct EKSAPI: AWSService {
     /// The operations that are built. Those of the model that are not here answer NotImplementedException.
     static let handlers: [String: EKSHandler] = [
         clusterHandlers, updateClusterConfigHandlers, nodegroupHandlers, updateHandlers, tagHandlers, versionHandlers, podIdentityHandlers,
-        accessEntryHandlers,
+        accessEntryHandlers, identityProviderHandlers,
     ]
     .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 

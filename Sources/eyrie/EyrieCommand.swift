@@ -6,7 +6,9 @@ struct EyrieCommand: AsyncParsableCommand {
         commandName: "eyrie",
         abstract: "A self-hosted Amazon EKS: clusters in a second, with a Kubernetes control plane of their own and nodes that run real containers.",
         version: Executable.version,
-        subcommands: [ServeCommand.self, UpCommand.self, DownCommand.self, EnvCommand.self, TokenCommand.self, NodeCommand.self])
+        subcommands: [
+            ServeCommand.self, UpCommand.self, DownCommand.self, AccessCommand.self, EnvCommand.self, TokenCommand.self, NodeCommand.self,
+        ])
 }
 
 /// The option every command shares.

@@ -15,6 +15,16 @@ extension LifecycleTables {
         } else if access.bootstrapClusterCreatorAdminPermissions {
             rules.administratorARN = access.creatorARN
         }
+        let providers = identityProviders(of: cluster.name).filter { $0.status == .active }.sorted { $0.name < $1.name }
+        rules.identityProviders = providers.map { provider in
+            var accepted = ClusterAccessRules.IdentityProvider(issuer: provider.issuerURL, clientID: provider.clientID)
+            accepted.userNameClaim = provider.userNameClaim
+            accepted.userNamePrefix = provider.userNamePrefix
+            accepted.groupsClaim = provider.groupsClaim
+            accepted.groupsPrefix = provider.groupsPrefix
+            accepted.requiredClaims = provider.requiredClaims
+            return accepted
+        }
         return rules
     }
 }

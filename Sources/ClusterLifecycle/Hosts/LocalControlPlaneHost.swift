@@ -25,6 +25,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private let publicHost: String
     private let issuerBase: String
     private let podEndpoint: String?
+    private let identityProviderAuthorityPEM: String?
     /// Whether EKS Pod Identity has a role for a service account of a cluster.
     private var associations: @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool = { _, _, _ in false }
     private var entries: [String: Entry] = [:]
@@ -33,16 +34,17 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private let logger = Logger(label: "eyrie.clusters")
 
     /// `directory` holds a directory for each cluster; `issuerBase` is the URL below which OIDC issuers are named; `podEndpoint` the one at which
-    /// pods find AWS's services.
+    /// pods find AWS's services; `identityProviderAuthorityPEM` the CA certificates by which identity providers are known, nil: the system's.
     package init(
         directory: String, network: EC2Network, networks: VPCNetworks, tokens: EKSTokenVerifier, publicHost: String, issuerBase: String,
-        podEndpoint: String? = nil
+        podEndpoint: String? = nil, identityProviderAuthorityPEM: String? = nil
     ) {
         self.directory = directory
         self.network = network
         self.networks = networks
         self.tokens = tokens
         self.publicHost = publicHost
+        self.identityProviderAuthorityPEM = identityProviderAuthorityPEM
         self.issuerBase = issuerBase
         self.podEndpoint = podEndpoint
     }
@@ -119,7 +121,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
     private func book(_ clusterName: String) -> AccessBook {
         if let book = books[clusterName] { return book }
-        let book = AccessBook()
+        let book = AccessBook(providerAuthorityPEM: identityProviderAuthorityPEM)
         books[clusterName] = book
         return book
     }

@@ -22,6 +22,8 @@ package struct LifecycleTables: DurableTables {
     var podIdentities = Table<PodIdentityRecord>("eks.podIdentities")
     /// By operation, place and token.
     var tokens = Table<TokenRecord>("eks.tokens")
+    /// By `cluster/name`.
+    var identityProviders = Table<IdentityProviderRecord>("eks.identityProviders")
     /// By `cluster/principal ARN`.
     var accessEntries = Table<AccessEntryRecord>("eks.accessEntries")
     /// Changes since the start: says which of two looks at the tables is the later.
@@ -37,12 +39,13 @@ package struct LifecycleTables: DurableTables {
         try await podIdentities.load(from: storage)
         try await tokens.load(from: storage)
         try await accessEntries.load(from: storage)
+        try await identityProviders.load(from: storage)
     }
 
     package mutating func takeChanges() -> [RowChange] {
         revision += 1
         return clusters.takeChanges() + nodegroups.takeChanges() + instances.takeChanges() + updates.takeChanges() + tokens.takeChanges()
-            + podIdentities.takeChanges() + accessEntries.takeChanges()
+            + podIdentities.takeChanges() + accessEntries.takeChanges() + identityProviders.takeChanges()
     }
 
     static func key(_ cluster: String, _ nodegroup: String) -> String { "\(cluster)/\(nodegroup)" }

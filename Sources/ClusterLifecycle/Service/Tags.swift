@@ -12,7 +12,7 @@ struct TaggedKind: Sendable {
 
 /// The kinds that have tags, a row each. Upstream: eks TagResource.
 enum TaggedKinds {
-    static let all: [TaggedKind] = [cluster, nodegroup, podIdentity, accessEntry]
+    static let all: [TaggedKind] = [cluster, nodegroup, podIdentity, accessEntry, identityProvider]
 
     private static let cluster = TaggedKind(
         name: "cluster",
@@ -25,6 +25,13 @@ enum TaggedKinds {
             parts.count == 4 ? tables.nodegroups[LifecycleTables.key(parts[1], parts[2])].flatMap { $0.arn == arn ? $0.tags : nil } : nil
         },
         set: { tables, _, parts, tags in tables.nodegroups[LifecycleTables.key(parts[1], parts[2])]?.tags = tags })
+
+    private static let identityProvider = TaggedKind(
+        name: "identityproviderconfig",
+        tags: { tables, arn, parts in
+            parts.count == 5 ? tables.identityProviders[LifecycleTables.key(parts[1], parts[3])].flatMap { $0.arn == arn ? $0.tags : nil } : nil
+        },
+        set: { tables, _, parts, tags in tables.identityProviders[LifecycleTables.key(parts[1], parts[3])]?.tags = tags })
 
     private static let accessEntry = TaggedKind(
         name: "access-entry", tags: { tables, arn, parts in tables.accessEntries(of: parts[1]).first { $0.arn == arn }?.tags },

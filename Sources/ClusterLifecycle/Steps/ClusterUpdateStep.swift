@@ -10,7 +10,7 @@ protocol ClusterUpdateStep: Sendable {
 
 /// The steps by the type of their update.
 enum ClusterUpdateSteps {
-    static let all: [any ClusterUpdateStep] = [AccessConfigUpdateStep()]
+    static let all: [any ClusterUpdateStep] = [AccessConfigUpdateStep(), AssociateIdentityProviderStep(), DisassociateIdentityProviderStep()]
 
     static func of(_ type: String) -> (any ClusterUpdateStep)? { all.first { $0.type == type } }
 }

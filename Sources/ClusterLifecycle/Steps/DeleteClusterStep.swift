@@ -11,6 +11,9 @@ struct DeleteClusterStep {
             guard tables.clusters[cluster.name]?.id == cluster.id else { return }
             tables.clusters[cluster.name] = nil
             for association in tables.podIdentities(of: cluster.name) { tables.podIdentities[association.id] = nil }
+            for provider in tables.identityProviders(of: cluster.name) {
+                tables.identityProviders[LifecycleTables.key(cluster.name, provider.name)] = nil
+            }
             for entry in tables.accessEntries(of: cluster.name) { tables.accessEntries[LifecycleTables.key(cluster.name, entry.principalARN)] = nil }
             for update in tables.updates.values where update.clusterName == cluster.name { tables.updates[update.id] = nil }
         }

@@ -3,6 +3,7 @@ import ArgumentParser
 import Dispatch
 import Glibc
 import Logging
+import Processes
 
 /// `eyrie serve`: the service in the foreground.
 struct ServeCommand: AsyncParsableCommand {
@@ -18,6 +19,10 @@ struct ServeCommand: AsyncParsableCommand {
         name: .customLong("registry-mirror"),
         help: "REGISTRY=URL of a mirror for the nodes, such as docker.io=http://127.0.0.1:5000. May be repeated; kept for the next start.")
     var mirrors: [String] = []
+    @Option(
+        name: .customLong("identity-provider-ca"),
+        help: "A file of CA certificates in PEM by which OIDC identity providers of clusters are believed, beside those the system trusts.")
+    var identityProviderCA: String?
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
 
     func validate() throws {
@@ -49,12 +54,24 @@ struct ServeCommand: AsyncParsableCommand {
         let (host, port) = try Self.address(listen ?? saved.listen ?? Self.defaultListen)
         let service = Service(
             configuration: .init(
-                directory: data.directory, host: host, port: port, region: region, mirrors: saved.mirrors.merging(try Self.parse(mirrors)) { $1 }))
+                directory: data.directory, host: host, port: port, region: region, mirrors: saved.mirrors.merging(try Self.parse(mirrors)) { $1 },
+                identityProviderAuthorityPEM: try identityProviderCA.map(Self.authorities)))
         do { try await service.run(until: Signals.terminate) } catch let failure as ServiceUnavailable {
             throw CLIError(
                 what: "The service cannot write to its data directory \(data.directory.path).", why: failure.reason,
                 fix: "free some space, or give another directory: --data-dir DIRECTORY")
         }
+    }
+
+    /// The certificates of the system's bundles, of Debian and of Red Hat.
+    private static let systemBundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"]
+
+    private static func authorities(_ file: String) throws -> String {
+        guard let own = SmallFile.readText(file), own.contains("-----BEGIN CERTIFICATE-----") else {
+            throw CLIError(
+                what: "\(file) holds no CA certificates.", why: nil, fix: "give a file with certificates in PEM: --identity-provider-ca FILE")
+        }
+        return ([own] + systemBundles.compactMap { SmallFile.readText($0) }.prefix(1)).joined(separator: "\n")
     }
 
     private static func address(_ text: String) throws -> (host: String, port: Int) {

@@ -19,6 +19,8 @@ struct Service {
         var region: String
         /// Registry host to mirror URL.
         var mirrors: [String: String]
+        /// CA certificates in PEM by which identity providers are known; nil: the system's.
+        var identityProviderAuthorityPEM: String?
     }
 
     /// Time for requests in flight when the service ends.
@@ -66,7 +68,8 @@ struct Service {
         let tokens = EKSTokenVerifier(configuration: .init(partition: "aws", endpointURLs: [endpoint, podEndpoint]), source: identities)
         let controlPlanes = LocalControlPlaneHost(
             directory: directory.clusters, network: network, networks: networks, tokens: tokens, publicHost: configuration.host,
-            issuerBase: "\(endpoint)\(OIDCEndpoint.path)", podEndpoint: podEndpoint)
+            issuerBase: "\(endpoint)\(OIDCEndpoint.path)", podEndpoint: podEndpoint,
+            identityProviderAuthorityPEM: configuration.identityProviderAuthorityPEM)
         let eksSettings = EKSConfiguration(region: configuration.region, account: identities.account)
         let eks = try await EKSService(
             configuration: eksSettings, storage: storage, network: network,

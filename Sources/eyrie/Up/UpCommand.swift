@@ -92,6 +92,8 @@ struct UpCommand: AsyncParsableCommand {
         do {
             var request: Value = [
                 "name": .string(name), "roleArn": .string(defaults.clusterRole), "resourcesVpcConfig": ["subnetIds": Value(defaults.subnets)],
+                // As AWS's console does: `eyrie access` works on entries.
+                "accessConfig": ["authenticationMode": "API_AND_CONFIG_MAP"],
             ]
             if let version { request["version"] = .string(version) }
             _ = try await client.eks("POST", "/clusters", request)
