@@ -37,6 +37,8 @@ package actor ControlPlane {
         package var maxPods: Int
         package var labels: [String: String]
         package var taints: [(key: String, value: String, effect: String)]
+        /// The Kubernetes release of its kubelet: `1.36.2`; nil for the control plane's.
+        package var version: String?
 
         package init(
             name: String, address: String, instanceID: String, zone: String, vcpus: Int, memoryMiB: Int, maxPods: Int, labels: [String: String],
@@ -108,6 +110,9 @@ package actor ControlPlane {
         await running.server.stop()
     }
 
+    /// Cuts off clients that the configuration's `publicAccess` does not let in any more.
+    package func enforcePublicAccess() { running?.listeners.first?.dismissUnwelcome() }
+
     /// Files for the machine of a node, by name. Throws when the control plane does not run.
     package func nodeFiles(_ node: Node) throws -> [String: [UInt8]] {
         guard let running else { throw ControlPlaneError.notReady("it does not run") }
@@ -120,7 +125,9 @@ package actor ControlPlane {
             "apiServerPort": .int(Int64(Self.privatePort)),
             "providerID": .string("aws:///\(node.zone)/\(node.instanceID)"), "vcpus": .int(Int64(node.vcpus)),
             "memoryMiB": .int(Int64(node.memoryMiB)),
-            "maxPods": .int(Int64(node.maxPods)), "kubeletVersion": .string(configuration.gitVersion), "clusterDNS": [.string(cidr.address(9))],
+            "maxPods": .int(Int64(node.maxPods)),
+            "kubeletVersion": .string(node.version.map(ControlPlaneConfiguration.gitVersion) ?? configuration.gitVersion),
+            "clusterDNS": [.string(cidr.address(9))],
             "labels": Value(node.labels),
             "taints": .array(node.taints.map { ["key": .string($0.key), "value": .string($0.value), "effect": .string($0.effect)] }),
         ]
@@ -145,15 +152,15 @@ package actor ControlPlane {
         return (running.issuer, try running.server.reader)
     }
 
-    /// Cordons, evicts, deletes. Nothing to do when the control plane does not run or the node is gone.
+    /// Cordons, evicts, deletes. Nothing to do when the node is gone. Throws when the control plane does not run.
     package func drainAndDelete(node: String) async throws {
-        guard let running else { return }
+        guard let running else { throw ControlPlaneError.notReady("it does not run") }
         try await NodeDrain(client: running.client, nodeName: node).run()
     }
 
-    /// Deletes a Node object whose machine is gone. Nothing to do when the control plane does not run or the node is gone.
+    /// Deletes a Node object whose machine is gone. Nothing to do when the node is gone. Throws when the control plane does not run.
     package func delete(node: String) async throws {
-        guard let running else { return }
+        guard let running else { throw ControlPlaneError.notReady("it does not run") }
         do { try await running.client.delete(.nodes, name: node) } catch let error as StatusError where error.isNotFound {}
     }
 
@@ -211,7 +218,9 @@ package actor ControlPlane {
         do {
             let portFile = "\(configuration.directory)/port"
             let port = try PrivateFile.read(portFile).flatMap { Int($0) } ?? 0
-            let first = try await HTTPServer.start(.init(address: .tcp(host: configuration.publicHost, port: port), tls: tls), responder: server)
+            let access = configuration.publicAccess
+            let first = try await HTTPServer.start(
+                .init(address: .tcp(host: configuration.publicHost, port: port), tls: tls, admits: { access.admits($0) }), responder: server)
             listeners.append(first)
             // Kubeconfigs name the port: it is kept for the cluster's life.
             if first.port != port { try SecretFile.write(portFile, Array(String(first.port).utf8)) }

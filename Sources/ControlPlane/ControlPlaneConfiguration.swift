@@ -1,6 +1,7 @@
 internal import CloudControllers
 internal import KubeAPI
 package import KubeAPIServer
+internal import Synchronization
 
 /// Who a bearer token stands for, as the cluster's authenticator outside (EKS's) decided.
 package struct TokenIdentity: Sendable, Equatable {
@@ -84,6 +85,18 @@ struct CloudInstanceProvider: InstanceProvider {
     func instanceIsShutDown(providerID: String) async throws -> Bool { false }
 }
 
+/// Who may reach a public endpoint. It may change while the endpoint serves. Upstream: eks VpcConfigResponse.endpointPublicAccess,
+/// publicAccessCidrs.
+package final class PublicAccess: Sendable {
+    private let rule: Mutex<@Sendable (String) -> Bool>
+
+    /// `admits` tells whether a client at an address is let in.
+    package init(_ admits: @escaping @Sendable (_ address: String) -> Bool = { _ in true }) { rule = Mutex(admits) }
+
+    package func set(_ admits: @escaping @Sendable (_ address: String) -> Bool) { rule.withLock { $0 = admits } }
+    func admits(_ address: String) -> Bool { rule.withLock { $0 }(address) }
+}
+
 /// Everything a control plane is told.
 package struct ControlPlaneConfiguration: Sendable {
     /// The cluster's name.
@@ -97,6 +110,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var publicHost = "127.0.0.1"
     /// Addresses of the control plane's network interfaces, present on this host: nodes and pods reach it there, at port 443.
     package var privateAddresses: [String] = []
+    /// Who may reach the public endpoint.
+    package var publicAccess = PublicAccess()
     /// The OIDC issuer named in service-account tokens.
     package var issuer: String
     /// Nil: not a token of this kind. Throws for one of this kind that is refused.
@@ -123,7 +138,8 @@ package struct ControlPlaneConfiguration: Sendable {
     }
 
     /// As the API server and the nodes report it: `v1.36.2-eks-eyrie`.
-    package var gitVersion: String { "v\(version)-eks-eyrie" }
+    package var gitVersion: String { Self.gitVersion(version) }
+    static func gitVersion(_ version: String) -> String { "v\(version)-eks-eyrie" }
 }
 
 /// Brings EKS's verdict on a token into the API server's chain.

@@ -8,7 +8,7 @@ import Testing
     @Test("the table has every operation of the service model, and every shape it names")
     func table() {
         let model = EKSModel.shared
-        #expect(model.operations.count == 65 && model.operations.count { $0.service == "eks" } == 64)
+        #expect(model.operations.count == 71 && model.operations.count { $0.service == "eks" } == 70)
         for operation in model.operations { if let input = operation.input { #expect(model.shapes[input] != nil, "\(operation.name)") } }
         for (name, shape) in model.shapes {
             switch shape {
@@ -21,13 +21,13 @@ import Testing
         #expect(EKSAPI.handlers.keys.allSatisfy { name in model.operations.contains { $0.name == name } })
     }
 
-    @Test("the only pattern of the operations that are built is the one checked by hand")
+    @Test("the patterns of the model are those checked by hand")
     func patterns() {
         let patterns = Set(
             EKSModel.shared.shapes.compactMap { name, shape -> String? in
                 if case .string(_, let pattern) = shape, name != "JwtToken" { pattern } else { nil }
             })
-        #expect(patterns == [InputBinding.namePattern])
+        #expect(patterns == [InputBinding.namePattern, InputBinding.ackServicePattern, InputBinding.endpointPrefixPattern])
     }
 
     @Test(
@@ -36,7 +36,7 @@ import Testing
             ("GET", "/clusters", "ListClusters"), ("POST", "/clusters", "CreateCluster"), ("GET", "/clusters/demo", "DescribeCluster"),
             ("DELETE", "/clusters/demo", "DeleteCluster"), ("POST", "/clusters/demo/node-groups", "CreateNodegroup"),
             ("POST", "/clusters/demo/node-groups/ng/update-config", "UpdateNodegroupConfig"),
-            ("POST", "/clusters/demo/updates", "UpdateClusterVersion"),
+            ("POST", "/clusters/demo/updates", "UpdateClusterVersion"), ("POST", "/clusters/demo/updates/1/cancel-update", "CancelUpdate"),
             ("GET", "/clusters/demo/updates/1", "DescribeUpdate"), ("GET", "/tags/arn%3Aaws%3Aeks%3A%3A%3Acluster%2Fdemo", "ListTagsForResource"),
             ("GET", "/clusters/demo/access-entries/arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx/access-policies", "ListAssociatedAccessPolicies"),
             ("GET", "/cluster-versions", "DescribeClusterVersions"), ("GET", "/addons/supported-versions", "DescribeAddonVersions"),
@@ -104,7 +104,7 @@ import Testing
     static let unbuiltMembers: [(String, AWSJSON)] = [
         ("encryptionConfig", [["resources": ["secrets"], "provider": ["keyArn": "k"]]]),
         ("outpostConfig", ["outpostArns": [], "controlPlaneInstanceType": "m5.large"]), ("computeConfig", ["enabled": true]),
-        ("kubernetesNetworkConfig", ["ipFamily": "ipv6"]), ("logging", ["clusterLogging": [["types": ["api"], "enabled": true]]]),
+        ("kubernetesNetworkConfig", ["ipFamily": "ipv6"]),
     ]
 
     @Test("what is not built is refused by name, not ignored", arguments: unbuiltMembers)

@@ -139,10 +139,21 @@ extension EC2Network {
         }
     }
 
-    /// Removes all interfaces whose owner's token begins with `prefix`.
-    package func removeInterfaces(ownerTokenPrefix prefix: String) async throws {
+    /// Gives an interface other security groups; one that is not there is left so.
+    package func setGroups(ofInterface id: String, _ groupIDs: [String]) async throws {
         try await state.update { tables in
-            for interface in tables.interfaces.values where interface.ownerToken?.hasPrefix(prefix) ?? false { tables.removeInterface(interface.id) }
+            guard var interface = tables.interfaces[id] else { return }
+            interface.groupIDs = groupIDs
+            tables.put(interface)
+        }
+    }
+
+    /// Removes all interfaces whose owner's token begins with `prefix`, but for those of `except`.
+    package func removeInterfaces(ownerTokenPrefix prefix: String, except: Set<String> = []) async throws {
+        try await state.update { tables in
+            for interface in tables.interfaces.values where interface.ownerToken?.hasPrefix(prefix) ?? false && !except.contains(interface.id) {
+                tables.removeInterface(interface.id)
+            }
         }
     }
 

@@ -54,8 +54,8 @@ package struct IssuerDocuments: Sendable, Equatable {
 ///
 /// Implemented by the real control planes of this process and by `SimulatedControlPlaneHost`.
 package protocol ControlPlaneHost: Sendable {
-    /// Starts the cluster's control plane, or finds it running, and returns once it serves requests. Called for CREATING clusters, and for ACTIVE
-    /// ones when the service starts. Throws what the cluster's health should say.
+    /// Starts the cluster's control plane, or brings a running one to what the record says (its version, who may reach it), and returns once it serves
+    /// requests. Called for CREATING clusters, for ACTIVE ones when the service starts, and by updates. Throws what the cluster's health should say.
     func start(_ cluster: ClusterRecord) async throws -> ControlPlaneEndpoint
     /// Stops the control plane and keeps its data; used when the service shuts down.
     func stop(_ clusterName: String) async

@@ -12,8 +12,16 @@ internal import Processes
 
 /// Control planes of this process, one for each cluster, reached on loopback and on their network interfaces in the VPC.
 package actor LocalControlPlaneHost: ControlPlaneHost {
+    /// What a control plane cannot change while it runs.
+    private struct Settings: Equatable {
+        var version: String
+        var privateAddresses: [String]
+    }
+
     private struct Entry {
         var controlPlane: ControlPlane
+        var settings: Settings
+        var publicAccess: PublicAccess
         /// Tells the cloud controllers that instances came or went.
         var instancesChanged: AsyncStream<Void>.Continuation
     }
@@ -62,18 +70,47 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
         // The issuer stands in tokens that pods hold: it is the one of the cluster's first start, wherever the service listens now.
         let issuer = cluster.endpoint?.oidcIssuer ?? "\(issuerBase)/id/\(cluster.id)"
+        let settings = Settings(version: cluster.version, privateAddresses: addresses)
+        let admits = Self.publicAccess(cluster.network)
         let controlPlane: ControlPlane
-        if let entry = entries[cluster.name] {
+        if let entry = entries[cluster.name], entry.settings == settings {
             controlPlane = entry.controlPlane
+            entry.publicAccess.set(admits)
+            await controlPlane.enforcePublicAccess()
         } else {
+            if let old = entries[cluster.name] { try await retire(old, keeping: addresses, vpc) }
             guard mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw ControlPlaneError.file(directory, errno) }
             let (changes, changed) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-            controlPlane = ControlPlane(configuration(cluster, issuer: issuer, privateAddresses: addresses, changes: changes))
-            entries[cluster.name] = Entry(controlPlane: controlPlane, instancesChanged: changed)
+            let configuration = configuration(cluster, issuer: issuer, privateAddresses: addresses, changes: changes)
+            configuration.publicAccess.set(admits)
+            controlPlane = ControlPlane(configuration)
+            entries[cluster.name] = Entry(
+                controlPlane: controlPlane, settings: settings, publicAccess: configuration.publicAccess, instancesChanged: changed)
         }
         let endpoint = try await controlPlane.start()
         return ControlPlaneEndpoint(
-            url: endpoint.url, certificateAuthorityData: Data(endpoint.certificateAuthorityPEM.utf8).base64EncodedString(), oidcIssuer: issuer)
+            url: Self.url(of: cluster.network, public: endpoint.url, privateAddresses: addresses),
+            certificateAuthorityData: Data(endpoint.certificateAuthorityPEM.utf8).base64EncodedString(), oidcIssuer: issuer)
+    }
+
+    /// Ends a control plane that another one follows, with the addresses that the other does not have.
+    private func retire(_ entry: Entry, keeping addresses: [String], _ vpc: VPCNetwork) async throws {
+        await entry.controlPlane.stop()
+        entry.instancesChanged.finish()
+        for address in entry.settings.privateAddresses where !addresses.contains(address) { try await vpc.remove(address: address, prefixLength: 32) }
+    }
+
+    /// Without a public endpoint clients are led to the private one, as its name is then resolved to its private addresses alone.
+    private static func url(of network: ClusterNetwork, public url: String, privateAddresses: [String]) -> String {
+        guard !network.endpointPublicAccess, let address = privateAddresses.first else { return url }
+        return "https://\(address):443"
+    }
+
+    /// Who may reach the public endpoint: nobody when it is closed, else the clients in its ranges.
+    static func publicAccess(_ network: ClusterNetwork) -> @Sendable (String) -> Bool {
+        guard network.endpointPublicAccess else { return { _ in false } }
+        let ranges = network.publicAccessCIDRs.compactMap { IPv4Block($0) }
+        return { text in IPv4Address(text).map { address in ranges.contains { $0.contains(address) } } ?? false }
     }
 
     package func stop(_ clusterName: String) async {
@@ -90,10 +127,11 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
     package func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap {
         guard let entry = entries[cluster.name] else { throw ControlPlaneError.notReady("cluster \(cluster.name) is not running") }
-        let node = ControlPlane.Node(
+        var node = ControlPlane.Node(
             name: instance.nodeName, address: instance.primaryAddress, instanceID: instance.instanceID, zone: instance.zone, vcpus: instance.vcpus,
             memoryMiB: instance.memoryMiB, maxPods: instance.maxPods, labels: instance.labels,
             taints: instance.taints.map { (key: $0.key, value: $0.value ?? "", effect: $0.effect) } + [Self.uninitialized])
+        node.version = instance.version.flatMap { KubernetesVersions.named($0)?.patch }
         return NodeBootstrap(files: try await entry.controlPlane.nodeFiles(node))
     }
 

@@ -77,6 +77,14 @@ package struct ClusterAccess: Codable, Sendable, Equatable {
     }
 }
 
+/// The last update to a newer version: for a week it can be gone back on.
+package struct ClusterUpgrade: Codable, Sendable, Equatable {
+    /// `1.35`
+    package var from: String
+    /// Seconds since 1970.
+    package var at: Double
+}
+
 /// A cluster as the service keeps it: what was asked for, and how far it has come.
 package struct ClusterRecord: Codable, Sendable, Equatable {
     package var name: String
@@ -107,6 +115,7 @@ package struct ClusterRecord: Codable, Sendable, Equatable {
     /// Set once the control plane answers: never shown while CREATING.
     package var endpoint: ControlPlaneEndpoint?
     package var health: [HealthIssue]
+    package var lastUpgrade: ClusterUpgrade?
 
     package init(
         name: String, id: String, arn: String, accountID: String, region: String, createdAt: Double, version: String,

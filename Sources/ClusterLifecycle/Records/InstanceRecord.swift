@@ -51,6 +51,10 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     package var startedAt: Double?
     /// Why it is being replaced or could not start, for the node group's health.
     package var problem: String?
+    /// The Kubernetes version of its kubelet: `1.36`.
+    package var version: String?
+    /// The release it was launched as, of its group's then: `1.36.2-20260901`.
+    package var releaseVersion: String?
 
     package init(
         instanceID: String, clusterName: String, nodegroup: String, nodeName: String, instanceType: String, vcpus: Int, memoryMiB: Int, maxPods: Int,

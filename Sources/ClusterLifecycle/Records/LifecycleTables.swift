@@ -71,6 +71,14 @@ package struct LifecycleTables: DurableTables {
         return nodegroup
     }
 
+    /// Throws ResourceNotFoundException when there is no such cluster, or nothing of that name in it.
+    func requireTarget(_ cluster: String, _ target: UpdateTarget) throws(AWSError) {
+        switch target {
+        case .nodegroup(let name): _ = try nodegroup(cluster, name)
+        case .cluster, .addon, .capability: _ = try self.cluster(cluster)
+        }
+    }
+
     /// What the token made before; nil for a new one. Throws InvalidParameterException when it came with other parameters.
     mutating func replay(_ operation: String, _ token: IdempotencyToken?) throws(AWSError) -> String? {
         guard let token else { return nil }

@@ -1,3 +1,5 @@
+import AWSProtocol
+
 /// Upstream: eks UpdateStatus.
 package enum UpdateStatus: String, Codable, Sendable {
     case inProgress = "InProgress"
@@ -15,15 +17,29 @@ package struct UpdateParameter: Codable, Sendable, Equatable {
         self.type = type
         self.value = value
     }
+
+    init(type: String, json: AWSJSON) { self.init(type: type, value: String(decoding: json.encoded, as: UTF8.self)) }
 }
 
-/// One change of a cluster or node group, kept after it is done. Upstream: eks Update.
+/// What an update is of. Upstream: eks DescribeUpdateRequest names at most one of nodegroupName, addonName and capabilityName.
+package enum UpdateTarget: Sendable, Equatable {
+    case cluster
+    case nodegroup(String)
+    case addon(String)
+    case capability(String)
+}
+
+/// One change of a cluster or of what belongs to it, kept after it is done. Upstream: eks Update.
 package struct UpdateRecord: Codable, Sendable, Equatable {
     /// A UUID.
     package var id: String
     package var clusterName: String
     /// Set when the update is a node group's.
     package var nodegroup: String?
+    /// Set when the update is an add-on's.
+    package var addon: String?
+    /// Set when the update is a capability's.
+    package var capability: String?
     /// `ConfigUpdate`, `VersionUpdate`, …
     package var type: String
     package var status: UpdateStatus
@@ -33,6 +49,8 @@ package struct UpdateRecord: Codable, Sendable, Equatable {
     /// Upstream: eks ErrorDetail; `code` is an eks ErrorCode.
     package var errors: [HealthIssue]
     package var clientRequestToken: String?
+    /// Of a cluster's update: what it does.
+    var change: ClusterChange?
 
     package init(
         id: String, clusterName: String, nodegroup: String? = nil, type: String, status: UpdateStatus = .inProgress, parameters: [UpdateParameter],
@@ -48,4 +66,12 @@ package struct UpdateRecord: Codable, Sendable, Equatable {
         self.errors = errors
         self.clientRequestToken = clientRequestToken
     }
+
+    package var target: UpdateTarget {
+        if let nodegroup { return .nodegroup(nodegroup) }
+        if let addon { return .addon(addon) }
+        return capability.map(UpdateTarget.capability) ?? .cluster
+    }
+
+    var isOfCluster: Bool { target == .cluster }
 }

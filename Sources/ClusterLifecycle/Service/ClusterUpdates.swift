@@ -6,7 +6,7 @@ extension EKSService {
     /// (`ClusterUpdateSteps`). A cluster has one update at a time. `parameters` checks the change against the records and says what is shown of it.
     /// Upstream: eks Update. Throws ResourceNotFoundException, ResourceInUseException, InvalidRequestException and what `parameters` throws.
     func beginClusterUpdate(
-        _ name: String, type: String, operation: String, token: IdempotencyToken?,
+        _ name: String, type: String, operation: String, token: IdempotencyToken?, change: ClusterChange? = nil,
         parameters: @Sendable (inout LifecycleTables, ClusterRecord) throws -> [UpdateParameter]
     ) async throws -> UpdateRecord {
         let scope = "\(operation)/\(name)"
@@ -22,9 +22,10 @@ extension EKSService {
                 let text = "Cannot \(type) because cluster \(name) is not in ACTIVE status: it is \(cluster.status.rawValue)"
                 throw cluster.status == .updating ? EKSFault.inUse(text, fields) : EKSFault.invalidRequest(text, fields)
             }
-            let update = UpdateRecord(
+            var update = UpdateRecord(
                 id: AWSIdentifier.uuid(), clusterName: name, type: type, parameters: try parameters(&tables, cluster), createdAt: now,
                 clientRequestToken: token?.token)
+            update.change = change
             cluster.status = .updating
             tables.clusters[name] = cluster
             tables.updates[update.id] = update
@@ -39,6 +40,6 @@ extension EKSService {
 extension LifecycleTables {
     /// The update of the cluster itself, not of its node groups, that is under way.
     func runningUpdate(of cluster: String) -> UpdateRecord? {
-        updates.values.first { $0.clusterName == cluster && $0.nodegroup == nil && $0.status == .inProgress }
+        updates.values.first { $0.clusterName == cluster && $0.isOfCluster && $0.status == .inProgress }
     }
 }

@@ -13,7 +13,7 @@ enum ClusterRequirements {
     static let describeSubnets = "ec2:DescribeSubnets"
     static let clusterPolicy = "policy/AmazonEKSClusterPolicy"
 
-    static func checkSubnets(_ subnets: [SubnetFacts], asked: [String], cluster: String) throws(AWSError) {
+    static func checkSubnets(_ subnets: [SubnetFacts], asked: [String], cluster: String, inUse: Set<String> = []) throws(AWSError) {
         let fields: [String: AWSJSON] = ["clusterName": .string(cluster)]
         if let missing = asked.first(where: { id in !subnets.contains { $0.id == id } }) {
             throw EKSFault.invalidParameter("The subnet ID '\(missing.prefix(64))' does not exist", fields)
@@ -25,7 +25,7 @@ enum ClusterRequirements {
             throw EKSFault.invalidParameter(
                 "Subnets specified must belong to the same VPC: \(Set(subnets.map(\.vpcID)).sorted().joined(separator: ", "))", fields)
         }
-        for subnet in subnets where subnet.freeAddresses < freeAddresses {
+        for subnet in subnets where subnet.freeAddresses < freeAddresses && !inUse.contains(subnet.id) {
             throw EKSFault.invalidParameter(
                 "subnet \(subnet.id) has \(subnet.freeAddresses) free addresses, EKS needs \(freeAddresses): use a larger subnet or free some", fields
             )
@@ -128,6 +128,14 @@ extension EKSService {
                     + "\(KubernetesVersions.all.map(\.name).joined(separator: ", "))",
                 ["clusterName": .string(input.name)])
         }
+        guard version.status(at: now) != "UNSUPPORTED" else {
+            throw EKSFault.invalidParameter("unsupported Kubernetes version: \(version.name)", ["clusterName": .string(input.name)])
+        }
+        guard input.supportType != "STANDARD" || version.status(at: now) == "STANDARD_SUPPORT" else {
+            throw EKSFault.invalidParameter(
+                "Kubernetes version \(version.name) is in extended support: upgradePolicy.supportType must be EXTENDED",
+                ["clusterName": .string(input.name)])
+        }
         guard input.endpointPublicAccess || input.endpointPrivateAccess else {
             throw EKSFault.invalidParameter("Private and public endpoint access cannot both be false", ["clusterName": .string(input.name)])
         }
@@ -140,7 +148,7 @@ extension EKSService {
         let role = await identities.roleFacts(arn: input.roleARN, services: ["eks.amazonaws.com"], actions: [ClusterRequirements.describeSubnets])
         try ClusterRequirements.checkRole(role, arn: input.roleARN, cluster: input.name)
         try await identities.authorize(caller, action: "iam:PassRole", resource: input.roleARN)
-        let subnetIDs = input.subnetIDs.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+        let subnetIDs = input.subnetIDs.uniqued
         let subnets = await network.subnets(subnetIDs)
         try ClusterRequirements.checkSubnets(subnets, asked: subnetIDs, cluster: input.name)
         guard let first = subnets.first, let vpc = await network.vpc(first.vpcID) else {
@@ -161,27 +169,17 @@ extension EKSService {
             access: ClusterAccess(
                 authenticationMode: mode, bootstrapClusterCreatorAdminPermissions: input.bootstrapClusterCreatorAdminPermissions,
                 creatorARN: caller.principalARN),
-            supportType: input.supportType ?? "EXTENDED", deletionProtection: input.deletionProtection,
+            enabledLogTypes: input.enabledLogTypes, supportType: input.supportType ?? "EXTENDED", deletionProtection: input.deletionProtection,
             bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons, zonalShiftEnabled: input.zonalShiftEnabled, tags: input.tags,
             clientRequestToken: input.token?.token)
     }
 
     private func publicCIDRs(_ input: CreateClusterInput) throws(AWSError) -> [String] {
         guard input.endpointPublicAccess else { return [] }
-        guard input.publicAccessCIDRs.count <= ClusterRequirements.publicCIDRLimit else {
-            throw EKSFault.invalidParameter("publicAccessCidrs can have \(ClusterRequirements.publicCIDRLimit) ranges at most")
-        }
-        var cidrs: [String] = []
-        for text in input.publicAccessCIDRs {
-            guard let block = IPv4Block(text) else {
-                throw EKSFault.invalidParameter("The following CIDRs are invalid in publicAccessCidrs: [\(text.prefix(64))]")
-            }
-            cidrs.append(block.description)
-        }
-        return cidrs.isEmpty ? ["0.0.0.0/0"] : cidrs
+        return try PublicCIDRs.checked(input.publicAccessCIDRs)
     }
 
-    private func checkSecurityGroups(_ ids: [String], vpcID: String) async throws {
+    func checkSecurityGroups(_ ids: [String], vpcID: String) async throws {
         guard ids.count <= ClusterRequirements.securityGroupLimit else {
             throw EKSFault.invalidParameter("securityGroupIds can have \(ClusterRequirements.securityGroupLimit) groups at most")
         }
@@ -199,6 +197,10 @@ extension EKSService {
         let cluster = try await state.update { tables in
             var cluster = try tables.cluster(name)
             guard cluster.status != .deleting else { return cluster }
+            if let update = tables.runningUpdate(of: name) {
+                throw EKSFault.inUse(
+                    "Cannot delete because cluster \(name) currently has update \(update.id) in progress", ["clusterName": .string(name)])
+            }
             guard !cluster.deletionProtection else {
                 throw EKSFault.invalidRequest(
                     "Cluster \(name) has deletion protection enabled: switch it off before deleting the cluster", ["clusterName": .string(name)])

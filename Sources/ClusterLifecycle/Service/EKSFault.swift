@@ -8,6 +8,9 @@ package enum EKSFault {
     package static func invalidRequest(_ text: String, _ fields: [String: AWSJSON] = [:]) -> AWSError {
         AWSError("InvalidRequestException", text, status: 400, fields: fields)
     }
+    package static func invalidState(_ text: String, _ fields: [String: AWSJSON] = [:]) -> AWSError {
+        AWSError("InvalidStateException", text, status: 400, fields: fields)
+    }
     package static func inUse(_ text: String, _ fields: [String: AWSJSON] = [:]) -> AWSError {
         AWSError("ResourceInUseException", text, status: 409, fields: fields)
     }

@@ -59,7 +59,12 @@ package actor EKSService {
 
     /// Brings all clusters, node groups and instances to where their records want them, and keeps them there, until the task is cancelled; then
     /// stops the control planes, keeping their data. Machines go on running.
-    package nonisolated func run() async { await reconciler.run() }
+    package nonisolated func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.reconciler.run() }
+            group.addTask { await self.followCalendar() }
+        }
+    }
 
     /// Waits until nothing is being done or scheduled to be done at once; for tests.
     package nonisolated func settled() async { await reconciler.settled() }
@@ -94,19 +99,29 @@ package actor EKSService {
         try await state.read { tables in tables.instances(of: try tables.nodegroup(cluster, nodegroup)) }
     }
 
-    /// The ids of a cluster's updates, or of one of its node groups'. Throws ResourceNotFoundException.
-    package func listUpdates(_ cluster: String, nodegroup: String?) async throws -> [String] {
+    /// The ids of the updates of a cluster, or of what belongs to it. Throws ResourceNotFoundException.
+    package func listUpdates(_ cluster: String, of target: UpdateTarget) async throws -> [String] {
         try await state.read { tables in
-            if let nodegroup { _ = try tables.nodegroup(cluster, nodegroup) } else { _ = try tables.cluster(cluster) }
-            return tables.updates.values.filter { $0.clusterName == cluster && $0.nodegroup == nodegroup }.map(\.id).sorted()
+            try tables.requireTarget(cluster, target)
+            return tables.updates.values.filter { $0.clusterName == cluster && $0.target == target }.map(\.id).sorted()
         }
     }
 
-    /// Throws ResourceNotFoundException.
+    /// The ids of the updates of a cluster, or of a node group in it. Throws ResourceNotFoundException.
+    package func listUpdates(_ cluster: String, nodegroup: String?) async throws -> [String] {
+        try await listUpdates(cluster, of: nodegroup.map(UpdateTarget.nodegroup) ?? .cluster)
+    }
+
+    /// An update of a cluster, or of a node group in it. Throws ResourceNotFoundException.
     package func describeUpdate(_ cluster: String, id: String, nodegroup: String?) async throws -> UpdateRecord {
+        try await describeUpdate(cluster, id: id, of: nodegroup.map(UpdateTarget.nodegroup) ?? .cluster)
+    }
+
+    /// Throws ResourceNotFoundException.
+    package func describeUpdate(_ cluster: String, id: String, of target: UpdateTarget) async throws -> UpdateRecord {
         try await state.read { tables in
-            if let nodegroup { _ = try tables.nodegroup(cluster, nodegroup) } else { _ = try tables.cluster(cluster) }
-            guard let update = tables.updates[id], update.clusterName == cluster, update.nodegroup == nodegroup else {
+            try tables.requireTarget(cluster, target)
+            guard let update = tables.updates[id], update.clusterName == cluster, update.target == target else {
                 throw EKSFault.notFound("No update found for ID: \(id)", ["clusterName": .string(cluster)])
             }
             return update

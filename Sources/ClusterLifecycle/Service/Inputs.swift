@@ -14,6 +14,8 @@ package struct CreateClusterInput: Sendable {
     package var authenticationMode: String?
     package var bootstrapClusterCreatorAdminPermissions = true
     package var supportType: String?
+    /// Of api, audit, authenticator, controllerManager, scheduler.
+    package var enabledLogTypes: [String] = []
     package var deletionProtection = false
     package var bootstrapSelfManagedAddons = true
     package var zonalShiftEnabled = false

@@ -11,6 +11,9 @@ package struct KubernetesVersion: Sendable, Equatable {
     package var endOfExtendedSupport: Double
     package var isDefault: Bool
 
+    /// `1.36` is 36.
+    package var minor: Int { name.split(separator: ".").last.flatMap { Int($0) } ?? 0 }
+
     /// `STANDARD_SUPPORT`, `EXTENDED_SUPPORT` or `UNSUPPORTED` at a moment.
     package func status(at now: Double) -> String {
         if now < endOfStandardSupport { return "STANDARD_SUPPORT" }

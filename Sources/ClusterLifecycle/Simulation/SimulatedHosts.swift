@@ -15,6 +15,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         package var controlPlaneStart: String?
         /// Control planes wait with their start until this is false again.
         package var holdsControlPlaneStart = false
+        /// Control planes of this version do not start.
+        package var failingVersion: String?
         /// Machines do not start, for this reason.
         package var machineStart: String?
         /// Nodes of machines that start do not become Ready.
@@ -29,6 +31,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     package private(set) var specs: [String: MachineSpec] = [:]
     /// What the control planes were told last of who may enter, by cluster.
     package private(set) var access: [String: ClusterAccessRules] = [:]
+    /// The records that control planes run by.
+    package private(set) var records: [String: ClusterRecord] = [:]
     private var clusters: Set<String> = []
     private var held: [CheckedContinuation<Void, Never>] = []
     private var feeds: [String: [AsyncStream<NodeReadiness>.Continuation]] = [:]
@@ -57,6 +61,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         }
         try Task.checkCancellation()
         if let reason = faults.controlPlaneStart { throw Failure(reason) }
+        if faults.failingVersion == cluster.version { throw Failure("version \(cluster.version) does not start") }
+        records[cluster.name] = cluster
         clusters.insert(cluster.name)
         return ControlPlaneEndpoint(
             url: "https://127.0.0.1:\(6_443 + clusters.count)", certificateAuthorityData: "LS0tLS1CRUdJTg==",

@@ -12,7 +12,9 @@ protocol ClusterUpdateStep: Sendable {
 enum ClusterUpdateSteps {
     static let all: [any ClusterUpdateStep] = [AccessConfigUpdateStep(), AssociateIdentityProviderStep(), DisassociateIdentityProviderStep()]
 
-    static func of(_ type: String) -> (any ClusterUpdateStep)? { all.first { $0.type == type } }
+    static func of(_ update: UpdateRecord) -> (any ClusterUpdateStep)? {
+        update.change.map { ClusterChangeStep(change: $0.update) } ?? all.first { $0.type == update.type }
+    }
 }
 
 /// Carries out the update of a cluster that is under way: it becomes Successful or Failed, the cluster ACTIVE again.
@@ -25,7 +27,7 @@ struct ClusterUpdateRunner {
             guard let update = tables.runningUpdate(of: name), let cluster = tables.clusters[name], cluster.status == .updating else { return nil }
             return (update, cluster)
         }
-        guard let (update, cluster) = read, let step = ClusterUpdateSteps.of(update.type) else { return }
+        guard let (update, cluster) = read, let step = ClusterUpdateSteps.of(update) else { return }
         var errors: [HealthIssue] = []
         do { try await step.run(update, cluster, context) } catch {
             try Task.checkCancellation()

@@ -58,7 +58,7 @@ struct LaunchInstancesStep {
             InstanceLaunch(
                 instanceID: AWSIdentifier.resource("i"), instanceType: type.name, imageID: imageID, subnetID: subnet.id, groupIDs: groups,
                 podAddresses: podAddresses, tags: tags))
-        let record = InstanceRecord(
+        var record = InstanceRecord(
             instanceID: facts.id, clusterName: cluster.name, nodegroup: group.name, nodeName: facts.privateDNSName, instanceType: type.name,
             vcpus: type.vcpus,
             memoryMiB: type.memoryMiB, maxPods: type.maxPods, vpcID: facts.vpcID, vpcCIDR: facts.vpcCIDR, subnetID: subnet.id,
@@ -67,7 +67,10 @@ struct LaunchInstancesStep {
             macAddress: facts.macAddress, podAddresses: facts.podAddresses, securityGroupIDs: groups,
             labels: LaunchInstancesStep.labels(group, type, facts, subnet, context.configuration.region), taints: group.taints,
             createdAt: context.clock.now)
-        try await context.state.update { $0.instances[record.instanceID] = record }
+        record.version = group.version
+        record.releaseVersion = group.releaseVersion
+        let launched = record
+        try await context.state.update { $0.instances[launched.instanceID] = launched }
     }
 
     /// An image id that stays the same for a release: there is one image, named after what it holds.

@@ -29,6 +29,9 @@ extension EKSCall {
         result.authenticationMode = input["accessConfig"]?["authenticationMode"]?.stringValue
         result.bootstrapClusterCreatorAdminPermissions = input["accessConfig"]?["bootstrapClusterCreatorAdminPermissions"]?.boolValue ?? true
         result.supportType = input["upgradePolicy"]?["supportType"]?.stringValue
+        let enabled = (input["logging"]?["clusterLogging"]?.arrayValue ?? []).filter { $0["enabled"]?.boolValue ?? false }
+        let types = Set(enabled.flatMap { $0["types"]?.stringArray ?? [] })
+        result.enabledLogTypes = LoggingUpdate.allTypes.filter(types.contains)
         result.deletionProtection = input["deletionProtection"]?.boolValue ?? false
         result.bootstrapSelfManagedAddons = input["bootstrapSelfManagedAddons"]?.boolValue ?? true
         result.zonalShiftEnabled = input["zonalShiftConfig"]?["enabled"]?.boolValue ?? false
@@ -47,17 +50,12 @@ extension EKSCall {
         if input["kubernetesNetworkConfig"]?["ipFamily"]?.stringValue == "ipv6" { throw EKSFault.notImplemented("The ipFamily ipv6") }
         let switches: [(String, AWSJSON?)] = [
             ("computeConfig.enabled", input["computeConfig"]?["enabled"]),
-            // It could not be switched off again: UpdateClusterConfig is not there yet.
-            ("deletionProtection", input["deletionProtection"]),
             ("storageConfig.blockStorage.enabled", input["storageConfig"]?["blockStorage"]?["enabled"]),
             ("kubernetesNetworkConfig.elasticLoadBalancing.enabled", input["kubernetesNetworkConfig"]?["elasticLoadBalancing"]?["enabled"]),
         ]
         for (name, value) in switches where value?.boolValue ?? false { throw EKSFault.notImplemented("CreateCluster's \(name)") }
         if let tier = input["controlPlaneScalingConfig"]?["tier"]?.stringValue, tier != "standard" {
             throw EKSFault.notImplemented("The control plane tier \(tier)")
-        }
-        for setup in input["logging"]?["clusterLogging"]?.arrayValue ?? [] where setup["enabled"]?.boolValue ?? false {
-            if !(setup["types"]?.arrayValue ?? []).isEmpty { throw EKSFault.notImplemented("Delivery of control plane logs to CloudWatch Logs") }
         }
     }
 }
@@ -70,8 +68,7 @@ extension HealthIssue {
 extension ClusterRecord {
     /// Upstream: eks Cluster. While CREATING there is no endpoint, no CA and no identity.
     func json(isCreating: Bool = false) -> AWSJSON {
-        let allLogTypes = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
-        let disabled = allLogTypes.filter { !enabledLogTypes.contains($0) }
+        let disabled = LoggingUpdate.allTypes.filter { !enabledLogTypes.contains($0) }
         var logging: [AWSJSON] = []
         if !enabledLogTypes.isEmpty { logging.append(["types": .strings(enabledLogTypes), "enabled": true]) }
         if !disabled.isEmpty { logging.append(["types": .strings(disabled), "enabled": false]) }

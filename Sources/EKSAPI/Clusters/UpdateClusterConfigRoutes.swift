@@ -11,7 +11,10 @@ struct ClusterConfigUpdate: Sendable {
 /// own type. Upstream: eks UpdateClusterConfig, "Only one type of update can be allowed".
 extension EKSAPI {
     /// The kinds of change that are built. A member of the model in none of them is refused as not implemented.
-    static let clusterConfigUpdates: [ClusterConfigUpdate] = [accessConfigUpdate]
+    static let clusterConfigUpdates: [ClusterConfigUpdate] = [
+        accessConfigUpdate, vpcConfigUpdate, loggingUpdate, upgradePolicyUpdate, zonalShiftUpdate, deletionProtectionUpdate, autoModeUpdate,
+        scalingTierUpdate,
+    ]
 
     static let updateClusterConfigHandlers: [String: EKSHandler] = [
         "UpdateClusterConfig": { call in

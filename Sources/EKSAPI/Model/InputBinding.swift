@@ -127,13 +127,22 @@ struct InputBinding {
         if let max = limits.max, value > Double(max) { fail(text, place, "Member must have value less than or equal to \(max)") }
     }
 
-    /// The model has one pattern, that of names; a test says so. Checked by hand, a name costs no regular expression.
+    /// The model has few patterns; a test says so. Checked by hand, a name costs no regular expression.
     private static func matches(_ text: String, _ pattern: String) -> Bool {
+        func isLower(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte) }
+        func isLowerOrDigit(_ byte: UInt8) -> Bool { isLower(byte) || (0x30...0x39).contains(byte) }
+        if pattern == ackServicePattern { return text.utf8.first.map(isLower) ?? false && text.utf8.allSatisfy(isLowerOrDigit) }
+        if pattern == endpointPrefixPattern {
+            guard let first = text.utf8.first, let last = text.utf8.last, isLowerOrDigit(first), isLowerOrDigit(last) else { return false }
+            return text.utf8.allSatisfy { isLowerOrDigit($0) || $0 == 0x2D }
+        }
         guard pattern == namePattern else { return true }
         func isAlphanumeric(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) }
         guard let first = text.utf8.first, isAlphanumeric(first) else { return false }
         return text.utf8.allSatisfy { isAlphanumeric($0) || $0 == 0x2D || $0 == 0x5F }
     }
+    static let ackServicePattern = "^[a-z][a-z0-9]*$"
+    static let endpointPrefixPattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
     static let namePattern = #"^[0-9A-Za-z][A-Za-z0-9\-_]*"#
 
     private static func kind(_ shape: EKSShape) -> String {

@@ -4,21 +4,38 @@ import ClusterLifecycle
 extension EKSAPI {
     static let updateHandlers: [String: EKSHandler] = [
         "DescribeUpdate": { call in
-            try call.refuseOtherResources()
-            let update = try await call.service.describeUpdate(
-                call.required("name"), id: call.required("updateId"), nodegroup: call.string("nodegroupName"))
-            return ["update": update.json]
+            let target = try call.updateTarget()
+            return ["update": try await call.service.describeUpdate(call.required("name"), id: call.required("updateId"), of: target).json]
         },
         "ListUpdates": { call in
-            try call.refuseOtherResources()
-            return try call.page(await call.service.listUpdates(call.required("name"), nodegroup: call.string("nodegroupName")), as: "updateIds")
+            try call.page(await call.service.listUpdates(call.required("name"), of: try call.updateTarget()), as: "updateIds")
+        },
+        "UpdateClusterVersion": { call in
+            var input = UpdateClusterVersionInput(name: call.required("name"), version: call.required("version"))
+            input.force = call.input["force"]?.boolValue ?? false
+            input.rollbackTimeoutMinutes = call.input["rollbackConfig"]?["timeoutMinutes"]?.intValue
+            input.token = call.token(now: call.service.now)
+            return ["update": try await call.service.updateClusterVersion(input).json]
+        },
+        "CancelUpdate": { call in
+            ["update": try await call.service.cancelUpdate(call.required("name"), id: call.required("updateId")).json]
         },
     ]
 }
 
 extension EKSCall {
-    fileprivate func refuseOtherResources() throws(AWSError) {
-        for member in ["addonName", "capabilityName"] where input[member] != nil { throw EKSFault.notImplemented("Updates by \(member)") }
+    /// What the update is of. Throws InvalidParameterException when several are named.
+    fileprivate func updateTarget() throws(AWSError) -> UpdateTarget {
+        let named: [UpdateTarget?] = [
+            string("nodegroupName").map(UpdateTarget.nodegroup), string("addonName").map(UpdateTarget.addon),
+            string("capabilityName").map(UpdateTarget.capability),
+        ]
+        let targets = named.compactMap { $0 }
+        guard targets.count <= 1 else {
+            throw EKSFault.invalidParameter(
+                "Only one of nodegroupName, addonName and capabilityName can be given", ["clusterName": .string(required("name"))])
+        }
+        return targets.first ?? .cluster
     }
 }
 

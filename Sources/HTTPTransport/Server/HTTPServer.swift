@@ -13,11 +13,13 @@ package final class HTTPServer: Sendable {
     private let listener: any Channel
     let connections: ConnectionRegistry
     private let socketPath: String?
+    private let admits: (@Sendable (String) -> Bool)?
 
     /// Connections that may wait to be accepted. Upstream: Go listens with the system's somaxconn, 4096 on Linux.
     private static let backlog: CInt = 4096
 
-    private init(listener: any Channel, connections: ConnectionRegistry, address: HTTPAddress) {
+    private init(listener: any Channel, connections: ConnectionRegistry, address: HTTPAddress, admits: (@Sendable (String) -> Bool)?) {
+        self.admits = admits
         self.listener = listener
         self.connections = connections
         boundAddress = listener.localAddress.map(Self.describe) ?? address.description
@@ -41,6 +43,7 @@ package final class HTTPServer: Sendable {
             .childChannelOption(.writeBufferWaterMark, value: waterMark)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    guard Self.isAdmitted(channel, configuration.admits) else { throw HTTPError.connectFailed("not admitted") }
                     guard connections.add(channel) else { throw HTTPError.connectFailed("too many connections") }
                     let local = channel.localAddress.map(describe) ?? address.description
                     try ConnectionSetup(responder: responder, limits: limits, tls: tls, localAddress: local).configure(channel)
@@ -57,10 +60,18 @@ package final class HTTPServer: Sendable {
                 listener = try await bootstrap.bind(unixDomainSocketPath: path).get()
                 guard chmod(path, 0o600) == 0 else { throw IOError(errnoCode: errno, reason: "chmod") }
             }
-            return HTTPServer(listener: listener, connections: connections, address: address)
+            return HTTPServer(listener: listener, connections: connections, address: address, admits: configuration.admits)
         } catch {
             throw TransportErrors.listening(address, error)
         }
+    }
+
+    /// Cuts off the clients that are not to be let in any more, after what `admits` goes by has changed.
+    package func dismissUnwelcome() { connections.closeAll { !Self.isAdmitted($0, self.admits) } }
+
+    private static func isAdmitted(_ channel: any Channel, _ admits: (@Sendable (String) -> Bool)?) -> Bool {
+        guard let admits else { return true }
+        return channel.remoteAddress?.ipAddress.map(admits) ?? false
     }
 
     /// Stops accepting, tells HTTP/2 clients to go away, closes idle connections, and lets requests in flight finish for up to `grace`; then
@@ -164,8 +175,8 @@ final class ConnectionRegistry: Sendable {
         for channel in channels { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
     }
 
-    func closeAll() {
-        for channel in state.withLock({ Array($0.channels.values) }) { channel.close(promise: nil) }
+    func closeAll(where isChosen: (any Channel) -> Bool = { _ in true }) {
+        for channel in state.withLock({ Array($0.channels.values) }) where isChosen(channel) { channel.close(promise: nil) }
     }
 
     func waitUntilEmpty(atMost limit: Duration) async {

@@ -6,11 +6,15 @@ extension HTTPServer {
         /// Nil serves plain HTTP/1.1 (and HTTP/2 with prior knowledge).
         package var tls: TLS?
         package var limits: Limits
+        /// Whether a client at this address (`10.0.0.7`, no port) is let in; others are cut off before they are heard. Called on the event loop for
+        /// every new connection: must be quick. Nil lets everybody in.
+        package var admits: (@Sendable (_ address: String) -> Bool)?
 
-        package init(address: HTTPAddress, tls: TLS? = nil, limits: Limits = Limits()) {
+        package init(address: HTTPAddress, tls: TLS? = nil, limits: Limits = Limits(), admits: (@Sendable (String) -> Bool)? = nil) {
             self.address = address
             self.tls = tls
             self.limits = limits
+            self.admits = admits
         }
     }
 

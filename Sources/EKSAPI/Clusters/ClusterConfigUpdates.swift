@@ -1,0 +1,74 @@
+import AWSProtocol
+import ClusterLifecycle
+
+/// The kinds of change of UpdateClusterConfig beside access. Upstream: eks UpdateClusterConfigRequest.
+extension EKSAPI {
+    /// Endpoints, or subnets and security groups: two types in one member.
+    static let vpcConfigUpdate = ClusterConfigUpdate(members: ["resourcesVpcConfig"]) { call in
+        let config = call.input["resourcesVpcConfig"] ?? [:]
+        let endpoint = EndpointAccessUpdate(
+            publicAccess: config["endpointPublicAccess"]?.boolValue, privateAccess: config["endpointPrivateAccess"]?.boolValue,
+            publicCIDRs: config["publicAccessCidrs"]?.stringArray)
+        let network = VpcConfigUpdate(subnetIDs: config["subnetIds"]?.stringArray, securityGroupIDs: config["securityGroupIds"]?.stringArray)
+        if config["controlPlaneEgressMode"] != nil { throw EKSFault.notImplemented("UpdateClusterConfig's controlPlaneEgressMode") }
+        switch (endpoint == EndpointAccessUpdate(), network == VpcConfigUpdate()) {
+        case (false, true): return try await call.update(.endpointAccess(endpoint))
+        case (true, false): return try await call.update(.vpcConfig(network))
+        case (false, false): throw call.invalid("Only one type of update can be allowed.")
+        case (true, true): throw call.invalid("Invalid type for cluster update.")
+        }
+    }
+
+    static let loggingUpdate = ClusterConfigUpdate(members: ["logging"]) { call in
+        var update = LoggingUpdate(enable: [], disable: [])
+        for setup in call.input["logging"]?["clusterLogging"]?.arrayValue ?? [] {
+            let types = setup["types"]?.stringArray ?? []
+            if setup["enabled"]?.boolValue ?? false { update.enable += types } else { update.disable += types }
+        }
+        return try await call.update(.logging(update))
+    }
+
+    static let upgradePolicyUpdate = ClusterConfigUpdate(members: ["upgradePolicy"]) { call in
+        guard let type = call.input["upgradePolicy"]?["supportType"]?.stringValue else { throw call.invalid("upgradePolicy must name a supportType") }
+        return try await call.update(.upgradePolicy(UpgradePolicyUpdate(supportType: type)))
+    }
+
+    static let zonalShiftUpdate = ClusterConfigUpdate(members: ["zonalShiftConfig"]) { call in
+        guard let enabled = call.input["zonalShiftConfig"]?["enabled"]?.boolValue else { throw call.invalid("zonalShiftConfig must say enabled") }
+        return try await call.update(.zonalShift(ZonalShiftUpdate(enabled: enabled)))
+    }
+
+    static let deletionProtectionUpdate = ClusterConfigUpdate(members: ["deletionProtection"]) { call in
+        try await call.update(.deletionProtection(DeletionProtectionUpdate(enabled: call.input["deletionProtection"]?.boolValue ?? false)))
+    }
+
+    /// Auto Mode has three members that are switched together. It is not built, and off everywhere.
+    static let autoModeUpdate = ClusterConfigUpdate(members: ["computeConfig", "kubernetesNetworkConfig", "storageConfig"]) { call in
+        let network = call.input["kubernetesNetworkConfig"]
+        guard network?["serviceIpv4Cidr"] == nil, network?["ipFamily"] == nil else {
+            throw call.invalid("The service range and the IP family of a cluster cannot be changed")
+        }
+        let switches = [
+            call.input["computeConfig"]?["enabled"], network?["elasticLoadBalancing"]?["enabled"],
+            call.input["storageConfig"]?["blockStorage"]?["enabled"],
+        ]
+        if switches.contains(where: { $0?.boolValue ?? false }) { throw EKSFault.notImplemented("EKS Auto Mode") }
+        _ = try await call.service.describeCluster(call.required("name"))
+        throw call.invalid("EKS Auto Mode is already disabled for cluster \(call.required("name"))")
+    }
+
+    static let scalingTierUpdate = ClusterConfigUpdate(members: ["controlPlaneScalingConfig"]) { call in
+        let tier = call.input["controlPlaneScalingConfig"]?["tier"]?.stringValue ?? "standard"
+        guard tier == "standard" else { throw EKSFault.notImplemented("The control plane tier \(tier)") }
+        _ = try await call.service.describeCluster(call.required("name"))
+        throw call.invalid("Cluster \(call.required("name")) already has the control plane tier standard")
+    }
+}
+
+extension EKSCall {
+    fileprivate func update(_ change: ClusterChange) async throws -> UpdateRecord {
+        try await service.updateClusterConfig(required("name"), change, token: token(now: service.now))
+    }
+
+    fileprivate func invalid(_ text: String) -> AWSError { EKSFault.invalidParameter(text, ["clusterName": .string(required("name"))]) }
+}
