@@ -26,6 +26,8 @@ package actor ControlPlane {
         package var certificateAuthorityPEM: String
     }
 
+    package typealias Taint = (key: String, value: String, effect: String)
+
     /// What a node needs to join. Upstream: nodeadm's NodeConfig.
     package struct Node: Sendable {
         package var name: String
@@ -152,10 +154,25 @@ package actor ControlPlane {
         return (running.issuer, try running.server.reader)
     }
 
-    /// Cordons, evicts, deletes. Nothing to do when the node is gone. Throws when the control plane does not run.
-    package func drainAndDelete(node: String) async throws {
+    /// Cordons and evicts for `patience` at most; whether all pods that must go are gone. Throws when the control plane does not run.
+    package func drain(node: String, patience: Duration) async throws -> Bool {
         guard let running else { throw ControlPlaneError.notReady("it does not run") }
-        try await NodeDrain(client: running.client, nodeName: node).run()
+        return try await NodeDrain(client: running.client, nodeName: node, patience: patience).run()
+    }
+
+    /// Lets pods be put on a node again. Nothing to do when the node is gone. Throws when the control plane does not run.
+    package func uncordon(node: String) async throws {
+        guard let running else { throw ControlPlaneError.notReady("it does not run") }
+        try await NodeEdit(client: running.client, nodeName: node).uncordon()
+    }
+
+    /// Gives a node labels and taints, and takes some from it. Nothing to do when the node is gone. Throws when the control plane does not run.
+    package func change(
+        node: String, setLabels: [String: String], removeLabels: [String], setTaints: [Taint], removeTaints: [Taint]
+    ) async throws {
+        guard let running else { throw ControlPlaneError.notReady("it does not run") }
+        let edit = NodeEdit(client: running.client, nodeName: node)
+        try await edit.change(labels: setLabels, without: removeLabels, taints: setTaints, without: removeTaints)
     }
 
     /// Deletes a Node object whose machine is gone. Nothing to do when the node is gone. Throws when the control plane does not run.

@@ -1,28 +1,28 @@
 internal import KubeAPI
 internal import KubeClient
 
-/// Takes a node out of service: cordon, evict, wait, delete. Upstream: kubectl drain.
+/// Takes a node out of service: cordon, evict, wait. Upstream: kubectl drain.
 struct NodeDrain {
-    /// How long pods are waited for before the node goes all the same. EKS gives up on a PodDisruptionBudget after 15 minutes when it updates; when
-    /// a group is deleted its instances end, and pods only have their own grace.
-    private static let patience = Duration.seconds(60)
     private static let evictionRetry = Duration.milliseconds(500)
 
     let client: KubeClient
     let nodeName: String
+    /// How long pods are waited for.
+    let patience: Duration
 
-    func run() async throws {
+    /// Whether all pods that must go are gone; those of a node that is not there are.
+    func run() async throws -> Bool {
         do {
             try await client.patch(.nodes, name: nodeName, type: .strategicMerge, ["spec": ["unschedulable": true]])
-        } catch let error as StatusError where error.isNotFound { return }
-        let deadline = ContinuousClock.now + Self.patience
-        while ContinuousClock.now < deadline {
+        } catch let error as StatusError where error.isNotFound { return true }
+        let deadline = ContinuousClock.now + patience
+        while true {
             let pods = try await client.list(.pods, options: ListOptions(fieldSelector: "spec.nodeName=\(nodeName)")).items.filter(Self.mustGo)
-            if pods.isEmpty { break }
+            if pods.isEmpty { return true }
             for pod in pods where !pod.metadata.isBeingDeleted { try await evict(pod) }
+            guard ContinuousClock.now + Self.evictionRetry < deadline else { return false }
             try await Task.sleep(for: Self.evictionRetry)
         }
-        do { try await client.delete(.nodes, name: nodeName) } catch let error as StatusError where error.isNotFound {}
     }
 
     /// Pods of DaemonSets would come back at once, mirror pods belong to the node: both go with it.

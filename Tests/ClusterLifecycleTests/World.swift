@@ -22,7 +22,7 @@ struct World: Sendable {
     init(
         storage: MemoryRowStorage = MemoryRowStorage(), hosts: SimulatedHosts = SimulatedHosts(), joinTimeout: Duration = .seconds(900),
         slowJoin: Duration = .seconds(30),
-        isNew: Bool = true, clock: AWSClock = .system
+        isNew: Bool = true, clock: AWSClock = .system, evictionTimeout: Duration = .seconds(900)
     ) async throws {
         self.storage = storage
         self.hosts = hosts
@@ -33,10 +33,12 @@ struct World: Sendable {
         var configuration = EKSConfiguration(region: "eu-central-1", account: identities.account)
         configuration.nodeJoinTimeout = joinTimeout
         configuration.slowJoin = slowJoin
+        configuration.evictionTimeout = evictionTimeout
         configuration.firstRetry = .milliseconds(5)
         configuration.longestRetry = .milliseconds(20)
         service = try await EKSService(
-            configuration: configuration, storage: storage, network: network, identities: identities, controlPlanes: hosts, machines: hosts, clock: clock,
+            configuration: configuration, storage: storage, network: network, identities: identities, controlPlanes: hosts, machines: hosts,
+            clock: clock,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
         iam = IAMService(identities: identities)
         ec2 = EC2Service(network: network, authorizer: identities)

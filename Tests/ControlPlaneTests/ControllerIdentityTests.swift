@@ -146,7 +146,8 @@ extension ControlPlaneTests.Fixture {
         try await fixture.eventually("the quota's use") {
             try await client.get(.resourceQuotas, namespace: "default", name: "q")["status"]["used"]["pods"].string != nil
         }
-        try await fixture.controlPlane.drainAndDelete(node: "n2")
+        #expect(try await fixture.controlPlane.drain(node: "n2", patience: .seconds(60)))
+        try await fixture.controlPlane.delete(node: "n2")
         #expect(try await client.list(.nodes).items.map(\.metadata.name).sorted() == ["n0", "n1"])
         try await fixture.eventually("three pods on what is left") {
             try await client.get(.deployments, namespace: "default", name: "web")["status"]["readyReplicas"].int == 3

@@ -53,7 +53,8 @@ struct NetworkTransportTests {
     private func withServer(_ body: (NetworkTransport, Journal) async throws -> Void) async throws {
         let journal = Journal()
         let path = "/tmp/eyrie-client-\(getpid())-\(UInt64.random(in: 0 ... .max)).sock"
-        let server = try await HTTPServer.start(HTTPServer.Configuration(address: .unix(path: path)), responder: Answers(journal: journal))
+        let configuration = HTTPServer.Configuration(address: .unix(path: path))
+        let server = try await HTTPServer.start(configuration, responder: Answers(journal: journal))
         let tokens = Counter()
         let transport = try NetworkTransport(
             NetworkTransport.Configuration(

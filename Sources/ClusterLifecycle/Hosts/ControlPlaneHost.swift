@@ -65,8 +65,13 @@ package protocol ControlPlaneHost: Sendable {
     func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap
     /// Readiness of the cluster's nodes: the present state of every node first, then each change. Ends when the control plane stops or is deleted.
     func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness>
-    /// Cordons the node, evicts its pods and deletes the Node object. Draining a node that is not there succeeds.
-    func drainAndDeleteNode(_ clusterName: String, nodeName: String) async throws
+    /// Cordons the node and evicts its pods, as far as disruption budgets allow, for `patience` at most. Returns whether the pods are gone; a node that
+    /// is not there is drained.
+    func drainNode(_ clusterName: String, nodeName: String, patience: Duration) async throws -> Bool
+    /// Lets pods be put on a node again. Nothing to do when it is not there.
+    func uncordonNode(_ clusterName: String, nodeName: String) async throws
+    /// Gives a node labels and taints. Nothing to do when it is not there.
+    func changeNode(_ clusterName: String, nodeName: String, _ change: NodeChange) async throws
     /// Who holds a token that the cluster's issuer signed for `audience`. Throws `ServiceAccountTokenFault`, and what keeps the cluster from telling.
     func serviceAccount(ofToken token: String, audience: String, cluster name: String) async throws -> ServiceAccountIdentity
     /// The public documents of the cluster's OIDC issuer; nil while the control plane does not run.
@@ -75,10 +80,6 @@ package protocol ControlPlaneHost: Sendable {
     func setAccess(_ rules: ClusterAccessRules, of clusterName: String) async
     /// Adds the role of managed nodes to the cluster's `aws-auth` ConfigMap, or takes it out. A cluster that does not run has nobody to tell.
     func mapNodeRole(_ arn: String, isWanted: Bool, in clusterName: String) async throws
-    /// Deletes the Node object of a machine that is dead: there is nobody to drain. Deleting what is not there succeeds.
+    /// Deletes the Node object. Deleting what is not there succeeds.
     func deleteNode(_ clusterName: String, nodeName: String) async throws
-}
-
-extension ControlPlaneHost {
-    package func deleteNode(_ clusterName: String, nodeName: String) async throws { try await drainAndDeleteNode(clusterName, nodeName: nodeName) }
 }

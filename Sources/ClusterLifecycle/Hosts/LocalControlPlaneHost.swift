@@ -164,10 +164,21 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         return book
     }
 
-    package func drainAndDeleteNode(_ clusterName: String, nodeName: String) async throws {
+    package func drainNode(_ clusterName: String, nodeName: String, patience: Duration) async throws -> Bool {
+        guard let entry = entries[clusterName] else { return true }
+        return try await entry.controlPlane.drain(node: nodeName, patience: patience)
+    }
+
+    package func uncordonNode(_ clusterName: String, nodeName: String) async throws {
+        try await entries[clusterName]?.controlPlane.uncordon(node: nodeName)
+    }
+
+    package func changeNode(_ clusterName: String, nodeName: String, _ change: NodeChange) async throws {
         guard let entry = entries[clusterName] else { return }
-        try await entry.controlPlane.drainAndDelete(node: nodeName)
-        entry.instancesChanged.yield()
+        func taint(_ taint: NodeTaint) -> ControlPlane.Taint { (key: taint.key, value: taint.value ?? "", effect: taint.effect) }
+        try await entry.controlPlane.change(
+            node: nodeName, setLabels: change.setLabels, removeLabels: change.removeLabels, setTaints: change.setTaints.map(taint),
+            removeTaints: change.removeTaints.map(taint))
     }
 
     package func deleteNode(_ clusterName: String, nodeName: String) async throws {

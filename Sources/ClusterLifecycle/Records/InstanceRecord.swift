@@ -55,6 +55,8 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     package var version: String?
     /// The release it was launched as, of its group's then: `1.36.2-20260901`.
     package var releaseVersion: String?
+    /// When its node's drain began, seconds since 1970.
+    package var drainingSince: Double?
 
     package init(
         instanceID: String, clusterName: String, nodegroup: String, nodeName: String, instanceType: String, vcpus: Int, memoryMiB: Int, maxPods: Int,

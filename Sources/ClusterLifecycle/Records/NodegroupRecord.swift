@@ -88,6 +88,14 @@ package struct NodegroupRecord: Codable, Sendable, Equatable {
     package var autoScalingGroupName: String
     package var status: NodegroupStatus
     package var health: [HealthIssue]
+    /// Set while the nodes are replaced by ones of another release.
+    package var rollout: NodegroupRollout?
+    /// Set until the nodes have their new labels and taints.
+    package var nodeChange: NodeChange?
+
+    /// The version that instances are launched with.
+    var launchVersion: String { rollout?.version ?? version }
+    var launchRelease: String { rollout?.releaseVersion ?? releaseVersion }
 
     package init(
         clusterName: String, name: String, id: String, arn: String, createdAt: Double, version: String, releaseVersion: String,

@@ -10,6 +10,8 @@ package struct EKSConfiguration: Sendable {
     package var nodeJoinTimeout: Duration = .seconds(900)
     /// After this a node group says in its health what it waits for.
     package var slowJoin: Duration = .seconds(30)
+    /// How long an update waits for pods that may not be evicted. Upstream: EKS gives up on a node's pods after 15 minutes.
+    package var evictionTimeout: Duration = .seconds(900)
     /// First wait after a failed start; doubled each time up to `longestRetry`.
     package var firstRetry: Duration = .seconds(1)
     package var longestRetry: Duration = .seconds(60)

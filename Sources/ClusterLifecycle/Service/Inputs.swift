@@ -64,6 +64,7 @@ package struct UpdateNodegroupConfigInput: Sendable {
     package var minSize: Int?
     package var maxSize: Int?
     package var desiredSize: Int?
+    package var nodes = NodeChange()
     package var updateConfig: NodegroupUpdateConfig?
     package var nodeRepairEnabled: Bool?
     package var token: IdempotencyToken?

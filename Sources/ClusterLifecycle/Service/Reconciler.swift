@@ -293,6 +293,7 @@ actor Reconciler {
         if plan.isGone { return try await remove(group) }
         try await mark(plan)
         guard group.status != .deleting else { return }
+        if let change = group.nodeChange, serving.contains(clusterName) { try await ChangeNodesStep().run(group, change, instances, context) }
         if plan.isSettled { return try await settle(group) }
         guard plan.launch > 0, serving.contains(clusterName) else { return }
         let reconcileKey = ReconcileKey.nodegroup(cluster: clusterName, name: name)
@@ -371,8 +372,13 @@ actor Reconciler {
             guard var current = tables.nodegroups[key], current.id == group.id, current.status != .deleting else { return }
             // Sizes that changed meanwhile are for the next round.
             guard status != .active || current.scaling == group.scaling else { return }
+            guard status != .active || current.nodeChange == nil else { return }
             current.status = status
             current.health = health
+            if let rollout = current.rollout {
+                if updates == .successful { (current.version, current.releaseVersion) = (rollout.version, rollout.releaseVersion) }
+                current.rollout = nil
+            }
             tables.nodegroups[key] = current
             for var update in tables.updates.values
             where update.clusterName == group.clusterName && update.nodegroup == group.name && update.status == .inProgress {
@@ -410,8 +416,10 @@ actor Reconciler {
             if instance.phase == .joining { try await join(instance, group) }
         case .draining:
             guard isServing else { return }
-            try await DrainInstanceStep().run(instance, context)
-            dirty.insert(.instance(id))
+            switch try await DrainInstanceStep().run(instance, group?.status == .deleting ? nil : group?.rollout, context) {
+            case .drained, .goesOn: dirty.insert(.instance(id))
+            case .failed: try await keep(instance, group)
+            }
         case .terminating:
             try await TerminateInstanceStep().run(instance, isClusterServing: isServing, context)
             readiness[instance.clusterName]?[instance.nodeName] = nil
@@ -466,6 +474,23 @@ actor Reconciler {
         }
     }
 
+    /// A rollout's node keeps its pods: the update fails, and the node stays.
+    private func keep(_ instance: InstanceRecord, _ group: NodegroupRecord?) async throws {
+        try await context.controlPlanes.uncordonNode(instance.clusterName, nodeName: instance.nodeName)
+        try await context.state.update { tables in
+            guard var current = tables.instances[instance.instanceID], current.phase == .draining else { return }
+            current.phase = .ready
+            current.drainingSince = nil
+            tables.instances[current.instanceID] = current
+        }
+        guard let group else { return }
+        let message = "Reached max retries while trying to evict pods from nodes in node group \(group.name)"
+        let error = HealthIssue(code: "PodEvictionFailure", message: message, resourceIDs: [instance.nodeName])
+        try await finish(group, status: .active, health: [], updates: .failed, errors: [error])
+        // What the rollout launched is too much now.
+        wake(.nodegroup(cluster: group.clusterName, name: group.name))
+    }
+
     /// Ends an instance that failed and tells its group.
     private func giveUp(_ instance: InstanceRecord, _ group: NodegroupRecord?, _ issue: HealthIssue) async throws {
         try await context.state.update { tables in
@@ -509,7 +534,7 @@ extension Duration {
 enum EKSErrorCode {
     static func of(_ issue: HealthIssue) -> String {
         switch issue.code {
-        case "InsufficientFreeAddresses", "NodeCreationFailure", "ClusterUnreachable", "AccessDenied": issue.code
+        case "InsufficientFreeAddresses", "NodeCreationFailure", "PodEvictionFailure", "ClusterUnreachable", "AccessDenied": issue.code
         case "Ec2SubnetNotFound": "SubnetNotFound"
         case "Ec2SecurityGroupNotFound": "SecurityGroupNotFound"
         case "AsgInstanceLaunchFailures": "NodeCreationFailure"

@@ -19,6 +19,10 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         package var failingVersion: String?
         /// Machines do not start, for this reason.
         package var machineStart: String?
+        /// Pods may not be evicted.
+        package var podsStay = false
+        /// Labels and taints cannot be written.
+        package var nodesRefuseChanges = false
         /// Nodes of machines that start do not become Ready.
         package var nodesStayAway = false
 
@@ -31,6 +35,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     package private(set) var specs: [String: MachineSpec] = [:]
     /// What the control planes were told last of who may enter, by cluster.
     package private(set) var access: [String: ClusterAccessRules] = [:]
+    /// The last labels and taints that nodes were given.
+    package private(set) var changes: [String: NodeChange] = [:]
     /// The records that control planes run by.
     package private(set) var records: [String: ClusterRecord] = [:]
     private var clusters: Set<String> = []
@@ -97,9 +103,16 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         return stream
     }
 
-    package func drainAndDeleteNode(_ clusterName: String, nodeName: String) async throws {
+    package func drainNode(_ clusterName: String, nodeName: String, patience: Duration) async throws -> Bool {
         calls.append("drain \(nodeName)")
-        ready[clusterName]?.remove(nodeName)
+        return !faults.podsStay
+    }
+
+    package func uncordonNode(_ clusterName: String, nodeName: String) async throws { calls.append("uncordon \(nodeName)") }
+
+    package func changeNode(_ clusterName: String, nodeName: String, _ change: NodeChange) async throws {
+        if faults.nodesRefuseChanges { throw Failure("the API server is away") }
+        changes[nodeName] = change
     }
 
     package func deleteNode(_ clusterName: String, nodeName: String) async throws {

@@ -67,15 +67,15 @@ struct LaunchInstancesStep {
             macAddress: facts.macAddress, podAddresses: facts.podAddresses, securityGroupIDs: groups,
             labels: LaunchInstancesStep.labels(group, type, facts, subnet, context.configuration.region), taints: group.taints,
             createdAt: context.clock.now)
-        record.version = group.version
-        record.releaseVersion = group.releaseVersion
+        record.version = group.launchVersion
+        record.releaseVersion = group.launchRelease
         let launched = record
         try await context.state.update { $0.instances[launched.instanceID] = launched }
     }
 
     /// An image id that stays the same for a release: there is one image, named after what it holds.
     static func imageID(_ group: NodegroupRecord) -> String {
-        "ami-" + CanonicalRequest.hash(of: Array("\(group.amiType)/\(group.releaseVersion)".utf8)).prefix(17)
+        "ami-" + CanonicalRequest.hash(of: Array("\(group.amiType)/\(group.launchRelease)".utf8)).prefix(17)
     }
 
     /// The group's labels, EKS's own, and the well-known ones. Upstream: EKS User Guide, "Managed node groups"; kubelet and cloud provider labels.

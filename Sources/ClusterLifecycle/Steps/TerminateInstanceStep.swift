@@ -1,15 +1,3 @@
-/// Evicts a node's pods, politely: draining becomes terminating.
-struct DrainInstanceStep {
-    func run(_ instance: InstanceRecord, _ context: StepContext) async throws {
-        try await context.controlPlanes.drainAndDeleteNode(instance.clusterName, nodeName: instance.nodeName)
-        try await context.state.update { tables in
-            guard var current = tables.instances[instance.instanceID], current.phase == .draining else { return }
-            current.phase = .terminating
-            tables.instances[current.instanceID] = current
-        }
-    }
-}
-
 /// Ends an instance's machine, removes its node and releases its addresses; its record last.
 struct TerminateInstanceStep {
     /// `isClusterServing` tells whether there is an API server to delete the node from.

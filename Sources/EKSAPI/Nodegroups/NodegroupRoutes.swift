@@ -13,12 +13,18 @@ extension EKSAPI {
         "DeleteNodegroup": { call in
             ["nodegroup": try await call.service.deleteNodegroup(call.required("clusterName"), call.required("nodegroupName")).json]
         },
+        "UpdateNodegroupVersion": { call in
+            var input = UpdateNodegroupVersionInput(clusterName: call.required("clusterName"), name: call.required("nodegroupName"))
+            if call.input["launchTemplate"] != nil { throw EKSFault.notImplemented("UpdateNodegroupVersion's launchTemplate") }
+            input.version = call.string("version")
+            input.releaseVersion = call.string("releaseVersion")
+            input.force = call.input["force"]?.boolValue ?? false
+            input.token = call.token(now: call.service.now)
+            return ["update": try await call.service.updateNodegroupVersion(input).json]
+        },
         "UpdateNodegroupConfig": { call in ["update": try await call.service.updateNodegroupConfig(try call.updateNodegroupConfigInput()).json] },
     ]
 }
-
-/// The effect of a taint, as EKS and as Kubernetes write it.
-private let taintEffects = ["NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"]
 
 extension EKSCall {
     fileprivate func createNodegroupInput() throws(AWSError) -> CreateNodegroupInput {
@@ -50,12 +56,7 @@ extension EKSCall {
         result.amiType = string("amiType")
         result.capacityType = string("capacityType")
         result.labels = input["labels"]?.stringMap ?? [:]
-        for taint in input["taints"]?.arrayValue ?? [] {
-            guard let key = taint["key"]?.stringValue, let effect = taint["effect"]?.stringValue.flatMap({ taintEffects[$0] }) else {
-                throw EKSFault.invalidParameter("A taint needs a key and an effect")
-            }
-            result.taints.append(NodeTaint(key: key, value: taint["value"]?.stringValue, effect: effect))
-        }
+        result.taints = try taints(input["taints"])
         result.diskSize = input["diskSize"]?.intValue
         result.version = string("version")
         result.releaseVersion = string("releaseVersion")
@@ -66,14 +67,29 @@ extension EKSCall {
         return result
     }
 
+    private func taints(_ list: AWSJSON?) throws(AWSError) -> [NodeTaint] {
+        var taints: [NodeTaint] = []
+        for taint in list?.arrayValue ?? [] {
+            guard let key = taint["key"]?.stringValue, let effect = taint["effect"]?.stringValue.flatMap({ NodeTaint.effects[$0] }) else {
+                throw EKSFault.invalidParameter("A taint needs a key and an effect")
+            }
+            taints.append(NodeTaint(key: key, value: taint["value"]?.stringValue, effect: effect))
+        }
+        return taints
+    }
+
     fileprivate func updateNodegroupConfigInput() throws(AWSError) -> UpdateNodegroupConfigInput {
-        for member in ["labels", "taints", "warmPoolConfig"] where input[member] != nil {
+        for member in ["warmPoolConfig"] where input[member] != nil {
             throw EKSFault.notImplemented("UpdateNodegroupConfig's \(member)")
         }
         var result = UpdateNodegroupConfigInput(clusterName: required("clusterName"), name: required("nodegroupName"))
         result.minSize = input["scalingConfig"]?["minSize"]?.intValue
         result.maxSize = input["scalingConfig"]?["maxSize"]?.intValue
         result.desiredSize = input["scalingConfig"]?["desiredSize"]?.intValue
+        result.nodes.setLabels = input["labels"]?["addOrUpdateLabels"]?.stringMap ?? [:]
+        result.nodes.removeLabels = input["labels"]?["removeLabels"]?.stringArray ?? []
+        result.nodes.setTaints = try taints(input["taints"]?["addOrUpdateTaints"])
+        result.nodes.removeTaints = try taints(input["taints"]?["removeTaints"])
         result.updateConfig = try updateConfig()
         result.nodeRepairEnabled = input["nodeRepairConfig"]?["enabled"]?.boolValue
         result.token = token(now: service.now)
@@ -94,12 +110,6 @@ extension EKSCall {
 extension NodegroupRecord {
     /// Upstream: eks Nodegroup.
     var json: AWSJSON {
-        let effects = Dictionary(uniqueKeysWithValues: taintEffects.map { ($0.value, $0.key) })
-        let taints = self.taints.map { taint -> AWSJSON in
-            .compact([
-                "key": .string(taint.key), "value": taint.value.map(AWSJSON.string), "effect": .string(effects[taint.effect] ?? taint.effect),
-            ])
-        }
         let update: [String: AWSJSON?] = [
             "maxUnavailable": updateConfig.maxUnavailable.map(AWSJSON.integer),
             "maxUnavailablePercentage": updateConfig.maxUnavailablePercentage.map(AWSJSON.integer),
@@ -113,7 +123,7 @@ extension NodegroupRecord {
                 "minSize": .integer(scaling.minSize), "maxSize": .integer(scaling.maxSize), "desiredSize": .integer(scaling.desiredSize),
             ],
             "instanceTypes": .strings(instanceTypes), "subnets": .strings(subnetIDs), "amiType": .string(amiType), "nodeRole": .string(nodeRoleARN),
-            "labels": .map(labels), "taints": taints.isEmpty ? nil : .array(taints),
+            "labels": .map(labels), "taints": taints.isEmpty ? nil : .array(taints.map(\.json)),
             "resources": ["autoScalingGroups": [["name": .string(autoScalingGroupName)]]], "diskSize": .integer(diskSize),
             "health": ["issues": .array(health.map(\.json))], "updateConfig": .compact(update),
             "nodeRepairConfig": nodeRepairEnabled ? ["enabled": true] : nil, "tags": .map(tags),

@@ -1,0 +1,90 @@
+package import AWSProtocol
+
+/// What UpdateNodegroupVersion asks for. Upstream: eks UpdateNodegroupVersionRequest.
+package struct UpdateNodegroupVersionInput: Sendable {
+    package var clusterName: String
+    package var name: String
+    package var version: String?
+    package var releaseVersion: String?
+    package var force = false
+    package var token: IdempotencyToken?
+
+    package init(clusterName: String, name: String) {
+        self.clusterName = clusterName
+        self.name = name
+    }
+}
+
+extension NodegroupRequirements {
+    /// The release a node group goes to: from its own version up to its cluster's. Throws InvalidParameterException. Upstream: eks
+    /// UpdateNodegroupVersion, "You cannot roll back a node group to an earlier Kubernetes version or AMI version".
+    static func release(_ input: UpdateNodegroupVersionInput, _ group: NodegroupRecord, _ cluster: ClusterRecord) throws(AWSError) -> (
+        version: String, release: String
+    ) {
+        let fields: [String: AWSJSON] = ["clusterName": .string(cluster.name), "nodegroupName": .string(group.name)]
+        let asked = input.version ?? cluster.version
+        guard let version = KubernetesVersions.named(asked), let newest = KubernetesVersions.named(cluster.version) else {
+            throw EKSFault.invalidParameter("unsupported Kubernetes version \(asked.prefix(32))", fields)
+        }
+        guard version.minor <= newest.minor else {
+            throw EKSFault.invalidParameter(
+                "Nodegroup Kubernetes version \(version.name) can't be greater than the cluster's version \(cluster.version)", fields)
+        }
+        guard version.minor >= KubernetesVersions.named(group.version)?.minor ?? 0 else {
+            throw EKSFault.invalidParameter(
+                "Requested Nodegroup version \(version.name) is older than the node group's version \(group.version): it cannot be rolled back",
+                fields)
+        }
+        let release = version.nodeReleaseVersion
+        guard input.releaseVersion == nil || input.releaseVersion == release else {
+            throw EKSFault.invalidParameter(
+                "Requested release version \(input.releaseVersion?.prefix(64) ?? "") is not valid for kubernetes version \(version.name): it is "
+                    + release, fields)
+        }
+        return (version.name, release)
+    }
+}
+
+extension EKSService {
+    /// Begins to replace the nodes of a group by ones of another release. Upstream: eks UpdateNodegroupVersion. Throws ResourceNotFoundException,
+    /// ResourceInUseException, InvalidRequestException, InvalidParameterException.
+    package func updateNodegroupVersion(_ input: UpdateNodegroupVersionInput) async throws -> UpdateRecord {
+        let operation = "UpdateNodegroupVersion/\(input.clusterName)/\(input.name)"
+        let now = clock.now
+        let update = try await state.update { tables -> UpdateRecord in
+            let cluster = try tables.cluster(input.clusterName)
+            var group = try tables.nodegroup(input.clusterName, input.name)
+            if let id = try tables.replay(operation, input.token), let known = tables.updates[id] { return known }
+            try group.requireUpdatable()
+            let (version, release) = try NodegroupRequirements.release(input, group, cluster)
+            guard release != group.releaseVersion else {
+                throw EKSFault.invalidParameter(
+                    "Node group \(group.name) is already at release version \(release)",
+                    ["clusterName": .string(cluster.name), "nodegroupName": .string(group.name)])
+            }
+            let update = UpdateRecord(
+                id: AWSIdentifier.uuid(), clusterName: group.clusterName, nodegroup: group.name, type: "VersionUpdate",
+                parameters: [UpdateParameter(type: "Version", value: version), UpdateParameter(type: "ReleaseVersion", value: release)],
+                createdAt: now, clientRequestToken: input.token?.token)
+            group.status = .updating
+            group.modifiedAt = now
+            group.rollout = NodegroupRollout(version: version, releaseVersion: release, isForced: input.force, updateID: update.id)
+            tables.nodegroups[LifecycleTables.key(group.clusterName, group.name)] = group
+            tables.updates[update.id] = update
+            tables.remember(operation, input.token, made: update.id)
+            return update
+        }
+        await reconciler.wake(.nodegroup(cluster: input.clusterName, name: input.name))
+        return update
+    }
+}
+
+extension NodegroupRecord {
+    /// Throws ResourceInUseException while the group is UPDATING, InvalidRequestException in any other state in which it cannot be updated.
+    func requireUpdatable() throws(AWSError) {
+        guard status != .active, status != .degraded else { return }
+        let fields: [String: AWSJSON] = ["clusterName": .string(clusterName), "nodegroupName": .string(name)]
+        let text = "Nodegroup cannot be updated as it is currently not in Active State: it is \(status.rawValue)"
+        throw status == .updating ? EKSFault.inUse(text, fields) : EKSFault.invalidRequest(text, fields)
+    }
+}
