@@ -66,7 +66,7 @@ let modules: [Target] = [
     module("Machines", ["CLinux", "Processes", crypto, log]),
     module("AWSProtocol", ["HTTPTransport", crypto, log]),
     module("NodeIdentity", ["AWSProtocol", "HTTPTransport", crypto, log]),
-    module("AWSServices", ["AWSProtocol", "RecordStore", crypto]),
+    module("AWSServices", ["AWSProtocol", "Certificates", "RecordStore", crypto]),
     module(
         "ControlPlane",
         [
@@ -104,7 +104,7 @@ let testTargets: [Target] = [
     tests("MachinesTests", ["Machines", "Processes"]),
     tests("AWSProtocolTests", ["AWSProtocol"]),
     tests("NodeIdentityTests", ["NodeIdentity"]),
-    tests("AWSServicesTests", ["AWSServices"]),
+    tests("AWSServicesTests", ["AWSServices", "HTTPTransport", crypto]),
     tests("ControlPlaneTests", ["ControlPlane", "KubeClient", "KubeAPI", "HTTPTransport"]),
     tests("ClusterLifecycleTests", ["ClusterLifecycle"]),
     tests("EKSAPITests", ["EKSAPI"]),

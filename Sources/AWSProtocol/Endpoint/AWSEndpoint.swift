@@ -65,7 +65,12 @@ package struct AWSEndpoint: HTTPResponder {
         guard let query = PercentEncoding.decodePairs(head.query) else {
             throw AWSError("MalformedQueryString", "The query string is not properly encoded.", status: 400)
         }
-        guard let signature = try RequestSignature.parse(head, query: query) else { throw AuthenticationFailure.missing }
+        guard let signature = try RequestSignature.parse(head, query: query) else {
+            let request = AWSRequest(
+                head: head, service: guessed, region: regions.min() ?? "", requestID: requestID, caller: .anonymous, query: query, body: body)
+            guard let service = services[guessed], service.takesUnsigned(request) else { throw AuthenticationFailure.missing }
+            return try await service.handle(request)
+        }
         guard let service = services[signature.scope.service] else {
             // Which service was meant is what the request looks like, so the answer takes its form.
             let known = services.keys.sorted().map { "'\($0)'" }.joined(separator: ", ")

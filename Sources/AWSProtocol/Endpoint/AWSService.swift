@@ -22,6 +22,9 @@ package struct AWSCaller: Codable, Sendable, Equatable {
         self.accessKeyID = accessKeyID
         self.sessionName = sessionName
     }
+
+    /// Nobody in particular: no policy is theirs, so that they may do nothing that is authorised.
+    package static let anonymous = AWSCaller(account: "", arn: "anonymous", principalARN: "anonymous", userID: "", accessKeyID: "")
 }
 
 /// A request whose signature holds.
@@ -49,6 +52,16 @@ package struct AWSRequest: Sendable {
         self.body = body
     }
 
+    /// What condition keys say of any request. Upstream: IAM User Guide, "AWS global condition context keys".
+    package var conditionContext: [String: [String]] {
+        var context = ["aws:requestedregion": [region]]
+        // Without the port: `10.0.1.7:4711`, `[::1]:4711`.
+        let address = head.connection.remoteAddress
+        context["aws:sourceip"] = [String(address.prefix(upTo: address.lastIndex(of: ":") ?? address.endIndex)).filter { $0 != "[" && $0 != "]" }]
+        context["aws:useragent"] = head.fields["User-Agent"].map { [$0] }
+        return context
+    }
+
     /// The parameters of a query service, from the form in the body and the query string. Throws `AWSError` MalformedQueryString.
     package func queryParameters() throws(AWSError) -> QueryParameters {
         guard let text = String(validating: body, as: UTF8.self), let form = PercentEncoding.decodePairs(text) else {
@@ -65,16 +78,27 @@ package protocol AWSService: Sendable {
     var wireProtocol: AWSWireProtocol { get }
     /// Whether its credential scope may name any region, as with IAM and STS.
     var isGlobal: Bool { get }
+    /// Whether a request without a signature is taken: one that proves its sender in another way. Its caller is `AWSCaller.anonymous`.
+    func takesUnsigned(_ request: AWSRequest) -> Bool
     /// Answers a request, or throws `AWSError` or `AccessDenial`. Any other error is answered as an internal failure without its text.
     func handle(_ request: AWSRequest) async throws -> AWSResponse
 }
 
 extension AWSService {
     package var isGlobal: Bool { false }
+    package func takesUnsigned(_ request: AWSRequest) -> Bool { false }
 }
 
 /// Whether a caller may do something. IAM implements it.
 package protocol AWSAuthorizer: Sendable {
-    /// Throws `AccessDenial` when the caller's policies do not allow `action` (`eks:CreateCluster`) on `resource` (an ARN or `*`).
-    func authorize(_ caller: AWSCaller, action: String, resource: String) async throws
+    /// Throws `AccessDenial` when the caller's policies do not allow `action` (`eks:CreateCluster`) on `resource` (an ARN or `*`). `context` has
+    /// the values of condition keys, by the key in lower case, that the request itself knows: `aws:requesttag/team`, `iam:passedtoservice`.
+    func authorize(_ caller: AWSCaller, action: String, resource: String, context: [String: [String]]) async throws
+}
+
+extension AWSAuthorizer {
+    /// As above, for a request of which conditions can ask nothing.
+    package func authorize(_ caller: AWSCaller, action: String, resource: String) async throws {
+        try await authorize(caller, action: action, resource: resource, context: [:])
+    }
 }

@@ -92,12 +92,24 @@ package struct EC2Service: AWSService {
             throw AWSError("InvalidAction", "The action \(action.prefix(100)) is not valid for this web service: it is not implemented by Eyrie.")
         }
         let call = EC2Call(network: network, request: request, parameters: parameters, action: action)
-        try await authorizer.authorize(request.caller, action: "ec2:\(action)", resource: resource(operation.resource, parameters))
+        try await authorizer.authorize(
+            request.caller, action: "ec2:\(action)", resource: resource(operation.resource, parameters), context: context(request, parameters))
         if parameters["DryRun"] == "true" {
             throw AWSError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status: 412)
         }
         let content = try await operation.run(call)
         return .ec2(action, namespace: EC2Service.namespace, requestID: request.requestID, content)
+    }
+
+    /// What condition keys say of the call. Upstream: Service Authorization Reference, "Condition keys for Amazon EC2".
+    private func context(_ request: AWSRequest, _ parameters: QueryParameters) -> PolicyContext {
+        var context = request.conditionContext
+        context["ec2:region"] = [network.region]
+        context["ec2:vpc"] = parameters["VpcId"].map { [network.arn("vpc/" + $0)] }
+        let tags = parameters.list("TagSpecification").flatMap { $0.list("Tag") } + parameters.list("Tag")
+        for tag in tags { if let key = tag["Key"] { context["aws:requesttag/" + key.lowercased()] = [tag["Value"] ?? ""] } }
+        if !tags.isEmpty { context["aws:tagkeys"] = tags.compactMap { $0["Key"] } }
+        return context
     }
 
     private func resource(_ template: String, _ parameters: QueryParameters) -> String {

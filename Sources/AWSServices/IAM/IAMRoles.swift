@@ -52,7 +52,7 @@ extension IAMCall {
 extension IAMService {
     static let roleOperations: [String: IAMOperation] = [
         "CreateRole": IAMOperation("role/{RoleName}") { call in
-            let (name, path, tags, description) = (try call.name("RoleName"), try call.path(), call.tags(), call.parameters["Description"])
+            let (name, path, tags, description) = (try call.name("RoleName"), try call.path(), try call.tags(), call.parameters["Description"])
             let trust = try call.required("AssumeRolePolicyDocument")
             try PolicyDocument.checkTrustPolicy(trust)
             let (duration, account, now) = (try call.sessionDuration() ?? 3_600, call.account, call.now)
@@ -103,8 +103,8 @@ extension IAMService {
             return { _ in }
         },
         "TagRole": IAMOperation("role/{RoleName}") { call in
-            let (name, tags) = (try call.name("RoleName"), call.tags())
-            try await call.identities.state.update { try $0.changeRole(name) { $0.tags.merge(tags) { _, new in new } } }
+            let (name, tags) = (try call.name("RoleName"), try call.tags())
+            try await call.identities.state.update { try $0.changeRole(name) { (role) throws(AWSError) in try IAMCall.add(tags, to: &role.tags) } }
             return nil
         },
         "UntagRole": IAMOperation("role/{RoleName}") { call in
@@ -115,13 +115,7 @@ extension IAMService {
         "ListRoleTags": IAMOperation("role/{RoleName}") { call in
             let name = try call.name("RoleName")
             let tags = try await call.identities.state.read { tables in try tables.role(name).tags }
-            return { xml in
-                xml.list("Tags", of: tags.sorted { $0.key < $1.key }, item: "member") { xml, tag in
-                    xml.leaf("Key", tag.key)
-                    xml.leaf("Value", tag.value)
-                }
-                xml.leaf("IsTruncated", false)
-            }
+            return { $0.tagList(tags) }
         },
     ]
 }

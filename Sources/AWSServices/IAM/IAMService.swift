@@ -46,11 +46,41 @@ struct IAMCall: Sendable {
         return path
     }
 
-    /// `Tags.member.N.Key` and `.Value`.
-    func tags() -> [String: String] {
+    /// `Tags.member.N.Key` and `.Value`. Throws ValidationError, LimitExceeded.
+    func tags() throws(AWSError) -> [String: String] {
         var tags: [String: String] = [:]
-        for tag in parameters.list("Tags") { if let key = tag["Key"] { tags[key] = tag["Value"] ?? "" } }
+        for tag in parameters.list("Tags") {
+            let (key, value) = (tag["Key"] ?? "", tag["Value"] ?? "")
+            guard !key.isEmpty, key.count <= 128, value.count <= 256, !key.lowercased().hasPrefix("aws:") else {
+                throw IAMFault.invalid(
+                    "The tag key '\(key.prefix(128))' is invalid: 1 to 128 characters, not beginning with aws:, with a value of at most 256.")
+            }
+            guard tags.updateValue(value, forKey: key) == nil else {
+                throw AWSError("InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+            }
+        }
+        var none: [String: String] = [:]
+        try IAMCall.add(tags, to: &none)
         return tags
+    }
+
+    /// Sets tags beside those there are. Throws LimitExceeded past 50.
+    static func add(_ new: [String: String], to tags: inout [String: String]) throws(AWSError) {
+        tags.merge(new) { _, new in new }
+        guard tags.count <= 50 else { throw IAMFault.limit("The number of tags has reached the maximum limit.") }
+    }
+
+    /// What condition keys say of the call. Upstream: Service Authorization Reference, "Condition keys for AWS Identity and Access Management".
+    var context: PolicyContext {
+        var context = request.conditionContext
+        context["iam:policyarn"] = parameters["PolicyArn"].map { [$0] }
+        context["iam:permissionsboundary"] = parameters["PermissionsBoundary"].map { [$0] }
+        context["iam:awsservicename"] = parameters["AWSServiceName"].map { [$0] }
+        let tags = parameters.list("Tags")
+        for tag in tags { if let key = tag["Key"] { context["aws:requesttag/" + key.lowercased()] = [tag["Value"] ?? ""] } }
+        let keys = tags.compactMap { $0["Key"] } + parameters.strings("TagKeys")
+        if !keys.isEmpty { context["aws:tagkeys"] = keys }
+        return context
     }
 
     /// Writes a list with `IsTruncated` and `Marker`, of the names on the asked-for page. Throws for a marker that was not given out.
@@ -96,8 +126,9 @@ package struct IAMService: AWSService {
     static let namespace = "https://iam.amazonaws.com/doc/2010-05-08/"
     /// Markers need not outlive the process: IAM's lists are short.
     static let pages = PaginationTokens(key: Array(AWSIdentifier.secret().utf8))
-    static let operations: [String: IAMOperation] = userOperations.merging(roleOperations) { first, _ in first }
-        .merging(policyOperations) { first, _ in first }.merging(instanceProfileOperations) { first, _ in first }
+    static let operations: [String: IAMOperation] = [
+        userOperations, roleOperations, policyOperations, instanceProfileOperations, oidcProviderOperations,
+    ].reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 
     let identities: IdentityStore
 
@@ -108,7 +139,8 @@ package struct IAMService: AWSService {
         let action = parameters["Action"] ?? ""
         guard let operation = IAMService.operations[action] else { throw AWSError.unknownAction(action, version: "2010-05-08") }
         let call = IAMCall(identities: identities, request: request, parameters: parameters)
-        try await identities.authorize(request.caller, action: "iam:\(action)", resource: await resource(operation.resource, call))
+        try await identities.authorize(
+            request.caller, action: "iam:\(action)", resource: await resource(operation.resource, call), context: call.context)
         let result = try await operation.run(call)
         return .query(action, namespace: IAMService.namespace, requestID: request.requestID, result: result)
     }
@@ -122,7 +154,7 @@ package struct IAMService: AWSService {
             // GetUser and the access keys' operations speak of the caller when they name nobody.
             return kind == "user/" ? call.request.caller.principalARN : "*"
         }
-        if kind == "policy/" { return name }
+        if parameter.hasSuffix("Arn") { return name }
         let known = await identities.state.read { tables -> String? in
             switch kind {
             case "user/": tables.users[name]?.arn
@@ -151,5 +183,14 @@ extension XMLWriter {
             xml.leaf("Key", tag.key)
             xml.leaf("Value", tag.value)
         }
+    }
+
+    /// The tags as the List…Tags operations answer them: all at once.
+    mutating func tagList(_ tags: [String: String]) {
+        list("Tags", of: tags.sorted { $0.key < $1.key }, item: "member") { xml, tag in
+            xml.leaf("Key", tag.key)
+            xml.leaf("Value", tag.value)
+        }
+        leaf("IsTruncated", false)
     }
 }

@@ -55,7 +55,7 @@ extension IAMCall {
 extension IAMService {
     static let userOperations: [String: IAMOperation] = [
         "CreateUser": IAMOperation("user/{UserName}") { call in
-            let (name, path, tags) = (try call.name("UserName"), try call.path(), call.tags())
+            let (name, path, tags) = (try call.name("UserName"), try call.path(), try call.tags())
             let (account, now) = (call.account, call.now)
             let user = try await call.identities.state.update { tables in
                 guard tables.users[name] == nil else { throw IAMFault.exists("User with name \(name) already exists.") }
@@ -86,10 +86,10 @@ extension IAMService {
             return nil
         },
         "TagUser": IAMOperation("user/{UserName}") { call in
-            let (name, tags) = (try call.name("UserName"), call.tags())
+            let (name, tags) = (try call.name("UserName"), try call.tags())
             try await call.identities.state.update { tables in
                 var user = try tables.user(name)
-                user.tags.merge(tags) { _, new in new }
+                try IAMCall.add(tags, to: &user.tags)
                 tables.users[name] = user
             }
             return nil

@@ -69,9 +69,12 @@ package final class IdentityStore: AWSCredentialSource, AWSAuthorizer, Sendable 
         }
     }
 
-    package func authorize(_ caller: AWSCaller, action: String, resource: String) async throws {
-        let policies = await state.read { tables in tables.policies(of: caller.principalARN) }
-        let evaluation = PolicyEvaluation(action: action, resource: resource, context: IdentityStore.context(of: caller))
+    package func authorize(_ caller: AWSCaller, action: String, resource: String, context: [String: [String]]) async throws {
+        let now = clock.now
+        let (policies, facts) = await state.read { tables in
+            (tables.policies(of: caller), tables.context(of: caller, now: now).merging(context) { known, _ in known })
+        }
+        let evaluation = PolicyEvaluation(action: action, resource: resource, context: facts)
         if case .denied(let isExplicit) = evaluation.decide(policies) {
             throw AccessDenial(callerARN: caller.arn, action: action, resource: resource, isExplicit: isExplicit)
         }
@@ -83,10 +86,10 @@ package final class IdentityStore: AWSCredentialSource, AWSAuthorizer, Sendable 
             guard let role = tables.role(arn: arn) else { return nil }
             var facts = RoleFacts(name: role.name, arn: role.arn, trustedServices: [], attachedPolicyARNs: role.policies.attached, allowedActions: [])
             // Stored documents were checked when they were stored; one that no longer parses trusts nobody.
-            if let trust = try? PolicyDocument(role.assumeRolePolicy) {
+            if let trust = ParsedPolicies.document(role.assumeRolePolicy) {
                 facts.trustedServices = Set(services.filter { PolicyEvaluation.trustsService(trust, service: $0) })
             }
-            let policies = tables.policies(of: role.arn)
+            let policies = PrincipalDocuments(identity: tables.identityPolicies(of: role.arn), limits: tables.boundary(of: role.arn))
             facts.allowedActions = Set(actions.filter { PolicyEvaluation(action: $0, resource: "*", context: [:]).decide(policies) == .allowed })
             return facts
         }
@@ -94,33 +97,77 @@ package final class IdentityStore: AWSCredentialSource, AWSAuthorizer, Sendable 
 
     /// The role an assumed-role session name stands for, with its path: `arn:aws:iam::…:role/path/name`. Nil when there is no such role.
     package func roleARN(named name: String) async -> String? { await state.read { $0.roles[name]?.arn } }
-
-    static func context(of caller: AWSCaller) -> [String: String] {
-        var context = [
-            "aws:principalarn": caller.principalARN, "aws:principalaccount": caller.account, "aws:userid": caller.userID,
-            "aws:securetransport": "true",
-        ]
-        if let user = ARN(caller.principalARN), user.resource.hasPrefix("user/") {
-            context["aws:username"] = user.resourceParts.last.map(String.init)
-        }
-        return context
-    }
 }
 
 extension IAMTables {
-    /// The identity policies of a user or role, parsed.
-    func policies(of principalARN: String) -> [PolicyDocument] {
-        guard let arn = ARN(principalARN), arn.service == "iam", let name = arn.resourceParts.last.map(String.init) else { return [] }
-        let policies: PrincipalPolicies?
-        switch arn.resourceParts.first {
-        case "user": policies = users[name].flatMap { $0.arn == principalARN ? $0.policies : nil }
-        case "role": policies = roles[name].flatMap { $0.arn == principalARN ? $0.policies : nil }
-        default: policies = nil
+    /// What condition keys say of a caller. Upstream: IAM User Guide, "AWS global condition context keys".
+    func context(of caller: AWSCaller, now: Double) -> PolicyContext {
+        var context: PolicyContext = [
+            "aws:principalarn": [caller.principalARN], "aws:principalaccount": [caller.account], "aws:userid": [caller.userID],
+            "aws:securetransport": ["true"], "aws:currenttime": [AWSTimestamp.extended(now)], "aws:epochtime": [String(Int(now))],
+            "aws:resourceaccount": [caller.account], "aws:principalisawsservice": ["false"],
+        ]
+        let principal = ARN(caller.principalARN)
+        let name = principal?.resourceParts.last.map(String.init) ?? ""
+        var tags: [String: String]
+        if principal?.resource.hasPrefix("user/") ?? false {
+            context["aws:username"] = [name]
+            context["aws:principaltype"] = ["User"]
+            tags = users[name]?.tags ?? [:]
+        } else {
+            context["aws:principaltype"] = ["AssumedRole"]
+            tags = roles[name]?.tags ?? [:]
         }
-        guard let policies else { return [] }
-        // Stored documents were checked when they were stored.
-        let inline = policies.inline.values.compactMap { try? PolicyDocument($0) }
-        return policies.attached.compactMap { ManagedPolicies.documents[$0] } + inline
+        if let session = sessions[caller.accessKeyID] {
+            if let attributes = session.attributes {
+                tags.merge(attributes.tags) { _, new in new }
+                context["aws:sourceidentity"] = attributes.sourceIdentity.map { [$0] }
+                context["aws:federatedprovider"] = attributes.federatedProvider.map { [$0] }
+            }
+        }
+        for (key, value) in tags { context["aws:principaltag/" + key.lowercased()] = [value] }
+        return context
+    }
+
+    /// All policies that decide about a caller: the principal's, within its boundary and what its session is limited to.
+    func policies(of caller: AWSCaller) -> PrincipalDocuments {
+        var documents = PrincipalDocuments(identity: identityPolicies(of: caller.principalARN), limits: boundary(of: caller.principalARN))
+        if let limits = sessions[caller.accessKeyID]?.limits {
+            documents.limits.append(
+                limits.policyARNs.compactMap(document(ofPolicy:)) + [limits.policy].compactMap { $0.flatMap(ParsedPolicies.document) })
+        }
+        return documents
+    }
+
+    /// The identity policies of a user, with those of its groups, or of a role.
+    func identityPolicies(of principalARN: String) -> [PolicyDocument] {
+        guard let arn = ARN(principalARN), arn.service == "iam", let name = arn.resourceParts.last.map(String.init) else { return [] }
+        switch arn.resourceParts.first {
+        case "user":
+            guard let user = users[name], user.arn == principalARN else { return [] }
+            return documents(user.policies) + groups.values.filter { $0.userNames.contains(name) }.flatMap { documents($0.policies) }
+        case "role":
+            guard let role = roles[name], role.arn == principalARN else { return [] }
+            return documents(role.policies)
+        default: return []
+        }
+    }
+
+    private func documents(_ policies: PrincipalPolicies) -> [PolicyDocument] {
+        policies.attached.compactMap(document(ofPolicy:)) + policies.inline.values.compactMap(ParsedPolicies.document)
+    }
+
+    /// The document that counts of a managed policy, AWS's or the account's own.
+    func document(ofPolicy arn: String) -> PolicyDocument? {
+        if let known = ManagedPolicies.documents[arn] { return known }
+        return managedPolicies[arn].flatMap { ParsedPolicies.document($0.document) }
+    }
+
+    /// The permissions boundary of a user or role as a limit; a boundary that is gone allows nothing.
+    func boundary(of principalARN: String) -> [[PolicyDocument]] {
+        guard let arn = ARN(principalARN), let name = arn.resourceParts.last.map(String.init) else { return [] }
+        let boundary = arn.resource.hasPrefix("user/") ? users[name]?.permissionsBoundary : roles[name]?.permissionsBoundary
+        return boundary.map { [[document(ofPolicy: $0)].compactMap { $0 }] } ?? []
     }
 }
 

@@ -1,5 +1,14 @@
 package import AWSProtocol
 
+/// One STS call on its way.
+struct STSCall: Sendable {
+    var service: STSService
+    var request: AWSRequest
+    var parameters: QueryParameters
+
+    var identities: IdentityStore { service.identities }
+}
+
 /// STS on the wire. Upstream: botocore data/sts/2011-06-15.
 package struct STSService: AWSService {
     package let signingNames: Set<String> = ["sts"]
@@ -8,18 +17,42 @@ package struct STSService: AWSService {
 
     static let namespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 
-    let identities: IdentityStore
+    static let operations: [String: @Sendable (STSCall) async throws -> QueryResult] = [
+        "AssumeRole": assumeRole, "AssumeRoleWithWebIdentity": assumeRoleWithWebIdentity, "GetSessionToken": getSessionToken,
+        "GetAccessKeyInfo": { call in
+            let id = call.parameters["AccessKeyId"] ?? ""
+            guard (16...128).contains(id.count), id.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }) else {
+                throw IAMFault.invalid(
+                    "1 validation error detected: Value at 'accessKeyId' failed to satisfy constraint: Member must be an access key id")
+            }
+            guard let account = await call.identities.account(ofKey: id) else { throw IAMFault.invalid("Invalid AccessKeyId: \(id.prefix(128))") }
+            return { $0.leaf("Account", account) }
+        },
+        // Denials are written in clear here, so that no message there is needs decoding.
+        "DecodeAuthorizationMessage": { _ in
+            throw AWSError("InvalidAuthorizationMessageException", "The message is none of this service: it says its denials in clear.")
+        },
+    ]
 
-    package init(identities: IdentityStore) { self.identities = identities }
+    let identities: IdentityStore
+    let keys: (any WebIdentityKeySource)?
+
+    /// `keys` are those of the issuers whose tokens AssumeRoleWithWebIdentity takes; without, it takes none.
+    package init(identities: IdentityStore, keys: (any WebIdentityKeySource)? = nil) {
+        self.identities = identities
+        self.keys = keys
+    }
+
+    /// The token of AssumeRoleWithWebIdentity proves who sends it.
+    package func takesUnsigned(_ request: AWSRequest) -> Bool { (try? request.queryParameters())?["Action"] == "AssumeRoleWithWebIdentity" }
 
     package func handle(_ request: AWSRequest) async throws -> AWSResponse {
         let parameters = try request.queryParameters()
         let action = parameters["Action"] ?? ""
-        switch action {
-        case "GetCallerIdentity": return getCallerIdentity(request)
-        case "AssumeRole": return try await assumeRole(request, parameters)
-        default: throw AWSError.unknownAction(action, version: "2011-06-15")
-        }
+        if action == "GetCallerIdentity" { return getCallerIdentity(request) }
+        guard let operation = STSService.operations[action] else { throw AWSError.unknownAction(action, version: "2011-06-15") }
+        let result = try await operation(STSCall(service: self, request: request, parameters: parameters))
+        return .query(action, namespace: STSService.namespace, requestID: request.requestID, result: result)
     }
 
     /// Needs no permission. Answers in JSON to who asks for it, as authenticators do.
@@ -37,75 +70,63 @@ package struct STSService: AWSService {
             xml.leaf("Account", caller.account)
         }
     }
+}
 
-    private func assumeRole(_ request: AWSRequest, _ parameters: QueryParameters) async throws -> AWSResponse {
-        let session = try await identities.assumeRole(
-            arn: parameters["RoleArn"] ?? "", sessionName: parameters["RoleSessionName"] ?? "", duration: parameters["DurationSeconds"],
-            caller: request.caller)
-        return .query("AssumeRole", namespace: STSService.namespace, requestID: request.requestID) { xml in
-            xml.element("AssumedRoleUser") { xml in
-                xml.leaf("AssumedRoleId", session.caller.userID)
-                xml.leaf("Arn", session.caller.arn)
-            }
-            xml.element("Credentials") { xml in
-                xml.leaf("AccessKeyId", session.accessKeyID)
-                xml.leaf("SecretAccessKey", session.secret)
-                xml.leaf("SessionToken", session.token)
-                xml.leaf("Expiration", AWSTimestamp.extended(session.expiration))
-            }
+extension XMLWriter {
+    mutating func credentials(_ session: SessionRecord) {
+        element("Credentials") { xml in
+            xml.leaf("AccessKeyId", session.accessKeyID)
+            xml.leaf("SecretAccessKey", session.secret)
+            xml.leaf("SessionToken", session.token)
+            xml.leaf("Expiration", AWSTimestamp.extended(session.expiration))
         }
+    }
+
+    mutating func assumedRole(_ session: SessionRecord) {
+        element("AssumedRoleUser") { xml in
+            xml.leaf("AssumedRoleId", session.caller.userID)
+            xml.leaf("Arn", session.caller.arn)
+        }
+        credentials(session)
+        leaf("SourceIdentity", session.attributes?.sourceIdentity)
+        leaf("PackedPolicySize", session.limits.map { String($0.packedPercentage) })
     }
 }
 
-extension IdentityStore {
-    private static let sessionNameCharacters = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+=,.@_-")
+extension STSService {
+    @Sendable private static func assumeRole(_ call: STSCall) async throws -> QueryResult {
+        let session = try await call.identities.assumeRole(
+            try call.sessionRequest(), caller: call.request.caller, context: call.request.conditionContext)
+        return { $0.assumedRole(session) }
+    }
 
-    /// Temporary credentials of a role. Throws ValidationError for bad parameters and `AccessDenial` when the role does not trust the caller, or
-    /// there is no such role.
-    func assumeRole(arn: String, sessionName: String, duration: String?, caller: AWSCaller) async throws -> SessionRecord {
-        guard (2...64).contains(sessionName.count), sessionName.allSatisfy(IdentityStore.sessionNameCharacters.contains) else {
+    @Sendable private static func assumeRoleWithWebIdentity(_ call: STSCall) async throws -> QueryResult {
+        var request = try call.sessionRequest()
+        let text = call.parameters["WebIdentityToken"] ?? ""
+        guard (4...20_000).contains(text.utf8.count) else {
             throw IAMFault.invalid(
-                "1 validation error detected: Value '\(sessionName.prefix(70))' at 'roleSessionName' failed to satisfy constraint: "
-                    + "Member must satisfy regular expression pattern: [\\w+=,.@-]*, with 2 to 64 characters"
-            )
+                "1 validation error detected: Value at 'webIdentityToken' failed to satisfy constraint: Member must have length from 4 to 20000")
         }
-        guard let parsed = ARN(arn), parsed.service == "iam", parsed.resource.hasPrefix("role/") else {
-            throw IAMFault.invalid("\(arn.prefix(200)) is invalid")
+        if let provider = call.parameters["ProviderId"] {
+            throw AWSError("InvalidIdentityToken", "The provider \(provider.prefix(100)) is for OAuth 2.0 access tokens, which are not taken here.")
         }
-        let seconds = duration.map { Int($0) ?? 0 } ?? 3_600
-        guard (900...43_200).contains(seconds) else {
-            throw IAMFault.invalid(
-                "1 validation error detected: Value at 'durationSeconds' failed to satisfy constraint: Member must have value between 900 and 43200")
+        let token = try await WebIdentityVerifier(identities: call.identities, keys: call.service.keys).verify(text)
+        request.attributes.federatedProvider = token.provider.arn
+        let session = try await call.identities.assumeRole(request, token: token, context: call.request.conditionContext)
+        return { xml in
+            xml.leaf("SubjectFromWebIdentityToken", token.subject)
+            xml.leaf("Audience", token.audiences.first)
+            xml.leaf("Provider", token.provider.arn)
+            xml.assumedRole(session)
         }
-        let denial = AccessDenial(callerARN: caller.arn, action: "sts:AssumeRole", resource: arn, isExplicit: false)
-        let evaluation = PolicyEvaluation(action: "sts:AssumeRole", resource: arn, context: IdentityStore.context(of: caller))
-        let now = clock.now
-        return try await state.update { tables in
-            guard let role = tables.role(arn: arn) else { throw denial }
-            let trust = evaluation.trust(try PolicyDocument(role.assumeRolePolicy), caller: caller)
-            guard trust.isTrusted else { throw denial }
-            switch evaluation.decide(tables.policies(of: caller.principalARN)) {
-            case .allowed: break
-            case .denied(isExplicit: true): throw AccessDenial(callerARN: caller.arn, action: "sts:AssumeRole", resource: arn, isExplicit: true)
-            case .denied(isExplicit: false): guard trust.isDirect else { throw denial }
-            }
-            guard seconds <= role.maxSessionDuration else {
-                throw IAMFault.invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
-            }
-            // Sessions long over go when a new one comes; for an hour they still answer ExpiredToken.
-            for old in tables.sessions.values where old.expiration + 3_600 < now { tables.sessions[old.accessKeyID] = nil }
-            let key = AWSIdentifier.unique("ASIA")
-            let assumed = ARN(
-                partition: parsed.partition, service: "sts", account: parsed.account, resource: "assumed-role/\(role.name)/\(sessionName)")
-            let caller = AWSCaller(
-                account: parsed.account, arn: assumed.description, principalARN: role.arn, userID: "\(role.id):\(sessionName)", accessKeyID: key,
-                sessionName: sessionName)
-            let session = SessionRecord(
-                accessKeyID: key, secret: AWSIdentifier.secret(), token: "IQoJb3JpZ2luX2Vj" + AWSIdentifier.secret(200),
-                expiration: now + Double(seconds),
-                caller: caller)
-            tables.sessions[key] = session
-            return session
+    }
+
+    @Sendable private static func getSessionToken(_ call: STSCall) async throws -> QueryResult {
+        let seconds = try call.duration(standard: 43_200, longest: 129_600)
+        for name in ["SerialNumber", "TokenCode"] where call.parameters.has(name) {
+            throw AWSError("AccessDenied", "MultiFactorAuthentication failed: devices are not implemented by Eyrie.", status: 403)
         }
+        let session = try await call.identities.sessionToken(of: call.request.caller, seconds: seconds)
+        return { $0.credentials(session) }
     }
 }

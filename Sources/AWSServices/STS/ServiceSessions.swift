@@ -48,11 +48,9 @@ package struct ServiceSession: Sendable {
         self.sourceARN = sourceARN
     }
 
-    /// What trust policies may ask about. Upstream: IAM User Guide, "Available keys for AWS STS".
-    func context(account: String) -> [String: String] {
-        var context = ["aws:sourcearn": sourceARN, "aws:sourceaccount": account, "sts:rolesessionname": sessionName]
-        for (key, value) in tags { context["aws:requesttag/\(key.lowercased())"] = value }
-        return context
+    /// The session that is asked of a role.
+    fileprivate func request(_ arn: String) -> SessionRequest {
+        SessionRequest(roleARN: arn, name: sessionName, seconds: duration, attributes: SessionAttributes(tags: tags))
     }
 }
 
@@ -62,7 +60,7 @@ extension IdentityStore {
         await state.read { tables -> Bool? in
             guard let role = tables.role(arn: roleARN) else { return nil }
             // Stored documents were checked when they were stored; one that no longer parses trusts nobody.
-            guard let trust = try? PolicyDocument(role.assumeRolePolicy) else { return false }
+            guard let trust = ParsedPolicies.document(role.assumeRolePolicy) else { return false }
             return actions.allSatisfy { PolicyEvaluation.names(trust, service: service, action: $0) }
         }
     }
@@ -73,52 +71,23 @@ extension IdentityStore {
         let now = clock.now
         let account = account
         return try await state.update { tables in
-            func denial(_ caller: String, _ action: String, _ resource: String) -> AccessDenial {
-                AccessDenial(callerARN: caller, action: action, resource: resource, isExplicit: false)
+            let request = session.request(session.roleARN)
+            let asked: PolicyContext = ["aws:sourcearn": [session.sourceARN], "aws:sourceaccount": [account]]
+            let context = request.context.merging(asked) { known, _ in known }.merging([
+                "aws:principalisawsservice": ["true"], "aws:principalservicename": [session.service],
+            ]) { known, _ in known }
+            let role = try tables.trusted(request, as: session.service, action: "sts:AssumeRole", context) {
+                $0.trust($1, service: session.service)
             }
-            let context = session.context(account: account)
-            let actions = ["sts:AssumeRole"] + (session.tags.isEmpty ? [] : ["sts:TagSession"])
-            guard let role = tables.role(arn: session.roleARN) else { throw denial(session.service, "sts:AssumeRole", session.roleARN) }
-            let trust = try PolicyDocument(role.assumeRolePolicy)
-            for action in actions {
-                let evaluation = PolicyEvaluation(action: action, resource: role.arn, context: context)
-                guard evaluation.trusts(trust, service: session.service) else { throw denial(session.service, action, role.arn) }
-            }
-            let first = try tables.begin(role, session, now: now)
-            guard let targetARN = session.targetRoleARN else {
-                tables.sessions[first.accessKeyID] = first
-                return RoleCredentials(first)
-            }
-            guard let target = tables.role(arn: targetARN) else { throw denial(first.caller.arn, "sts:AssumeRole", targetARN) }
-            let targetTrust = try PolicyDocument(target.assumeRolePolicy)
-            var chained = IdentityStore.context(of: first.caller).merging(context) { $1 }
-            chained["sts:externalid"] = session.externalID
-            for action in actions {
-                let evaluation = PolicyEvaluation(action: action, resource: target.arn, context: chained)
-                let verdict = evaluation.trust(targetTrust, caller: first.caller)
-                let isAllowed = evaluation.decide(tables.policies(of: role.arn)) == .allowed
-                guard verdict.isTrusted, isAllowed || verdict.isDirect else { throw denial(first.caller.arn, action, target.arn) }
-            }
-            let second = try tables.begin(target, session, now: now)
-            tables.sessions[second.accessKeyID] = second
+            let first = tables.begin(request, role, now: now)
+            guard let targetARN = session.targetRoleARN else { return RoleCredentials(first) }
+            var chained = session.request(targetARN)
+            chained.externalID = session.externalID
+            let target = try tables.roleTrusting(first.caller, chained, asked, now: now)
+            let second = tables.begin(chained, target, now: now)
+            // The first was the way to the second only.
+            tables.sessions[first.accessKeyID] = nil
             return RoleCredentials(second)
         }
-    }
-}
-
-extension IAMTables {
-    /// A new session of a role, not yet kept. Sessions long over go; for an hour they still answer ExpiredToken.
-    fileprivate mutating func begin(_ role: RoleRecord, _ session: ServiceSession, now: Double) throws(AWSError) -> SessionRecord {
-        for old in sessions.values where old.expiration + 3_600 < now { sessions[old.accessKeyID] = nil }
-        guard let parsed = ARN(role.arn) else { throw IAMFault.invalid("\(role.arn.prefix(200)) is invalid") }
-        let key = AWSIdentifier.unique("ASIA")
-        let assumed = ARN(
-            partition: parsed.partition, service: "sts", account: parsed.account, resource: "assumed-role/\(role.name)/\(session.sessionName)")
-        let caller = AWSCaller(
-            account: parsed.account, arn: assumed.description, principalARN: role.arn, userID: "\(role.id):\(session.sessionName)", accessKeyID: key,
-            sessionName: session.sessionName)
-        return SessionRecord(
-            accessKeyID: key, secret: AWSIdentifier.secret(), token: "IQoJb3JpZ2luX2Vj" + AWSIdentifier.secret(200),
-            expiration: now + Double(session.duration), caller: caller)
     }
 }

@@ -84,7 +84,7 @@ struct Service {
                     services: [
                         EKSAPI(service: eks, authorizer: identities, configuration: eksSettings, paginationKey: paginationKey),
                         EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
-                        STSService(identities: identities),
+                        STSService(identities: identities, keys: ClusterIssuers(service: eks)),
                     ],
                     regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger)))
         let linkLocal = try await LinkLocalEndpoint.start(port: server.port, eks: eks, next: endpointResponder)
