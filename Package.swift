@@ -66,7 +66,7 @@ let modules: [Target] = [
     module("Machines", ["CLinux", "Processes", crypto, log]),
     module("AWSProtocol", ["HTTPTransport", crypto, log]),
     module("NodeIdentity", ["AWSProtocol", "HTTPTransport", crypto, log]),
-    module("AWSServices", ["AWSProtocol", "Certificates", "RecordStore", crypto]),
+    module("AWSServices", ["AWSProtocol", "Certificates", "RegularExpressions", "RecordStore", "SQLite", crypto]),
     module(
         "ControlPlane",
         [

@@ -18,6 +18,7 @@ struct DataDirectory: Sendable {
     }
 
     var records: String { "\(path)/records.db" }
+    var logs: String { "\(path)/logs.db" }
     var clusters: String { "\(path)/clusters" }
     var machines: String { "\(path)/machines" }
     var networks: String { "\(path)/networks" }

@@ -3,8 +3,8 @@ package import Logging
 
 /// The one address all AWS services are served at: authenticates a request, then hands it to the service of its credential scope.
 package struct AWSEndpoint: HTTPResponder {
-    /// EKS's own limit is under 1 MiB; EC2 and IAM are smaller.
-    static let bodyLimit = 1 << 20
+    /// A batch of log events of 1 MiB, written as JSON, is the largest there is.
+    static let bodyLimit = 1 << 22
 
     private let services: [String: any AWSService]
     private let regions: Set<String>

@@ -40,6 +40,7 @@ struct Service {
         defer { close(lock) }
         let store = try records(directory)
         let storage = RecordRowStorage(store)
+        let logs = try logs(directory)
         let identities = try await IdentityStore(storage: storage)
         let network = try await EC2Network(storage: storage, account: identities.account, region: configuration.region)
         let credentials = try await identities.administratorCredentials()
@@ -85,6 +86,7 @@ struct Service {
                         EKSAPI(service: eks, authorizer: identities, configuration: eksSettings, paginationKey: paginationKey),
                         EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
                         STSService(identities: identities, keys: ClusterIssuers(service: eks)),
+                        LogsService(store: logs, authorizer: identities, account: identities.account, region: configuration.region),
                     ],
                     regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger)))
         let linkLocal = try await LinkLocalEndpoint.start(port: server.port, eks: eks, next: endpointResponder)
@@ -104,6 +106,7 @@ struct Service {
         await reconciler.value
         await linkLocal.stop(grace: .zero)
         for relay in relays.servers { await relay.stop(grace: .zero) }
+        await logs.close()
         await store.close()
     }
 
@@ -138,6 +141,14 @@ struct Service {
             throw CLIError(
                 what: "The service's records \(directory.records) cannot be opened.", why: why,
                 fix: "free some space if the disk is full; put back a copy if the file is damaged; or begin anew with another --data-dir")
+        }
+    }
+
+    private func logs(_ directory: DataDirectory) throws -> LogStore {
+        do { return try LogStore(path: directory.logs) } catch let unavailable as ServiceUnavailable {
+            throw CLIError(
+                what: "The log events in \(directory.logs) cannot be opened.", why: unavailable.reason,
+                fix: "free some space if the disk is full; put back a copy if the file is damaged; or move it away to begin without log events")
         }
     }
 
