@@ -57,7 +57,7 @@ def check_iam():
     iam.delete_instance_profile(InstanceProfileName="ip")
     refused("NoSuchEntity", iam.get_role, RoleName="none")
     refused("MalformedPolicyDocument", iam.create_role, RoleName="x", AssumeRolePolicyDocument="{")
-    refused("InvalidAction", iam.create_group, GroupName="g")
+    refused("InvalidAction", iam.create_saml_provider, Name="saml", SAMLMetadataDocument="x" * 1000)
 
 
 def check_ec2():

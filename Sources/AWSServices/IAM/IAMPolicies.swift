@@ -1,27 +1,44 @@
 import AWSProtocol
 
-/// A user or a role: what policies hang on.
-enum PrincipalKind: Sendable {
-    case user
-    case role
+/// A user, a role or a group: what policies hang on.
+enum PrincipalKind: String, Sendable, CaseIterable {
+    case user = "User"
+    case role = "Role"
+    case group = "Group"
 
-    var parameter: String { self == .user ? "UserName" : "RoleName" }
-    var noun: String { self == .user ? "user" : "role" }
+    var parameter: String { rawValue + "Name" }
+    var noun: String { rawValue.lowercased() }
     var resource: String { "\(noun)/{\(parameter)}" }
+    /// Bytes of all inline policies, white space apart. Upstream: IAM User Guide, "IAM and STS quotas".
+    var inlineQuota: Int {
+        switch self {
+        case .user: 2_048
+        case .role: 10_240
+        case .group: 5_120
+        }
+    }
+    /// Attached managed policies.
+    static let attachedQuota = 10
 }
 
 extension IAMTables {
     func policies(_ kind: PrincipalKind, _ name: String) throws(AWSError) -> PrincipalPolicies {
-        kind == .user ? try user(name).policies : try role(name).policies
+        switch kind {
+        case .user: try user(name).policies
+        case .role: try role(name).policies
+        case .group: try group(name).policies
+        }
     }
 
     mutating func changePolicies(_ kind: PrincipalKind, _ name: String, _ change: (inout PrincipalPolicies) throws(AWSError) -> Void) throws(AWSError)
     {
+        if kind == .role { try role(name).checkModifiable() }
         var policies = try policies(kind, name)
         try change(&policies)
         switch kind {
         case .user: users[name]?.policies = policies
         case .role: roles[name]?.policies = policies
+        case .group: groups[name]?.policies = policies
         }
     }
 }
@@ -29,7 +46,8 @@ extension IAMTables {
 extension IAMService {
     static let policyOperations: [String: IAMOperation] = {
         var operations = managedPolicyOperations
-        for (kind, noun) in [(PrincipalKind.user, "User"), (.role, "Role")] {
+        for kind in PrincipalKind.allCases {
+            let noun = kind.rawValue
             operations["Attach\(noun)Policy"] = IAMOperation(kind.resource) { try await attach($0, kind) }
             operations["Detach\(noun)Policy"] = IAMOperation(kind.resource) { try await detach($0, kind) }
             operations["ListAttached\(noun)Policies"] = IAMOperation(kind.resource) { try await listAttached($0, kind) }
@@ -43,12 +61,12 @@ extension IAMService {
 
     private static func attach(_ call: IAMCall, _ kind: PrincipalKind) async throws -> QueryResult {
         let (name, arn) = (try call.name(kind.parameter), try call.required("PolicyArn"))
-        guard ManagedPolicies.all[arn] != nil else { throw IAMFault.missing("Policy \(arn) does not exist or is not attachable.") }
         try await call.identities.state.update { tables in
+            guard tables.hasManagedPolicy(arn) else { throw IAMFault.missing("Policy \(arn) does not exist or is not attachable.") }
             try tables.changePolicies(kind, name) { (policies) throws(AWSError) in
                 guard !policies.attached.contains(arn) else { return }
-                guard policies.attached.count < 20 else {
-                    throw IAMFault.limit("Cannot exceed quota for PoliciesPer\(kind == .user ? "User" : "Role"): 20")
+                guard policies.attached.count < PrincipalKind.attachedQuota else {
+                    throw IAMFault.limit("Cannot exceed quota for PoliciesPer\(kind.rawValue): \(PrincipalKind.attachedQuota)")
                 }
                 policies.attached.append(arn)
             }
@@ -69,11 +87,15 @@ extension IAMService {
 
     private static func listAttached(_ call: IAMCall, _ kind: PrincipalKind) async throws -> QueryResult {
         let name = try call.name(kind.parameter)
-        let attached = try await call.identities.state.read { tables in try tables.policies(kind, name).attached }
-        let page = try call.page(attached, "ListAttached\(kind.noun)Policies")
+        let prefix = call.parameters["PathPrefix"] ?? "/"
+        let names = try await call.identities.state.read { tables in
+            let views = try tables.policies(kind, name).attached.map { try tables.managedPolicyView($0) }
+            return Dictionary(views.filter { $0.path.hasPrefix(prefix) }.map { ($0.arn, $0.name) }) { first, _ in first }
+        }
+        let page = try call.page(names.keys, "ListAttached\(kind.noun)Policies")
         return { xml in
             xml.list("AttachedPolicies", of: page.names, item: "member") { xml, arn in
-                xml.leaf("PolicyName", ManagedPolicies.all[arn]?.shortName)
+                xml.leaf("PolicyName", names[arn])
                 xml.leaf("PolicyArn", arn)
             }
             page.finish(&xml)
@@ -83,7 +105,14 @@ extension IAMService {
     private static func put(_ call: IAMCall, _ kind: PrincipalKind) async throws -> QueryResult {
         let (name, policy, document) = (try call.name(kind.parameter), try call.name("PolicyName", longest: 128), try call.required("PolicyDocument"))
         try PolicyDocument.checkIdentityPolicy(document)
-        try await call.identities.state.update { tables in try tables.changePolicies(kind, name) { $0.inline[policy] = document } }
+        try await call.identities.state.update { tables in
+            try tables.changePolicies(kind, name) { (policies) throws(AWSError) in
+                policies.inline[policy] = document
+                guard policies.inline.values.reduce(0, { $0 + PolicyDocument.size($1) }) <= kind.inlineQuota else {
+                    throw IAMFault.limit("Maximum policy size of \(kind.inlineQuota) bytes exceeded for \(kind.noun) \(name)")
+                }
+            }
+        }
         return nil
     }
 
@@ -121,50 +150,4 @@ extension IAMService {
             page.finish(&xml)
         }
     }
-
-    private static func managed(_ call: IAMCall) throws(AWSError) -> ManagedPolicies.Policy {
-        let arn = try call.required("PolicyArn")
-        guard let policy = ManagedPolicies.all[arn] else { throw IAMFault.missing("Policy \(arn) was not found.") }
-        return policy
-    }
-
-    /// When AWS's policies came to be, as far as this account is told.
-    private static let managedSince = "2018-05-27T21:06:14Z"
-
-    private static let managedPolicyOperations: [String: IAMOperation] = [
-        "GetPolicy": IAMOperation("policy/{PolicyArn}") { call in
-            let policy = try managed(call)
-            let count = await call.identities.state.read { tables in
-                tables.users.values.count { $0.policies.attached.contains(policy.arn) }
-                    + tables.roles.values.count { $0.policies.attached.contains(policy.arn) }
-            }
-            return {
-                $0.element("Policy") { xml in
-                    xml.leaf("PolicyName", policy.shortName)
-                    xml.leaf("PolicyId", policy.id)
-                    xml.leaf("Arn", policy.arn)
-                    xml.leaf("Path", policy.path)
-                    xml.leaf("DefaultVersionId", "v1")
-                    xml.leaf("AttachmentCount", count)
-                    xml.leaf("PermissionsBoundaryUsageCount", 0)
-                    xml.leaf("IsAttachable", true)
-                    xml.leaf("CreateDate", managedSince)
-                    xml.leaf("UpdateDate", managedSince)
-                }
-            }
-        },
-        "GetPolicyVersion": IAMOperation("policy/{PolicyArn}") { call in
-            let policy = try managed(call)
-            let version = try call.required("VersionId")
-            guard version == "v1" else { throw IAMFault.missing("Policy \(policy.arn) version \(version) does not exist or is not attachable.") }
-            return {
-                $0.element("PolicyVersion") { xml in
-                    xml.leaf("Document", PercentEncoding.encode(policy.document))
-                    xml.leaf("VersionId", "v1")
-                    xml.leaf("IsDefaultVersion", true)
-                    xml.leaf("CreateDate", managedSince)
-                }
-            }
-        },
-    ]
 }

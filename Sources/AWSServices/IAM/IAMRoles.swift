@@ -11,7 +11,18 @@ extension XMLWriter {
         leaf("AssumeRolePolicyDocument", PercentEncoding.encode(role.assumeRolePolicy))
         leaf("Description", role.description)
         leaf("MaxSessionDuration", role.maxSessionDuration)
+        boundary(role.permissionsBoundary)
         iamTags(role.tags)
+    }
+}
+
+extension RoleRecord {
+    /// Throws UnmodifiableEntity for a role that belongs to a service.
+    func checkModifiable() throws(AWSError) {
+        guard linkedService == nil else {
+            throw AWSError(
+                "UnmodifiableEntity", "Cannot perform the operation on the protected role '\(name)' - this role is only modifiable by AWS")
+        }
     }
 }
 
@@ -19,24 +30,38 @@ extension IAMTables {
     /// Removes a role without policies and instance profiles. Throws NoSuchEntity, DeleteConflict.
     mutating func deleteRole(_ name: String) throws(AWSError) {
         let role = try role(name)
+        try role.checkModifiable()
         guard !instanceProfiles.values.contains(where: { $0.roleNames.contains(name) }) else {
             throw IAMFault.conflict("Cannot delete entity, must remove roles from instance profile first.")
         }
         guard role.policies.attached.isEmpty else { throw IAMFault.conflict("Cannot delete entity, must detach all policies first.") }
         guard role.policies.inline.isEmpty else { throw IAMFault.conflict("Cannot delete entity, must delete policies first.") }
-        roles[name] = nil
+        removeRole(role)
+    }
+
+    mutating func removeRole(_ role: RoleRecord) {
+        roles[role.name] = nil
         // Its sessions end with it.
         for session in sessions.values where session.caller.principalARN == role.arn { sessions[session.accessKeyID] = nil }
     }
 
     mutating func changeRole(_ name: String, _ change: (inout RoleRecord) throws(AWSError) -> Void) throws(AWSError) {
         var role = try role(name)
+        try role.checkModifiable()
         try change(&role)
         roles[name] = role
     }
 }
 
 extension IAMCall {
+    /// A trust policy of a role's size at most. Throws MalformedPolicyDocument, LimitExceeded.
+    func trustPolicy(_ parameter: String) throws(AWSError) -> String {
+        let trust = try required(parameter)
+        try PolicyDocument.checkTrustPolicy(trust)
+        guard PolicyDocument.size(trust) <= 4_096 else { throw IAMFault.limit("Cannot exceed quota for ACLSizePerRole: 4096") }
+        return trust
+    }
+
     func sessionDuration() throws(AWSError) -> Int? {
         guard let text = parameters["MaxSessionDuration"] else { return nil }
         guard let seconds = Int(text), (3_600...43_200).contains(seconds) else {
@@ -53,15 +78,16 @@ extension IAMService {
     static let roleOperations: [String: IAMOperation] = [
         "CreateRole": IAMOperation("role/{RoleName}") { call in
             let (name, path, tags, description) = (try call.name("RoleName"), try call.path(), try call.tags(), call.parameters["Description"])
-            let trust = try call.required("AssumeRolePolicyDocument")
-            try PolicyDocument.checkTrustPolicy(trust)
+            let (trust, boundary) = (try call.trustPolicy("AssumeRolePolicyDocument"), call.parameters["PermissionsBoundary"])
             let (duration, account, now) = (try call.sessionDuration() ?? 3_600, call.account, call.now)
             let role = try await call.identities.state.update { tables in
                 guard tables.roles[name] == nil else { throw IAMFault.exists("Role with name \(name) already exists.") }
+                guard tables.roles.values.count < 1_000 else { throw IAMFault.limit("Cannot exceed quota for RolesPerAccount: 1000") }
+                try tables.checkBoundary(boundary)
                 let arn = ARN(service: "iam", account: account, resource: "role" + path + name).description
                 let role = RoleRecord(
                     name: name, path: path, id: AWSIdentifier.unique("AROA", length: 17), arn: arn, createdAt: now, assumeRolePolicy: trust,
-                    description: description, maxSessionDuration: duration, tags: tags)
+                    description: description, maxSessionDuration: duration, tags: tags, permissionsBoundary: boundary)
                 tables.roles[name] = role
                 return role
             }
@@ -87,8 +113,7 @@ extension IAMService {
             return nil
         },
         "UpdateAssumeRolePolicy": IAMOperation("role/{RoleName}") { call in
-            let (name, trust) = (try call.name("RoleName"), try call.required("PolicyDocument"))
-            try PolicyDocument.checkTrustPolicy(trust)
+            let (name, trust) = (try call.name("RoleName"), try call.trustPolicy("PolicyDocument"))
             try await call.identities.state.update { try $0.changeRole(name) { $0.assumeRolePolicy = trust } }
             return nil
         },
@@ -101,6 +126,14 @@ extension IAMService {
                 }
             }
             return { _ in }
+        },
+        "UpdateRoleDescription": IAMOperation("role/{RoleName}") { call in
+            let (name, description) = (try call.name("RoleName"), call.parameters["Description"] ?? "")
+            let role = try await call.identities.state.update { tables in
+                try tables.changeRole(name) { $0.description = description }
+                return try tables.role(name)
+            }
+            return { $0.element("Role") { $0.role(role) } }
         },
         "TagRole": IAMOperation("role/{RoleName}") { call in
             let (name, tags) = (try call.name("RoleName"), try call.tags())

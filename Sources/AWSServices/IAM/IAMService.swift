@@ -127,7 +127,8 @@ package struct IAMService: AWSService {
     /// Markers need not outlive the process: IAM's lists are short.
     static let pages = PaginationTokens(key: Array(AWSIdentifier.secret().utf8))
     static let operations: [String: IAMOperation] = [
-        userOperations, roleOperations, policyOperations, instanceProfileOperations, oidcProviderOperations,
+        userOperations, roleOperations, groupOperations, policyOperations, boundaryOperations, instanceProfileOperations,
+        serviceLinkedRoleOperations, oidcProviderOperations, accountOperations, simulationOperations,
     ].reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 
     let identities: IdentityStore
@@ -159,6 +160,8 @@ package struct IAMService: AWSService {
             switch kind {
             case "user/": tables.users[name]?.arn
             case "role/": tables.roles[name]?.arn
+            case "group/": tables.groups[name]?.arn
+            case "policy/": nil
             default: tables.instanceProfiles[name]?.arn
             }
         }

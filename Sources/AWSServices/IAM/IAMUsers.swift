@@ -7,6 +7,7 @@ extension XMLWriter {
         leaf("UserId", user.id)
         leaf("Arn", user.arn)
         leaf("CreateDate", AWSTimestamp.extended(user.createdAt))
+        boundary(user.permissionsBoundary)
         iamTags(user.tags)
     }
 }
@@ -18,9 +19,14 @@ extension IAMTables {
         guard !accessKeys.values.contains(where: { $0.userName == name }) else {
             throw IAMFault.conflict("Cannot delete entity, must delete access keys first.")
         }
+        guard !groups.values.contains(where: { $0.userNames.contains(name) }) else {
+            throw IAMFault.conflict("Cannot delete entity, must remove user from all groups first.")
+        }
         guard user.policies.attached.isEmpty else { throw IAMFault.conflict("Cannot delete entity, must detach all policies first.") }
         guard user.policies.inline.isEmpty else { throw IAMFault.conflict("Cannot delete entity, must delete policies first.") }
         users[name] = nil
+        // Its sessions end with it.
+        for session in sessions.values where session.caller.principalARN == user.arn { sessions[session.accessKeyID] = nil }
     }
 
     /// A new key of a user. Throws NoSuchEntity, LimitExceeded past two keys.
@@ -56,11 +62,15 @@ extension IAMService {
     static let userOperations: [String: IAMOperation] = [
         "CreateUser": IAMOperation("user/{UserName}") { call in
             let (name, path, tags) = (try call.name("UserName"), try call.path(), try call.tags())
-            let (account, now) = (call.account, call.now)
+            let (account, now, boundary) = (call.account, call.now, call.parameters["PermissionsBoundary"])
             let user = try await call.identities.state.update { tables in
                 guard tables.users[name] == nil else { throw IAMFault.exists("User with name \(name) already exists.") }
+                guard tables.users.values.count < 5_000 else { throw IAMFault.limit("Cannot exceed quota for UsersPerAccount: 5000") }
+                try tables.checkBoundary(boundary)
                 let arn = ARN(service: "iam", account: account, resource: "user" + path + name).description
-                let user = UserRecord(name: name, path: path, id: AWSIdentifier.unique("AIDA", length: 17), arn: arn, createdAt: now, tags: tags)
+                let user = UserRecord(
+                    name: name, path: path, id: AWSIdentifier.unique("AIDA", length: 17), arn: arn, createdAt: now, tags: tags,
+                    permissionsBoundary: boundary)
                 tables.users[name] = user
                 return user
             }
@@ -93,6 +103,20 @@ extension IAMService {
                 tables.users[name] = user
             }
             return nil
+        },
+        "UntagUser": IAMOperation("user/{UserName}") { call in
+            let (name, keys) = (try call.name("UserName"), call.parameters.strings("TagKeys"))
+            try await call.identities.state.update { tables in
+                var user = try tables.user(name)
+                for key in keys { user.tags[key] = nil }
+                tables.users[name] = user
+            }
+            return nil
+        },
+        "ListUserTags": IAMOperation("user/{UserName}") { call in
+            let name = try call.name("UserName")
+            let tags = try await call.identities.state.read { try $0.user(name).tags }
+            return { $0.tagList(tags) }
         },
         "CreateAccessKey": IAMOperation("user/{UserName}") { call in
             let (name, now) = (try call.userName(), call.now)
