@@ -28,6 +28,8 @@ struct EchoService: AWSService {
     var wireProtocol: AWSWireProtocol
     var isGlobal = true
 
+    func takesUnsigned(_ request: AWSRequest) -> Bool { request.query.contains { $0.name == "Action" && $0.value == "Anybody" } }
+
     func handle(_ request: AWSRequest) async throws -> AWSResponse {
         switch request.head.path {
         case "/deny": throw AccessDenial(callerARN: request.caller.arn, action: "eks:CreateCluster", resource: "*", isExplicit: false)
@@ -232,6 +234,8 @@ func send(
         #expect(eks.status == 403 && eks.fields["x-amzn-ErrorType"] == "MissingAuthenticationTokenException")
         let sts = await send(endpoint(), "GET", "/?Action=GetCallerIdentity&Version=2011-06-15")
         #expect(sts.text.contains("<Code>MissingAuthenticationToken</Code>"))
+        let anybody = await send(endpoint(), "GET", "/?Action=Anybody&Version=2011-06-15")
+        #expect(anybody.status == 200 && anybody.json["caller"] == "anonymous")
         let form: HTTPFields = ["Content-Type": "application/x-www-form-urlencoded"]
         let ec2 = await send(endpoint(), "POST", "/", fields: form, body: "Action=DescribeVpcs&Version=2016-11-15")
         #expect(ec2.text.contains("<Response><Errors><Error><Code>MissingAuthenticationToken</Code>"))

@@ -78,10 +78,10 @@ package protocol AWSService: Sendable {
     var wireProtocol: AWSWireProtocol { get }
     /// Whether its credential scope may name any region, as with IAM and STS.
     var isGlobal: Bool { get }
-    /// Whether a request without a signature is taken: one that proves its sender in another way. Its caller is `AWSCaller.anonymous`.
-    func takesUnsigned(_ request: AWSRequest) -> Bool
     /// Answers a request, or throws `AWSError` or `AccessDenial`. Any other error is answered as an internal failure without its text.
     func handle(_ request: AWSRequest) async throws -> AWSResponse
+    /// Whether a request without a signature is taken: one that proves its sender in another way. Its caller is `AWSCaller.anonymous`.
+    func takesUnsigned(_ request: AWSRequest) -> Bool
 }
 
 extension AWSService {

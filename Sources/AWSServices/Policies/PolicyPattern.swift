@@ -94,8 +94,8 @@ struct PolicyPattern: Sendable {
         guard let tokens = tokens(in: context) else { return false }
         let patterns = tokens.split(separator: 0x3A, maxSplits: 5, omittingEmptySubsequences: false)
         let parts = Array(text.utf8).split(separator: 0x3A, maxSplits: 5, omittingEmptySubsequences: false)
-        guard patterns.count == 6 else { return PolicyPattern.matches(tokens[...], Array(text.utf8)[...]) }
-        return parts.count == 6 && zip(patterns, parts).allSatisfy { PolicyPattern.matches($0, $1) }
+        if patterns.count == 1 { return PolicyPattern.matches(tokens[...], Array(text.utf8)[...]) }
+        return patterns.count == 6 && parts.count == 6 && zip(patterns, parts).allSatisfy { PolicyPattern.matches($0, $1) }
     }
 
     /// Quadratic at worst: it backtracks to the last star only.
