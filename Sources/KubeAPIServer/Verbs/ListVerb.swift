@@ -40,11 +40,8 @@ extension ResourceVerbs {
             if custom.conversion.webhook != nil, !options.selectsAll { list.objects = list.objects.filter { options.matches($0) } }
         }
         if let next = page.nextKey {
-            let isConsistent = (token?.revision ?? 1) > 0
-            list.continueToken =
-                ContinueToken(
-                    revision: isConsistent ? page.revision : -1, start: scope.storage.relative(next, namespace: namespace)
-                ).encoded
+            // A list that went on from the newest state shows that one from here on. Upstream: etcd3.store.GetList.
+            list.continueToken = ContinueToken(revision: page.revision, start: scope.storage.relative(next, namespace: namespace)).encoded
             if let remaining = page.remainingCount, remaining > 0 { list.remaining = remaining }
         }
         return list
