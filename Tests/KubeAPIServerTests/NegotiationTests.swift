@@ -47,4 +47,17 @@ struct NegotiationTests {
         let form = try AcceptedForm.negotiate([partial + ",application/json"])
         #expect(form.shape == .partialMetadata(version: "v1"))
     }
+
+    @Test("what is only created has no tables: 406")
+    func reviews() throws {
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+        let reviews = try #require(ResourceTable.shared.rows.first { $0.resource == "selfsubjectaccessreviews" })
+        let pods = try #require(ResourceTable.shared.rows.first { $0.resource == "pods" })
+        #expect(format(table, endpoint: .init(reviews, subresource: "")) == nil)
+        #expect(format(table + ",application/json", endpoint: .init(reviews, subresource: "")) == .json)
+        #expect(format("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", endpoint: .init(reviews, subresource: "")) == .json)
+        #expect(format(table, endpoint: .init(pods, subresource: "eviction")) == nil)
+        #expect(format(table, endpoint: .init(pods, subresource: "")) == .json)
+        #expect(format(table, endpoint: .init(pods, subresource: "status")) == .json)
+    }
 }

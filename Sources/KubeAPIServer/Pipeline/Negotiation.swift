@@ -39,10 +39,18 @@ struct AcceptedForm: Sendable, Equatable {
     enum Endpoint {
         /// Objects of a kind with protobuf numbers.
         case builtIn
+        /// What is only ever created, such as reviews, bindings and evictions: no tables.
+        case unlisted
         /// Objects of a CustomResourceDefinition: no protobuf, except of their metadata.
         case custom
         /// No tables and no metadata alone: errors, discovery.
         case untransformed
+
+        /// Upstream: RequestScope.AllowsMediaTypeTransform, by whether the storage is a rest.TableConvertor.
+        init(_ row: ResourceRow, subresource: String) {
+            let verbs = subresource.isEmpty ? row.verbs : row.subresources.first { $0.name == subresource }?.verbs
+            self = row.isCustom ? .custom : verbs == ["create"] ? .unlisted : .builtIn
+        }
     }
 
     var shape = Shape.plain
@@ -129,7 +137,7 @@ struct AcceptedForm: Sendable, Equatable {
                 version == "v1" || version == "v1beta1"
             else { return nil }
             switch kind {
-            case "Table" where format != .protobuf: form.shape = .table(version: version)
+            case "Table" where format != .protobuf && endpoint != .unlisted: form.shape = .table(version: version)
             case "PartialObjectMetadata", "PartialObjectMetadataList": form.shape = .partialMetadata(version: version)
             default: return nil
             }

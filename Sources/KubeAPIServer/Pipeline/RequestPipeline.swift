@@ -199,7 +199,7 @@ struct RequestPipeline: Sendable {
             trace.isServed = true
             // What a proxied answer looks like is between client and backend.
             let form = try AcceptedForm.negotiate(
-                info.subresource == "proxy" ? [] : head.fields.all("Accept"), endpoint: scope.row.isCustom ? .custom : .builtIn,
+                info.subresource == "proxy" ? [] : head.fields.all("Accept"), endpoint: .init(scope.row, subresource: info.subresource),
                 isWatch: info.verb == "watch")
             guard !info.verb.isEmpty || (info.subresource == "proxy" && head.method == "OPTIONS") else {
                 throw StatusError.methodNotSupported(scope.resource, head.method.lowercased())
