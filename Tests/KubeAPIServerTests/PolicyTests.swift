@@ -84,7 +84,8 @@ struct PolicyTests {
             "validations": [
                 [
                     "expression": "!variables.over || request.userInfo.username == 'root'",
-                    "messageExpression": "'at most %d for %s'.format([dyn(variables.limit), request.operation])", "reason": "Forbidden",
+                    "messageExpression": "'at most %d for %s in %s'.format([dyn(variables.limit), request.operation, request.namespace])",
+                    "reason": "Forbidden",
                 ]
             ],
         ]
@@ -92,7 +93,7 @@ struct PolicyTests {
         try await server.create(Self.validatingBindings, Self.binding("b", ["policyName": "v", "validationActions": ["Deny"]]), namespace: nil)
         let error = await #expect(throws: StatusError.self) { try await server.create(Self.deployment_, Self.deployment("x", replicas: 4)) }
         #expect(error?.code == 403 && error?.reason == "Forbidden")
-        #expect(error?.message.hasSuffix("denied request: at most 3 for CREATE") == true)
+        #expect(error?.message.hasSuffix("denied request: at most 3 for CREATE in default") == true)
         try await server.create(Self.deployment_, Self.deployment("y", replicas: 4, labels: ["exempt": ""]))
     }
 

@@ -12,13 +12,15 @@ enum AdmissionExpressions {
     private static let userInfo = CELSchema.object(
         name: "kubernetes.UserInfo", properties: ["username": text, "uid": text, "groups": .list(text), "extra": .map(.list(text))])
 
-    /// The type of `request`. Upstream: BuildRequestType.
+    /// The type of `request`. Its fields are declared by their own names, so `namespace` is not escaped as the reserved word it is in objects.
+    /// Upstream: BuildRequestType.
     static let request = CELSchema.object(
-        name: "kubernetes.AdmissionRequest",
-        properties: [
-            "kind": kind, "resource": resource, "subResource": text, "requestKind": kind, "requestResource": resource, "requestSubResource": text,
-            "name": text, "namespace": text, "operation": text, "userInfo": userInfo, "dryRun": .boolean, "options": .any,
-        ])
+        CELObjectType(
+            name: "kubernetes.AdmissionRequest",
+            fields: [
+                "kind": kind, "resource": resource, "subResource": text, "requestKind": kind, "requestResource": resource, "requestSubResource": text,
+                "name": text, "namespace": text, "operation": text, "userInfo": userInfo, "dryRun": .boolean, "options": .any,
+            ]))
 
     /// Of match conditions of webhooks.
     static let webhookEnvironment = CELEnvironment(variables: [
