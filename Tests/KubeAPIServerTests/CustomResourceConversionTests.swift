@@ -147,6 +147,9 @@ struct CustomResourceConversionTests {
         let third = await server.http("GET", "/openapi/v3/apis/stable.example.com/v1").json?["components"]["schemas"]
         #expect(third[name]["description"].string == "A job.")
         #expect(third[name]["properties"]["metadata"] != nil)
+        // What it refers to is in the document, described.
+        let created = third["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]["properties"]["creationTimestamp"]
+        #expect(created["description"].string?.hasPrefix("CreationTimestamp is a timestamp") == true)
         #expect(third[name]["properties"]["spec"]["properties"]["n"]["nullable"].bool == true)
         #expect(third[name]["properties"]["spec"]["properties"]["port"]["anyOf"].elements.count == 2)
         #expect(third["com.example.stable.v1.CronTabList"]["properties"]["items"] != nil)

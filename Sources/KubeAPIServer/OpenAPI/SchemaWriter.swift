@@ -68,7 +68,8 @@ struct SchemaWriter {
         var schema: Value = ["type": "object"]
         let required = type.fields.filter(\.required).map(\.name)
         if !required.isEmpty { schema["required"] = Value(required) }
-        if !type.fields.isEmpty { schema["properties"] = .object(Members(type.fields.map { ($0.name, property($0)) })) }
+        let descriptions = type.name == MetadataDescriptions.type ? MetadataDescriptions.fields : [:]
+        if !type.fields.isEmpty { schema["properties"] = .object(Members(type.fields.map { ($0.name, property($0, descriptions[$0.name])) })) }
         if type.atomic { schema["x-kubernetes-map-type"] = "atomic" }
         if let kind = type.kind { schema["x-kubernetes-group-version-kind"] = [Self.kind(kind)] }
         return schema
@@ -80,8 +81,9 @@ struct SchemaWriter {
 
     func reference(_ type: String) -> Value { ["$ref": .string(prefix + type)] }
 
-    private func property(_ field: SchemaField) -> Value {
+    private func property(_ field: SchemaField, _ description: String?) -> Value {
         var marks = Members()
+        if let description { marks["description"] = .string(description) }
         switch field.list {
         case .atomic?: marks["x-kubernetes-list-type"] = "atomic"
         case .set?: marks["x-kubernetes-list-type"] = "set"
@@ -127,7 +129,7 @@ struct SchemaWriter {
             "DeleteOptions", "Status", "APIResourceList", "WatchEvent", "Patch", "APIGroup", "APIGroupList", "APIVersions",
         ].map { "apimachinery.pkg.apis.meta.v1." + $0 }
         for row in rows {
-            names.append(row.typeName)
+            names.append(row.isCustom ? MetadataDescriptions.type : row.typeName)
             for kind in [GroupVersionKind(group: row.group, version: row.version, kind: row.listKind)] + row.subresources.map(\.kind) {
                 if let type = table.type(of: kind) { names.append(type.name) }
             }
