@@ -1,4 +1,5 @@
 """The outer ring: unmodified aws and kubectl against a running `eyrie serve`, with real containers. Needs root, containerd, and the programs of scripts/dependencies.sh."""
+import contextlib
 import json
 import os
 import pathlib
@@ -138,14 +139,14 @@ def registry(tmp_path_factory):
     subprocess.run([script, "stop", directory], check=False)
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory, registry):
+@contextlib.contextmanager
+def running_service(directory, mirrors):
+    """A service with its data in the directory, ended with all it made; its logs are kept where EYRIE_KEEP_LOGS says."""
     if os.geteuid() != 0:
-        pytest.fail("the walk-through runs real containers: run it as root")
+        pytest.fail("the outer tests run real containers: run them as root")
     before = leftovers()
     assert not before, f"an earlier run left: {before}"
-    directory = tmp_path_factory.mktemp("eyrie")
-    service = Service(directory, {"docker.io": registry})
+    service = Service(directory, mirrors)
     service.start()
     try:
         yield service
@@ -154,9 +155,15 @@ def service(tmp_path_factory, registry):
         keep = os.environ.get("EYRIE_KEEP_LOGS")
         if keep:
             pathlib.Path(keep).mkdir(parents=True, exist_ok=True)
-            for log in directory.glob("*.log"):
+            for log in service.directory.glob("*.log"):
                 shutil.copy(log, keep)
         clean_up(service)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, registry):
+    with running_service(tmp_path_factory.mktemp("eyrie"), {"docker.io": registry}) as service:
+        yield service
 
 
 def clean_up(service):

@@ -1,16 +1,11 @@
 """Admission policies by the examples of Kubernetes' documentation, and an extension API server, through kubectl; one cluster without nodes."""
-import base64
-import http.server
 import json
 import os
 import pathlib
-import socket
-import ssl
-import subprocess
-import threading
 
 import pytest
 from conftest import ROOT, wait_for
+from secure_server import JSONHandler, SecureServer
 
 CLIENTS = pathlib.Path(os.environ.get("CLIENTS", ROOT / ".build/clients"))
 NEWEST = CLIENTS / "kubectl-1.37"
@@ -294,27 +289,10 @@ def test_a_mutating_policy_must_not_apply_an_atomic_list(cluster):
 GROUP_VERSION = "wardle.example.com/v1alpha1"
 
 
-class Wardle(http.server.BaseHTTPRequestHandler):
+class Wardle(JSONHandler):
     """The extension API server of k8s.io/sample-apiserver, as little of it as kubectl needs."""
-    protocol_version = "HTTP/1.1"
     flunders = {}
     users = []
-    connections = []
-
-    def setup(self):
-        super().setup()
-        self.connections.append(self.connection)
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, object):
-        body = json.dumps(object).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
     def failure(self, code, reason, message):
         self.answer(code, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code})
@@ -335,63 +313,26 @@ class Wardle(http.server.BaseHTTPRequestHandler):
         self.answer(200, self.flunders[parts[-1]])
 
     def do_POST(self):
-        object = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        object = self.body()
         object["metadata"].update(uid="1", resourceVersion="1", creationTimestamp="2026-01-01T00:00:00Z")
         self.flunders[object["metadata"]["name"]] = object
         self.answer(201, object)
 
 
-def host_address():
-    """An address of this host that endpoints may have: not a loopback one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        # Nothing is sent: this asks which address a packet would go out with.
-        s.connect(("192.0.2.1", 9))
-        return s.getsockname()[0]
-
-
 @pytest.fixture
 def wardle(cluster, tmp_path):
     """The extension server, which lets in only who shows the front proxy's certificate, and its APIService; yields a function that stops it."""
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=wardle",
-         "-addext", "subjectAltName=DNS:wardle.default.svc", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"],
-        check=True, capture_output=True)
     clients = cluster.get("configmap", "extension-apiserver-authentication", "-n", "kube-system")["data"]
     assert json.loads(clients["requestheader-username-headers"]) == ["X-Remote-User"]
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    context.load_verify_locations(cadata=clients["requestheader-client-ca-file"])
-    context.verify_mode = ssl.CERT_REQUIRED
-    address = host_address()
-    server = http.server.ThreadingHTTPServer((address, 0), Wardle)
-    server.daemon_threads = True
-    port = server.server_address[1]
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    stopped = []
-
-    def stop():
-        if not stopped:
-            stopped.append(True)
-            server.shutdown()
-            server.server_close()
-            # Connections that are kept alive outlive their server otherwise.
-            for connection in Wardle.connections:
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass  # It has ended by itself.
-    apply(cluster, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "wardle", "namespace": "default"}, "spec": {"ports": [{"port": 443}]}}, {
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "wardle-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "wardle"}},
-        "ports": [{"name": "", "port": port, "protocol": "TCP"}], "endpoints": [{"addresses": [address], "conditions": {"ready": True}}]})
+    server = SecureServer(Wardle, tmp_path, "default", "wardle", authority=clients["requestheader-client-ca-file"])
+    apply(cluster, *server.objects())
     apply(cluster, {
         "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1alpha1.wardle.example.com"},
         "spec": {
             "group": "wardle.example.com", "version": "v1alpha1", "groupPriorityMinimum": 2000, "versionPriority": 15,
-            "service": {"namespace": "default", "name": "wardle"}, "caBundle": base64.b64encode((tmp_path / "cert.pem").read_bytes()).decode()}})
-    yield stop
-    stop()
+            "service": {"namespace": "default", "name": "wardle"}, "caBundle": server.bundle}})
+    yield server.stop
+    server.stop()
     cluster.kubectl("delete", "apiservice", "v1alpha1.wardle.example.com")
 
 

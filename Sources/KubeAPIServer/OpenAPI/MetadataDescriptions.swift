@@ -14,7 +14,7 @@ enum MetadataDescriptions {
         "managedFields": "ManagedFields says who set which fields, and when. It is kept for server-side apply; most users need not look at it.",
         "name": "Name is unique within a namespace, for one resource. It cannot be changed.",
         "namespace": "Namespace is the space within which names are unique; empty for objects of the whole cluster. It cannot be changed.",
-        "ownerReferences": "OwnerReferences are the objects this one depends on: when all of them are gone, it is removed. One of them may be its controller.",
+        "ownerReferences": "OwnerReferences are the objects this one depends on: when all are gone, it is removed. One may be its controller.",
         "resourceVersion": "ResourceVersion is opaque text that changes with each change of the object; watches and updates refer to it. Read-only.",
         "selfLink": "SelfLink is not set any more.",
         "uid": "UID is unique in time and space: an object that has the same name later has another. Read-only.",
