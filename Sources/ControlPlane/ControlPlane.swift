@@ -264,12 +264,12 @@ package actor ControlPlane {
         // The informers are the manager's, which may list and watch everything; each controller writes as its own service account.
         let environment = ControllerEnvironment(
             client: self.client(server, "system:kube-controller-manager"), configuration: settings, logger: logger,
-            transport: { InProcessTransport(server, user: .controller($0)) })
+            metrics: server.workQueues, transport: { InProcessTransport(server, user: .controller($0)) })
         readiness.follow(environment.informers.informer(for: .nodes))
         let scheduler = Scheduler(client: self.client(server, "system:kube-scheduler"), informers: environment.informers, logger: logger)
         let cloud = CloudNodeController(
             client: self.client(server, "eks:cloud-controller-manager"), provider: CloudInstanceProvider(cloud: configuration.cloud),
-            informers: environment.informers, logger: logger)
+            informers: environment.informers, logger: logger, metrics: server.workQueues)
         let awsAuth = AWSAuthFollower(client: self.client(server, AWSAuthFollower.user), book: configuration.access, logger: logger)
         await withDiscardingTaskGroup { group in
             group.addTask { await awsAuth.run() }

@@ -115,6 +115,9 @@ package final class CachedStore: Sendable {
         }
     }
 
+    /// Bytes the store has on the disk; nil when it has none.
+    package var sizeInBytes: Int64? { store.sizeInBytes }
+
     /// The revision of the last commit that is in all caches.
     package var revision: Int64 { progress.revision.load(ordering: .acquiring) }
 

@@ -37,6 +37,7 @@ package final class SQLiteStore: Store {
     }
 
     private let writer: Writer
+    private let path: String
     private let dispatch = DispatchQueue(label: "sqlite-store", qos: .userInitiated)
     private let queue = Mutex(Queue())
     private let observers = Mutex<[@Sendable ([StoreEvent]) -> Void]>([])
@@ -46,6 +47,7 @@ package final class SQLiteStore: Store {
     /// on a
     /// full disk (upstream: etcd's `--quota-backend-bytes`). Throws `StoreError.unavailable`.
     package init(path: String, maximumBytes: Int64? = nil) throws {
+        self.path = path
         do { writer = try Writer(path: path, maximumBytes: maximumBytes) } catch let error as SQLiteError {
             throw StoreError.unavailable(error.description)
         }
@@ -54,6 +56,14 @@ package final class SQLiteStore: Store {
     }
 
     package var revision: Int64 { committed.load(ordering: .acquiring) }
+
+    /// The database with its log.
+    package var sizeInBytes: Int64? {
+        [path, "\(path)-wal"].reduce(0) { sum, file in
+            var status = stat()
+            return stat(file, &status) == 0 ? sum + Int64(status.st_size) : sum
+        }
+    }
 
     package func observe(_ observer: @escaping @Sendable ([StoreEvent]) -> Void) { observers.withLock { $0.append(observer) } }
 

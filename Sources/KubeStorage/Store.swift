@@ -89,8 +89,14 @@ package protocol Store: Sendable {
     func write(_ write: StoreWrite) async throws -> Int64
     /// The revision of the last commit.
     var revision: Int64 { get }
+    /// Bytes on the disk; nil for a store that has none.
+    var sizeInBytes: Int64? { get }
     /// Registers the observer of all commits. It is called on the writer, in order, and must not block.
     func observe(_ observer: @escaping @Sendable ([StoreEvent]) -> Void)
     /// Finishes what is queued and closes the files.
     func close() async
+}
+
+extension Store {
+    package var sizeInBytes: Int64? { nil }
 }

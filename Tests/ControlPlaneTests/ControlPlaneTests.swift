@@ -138,6 +138,24 @@ import Testing
         await fixture.controlPlane.stop()
     }
 
+    @Test("a cluster's metrics count its controllers' queues, the store's writes and its size") func metrics() async throws {
+        let fixture = try await Fixture.start()
+        try await fixture.client.create(.deployments, Self.deployment)
+        try await fixture.eventually("three pods") { try await fixture.client.list(.pods, namespace: "default").items.count == 3 }
+        let port = Int(fixture.endpoint.url.split(separator: ":").last ?? "") ?? 0
+        let http = try HTTPClient(
+            configuration: .init(address: .tcp(host: "127.0.0.1", port: port), tls: .init(rootsPEM: fixture.endpoint.certificateAuthorityPEM)))
+        let response = try await http.execute("GET", "/metrics", fields: ["Authorization": "Bearer administrator"])
+        let text = String(decoding: try await response.body.collect(limit: 1 << 24), as: UTF8.self)
+        for name in [
+            "workqueue_adds_total{name=\"deployment\"} ", "workqueue_work_duration_seconds_count{name=\"replicaset\"} ",
+            "workqueue_depth{name=\"cloud-node\"} ", "etcd_requests_total{group=\"\",operation=\"create\",resource=\"pods\"} 3\n",
+            "apiserver_storage_size_bytes{storage_cluster_id=\"etcd-0\"} ",
+        ] { #expect(text.contains("\n\(name)"), "\(name)") }
+        await http.close()
+        await fixture.controlPlane.stop()
+    }
+
     @Test("the files of a node hold its identity and its settings") func nodeFiles() async throws {
         let fixture = try await Fixture.start()
         let node = ControlPlane.Node(

@@ -21,7 +21,7 @@ package final class CloudNodeController: Sendable {
     /// `informers`: shared ones that the caller runs; nil: the controller makes and runs its own.
     package init(
         client: KubeClient, provider: any InstanceProvider, informers: InformerFactory? = nil, now: @escaping @Sendable () -> Timestamp = { .now },
-        clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "cloud-node-controller")
+        clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "cloud-node-controller"), metrics: WorkQueueMetrics? = nil
     ) {
         self.client = client
         self.provider = provider
@@ -30,7 +30,7 @@ package final class CloudNodeController: Sendable {
         ownsInformers = informers == nil
         self.informers = informers ?? InformerFactory(client: client, clock: clock, logger: logger)
         nodes = self.informers.informer(for: .nodes)
-        queue = WorkQueue(name: "cloud-node", backoff: .init(first: .milliseconds(50), limit: .seconds(60)), clock: clock)
+        queue = WorkQueue(name: "cloud-node", backoff: .init(first: .milliseconds(50), limit: .seconds(60)), clock: clock, metrics: metrics)
         recorder = EventRecorder(client: client, component: "cloud-node-controller", clock: clock, wallClock: now, logger: logger)
         let queue = queue
         nodes.addHandler(

@@ -11,6 +11,8 @@ package protocol AdmissionContext: Sendable {
     func options(of operation: AdmissionAttributes.Operation) -> Value
     /// Tells the client, in a `Warning` header.
     func warn(_ texts: [String])
+    /// Counts a webhook's call.
+    func called(webhook: String, _ operation: AdmissionAttributes.Operation, isMutating: Bool, isRejected: Bool, seconds: Double)
 }
 
 extension AdmissionAttributes {
@@ -43,6 +45,11 @@ package struct Reinvocation: Sendable {
 
 extension ResourceVerbs: AdmissionContext {
     func warn(_ texts: [String]) { warnings.add(texts) }
+
+    func called(webhook: String, _ operation: AdmissionAttributes.Operation, isMutating: Bool, isRejected: Bool, seconds: Double) {
+        environment.admissionMetrics.called(
+            webhook: webhook, operation, isMutating ? .admit : .validate, isRejected: isRejected, seconds: seconds)
+    }
 
     func shown(_ object: Value, as matched: MatchedResource, subresource: String) async throws -> Value {
         guard case .object = object else { return .null }

@@ -1,5 +1,6 @@
 import HTTPTransport
 package import KubeAPI
+import KubeClient
 import Synchronization
 
 /// Takes audit events, one line of JSON each, with its line break. Upstream: audit.Backend.

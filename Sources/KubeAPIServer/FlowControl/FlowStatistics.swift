@@ -1,3 +1,4 @@
+import KubeClient
 import Synchronization
 
 /// What happened to the requests of one flow schema at one priority level. Outlives changes of the configuration.

@@ -1,3 +1,5 @@
+import KubeClient
+
 extension FlowController {
     /// Appends what upstream tells of priority and fairness. Upstream: util/flowcontrol/metrics.
     func write(to text: inout MetricsText) {

@@ -1,5 +1,7 @@
 import HTTPTransport
 import KubeAPI
+import KubeClient
+import Synchronization
 
 /// One named condition of the server's health. Upstream: healthz.HealthChecker.
 package struct HealthCheck: Sendable {
@@ -38,6 +40,50 @@ struct HealthEndpoints: Sendable {
     /// Of live servers and of ready ones; `/healthz` asks the live ones' too. Upstream: GenericAPIServer.AddHealthChecks.
     var live: [HealthCheck]
     var ready: [HealthCheck]
+    private let results = Results()
+
+    init(live: [HealthCheck], ready: [HealthCheck]) {
+        self.live = live
+        self.ready = ready
+    }
+
+    /// How often each check was well and how often not, by endpoint and check.
+    private final class Results: Sendable {
+        struct Result {
+            var passed = 0
+            var failed = 0
+            var isWell = false
+        }
+        private let all = Mutex<[String: [String: Result]]>([:])
+
+        func add(_ endpoint: String, _ check: String, isWell: Bool) {
+            all.withLock { all in
+                var result = all[endpoint]?[check] ?? Result()
+                if isWell { result.passed += 1 } else { result.failed += 1 }
+                result.isWell = isWell
+                all[endpoint, default: [:]][check] = result
+            }
+        }
+
+        var sorted: [(labels: [(String, String)], result: Result)] {
+            all.withLock { $0 }.sorted { $0.key < $1.key }.flatMap { endpoint, checks in
+                checks.sorted { $0.key < $1.key }.map { ([("name", $0.key), ("type", endpoint)], $0.value) }
+            }
+        }
+    }
+
+    /// The outcome of the last look at each check, and of all. Upstream: component-base/metrics/prometheus/slis.
+    func write(to text: inout MetricsText) {
+        let sorted = results.sorted
+        text.family("kubernetes_healthcheck", "gauge", "[STABLE] This metric records the result of a single healthcheck.")
+        for (labels, result) in sorted { text.sample("kubernetes_healthcheck", labels, result.isWell ? 1 : 0) }
+        text.family("kubernetes_healthchecks_total", "counter", "[STABLE] This metric records the results of all healthcheck.")
+        for (labels, result) in sorted {
+            for (status, count) in [("success", result.passed), ("error", result.failed)] where count > 0 {
+                text.sample("kubernetes_healthchecks_total", [labels[0], ("status", status), labels[1]], count)
+            }
+        }
+    }
 
     /// `stored`: what is wrong with the storage. `bootstrapped`: whether the default objects are written. `shutdown`: whether the server is going.
     static func standard(
@@ -79,7 +125,11 @@ struct HealthEndpoints: Sendable {
         for check in checks {
             if excluded.remove(check.name) != nil {
                 report += "[+]\(check.name) excluded: ok\n"
-            } else if check.failure() != nil {
+                continue
+            }
+            let isWell = check.failure() == nil
+            results.add(name, check.name, isWell: isWell)
+            if !isWell {
                 failed = true
                 report += "[-]\(check.name) failed: reason withheld\n"
             } else {

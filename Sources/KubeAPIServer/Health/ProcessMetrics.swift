@@ -1,5 +1,6 @@
 import Glibc
 import KubeAPI
+import KubeClient
 
 /// What the kernel knows of this process. Upstream: Prometheus' process collector.
 enum ProcessMetrics {

@@ -1,4 +1,5 @@
 import KubeAPI
+import KubeClient
 import Synchronization
 
 /// The server's counters. Names and labels are upstream's, so that stock dashboards and alerts work. Label values are bounded: they come from
@@ -34,8 +35,8 @@ final class ServerMetrics: Sendable {
     }
     private struct Series {
         var codes: [(code: Int, count: UInt64)] = []
-        var durations = Histogram.Content(counts: [UInt64](repeating: 0, count: ServerMetrics.buckets.count + 1))
-        var sizes = Histogram.Content(counts: [UInt64](repeating: 0, count: ServerMetrics.sizeBuckets.count + 1))
+        var durations = Histogram.Content(buckets: ServerMetrics.buckets.count)
+        var sizes = Histogram.Content(buckets: ServerMetrics.sizeBuckets.count)
 
         mutating func count(_ code: Int) {
             if let place = codes.firstIndex(where: { $0.code == code }) { codes[place].count += 1 } else { codes.append((code, 1)) }
@@ -47,6 +48,8 @@ final class ServerMetrics: Sendable {
         var watchEvents: [GroupVersionKind: UInt64] = [:]
         var authenticated: [String: UInt64] = [:]
         var terminations: [Int: UInt64] = [:]
+        /// Resources asked for that are on their way out, with their subresource.
+        var deprecated: Set<[String]> = []
     }
     private let state = Mutex(State())
 
@@ -95,6 +98,14 @@ final class ServerMetrics: Sendable {
 
     /// A request was refused or broken off before it was worked on. Upstream: apiserver_request_terminations_total.
     func terminated(code: Int) { state.withLock { $0.terminations[code, default: 0] += 1 } }
+
+    /// A resource was asked for that is on its way out. Upstream: metrics.RecordDeprecatedRequest.
+    func deprecated(_ resource: GroupVersionResource, _ subresource: String) {
+        state.withLock { state in
+            guard state.deprecated.count < Self.maximumSeries else { return }
+            state.deprecated.insert([resource.group, resource.version, resource.resource, subresource])
+        }
+    }
 
     /// Watches open now: +1 as one begins, -1 as it ends.
     func watches(_ change: Int, _ resource: GroupVersionResource? = nil) {
@@ -166,6 +177,15 @@ final class ServerMetrics: Sendable {
         text.family("apiserver_request_terminations_total", "counter", "[ALPHA] Number of requests which apiserver terminated in self-defense.")
         for (code, count) in state.terminations {
             text.sample("apiserver_request_terminations_total", [("code", String(code)), ("component", "apiserver")], count)
+        }
+        text.family(
+            "apiserver_requested_deprecated_apis", "gauge",
+            "[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release."
+        )
+        for asked in state.deprecated where asked.count == 4 {
+            text.sample(
+                "apiserver_requested_deprecated_apis",
+                [("group", asked[0]), ("removed_release", ""), ("resource", asked[2]), ("subresource", asked[3]), ("version", asked[1])], 1)
         }
         text.family("authentication_attempts", "counter", "[ALPHA] Counter of authenticated attempts.")
         text.sample("authentication_attempts", [("result", "success")], successes.load(ordering: .relaxed))

@@ -1,5 +1,6 @@
 package import HTTPTransport
 package import KubeAPI
+package import KubeClient
 package import KubeStorage
 import Logging
 import Synchronization
@@ -110,6 +111,8 @@ package final class APIServer: HTTPResponder {
     let configuration: Configuration
     let metrics = ServerMetrics()
     let deadlines = Deadlines()
+    /// Of the controllers that work on this server: with them in one process, `/metrics` is theirs, too.
+    package let workQueues = WorkQueueMetrics()
     let auditor: Auditor?
     private let flowMaintenance = FlowControlMaintenance()
     private let maintenance = Mutex<Task<Void, Never>?>(nil)

@@ -217,6 +217,7 @@ struct RequestPipeline: Sendable {
                 var response = try await verbs.perform()
                 if let deprecation = scope.custom == nil ? Self.deprecations[scope.row.groupVersionResource] : scope.custom?.deprecation {
                     response.warnings.insert(deprecation, at: 0)
+                    server.metrics.deprecated(info.groupVersionResource, info.subresource)
                 }
                 // An audit may want the whole body.
                 if trace.audit == nil, let streamed = encoder.streamed(response, acceptEncoding: head.fields["Accept-Encoding"]) {

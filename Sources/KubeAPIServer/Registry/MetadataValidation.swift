@@ -47,44 +47,45 @@ enum MetadataValidation {
     /// Labels, annotations, owner references, finalizers.
     static func validateMaps(_ metadata: ObjectMeta, isCustom: Bool = false) -> [StatusError.Cause] {
         var causes: [StatusError.Cause] = []
+        func add(_ cause: @autoclosure () -> StatusError.Cause) { if causes.count < FieldErrors.limit { causes.append(cause()) } }
         for (key, value) in metadata.labels.sorted(by: { $0.key < $1.key }) {
-            for problem in Names.qualifiedNameProblems(key) { causes.append(invalid("metadata.labels", .string(key), problem)) }
-            for problem in Names.labelValueProblems(value) { causes.append(invalid("metadata.labels", .string(value), problem)) }
+            for problem in Names.qualifiedNameProblems(key) { add(invalid("metadata.labels", .string(key), problem)) }
+            for problem in Names.labelValueProblems(value) { add(invalid("metadata.labels", .string(value), problem)) }
         }
         var size = 0
         for (key, value) in metadata.annotations.sorted(by: { $0.key < $1.key }) {
-            for problem in Names.qualifiedNameProblems(key.lowercased()) { causes.append(invalid("metadata.annotations", .string(key), problem)) }
+            for problem in Names.qualifiedNameProblems(key.lowercased()) { add(invalid("metadata.annotations", .string(key), problem)) }
             size += key.utf8.count + value.utf8.count
         }
         if size > maximumAnnotationBytes {
-            causes.append(
+            add(
                 StatusError.Cause(
                     reason: "FieldValueTooLong", message: "Too long: may not be more than \(maximumAnnotationBytes) bytes",
                     field: "metadata.annotations"))
         }
         var controllers: [String] = []
         for (index, owner) in metadata.ownerReferences.enumerated() {
-            let path = "metadata.ownerReferences[\(index)]"
-            if owner.apiVersion.isEmpty { causes.append(invalid("\(path).apiVersion", .string(""), "version must not be empty")) }
-            if owner.kind.isEmpty { causes.append(invalid("\(path).kind", .string(""), "must not be empty")) }
-            if owner.name.isEmpty { causes.append(invalid("\(path).name", .string(""), "must not be empty")) }
-            if owner.uid.isEmpty { causes.append(invalid("\(path).uid", .string(""), "must not be empty")) }
+            func path(_ field: String) -> String { "metadata.ownerReferences[\(index)].\(field)" }
+            if owner.apiVersion.isEmpty { add(invalid(path("apiVersion"), .string(""), "version must not be empty")) }
+            if owner.kind.isEmpty { add(invalid(path("kind"), .string(""), "must not be empty")) }
+            if owner.name.isEmpty { add(invalid(path("name"), .string(""), "must not be empty")) }
+            if owner.uid.isEmpty { add(invalid(path("uid"), .string(""), "must not be empty")) }
             if owner.controller { controllers.append("\(owner.kind)/\(owner.name)") }
         }
         if controllers.count > 1 {
-            causes.append(
+            add(
                 invalid(
                     "metadata.ownerReferences", .null,
                     "Only one reference can have Controller set to true. Found \"true\" in references for \(controllers[0]) and \(controllers[1])"))
         }
         for finalizer in metadata.finalizers {
-            for problem in Names.qualifiedNameProblems(finalizer) { causes.append(invalid("metadata.finalizers", .string(finalizer), problem)) }
+            for problem in Names.qualifiedNameProblems(finalizer) { add(invalid("metadata.finalizers", .string(finalizer), problem)) }
         }
         if isCustom { return causes }
         // Upstream: core/validation.validateKubeFinalizerName, of built-in kinds alone.
         for (index, finalizer) in metadata.finalizers.enumerated()
         where !finalizer.utf8.contains(UInt8(ascii: "/")) && !standardFinalizers.contains(finalizer) {
-            causes.append(
+            add(
                 invalid(
                     "metadata.finalizers[\(index)]", .string(finalizer),
                     "name is neither a standard finalizer name nor is it fully qualified"))

@@ -18,6 +18,7 @@ package final class ResourceRegistry: ObjectReader {
     }
     let store: CachedStore
     let state: Mutex<State>
+    let metrics = StorageMetrics()
 
     init(store: CachedStore, table: ResourceTable) {
         self.store = store
@@ -30,7 +31,7 @@ package final class ResourceRegistry: ObjectReader {
             for row in state.table.rows {
                 let conversion = VersionConversion.conversion(for: row)
                 let scope = RequestScope(
-                    row: row, storage: ResourceStorage(prefix: StorageKeys.prefix(row), store: store), strategy: strategies[row.groupResource],
+                    row: row, storage: storage(row), strategy: strategies[row.groupResource],
                     conversion: conversion, nameRule: .rule(for: row), custom: nil)
                 state.scopes[row.groupVersionResource] = scope
                 if conversion == nil, state.storages[row.groupResource] == nil { state.storages[row.groupResource] = scope }
@@ -48,7 +49,12 @@ package final class ResourceRegistry: ObjectReader {
     private func storage(_ resource: GroupResource) -> (row: ResourceRow, storage: ResourceStorage)? {
         let (scope, row) = state.withLock { ($0.storages[resource], $0.table[resource].first) }
         if let scope { return (scope.row, scope.storage) }
-        return row.map { ($0, ResourceStorage(prefix: StorageKeys.prefix($0), store: store)) }
+        return row.map { ($0, storage($0)) }
+    }
+
+    /// The objects of a row, built in or custom.
+    func storage(_ row: ResourceRow) -> ResourceStorage {
+        ResourceStorage(prefix: StorageKeys.prefix(row), store: store, operations: metrics.operations(of: row.groupResource))
     }
 
     /// How many objects of a resource there are, 0 for one that is not served.

@@ -9,10 +9,12 @@ struct ResourceStorage: Sendable {
     private let part: String
     private let store: CachedStore
     private let cache: WatchCache
+    private let operations: StorageOperations
 
-    init(prefix: String, store: CachedStore) {
+    init(prefix: String, store: CachedStore, operations: StorageOperations) {
         self.prefix = prefix
         self.store = store
+        self.operations = operations
         let segments = prefix.split(separator: "/")
         let cached = "/" + segments.prefix(2).joined(separator: "/") + "/"
         part = segments.dropFirst(2).joined(separator: "/")
@@ -83,21 +85,26 @@ struct ResourceStorage: Sendable {
 
     /// Throws `StoreError.alreadyExists`.
     func create(_ object: Object, namespace: String, name: String, timeToLive: Int64?) async throws -> Object {
-        try await store.create(key(namespace: namespace, name: name), object, timeToLive: timeToLive)
+        try await operations.measure(.create) { try await store.create(key(namespace: namespace, name: name), object, timeToLive: timeToLive) }
     }
 
     /// Throws `StoreError.conflict` when `old` is not the present object any more.
     func replace(_ old: Object, with object: Object, timeToLive: Int64?) async throws -> Object {
         let metadata = old.metadata
-        return try await store.update(
-            key(namespace: metadata.namespace, name: metadata.name), object, expected: Int64(metadata.resourceVersion) ?? 0, timeToLive: timeToLive)
+        return try await operations.measure(.update) {
+            try await store.update(
+                key(namespace: metadata.namespace, name: metadata.name), object, expected: Int64(metadata.resourceVersion) ?? 0,
+                timeToLive: timeToLive)
+        }
     }
 
     /// Removes `old` for good and returns it with the revision of its deletion. Throws `StoreError.conflict` when it is not the present object any
     /// more.
     func remove(_ old: Object) async throws -> Object {
         let metadata = old.metadata
-        let revision = try await store.delete(key(namespace: metadata.namespace, name: metadata.name), expected: Int64(metadata.resourceVersion) ?? 0)
+        let revision = try await operations.measure(.delete) {
+            try await store.delete(key(namespace: metadata.namespace, name: metadata.name), expected: Int64(metadata.resourceVersion) ?? 0)
+        }
         return old.withResourceVersion(revision)
     }
 }

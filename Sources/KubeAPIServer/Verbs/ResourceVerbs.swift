@@ -7,6 +7,7 @@ final class VerbEnvironment: Sendable {
     let registry: ResourceRegistry
     let schema: SchemaTable
     let admission: [any AdmissionPlugin]
+    let admissionMetrics: AdmissionMetrics
     let reviews: [GroupResource: ReviewHandler]
     let tokenIssuer: ServiceAccountTokenIssuer?
     let kubelets: KubeletConnections?
@@ -27,6 +28,7 @@ final class VerbEnvironment: Sendable {
         self.registry = registry
         self.schema = schema
         self.admission = admission
+        admissionMetrics = AdmissionMetrics(admission)
         self.reviews = reviews
         self.tokenIssuer = tokenIssuer
         self.kubelets = kubelets
@@ -160,16 +162,20 @@ struct ResourceVerbs: Sendable {
 
     /// All mutating plug-ins, in order.
     func admit(_ attributes: inout AdmissionAttributes) async throws {
-        for plugin in environment.admission { try await plugin.admit(&attributes) }
+        try await admitOnce(&attributes)
         guard attributes.reinvocation.isWanted else { return }
         // Once more, on what webhooks and policies have made of it. Upstream: admission.reinvoker.
         attributes.reinvocation.isSecondRound = true
-        for plugin in environment.admission { try await plugin.admit(&attributes) }
+        try await admitOnce(&attributes)
+    }
+
+    private func admitOnce(_ attributes: inout AdmissionAttributes) async throws {
+        try await environment.admissionMetrics.run(environment.admission, attributes.operation, .admit) { try await $0.admit(&attributes) }
     }
 
     /// All validating plug-ins, in order, on the object as it will be stored.
     func validateAdmission(_ attributes: AdmissionAttributes) async throws {
-        for plugin in environment.admission { try await plugin.validate(attributes) }
+        try await environment.admissionMetrics.run(environment.admission, attributes.operation, .validate) { try await $0.validate(attributes) }
         warnings.add(attributes.warnings)
     }
 

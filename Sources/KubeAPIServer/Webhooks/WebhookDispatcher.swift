@@ -66,6 +66,13 @@ struct WebhookDispatcher: Sendable {
         let request = AdmissionReviewRequest(
             attributes: attributes, matched: matched, requestKind: catalog.kind(of: attributes.resource, attributes),
             object: object.isNull ? [] : object.jsonBytes, oldObject: old.isNull ? [] : old.jsonBytes)
+        let start = ContinuousClock.now
+        var isRejected = true
+        defer {
+            attributes.context?.called(
+                webhook: hook.name, attributes.operation, isMutating: isMutating, isRejected: isRejected,
+                seconds: (ContinuousClock.now - start).seconds)
+        }
         let answer: JSONDocument
         do {
             answer = try await client.post(request.bytes(version: hook.reviewVersion), to: hook.client, timeout: hook.timeout)
@@ -78,6 +85,7 @@ struct WebhookDispatcher: Sendable {
         } catch {
             throw CallFailure(webhook: hook.name, reason: "received invalid webhook response: \(error.text)")
         }
+        isRejected = !response.isAllowed
         attributes.context?.warn(response.warnings)
         for (key, value) in response.auditAnnotations { AuditTrail.annotate("\(hook.name)/\(key)", value) }
         return response

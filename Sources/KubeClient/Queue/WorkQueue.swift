@@ -33,6 +33,10 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         /// Keys that need processing: queued, or added while being processed.
         var dirty: Set<Key> = []
         var processing: Set<Key> = []
+        /// Counted where somebody wants to know, with the times at which keys were queued and taken.
+        var report: WorkQueueReport?
+        var queuedAt: [Key: Duration] = [:]
+        var takenAt: [Key: Duration] = [:]
         var waiters: [Waiter] = []
         var delayed: [Key: Delayed] = [:]
         var failures: [Key: Int] = [:]
@@ -44,7 +48,7 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
             return nextNumber
         }
 
-        mutating func pop() -> Key? {
+        mutating func pop(_ time: TimeSource) -> Key? {
             guard head < queue.count else { return nil }
             let key = queue[head]
             head += 1
@@ -55,7 +59,21 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
             }
             dirty.remove(key)
             processing.insert(key)
+            if report != nil {
+                let now = time.now()
+                if let queued = queuedAt.removeValue(forKey: key) { report?.waits.observe((now - queued).inSeconds, WorkQueueMetrics.buckets) }
+                takenAt[key] = now
+            }
             return key
+        }
+
+        /// Ends the processing of `key`; false when it was not processed.
+        mutating func finish(_ key: Key, _ time: TimeSource) -> Bool {
+            guard processing.remove(key) != nil else { return false }
+            if let taken = takenAt.removeValue(forKey: key) {
+                report?.works.observe((time.now() - taken).inSeconds, WorkQueueMetrics.buckets)
+            }
+            return true
         }
 
         /// Queues `key`; gives the waiter to wake with it, if one waits.
@@ -71,10 +89,26 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     private let backoff: Backoff
     package let name: String
 
-    package init(name: String = "", backoff: Backoff = Backoff(), clock: any Clock<Duration> = ContinuousClock()) {
+    /// `metrics`: where it is counted; nil: nowhere.
+    package init(
+        name: String = "", backoff: Backoff = Backoff(), clock: any Clock<Duration> = ContinuousClock(), metrics: WorkQueueMetrics? = nil
+    ) {
         self.name = name
         self.backoff = backoff
         time = TimeSource(clock)
+        guard let metrics else { return }
+        state.withLock { $0.report = WorkQueueReport(name: name) }
+        metrics.add { [weak self] in self?.report }
+    }
+
+    private var report: WorkQueueReport? {
+        state.withLock { state in
+            guard var report = state.report else { return nil }
+            let now = time.now()
+            report.depth = state.dirty.count
+            report.running = state.takenAt.values.map { (now - $0).inSeconds }
+            return report
+        }
     }
 
     /// Keys waiting to be processed (not those being processed, not the delayed ones).
@@ -84,8 +118,12 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     package func add(_ key: Key) {
         let woken = state.withLock { state -> (Waiter, Key?)? in
             guard !state.isShutDown, state.dirty.insert(key).inserted else { return nil }
+            if state.report != nil {
+                state.report?.adds += 1
+                state.queuedAt[key] = time.now()
+            }
             guard !state.processing.contains(key) else { return nil }
-            return state.enqueue(key).map { ($0, state.pop()) }
+            return state.enqueue(key).map { ($0, state.pop(time)) }
         }
         if let (waiter, key) = woken { waiter.continuation.resume(returning: key) }
     }
@@ -124,6 +162,7 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         let failures = state.withLock { state in
             let failures = state.failures[key, default: 0]
             state.failures[key] = failures + 1
+            state.report?.retries += 1
             return failures
         }
         // 2^40 times any first delay is past every limit; more would overflow.
@@ -145,7 +184,7 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
                 // The answer, or nil to wait for one.
                 let answer = state.withLock { state -> Key?? in
                     if Task.isCancelled { return .some(nil) }
-                    if let key = state.pop() { return .some(key) }
+                    if let key = state.pop(time) { return .some(key) }
                     if state.isShutDown { return .some(nil) }
                     state.waiters.append(Waiter(number: number, continuation: continuation))
                     return nil
@@ -163,8 +202,8 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     /// Ends the processing of `key`; it is queued again if it was added meanwhile.
     package func done(_ key: Key) {
         let woken = state.withLock { state -> (Waiter, Key?)? in
-            guard state.processing.remove(key) != nil, state.dirty.contains(key) else { return nil }
-            return state.enqueue(key).map { ($0, state.pop()) }
+            guard state.finish(key, time), state.dirty.contains(key) else { return nil }
+            return state.enqueue(key).map { ($0, state.pop(time)) }
         }
         if let (waiter, key) = woken { waiter.continuation.resume(returning: key) }
     }
@@ -217,4 +256,8 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         }
         shutDown()
     }
+}
+
+extension Duration {
+    fileprivate var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

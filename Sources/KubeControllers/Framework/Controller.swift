@@ -60,6 +60,8 @@ package final class ControllerEnvironment: Sendable {
     /// What delays are measured with.
     package let clock: any Clock<Duration>
     package let logger: Logger
+    /// Where the controllers' queues are counted.
+    private let metrics: WorkQueueMetrics?
     private let recorders: Recorders
     /// The way to the API server as one of kube-system's service accounts; nil: all controllers are the client's user.
     private let transport: (@Sendable (_ account: String) -> any KubeTransport)?
@@ -72,7 +74,7 @@ package final class ControllerEnvironment: Sendable {
         client: KubeClient, configuration: ControllerConfiguration, informers: InformerFactory? = nil,
         now: @escaping @Sendable () -> Timestamp = { .now },
         clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "controllers"),
-        transport: (@Sendable (_ account: String) -> any KubeTransport)? = nil
+        metrics: WorkQueueMetrics? = nil, transport: (@Sendable (_ account: String) -> any KubeTransport)? = nil
     ) {
         self.client = client
         self.transport = transport
@@ -82,6 +84,7 @@ package final class ControllerEnvironment: Sendable {
         self.now = now
         self.clock = clock
         self.logger = logger
+        self.metrics = metrics
     }
 
     /// The same environment with a client of its own, that `make`'s controller will be known by.
@@ -92,6 +95,7 @@ package final class ControllerEnvironment: Sendable {
         now = parent.now
         clock = parent.clock
         logger = parent.logger
+        metrics = parent.metrics
         recorders = parent.recorders
         transport = parent.transport
     }
@@ -115,7 +119,7 @@ package final class ControllerEnvironment: Sendable {
     func queue<Key: Hashable & Sendable>(
         _ name: String, of key: Key.Type, backoff: WorkQueue<Key>.Backoff = WorkQueue<Key>.Backoff()
     ) -> WorkQueue<Key> {
-        WorkQueue(name: name, backoff: backoff, clock: clock)
+        WorkQueue(name: name, backoff: backoff, clock: clock, metrics: metrics)
     }
 
     /// A queue of objects' keys (`namespace/name`).

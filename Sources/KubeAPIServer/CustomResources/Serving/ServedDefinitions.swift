@@ -28,7 +28,7 @@ extension ResourceRegistry {
                     // A definition does not take the place of what the server has code for.
                     guard !isBuiltIn, state.custom[resource] == nil || removed.contains(resource) else { continue }
                     let scope = RequestScope(
-                        row: version.row, storage: ResourceStorage(prefix: StorageKeys.prefix(version.row), store: store),
+                        row: version.row, storage: storage(version.row),
                         strategy: CustomResourceStrategy(version: version), conversion: nil, nameRule: .dnsSubdomain, custom: version)
                     if version.isStorage { state.storages[version.row.groupResource] = scope }
                     guard version.isServed else { continue }

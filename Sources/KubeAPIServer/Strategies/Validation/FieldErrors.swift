@@ -2,16 +2,24 @@ import KubeAPI
 
 /// Collects what validation finds, in upstream's words. Upstream: field.ErrorList with the constructors of package field.
 struct FieldErrors {
+    /// Errors kept of one object. A body has room for a million elements that are each wrong in several ways, and nobody reads on after a thousand.
+    static let limit = 1_000
+
     private(set) var causes: [StatusError.Cause] = []
 
-    mutating func required(_ field: String, _ message: String = "") { causes.append(MetadataValidation.required(field, message)) }
+    private mutating func add(_ cause: @autoclosure () -> StatusError.Cause) {
+        guard causes.count < Self.limit else { return }
+        causes.append(cause())
+    }
 
-    mutating func invalid(_ field: String, _ value: Value, _ message: String) { causes.append(MetadataValidation.invalid(field, value, message)) }
+    mutating func required(_ field: String, _ message: String = "") { add(MetadataValidation.required(field, message)) }
+
+    mutating func invalid(_ field: String, _ value: Value, _ message: String) { add(MetadataValidation.invalid(field, value, message)) }
 
     /// `supported` in upstream's order: sets.List sorts, literal lists keep theirs.
     mutating func notSupported(_ field: String, _ value: String, _ supported: [String]) {
         let list = supported.map(\.goQuoted).joined(separator: ", ")
-        causes.append(
+        add(
             StatusError.Cause(
                 reason: "FieldValueNotSupported", message: "Unsupported value: \(value.goQuoted): supported values: \(list)", field: field))
     }
@@ -19,43 +27,43 @@ struct FieldErrors {
     mutating func duplicate(_ field: String, _ value: Value, _ detail: String = "") {
         let shown = if case .string(let text) = value { text.goQuoted } else { value.jsonString }
         let text = "Duplicate value: \(shown)" + (detail.isEmpty ? "" : ": \(detail)")
-        causes.append(StatusError.Cause(reason: "FieldValueDuplicate", message: text, field: field))
+        add(StatusError.Cause(reason: "FieldValueDuplicate", message: text, field: field))
     }
 
     mutating func forbidden(_ field: String, _ message: String) {
-        causes.append(StatusError.Cause(reason: "FieldValueForbidden", message: "Forbidden: \(message)", field: field))
+        add(StatusError.Cause(reason: "FieldValueForbidden", message: "Forbidden: \(message)", field: field))
     }
 
     mutating func notFound(_ field: String, _ value: String, _ detail: String = "") {
         let text = "Not found: \(value.goQuoted)" + (detail.isEmpty ? "" : ": \(detail)")
-        causes.append(StatusError.Cause(reason: "FieldValueNotFound", message: text, field: field))
+        add(StatusError.Cause(reason: "FieldValueNotFound", message: text, field: field))
     }
 
     /// Upstream: field.InternalError.
     mutating func internalError(_ field: String, _ message: String) {
-        causes.append(StatusError.Cause(reason: "InternalError", message: "Internal error: \(message)", field: field))
+        add(StatusError.Cause(reason: "InternalError", message: "Internal error: \(message)", field: field))
     }
 
     mutating func tooLong(_ field: String, maximum: Int) {
-        causes.append(
+        add(
             StatusError.Cause(
                 reason: "FieldValueTooLong", message: "Too long: may not be more than \(maximum) \(maximum == 1 ? "byte" : "bytes")", field: field))
     }
 
     mutating func tooMany(_ field: String, _ count: Int, maximum: Int) {
-        causes.append(
+        add(
             StatusError.Cause(
                 reason: "FieldValueTooMany", message: "Too many: \(count): must have at most \(maximum) \(maximum == 1 ? "item" : "items")",
                 field: field))
     }
 
-    mutating func append(_ more: [StatusError.Cause]) { causes += more }
+    mutating func append(_ more: [StatusError.Cause]) { causes += more.prefix(max(0, Self.limit - causes.count)) }
 
     var isEmpty: Bool { causes.isEmpty }
 
     /// An invalid value that is not shown. Upstream: field.Invalid with field.OmitValueType.
     mutating func invalid(_ field: String, _ message: String) {
-        causes.append(StatusError.Cause(reason: "FieldValueInvalid", message: "Invalid value: \(message)", field: field))
+        add(StatusError.Cause(reason: "FieldValueInvalid", message: "Invalid value: \(message)", field: field))
     }
 
     /// One `invalid` for each problem of a text.

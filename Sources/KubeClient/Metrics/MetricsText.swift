@@ -1,47 +1,18 @@
-import Synchronization
-
-/// Counts of observations by size, as Prometheus has them.
-final class Histogram: Sendable {
-    /// What was counted up to a moment.
-    struct Content: Sendable {
-        /// Of each bucket alone, the last being what is larger than all bounds.
-        var counts: [UInt64]
-        var sum = 0.0
-        var total: UInt64 = 0
-
-        mutating func observe(_ value: Double, _ buckets: [Double]) {
-            var place = 0
-            while place < buckets.count, value > buckets[place] { place += 1 }
-            counts[place] += 1
-            sum += value
-            total += 1
-        }
-    }
-
-    let buckets: [Double]
-    private let state: Mutex<Content>
-
-    /// `buckets`: upper bounds, growing.
-    init(buckets: [Double]) {
-        self.buckets = buckets
-        state = Mutex(Content(counts: [UInt64](repeating: 0, count: buckets.count + 1)))
-    }
-
-    func observe(_ value: Double) { state.withLock { $0.observe(value, buckets) } }
-    var content: Content { state.withLock { $0 } }
-}
-
 /// Writes the text form of Prometheus' metrics.
-struct MetricsText {
-    var text = ""
+package struct MetricsText {
+    package private(set) var text = ""
+
+    package init() {}
 
     /// Begins a metric: `counter`, `gauge` or `histogram`.
-    mutating func family(_ name: String, _ type: String, _ help: String) {
+    package mutating func family(_ name: String, _ type: String, _ help: String) {
         text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
     }
 
-    mutating func sample(_ name: String, _ labels: [(String, String)] = [], _ value: some BinaryInteger) { line(name, labels, String(value)) }
-    mutating func sample(_ name: String, _ labels: [(String, String)] = [], _ value: Double) { line(name, labels, Self.number(value)) }
+    /// One value, as Prometheus writes whole numbers.
+    package mutating func sample(_ name: String, _ labels: [(String, String)] = [], _ value: some BinaryInteger) { line(name, labels, String(value)) }
+    /// One value; whole ones without a fraction.
+    package mutating func sample(_ name: String, _ labels: [(String, String)] = [], _ value: Double) { line(name, labels, Self.number(value)) }
 
     private mutating func line(_ name: String, _ labels: [(String, String)], _ value: String) {
         text += name
@@ -53,7 +24,8 @@ struct MetricsText {
         text += " \(value)\n"
     }
 
-    mutating func histogram(_ name: String, _ labels: [(String, String)], _ buckets: [Double], _ content: Histogram.Content) {
+    /// Buckets (cumulative here), sum and count.
+    package mutating func histogram(_ name: String, _ labels: [(String, String)], _ buckets: [Double], _ content: Histogram.Content) {
         var cumulative: UInt64 = 0
         for (index, bound) in buckets.enumerated() {
             cumulative += content.counts[index]
@@ -80,4 +52,7 @@ struct MetricsText {
         }
         return out
     }
+
+    /// Text that is in the form already.
+    package mutating func raw(_ more: String) { text += more.hasSuffix("\n") || more.isEmpty ? more : more + "\n" }
 }
