@@ -47,6 +47,8 @@ class Service:
         self.port = free_port()
         self.data = self.directory / "data"
         self.mirrors = mirrors
+        #: What `serve` is given beside.
+        self.arguments = []
         self.kubeconfig = self.directory / "kubeconfig"
         self.process = None
         self.env = dict(os.environ, KUBECONFIG=str(self.kubeconfig), AWS_PAGER="", HOME=str(self.directory))
@@ -59,6 +61,7 @@ class Service:
         arguments = [self.binary, "serve", "--data-dir", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
         for registry, mirror in self.mirrors.items():
             arguments += ["--registry-mirror", f"{registry}={mirror}"]
+        arguments += self.arguments
         self.process = subprocess.Popen(arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         wait_for(self.answers, "the service listens", timeout=30, every=0.05)
         exports = subprocess.run([self.binary, "env", "--data-dir", str(self.data)], check=True, capture_output=True, text=True).stdout
