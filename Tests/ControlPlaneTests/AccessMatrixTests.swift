@@ -233,6 +233,21 @@ private struct FixedReader: ObjectReader {
         }
     }
 
+    @Test("an extension server that asks on a user's behalf may know his extra values alone")
+    func extensionServers() {
+        let extra = ["principalid": ["AIDAADMIN"], "canonicalarn": ["arn:aws:iam::000000000000:user/admin"]]
+        var user = UserInfo(name: "x", extra: extra)
+        func decision() -> AuthorizationDecision {
+            AccessPolicyAuthorizer(book: Self.book(.api)).authorize(Self.attributes(Question(verb: "get", resource: "pods"), user))
+        }
+        if case .allow = decision() {} else { Issue.record("\(decision())") }
+        user.isImpersonated = true
+        #expect(decision() == .noOpinion(reason: ""))
+        user.isImpersonated = false
+        user.extra["canonicalarn"] = ["arn:aws:iam::111122223333:user/admin"]
+        #expect(decision() == .noOpinion(reason: ""))
+    }
+
     @Test("rules that arrive late do not replace newer ones")
     func revisions() {
         let book = Self.book(.api)

@@ -98,14 +98,16 @@ private func runBlocking(_ arguments: [String], environment: [String: String] = 
 private let hasBoto3: Bool = runBlocking(["python3", "-c", "import boto3"]).code == 0
 
 @Suite struct BotoTests {
-    @Test("boto3 finds IAM, EC2, STS and EKS as AWS has them", .enabled(if: hasBoto3, "needs Python's boto3"))
-    func boto3() async throws {
+    @Test(
+        "boto3 finds IAM, EC2, STS and EKS as AWS has them", .enabled(if: hasBoto3, "needs Python's boto3"),
+        arguments: ["aws_services.py", "aws_access.py"])
+    func boto3(_ file: String) async throws {
         let stack = try await Stack()
         let server = try await HTTPServer.start(.init(address: .tcp(host: "127.0.0.1", port: 0)), responder: stack.endpoint)
         let reconcilers = Task { await stack.service.run() }
         let script = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
         let result = await run(
-            ["python3", "/\(script)/clients/aws_services.py"],
+            ["python3", "/\(script)/clients/\(file)"],
             environment: [
                 "AWS_ENDPOINT_URL": "http://127.0.0.1:\(server.port)", "AWS_ACCESS_KEY_ID": stack.admin.accessKeyID,
                 "AWS_SECRET_ACCESS_KEY": stack.admin.secretAccessKey, "AWS_DEFAULT_REGION": "eu-central-1", "AWS_EC2_METADATA_DISABLED": "true",

@@ -7,10 +7,21 @@ struct AccessPolicyAuthorizer: Authorizer {
     let book: AccessBook
 
     func authorize(_ attributes: AuthorizationAttributes) -> AuthorizationDecision {
-        let user = attributes.user
-        guard user.uid.hasPrefix("aws-iam-authenticator:"), !user.isImpersonated else { return .noOpinion(reason: "") }
-        for grant in book.grants(uid: user.uid) where grant.allows(attributes) { return .allow(reason: grant.reason) }
+        guard let uid = Self.uid(of: attributes.user) else { return .noOpinion(reason: "") }
+        for grant in book.grants(uid: uid) where grant.allows(attributes) { return .allow(reason: grant.reason) }
         return .noOpinion(reason: "")
+    }
+
+    /// The UID that a user's token gave him; nil for everybody else. Extension servers that ask on a user's behalf may know his extra values alone,
+    /// with their keys in lower case.
+    private static func uid(of user: UserInfo) -> String? {
+        guard !user.isImpersonated else { return nil }
+        if user.uid.hasPrefix("aws-iam-authenticator:") { return user.uid }
+        guard user.uid.isEmpty, !user.extra.isEmpty else { return nil }
+        func extra(_ key: String) -> String? { user.extra.first { $0.key.lowercased() == key }?.value.first }
+        guard let principal = extra("principalid"), let arn = extra("canonicalarn") else { return nil }
+        let parts = arn.split(separator: ":", omittingEmptySubsequences: false)
+        return parts.count > 4 ? "aws-iam-authenticator:\(parts[4]):\(principal)" : nil
     }
 }
 
