@@ -39,7 +39,7 @@ struct NodeRoleAccessStep {
         }
         guard let cluster = read else { return }
         await context.publishAccess(of: cluster.name)
-        guard isServing, cluster.access.mode == .configMap else { return }
+        guard isServing, cluster.access.mode.hasConfigMap else { return }
         try await context.controlPlanes.mapNodeRole(group.nodeRoleARN, isWanted: false, in: cluster.name)
     }
 }

@@ -27,7 +27,7 @@ package final class AccessBook: Sendable {
         /// By the UID of the user.
         var grants: [String: [Grant]] = [:]
         var configMap = AWSAuthMap()
-        var providers: [OIDCAuthenticator] = []
+        var providers: [(of: ClusterAccessRules.IdentityProvider, authenticator: OIDCAuthenticator)] = []
     }
 
     package let log = AuthenticatorLog()
@@ -41,9 +41,10 @@ package final class AccessBook: Sendable {
     package func set(_ rules: ClusterAccessRules) {
         state.withLock { state in
             guard rules.revision >= state.rules.revision else { return }
-            // A provider that stays keeps its keys.
-            if rules.identityProviders != state.rules.identityProviders || state.providers.isEmpty {
-                state.providers = rules.identityProviders.map { OIDCAuthenticator($0.configuration(authorityPEM: providerAuthorityPEM)) }
+            state.providers = rules.identityProviders.map { provider in
+                // One that stays keeps the keys it has fetched.
+                if let known = state.providers.first(where: { $0.of == provider }) { return known }
+                return (provider, OIDCAuthenticator(provider.configuration(authorityPEM: providerAuthorityPEM)))
             }
             state.rules = rules
             state.entries = Dictionary(rules.entries.map { ($0.principalARN, $0) }) { first, _ in first }
@@ -74,7 +75,7 @@ package final class AccessBook: Sendable {
     /// The access policies of the user with this UID.
     func grants(uid: String) -> [Grant] { state.withLock { $0.grants[uid] ?? [] } }
 
-    var identityProviders: [OIDCAuthenticator] { state.withLock { $0.providers } }
+    var identityProviders: [OIDCAuthenticator] { state.withLock { $0.providers.map(\.authenticator) } }
 }
 
 extension AccessBook.Grant {

@@ -6,6 +6,7 @@ internal import KubeClient
 struct NodeRoleMapping {
     /// Tries when somebody else writes the ConfigMap at the same time.
     private static let attempts = 5
+    private static let userName = "system:node:{{EC2PrivateDNSName}}"
 
     let client: KubeClient
 
@@ -18,17 +19,17 @@ struct NodeRoleMapping {
             return entries + [
                 [
                     "groups": ["system:bootstrappers", "system:nodes"], "rolearn": .string(arn),
-                    "username": "system:node:{{EC2PrivateDNSName}}",
+                    "username": .string(Self.userName),
                 ]
             ]
         }
     }
 
-    /// Removes the entry of a role. Throws `StatusError`.
+    /// Removes the entry of a role, if it is as `add` writes it. Throws `StatusError`.
     func remove(roleARN: String) async throws {
         let arn = Self.withoutPath(roleARN).lowercased()
         try await change(createIfMissing: false) { entries in
-            let rest = entries.filter { Self.role($0) != arn }
+            let rest = entries.filter { Self.role($0) != arn || $0["username"]?.string != Self.userName }
             return rest.count == entries.count ? nil : rest
         }
     }
