@@ -125,7 +125,8 @@ package struct AWSEndpoint: HTTPResponder {
     /// The service an unsigned or unreadable request seems to be for, so that its error has the right form.
     private func guessService(_ head: HTTPRequestHead, _ body: [UInt8]) -> String {
         if let target = head.fields["X-Amz-Target"] {
-            return target.hasPrefix("Logs_") ? "logs" : target.prefix { $0 != "_" && $0 != "." }.lowercased()
+            let prefix = target.prefix { $0 != "_" && $0 != "." }.lowercased()
+            return ["amazonssm": "ssm", "trentservice": "kms"][prefix] ?? prefix
         }
         let isForm = head.fields["Content-Type"]?.hasPrefix("application/x-www-form-urlencoded") ?? false
         let text = isForm ? String(decoding: body.prefix(4_096), as: UTF8.self) : String(head.query)

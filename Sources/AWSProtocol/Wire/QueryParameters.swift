@@ -57,6 +57,14 @@ package struct QueryParameters: Sendable {
     /// The list `name` of plain values.
     package func strings(_ name: String) -> [String] { list(name).compactMap(\.value) }
 
+    /// What stands under this node as a document: numbered names are an array.
+    package var document: AWSJSON {
+        if let value { return .string(value) }
+        let numbers = children.keys.compactMap { Int($0) }
+        guard !children.isEmpty, numbers.count == children.count else { return .object(children.mapValues(\.document)) }
+        return .array(numbers.sorted().compactMap { children[String($0)]?.document })
+    }
+
     /// The names given directly under this node.
     package var names: [String] { children.keys.sorted() }
 }

@@ -8,6 +8,8 @@ struct VPCRecord: Codable, Sendable, Equatable {
     var enableDNSSupport = true
     var enableDNSHostnames = false
     var instanceTenancy = "default"
+    /// Nil for the region's own.
+    var dhcpOptionsID: String?
 }
 
 /// Upstream: ec2 Subnet.
@@ -62,11 +64,18 @@ struct InternetGatewayRecord: Codable, Sendable, Equatable {
 
 /// Upstream: ec2 Route. Exactly one target.
 struct RouteRecord: Codable, Sendable, Equatable {
+    /// An IPv4 or IPv6 range, or the id of a prefix list.
     var destination: String
+    /// An internet gateway, a VPC's endpoint, or `local`.
     var gatewayID: String?
     var natGatewayID: String?
     var networkInterfaceID: String?
+    var instanceID: String?
+    var egressOnlyGatewayID: String?
     var origin = "CreateRoute"
+
+    /// The targets, of which there is one.
+    var targets: [String] { [gatewayID, natGatewayID, networkInterfaceID, instanceID, egressOnlyGatewayID].compactMap { $0 } }
 }
 
 /// Upstream: ec2 RouteTable.
@@ -143,6 +152,18 @@ struct EC2Tables: DurableTables {
     var internetGateways = Table<InternetGatewayRecord>("ec2.internetGateways")
     var routeTables = Table<RouteTableRecord>("ec2.routeTables")
     var instances = Table<EC2InstanceRecord>("ec2.instances")
+    var addresses = Table<AddressRecord>("ec2.addresses")
+    var natGateways = Table<NATGatewayRecord>("ec2.natGateways")
+    var egressOnlyGateways = Table<EgressOnlyGatewayRecord>("ec2.egressOnlyGateways")
+    var dhcpOptions = Table<DHCPOptionsRecord>("ec2.dhcpOptions")
+    var networkACLs = Table<NetworkACLRecord>("ec2.networkACLs")
+    /// By subnet.
+    var aclAssociations = Table<NetworkACLAssociationRecord>("ec2.networkACLAssociations")
+    var prefixLists = Table<PrefixListRecord>("ec2.prefixLists")
+    var endpoints = Table<VPCEndpointRecord>("ec2.vpcEndpoints")
+    var launchTemplates = Table<LaunchTemplateRecord>("ec2.launchTemplates")
+    var keyPairs = Table<KeyPairRecord>("ec2.keyPairs")
+    var placementGroups = Table<PlacementGroupRecord>("ec2.placementGroups")
     /// By resource id.
     var tags = Table<[String: String]>("ec2.tags")
     private(set) var interfaces = Table<NetworkInterfaceRecord>("ec2.networkInterfaces")
@@ -162,16 +183,34 @@ struct EC2Tables: DurableTables {
         try await interfaces.load(from: storage)
         try await instances.load(from: storage)
         try await tags.load(from: storage)
+        try await loadNetworking(from: storage)
         for interface in interfaces.values {
             usedAddresses[interface.subnetID, default: []].formUnion(interface.addresses.compactMap { IPv4Address($0) })
         }
         lastGiven = usedAddresses.compactMapValues { $0.max() }
     }
 
+    private mutating func loadNetworking(from storage: any RowStorage) async throws {
+        try await addresses.load(from: storage)
+        try await natGateways.load(from: storage)
+        try await egressOnlyGateways.load(from: storage)
+        try await dhcpOptions.load(from: storage)
+        try await networkACLs.load(from: storage)
+        try await aclAssociations.load(from: storage)
+        try await prefixLists.load(from: storage)
+        try await endpoints.load(from: storage)
+        try await launchTemplates.load(from: storage)
+        try await keyPairs.load(from: storage)
+        try await placementGroups.load(from: storage)
+    }
+
     mutating func takeChanges() -> [RowChange] {
         let network =
             vpcs.takeChanges() + subnets.takeChanges() + securityGroups.takeChanges() + internetGateways.takeChanges() + routeTables.takeChanges()
-        return network + interfaces.takeChanges() + instances.takeChanges() + tags.takeChanges()
+        let gateways = addresses.takeChanges() + natGateways.takeChanges() + egressOnlyGateways.takeChanges() + endpoints.takeChanges()
+        let lists = dhcpOptions.takeChanges() + networkACLs.takeChanges() + aclAssociations.takeChanges() + prefixLists.takeChanges()
+        let others = gateways + lists + launchTemplates.takeChanges() + keyPairs.takeChanges() + placementGroups.takeChanges()
+        return network + others + interfaces.takeChanges() + instances.takeChanges() + tags.takeChanges()
     }
 
     /// Adds or replaces an interface and keeps the count of addresses true.

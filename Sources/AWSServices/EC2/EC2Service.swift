@@ -44,6 +44,16 @@ struct EC2Call: Sendable {
         }
     }
 
+    /// An optional number within `range`. Throws InvalidParameterValue.
+    func integer(_ name: String, in range: ClosedRange<Int>) throws(AWSError) -> Int? {
+        guard let text = parameters[name] else { return nil }
+        guard let value = Int(text), range.contains(value) else {
+            throw EC2Fault.invalidValue(
+                "Value (\(text.prefix(20))) for parameter \(name) is invalid. It must be a number from \(range.lowerBound) to \(range.upperBound).")
+        }
+        return value
+    }
+
     func read<Result: Sendable>(_ body: @Sendable (EC2Tables) throws -> Result) async throws -> Result { try await network.state.read(body) }
     func update<Result: Sendable>(_ body: @Sendable (inout EC2Tables) throws -> Result) async throws -> Result {
         try await network.state.update(body)
@@ -72,8 +82,9 @@ package struct EC2Service: AWSService {
     static let pages = PaginationTokens(key: Array(AWSIdentifier.secret().utf8))
     static let operations: [String: EC2Operation] = [
         vpcOperations, subnetOperations, securityGroupOperations, gatewayOperations, routeOperations, interfaceOperations, instanceOperations,
-        regionOperations,
-        tagOperations,
+        regionOperations, tagOperations, addressOperations, natGatewayOperations, egressOnlyGatewayOperations, dhcpOperations, networkACLOperations,
+        prefixListOperations, endpointOperations, launchTemplateOperations, keyPairOperations, placementGroupOperations, imageOperations,
+        securityGroupRuleOperations,
     ].reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 
     let network: EC2Network

@@ -10,6 +10,21 @@ extension EC2Tables {
         if routeTables[id] != nil { return "route-table" }
         if interfaces[id] != nil { return "network-interface" }
         if instances[id] != nil { return "instance" }
+        return kindOfNetworking(id)
+    }
+
+    private func kindOfNetworking(_ id: String) -> String? {
+        if addresses[id] != nil { return "elastic-ip" }
+        if let gateway = natGateways[id] { return gateway.deletedAt == nil ? "natgateway" : nil }
+        if egressOnlyGateways[id] != nil { return "egress-only-internet-gateway" }
+        if dhcpOptions[id] != nil { return "dhcp-options" }
+        if networkACLs[id] != nil { return "network-acl" }
+        if prefixLists[id] != nil { return "prefix-list" }
+        if endpoints[id] != nil { return "vpc-endpoint" }
+        if launchTemplates[id] != nil { return "launch-template" }
+        if keyPairs[id] != nil { return "key-pair" }
+        if placementGroups[id] != nil { return "placement-group" }
+        if id.hasPrefix("sgr-"), securityGroups.values.contains(where: { $0.rules.contains { $0.id == id } }) { return "security-group-rule" }
         return nil
     }
 

@@ -29,6 +29,7 @@ extension EC2Tables {
             interfaces.values.contains { $0.groupIDs.contains(id) }
             || securityGroups.values.contains { other in other.id != id && other.rules.contains { $0.groupID == id } }
         guard !isUsed else { throw EC2Fault.dependency("resource \(id) has a dependent object") }
+        for rule in group.rules { tags[rule.id] = nil }
         securityGroups[id] = nil
         tags[id] = nil
     }
@@ -44,7 +45,7 @@ extension EC2Tables {
                 let name = rule.ipProtocol == "-1" ? "ALL" : rule.ipProtocol.uppercased()
                 throw AWSError("InvalidPermission.Duplicate", "the specified rule \"peer: \(peer), \(name)\(ports), ALLOW\" already exists")
             }
-            guard group.rules.count < 240 else {
+            guard group.rules.count(where: { $0.isEgress == rule.isEgress }) < 60 else {
                 throw AWSError("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")
             }
             group.rules.append(rule)
@@ -59,13 +60,13 @@ extension EC2Tables {
             guard let index = group.rules.firstIndex(where: { $0.isSame(as: rule) }) else {
                 throw AWSError("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
             }
-            group.rules.remove(at: index)
+            tags[group.rules.remove(at: index).id] = nil
         }
         for ruleID in ruleIDs {
             guard let index = group.rules.firstIndex(where: { $0.id == ruleID }) else {
                 throw AWSError("InvalidSecurityGroupRuleId.NotFound", "The security group rule ID '\(ruleID)' does not exist")
             }
-            group.rules.remove(at: index)
+            tags[group.rules.remove(at: index).id] = nil
         }
         securityGroups[id] = group
     }
@@ -73,7 +74,7 @@ extension EC2Tables {
 
 extension EC2Call {
     /// `GroupId`, or the group named `GroupName` in the default VPC. Throws InvalidGroup.NotFound.
-    fileprivate func groupID() async throws -> String {
+    func groupID() async throws -> String {
         if let id = parameters["GroupId"] { return id }
         let name = try required("GroupName")
         let id = try await read { tables in
@@ -84,7 +85,7 @@ extension EC2Call {
     }
 
     /// The rules of `IpPermissions.N`, or of the flat form. Throws InvalidParameterValue and the like.
-    fileprivate func rules(isEgress: Bool) throws(AWSError) -> [SecurityGroupRuleRecord] {
+    func rules(isEgress: Bool) throws(AWSError) -> [SecurityGroupRuleRecord] {
         var rules: [SecurityGroupRuleRecord] = []
         let permissions = parameters.list("IpPermissions")
         for permission in permissions.isEmpty && parameters.has("IpProtocol") ? [parameters] : permissions {
@@ -117,12 +118,17 @@ extension EC2Call {
                     $0.description = pair["Description"]
                 }
             }
-            for list in permission.list("PrefixListIds") { add { $0.prefixListID = list["PrefixListId"] } }
+            for list in permission.list("PrefixListIds") {
+                add {
+                    $0.prefixListID = list["PrefixListId"]
+                    $0.description = list["Description"]
+                }
+            }
         }
         return rules
     }
 
-    private func base(_ permission: QueryParameters, isEgress: Bool) throws(AWSError) -> SecurityGroupRuleRecord {
+    func base(_ permission: QueryParameters, isEgress: Bool) throws(AWSError) -> SecurityGroupRuleRecord {
         let numbers = ["6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6", "all": "-1"]
         let name = (permission["IpProtocol"] ?? "").lowercased()
         let ipProtocol = numbers[name] ?? name
@@ -144,22 +150,26 @@ extension EC2Call {
     fileprivate func change(isEgress: Bool, isRevoke: Bool) async throws -> (inout XMLWriter) -> Void {
         let (id, rules, ruleIDs) = (try await groupID(), try rules(isEgress: isEgress), parameters.strings("SecurityGroupRuleId"))
         guard !rules.isEmpty || (isRevoke && !ruleIDs.isEmpty) else { throw EC2Fault.missingParameter("ipPermissions") }
-        try await update { tables in
+        let tags = try tags(for: "security-group-rule")
+        let tables = try await update { tables in
             if isRevoke { try tables.revoke(id, rules, ruleIDs: ruleIDs) } else { try tables.authorize(id, rules) }
+            if !isRevoke { for rule in rules { tables.setTags(tags, on: rule.id) } }
+            return tables
         }
-        let account = network.account
+        let network = network
         return { xml in
             xml.success()
-            if !isRevoke { xml.list("securityGroupRuleSet", of: rules) { $0.rule($1, groupID: id, account: account) } }
+            if !isRevoke { xml.list("securityGroupRuleSet", of: rules) { $0.rule($1, groupID: id, tables, network) } }
         }
     }
 }
 
 extension XMLWriter {
-    fileprivate mutating func rule(_ rule: SecurityGroupRuleRecord, groupID: String, account: String) {
+    mutating func rule(_ rule: SecurityGroupRuleRecord, groupID: String, _ tables: EC2Tables, _ network: EC2Network) {
         leaf("securityGroupRuleId", rule.id)
+        leaf("securityGroupRuleArn", network.arn("security-group-rule/\(rule.id)"))
         leaf("groupId", groupID)
-        leaf("groupOwnerId", account)
+        leaf("groupOwnerId", network.account)
         leaf("isEgress", rule.isEgress)
         leaf("ipProtocol", rule.ipProtocol)
         leaf("fromPort", rule.fromPort ?? -1)
@@ -170,11 +180,12 @@ extension XMLWriter {
         if let peer = rule.groupID {
             element("referencedGroupInfo") { xml in
                 xml.leaf("groupId", peer)
-                xml.leaf("userId", account)
+                xml.leaf("userId", network.account)
+                xml.leaf("vpcId", tables.securityGroups[peer]?.vpcID)
             }
         }
         leaf("description", rule.description)
-        element("tagSet") { _ in }
+        ec2Tags(tables.tags(of: rule.id))
     }
 
     /// Rules of one protocol and port range are one permission with many peers.
@@ -209,7 +220,10 @@ extension XMLWriter {
                 xml.leaf("cidrIpv6", rule.cidrIPv6)
                 xml.leaf("description", rule.description)
             }
-            xml.list("prefixListIds", of: rules.filter { $0.prefixListID != nil }) { $0.leaf("prefixListId", $1.prefixListID) }
+            xml.list("prefixListIds", of: rules.filter { $0.prefixListID != nil }) { xml, rule in
+                xml.leaf("prefixListId", rule.prefixListID)
+                xml.leaf("description", rule.description)
+            }
         }
     }
 
@@ -274,25 +288,6 @@ extension EC2Service {
             }
             return { xml in
                 xml.list("securityGroupInfo", of: found.rows) { $0.securityGroup($1.row, tables.tags(of: $1.id), call.network) }
-                found.finish(&xml)
-            }
-        },
-        "DescribeSecurityGroupRules": EC2Operation("*") { call in
-            let tables = try await call.read { $0 }
-            var rules: [String: (groupID: String, rule: SecurityGroupRuleRecord)] = [:]
-            for group in tables.securityGroups.values { for rule in group.rules { rules[rule.id] = (group.id, rule) } }
-            let found = try call.describe(
-                rules, ids: call.parameters.strings("SecurityGroupRuleId"), tags: [:],
-                missing: { AWSError("InvalidSecurityGroupRuleId.NotFound", "The security group rule ID '\($0)' does not exist") }
-            ) { entry, filter in
-                switch filter {
-                case "group-id": [entry.groupID]
-                case "security-group-rule-id": [entry.rule.id]
-                default: nil
-                }
-            }
-            return { xml in
-                xml.list("securityGroupRuleSet", of: found.rows) { $0.rule($1.row.rule, groupID: $1.row.groupID, account: call.network.account) }
                 found.finish(&xml)
             }
         },

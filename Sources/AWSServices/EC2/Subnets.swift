@@ -27,6 +27,7 @@ extension EC2Tables {
             table.associations.removeAll { $0.subnetID == id }
             routeTables[table.id] = table
         }
+        aclAssociations[id] = nil
         subnets[id] = nil
         tags[id] = nil
     }

@@ -20,6 +20,8 @@ extension EC2Tables {
             SecurityGroupRuleRecord(id: AWSIdentifier.resource("sgr"), isEgress: true, ipProtocol: "-1", cidrIPv4: "0.0.0.0/0"),
         ]
         securityGroups[group.id] = group
+        let list = NetworkACLRecord.standard(of: vpc.id)
+        networkACLs[list.id] = list
         return vpc
     }
 
@@ -30,12 +32,17 @@ extension EC2Tables {
             subnets.values.contains { $0.vpcID == id } || internetGateways.values.contains { $0.vpcID == id }
             || routeTables.values.contains { $0.vpcID == id && !$0.isMain }
             || securityGroups.values.contains { $0.vpcID == id && $0.name != "default" }
-            || interfaces.values.contains { $0.vpcID == id }
+            || interfaces.values.contains { $0.vpcID == id } || egressOnlyGateways.values.contains { $0.vpcID == id }
+            || endpoints.values.contains { $0.vpcID == id } || networkACLs.values.contains { $0.vpcID == id && !$0.isDefault }
         guard !isUsed else { throw EC2Fault.dependency("The vpc '\(id)' has dependencies and cannot be deleted.") }
         for table in routeTables.values where table.vpcID == id { routeTables[table.id] = nil }
         for group in securityGroups.values where group.vpcID == id {
             securityGroups[group.id] = nil
             tags[group.id] = nil
+        }
+        for list in networkACLs.values where list.vpcID == id {
+            networkACLs[list.id] = nil
+            tags[list.id] = nil
         }
         vpcs[id] = nil
         tags[id] = nil
@@ -43,9 +50,9 @@ extension EC2Tables {
 }
 
 extension XMLWriter {
-    mutating func vpc(_ vpc: VPCRecord, _ tags: [String: String], account: String) {
+    mutating func vpc(_ vpc: VPCRecord, _ tags: [String: String], _ network: EC2Network) {
         leaf("vpcId", vpc.id)
-        leaf("ownerId", account)
+        leaf("ownerId", network.account)
         leaf("state", "available")
         leaf("cidrBlock", vpc.cidr)
         element("cidrBlockAssociationSet") {
@@ -57,7 +64,7 @@ extension XMLWriter {
             }
         }
         element("ipv6CidrBlockAssociationSet") { _ in }
-        leaf("dhcpOptionsId", "dopt-" + vpc.id.dropFirst(4))
+        leaf("dhcpOptionsId", vpc.dhcpOptionsID ?? network.standardDHCPOptions.id)
         leaf("instanceTenancy", vpc.instanceTenancy)
         leaf("isDefault", vpc.isDefault)
         ec2Tags(tags)
@@ -73,7 +80,7 @@ extension EC2Service {
                 tables.setTags(tags, on: vpc.id)
                 return vpc
             }
-            return { $0.element("vpc") { $0.vpc(vpc, tags, account: call.network.account) } }
+            return { $0.element("vpc") { $0.vpc(vpc, tags, call.network) } }
         },
         "DescribeVpcs": EC2Operation("*") { call in
             let tables = try await call.read { $0 }
@@ -88,12 +95,12 @@ extension EC2Service {
                 case "is-default", "isDefault": ["\(vpc.isDefault)"]
                 case "state": ["available"]
                 case "owner-id": [account]
-                case "dhcp-options-id": ["dopt-" + vpc.id.dropFirst(4)]
+                case "dhcp-options-id": [vpc.dhcpOptionsID ?? call.network.standardDHCPOptions.id]
                 default: nil
                 }
             }
             return { xml in
-                xml.list("vpcSet", of: found.rows) { $0.vpc($1.row, tables.tags(of: $1.id), account: account) }
+                xml.list("vpcSet", of: found.rows) { $0.vpc($1.row, tables.tags(of: $1.id), call.network) }
                 found.finish(&xml)
             }
         },

@@ -43,6 +43,7 @@ struct Service {
         let logs = try logs(directory)
         let identities = try await IdentityStore(storage: storage)
         let network = try await EC2Network(storage: storage, account: identities.account, region: configuration.region)
+        let keys = try await KMSKeys(storage: storage, account: identities.account, region: configuration.region)
         let credentials = try await identities.administratorCredentials()
         let written = DataDirectory.Credentials(accessKeyID: credentials.accessKeyID, secretAccessKey: credentials.secretAccessKey)
         // Written only when they are others: a start with a full disk need not write them again.
@@ -86,6 +87,7 @@ struct Service {
                         EKSAPI(service: eks, authorizer: identities, configuration: eksSettings, paginationKey: paginationKey),
                         EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
                         STSService(identities: identities, keys: ClusterIssuers(service: eks)),
+                        KMSService(keys: keys, authorizer: identities), SSMService(authorizer: identities, region: configuration.region),
                         LogsService(store: logs, authorizer: identities, account: identities.account, region: configuration.region),
                     ],
                     regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger)))
