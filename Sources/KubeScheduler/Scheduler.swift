@@ -23,7 +23,15 @@ package final class Scheduler: Sendable {
 
     private enum Step: Sendable {
         case bind(QueuedPod, node: String)
-        case fail(QueuedPod, message: String)
+        case fail(QueuedPod, message: String, Preemption?)
+    }
+
+    /// Room that is to be made for a pod.
+    private struct Preemption: Sendable {
+        var node: String
+        var victims: [PodInfo]
+        /// Pods that were promised this node and must look again.
+        var displaced: [PodInfo]
     }
 
     private let name: String
@@ -33,6 +41,7 @@ package final class Scheduler: Sendable {
     private let pods: SharedInformer
     private let nodes: SharedInformer
     private let namespaces: SharedInformer
+    private let budgets: SharedInformer
     private let others: [SharedInformer]
     private let selectors: WorkloadSelectors
     private let recorder: EventRecorder
@@ -65,7 +74,8 @@ package final class Scheduler: Sendable {
         let replicaSets = informers.informer(for: .replicaSets)
         let statefulSets = informers.informer(for: .statefulSets)
         let replicationControllers = informers.informer(for: .replicationControllers)
-        others = [services, replicaSets, statefulSets, replicationControllers]
+        budgets = informers.informer(for: .podDisruptionBudgets)
+        others = [services, replicaSets, statefulSets, replicationControllers, budgets]
         selectors = WorkloadSelectors(
             services: services.indexer,
             workloads: [
@@ -101,7 +111,9 @@ package final class Scheduler: Sendable {
                     group.addTask {
                         switch step {
                         case .bind(let pod, let node): await self.bind(pod, node)
-                        case .fail(let pod, let message): await self.report(pod, message)
+                        case .fail(let pod, let message, let preemption):
+                            if let preemption { await self.prepare(preemption, for: pod.info) }
+                            await self.report(pod, message, nominated: preemption?.node)
                         }
                         giveBack.yield()
                     }
@@ -124,19 +136,36 @@ package final class Scheduler: Sendable {
                 switch state.cycle.schedule(input, &state.cache) {
                 case .node(let node):
                     state.cache.assume(pod.info, on: node)
+                    state.cache.nominator.remove(pod.info.uid)
                     return (.bind(pod, node: node), nil)
-                case .unfit(let error):
+                case .unfit(var error):
+                    let preemption = preempt(input, &state, &error)
                     let timer = state.queue.addUnschedulable(pod, rejectedBy: error.plugins, now: time)
-                    return (.fail(pod, message: error.message), timer)
+                    return (.fail(pod, message: error.message, preemption), timer)
                 case .noNodes:
                     let timer = state.queue.addUnschedulable(pod, rejectedBy: [], now: time)
-                    return (.fail(pod, message: SchedulingCycle.noNodesMessage), timer)
+                    return (.fail(pod, message: SchedulingCycle.noNodesMessage, nil), timer)
                 }
             }
             return (nil, nil)
         }
         if let timer { start(timer) }
         return step
+    }
+
+    /// Looks for a node where the pod would fit if others went, and promises it the place. Upstream: RunPostFilterPlugins.
+    private func preempt(_ input: CycleInput, _ state: inout State, _ error: inout FitError) -> Preemption? {
+        let budgets = state.cache.hasPods(below: input.pod.priority) ? budgets.indexer.list().compactMap(DisruptionBudget.init) : []
+        switch DefaultPreemption(plugins: state.cycle.profile.filters, budgets: budgets).find(input, &state.cache) {
+        case .unhelpful(let message):
+            error.preemption = message
+            return nil
+        case .nominate(let node, let victims):
+            let displaced = state.cache.nominator.pods(on: node, behind: input.pod)
+            for pod in displaced { state.cache.nominator.remove(pod.uid) }
+            state.cache.nominator.nominate(input.pod, for: node)
+            return Preemption(node: node, victims: victims, displaced: displaced)
+        }
     }
 
     private func start(_ timer: SchedulingQueue.Timer) { timers.addAfter(timer.uid, .milliseconds(Int64(timer.after * 1000) + 1)) }
@@ -185,19 +214,55 @@ package final class Scheduler: Sendable {
         }
     }
 
-    /// Tells why a pod is not scheduled: by an event and its PodScheduled condition. Upstream: handleSchedulingFailure.
-    private func report(_ pod: QueuedPod, _ message: String, reason: String = "Unschedulable") async {
+    /// Ends the pods that stand in a pod's way. Upstream: prepareCandidate.
+    private func prepare(_ preemption: Preemption, for pod: PodInfo) async {
+        for victim in preemption.victims {
+            do {
+                let current = pods.indexer.get(victim.key) ?? victim.object
+                if let condition = PodConditions.preempted(current, by: name, now: now()) {
+                    try await patchStatus(victim, ["conditions": [condition]])
+                }
+                try await client.delete(
+                    .pods, namespace: victim.namespace, name: victim.name, options: DeleteOptions(preconditionUID: victim.uid))
+                recorder.event(
+                    victim.object, .normal, reason: "Preempted", message: "Preempted by pod \(pod.uid) on node \(preemption.node)")
+            } catch let error as StatusError where error.isNotFound || error.isConflict {
+                // Gone by itself, or changed: the pod's next try looks again.
+            } catch {
+                logger.info("a pod could not be preempted", metadata: ["pod": "\(victim.key)", "error": "\(error)"])
+            }
+        }
+        for pod in preemption.displaced { await note(pod, ["nominatedNodeName": .null]) }
+    }
+
+    /// Tells why a pod is not scheduled: by an event and its PodScheduled condition; and where room is made for it.
+    /// Upstream: handleSchedulingFailure.
+    private func report(_ pod: QueuedPod, _ message: String, reason: String = "Unschedulable", nominated: String? = nil) async {
         recorder.event(pod.info.object, .warning, reason: "FailedScheduling", message: message)
         // The newest the cache has: the decision may be older than the last change of status.
-        guard let current = pods.indexer.get(pod.info.key), current.metadata.uid == pod.info.uid, current["spec"]["nodeName"].string == nil,
-            let value = PodScheduledCondition.failure(current, reason: reason, message: message, now: now())
-        else { return }
-        do {
-            try await client.updateStatus(.pods, value)
-        } catch {
-            // The next try writes it again; the pod's scheduling does not depend on it.
-            logger.debug("condition not written", metadata: ["pod": "\(pod.info.key)", "error": "\(error)"])
+        guard let current = pods.indexer.get(pod.info.key), current.metadata.uid == pod.info.uid, current["spec"]["nodeName"].string == nil else {
+            return
         }
+        var status: Value = [:]
+        if let condition = PodConditions.unscheduled(current, reason: reason, message: message, now: now()) { status["conditions"] = [condition] }
+        if let nominated, current["status"]["nominatedNodeName"].string != nominated { status["nominatedNodeName"] = .string(nominated) }
+        if status != [:] { await note(pod.info, status) }
+    }
+
+    /// Writes what only informs: the next try writes it again, no decision depends on it.
+    private func note(_ pod: PodInfo, _ status: Value) async {
+        do {
+            try await patchStatus(pod, status)
+        } catch {
+            logger.debug("status not written", metadata: ["pod": "\(pod.key)", "error": "\(error)"])
+        }
+    }
+
+    private func patchStatus(_ pod: PodInfo, _ status: Value) async throws {
+        // The uid makes it the very pod that was decided about.
+        try await client.patch(
+            .pods, namespace: pod.namespace, name: pod.name, type: .strategicMerge, ["metadata": ["uid": .string(pod.uid)], "status": status],
+            subresource: "status")
     }
 
     // MARK: Hearing
@@ -231,10 +296,12 @@ package final class Scheduler: Sendable {
             case .none: return []
             case .remove:
                 state.queue.remove(uid)
+                state.cache.nominator.remove(uid)
                 return state.cache.remove(uid) == nil ? [] : state.queue.move(.assignedPodRemoved, now: time)
             case .bound:
                 guard let info else { return [] }
                 state.queue.remove(uid)
+                state.cache.nominator.remove(uid)
                 let wasKnown = state.cache.nodeName(of: uid)
                 state.cache.set(info)
                 var timers = state.queue.move(.assignedPodChanged, now: time)
@@ -246,6 +313,7 @@ package final class Scheduler: Sendable {
             case .pending:
                 guard let info, state.cache.nodeName(of: uid) == nil else { return [] }
                 state.queue.set(info, now: time)
+                if !info.nominatedNodeName.isEmpty { state.cache.nominator.nominate(info, for: info.nominatedNodeName) }
                 return []
             }
         }

@@ -205,14 +205,15 @@ struct ChangeTests {
     @Test("the condition says Unschedulable, keeps its time of transition, and is not written twice")
     func condition() throws {
         let pod = try podObject("p")
-        let first = try #require(PodScheduledCondition.failure(pod, reason: "Unschedulable", message: "m", now: epoch))
-        let condition = try #require(first[path: "status", "conditions"]?.array?.first)
-        #expect(condition["type"]?.string == "PodScheduled")
-        #expect(condition["status"]?.string == "False")
-        #expect(PodScheduledCondition.failure(try object(first), reason: "Unschedulable", message: "m", now: epoch) == nil)
+        let first = try #require(PodConditions.unscheduled(pod, reason: "Unschedulable", message: "m", now: epoch))
+        #expect(first["type"]?.string == "PodScheduled")
+        #expect(first["status"]?.string == "False")
+        var value = pod.value
+        value[path: "status", "conditions"] = [first]
+        #expect(PodConditions.unscheduled(try object(value), reason: "Unschedulable", message: "m", now: epoch) == nil)
         let second = try #require(
-            PodScheduledCondition.failure(try object(first), reason: "Unschedulable", message: "other", now: epoch.adding(seconds: 9)))
-        #expect(second[path: "status", "conditions"]?.array?.first?["lastTransitionTime"]?.string == epoch.rfc3339)
+            PodConditions.unscheduled(try object(value), reason: "Unschedulable", message: "other", now: epoch.adding(seconds: 9)))
+        #expect(second["lastTransitionTime"]?.string == epoch.rfc3339)
     }
 }
 

@@ -4,7 +4,8 @@ import KubeAPI
 /// decision
 /// has to walk over all pods. A value: whoever holds it guards it. Upstream: pkg/scheduler/backend/cache.
 struct SchedulerCache: Sendable {
-    private struct BoundPod: Sendable {
+    /// A pod counted on a node.
+    struct BoundPod: Sendable {
         var info: PodInfo
         var nodeName: String
         /// Chosen by us, not yet seen bound.
@@ -15,6 +16,11 @@ struct SchedulerCache: Sendable {
     private(set) var nodes: [NodeInfo] = []
     private var places: [String: Int] = [:]
     private var pods: [String: BoundPod] = [:]
+    private var podsByNode: [String: Set<String>] = [:]
+    /// Bound pods by priority: most often all have the same, and none can take another's place.
+    private var priorities: [Int64: Int] = [:]
+    /// Pods for which room is being made.
+    var nominator = Nominator()
     private(set) var namespaces: [String: [String: String]] = [:]
     /// Nodes present.
     private(set) var nodeCount = 0
@@ -44,6 +50,8 @@ struct SchedulerCache: Sendable {
     func isAssumed(_ uid: String) -> Bool { pods[uid]?.isAssumed ?? false }
     func nodeName(of uid: String) -> String? { pods[uid]?.nodeName }
     var podCount: Int { pods.count }
+    func pods(on node: String) -> [PodInfo] { (podsByNode[node] ?? []).compactMap { pods[$0]?.info } }
+    func hasPods(below priority: Int64) -> Bool { priorities.keys.contains { $0 < priority } }
 
     // MARK: Nodes
 
@@ -100,6 +108,8 @@ struct SchedulerCache: Sendable {
     private mutating func insert(_ pod: PodInfo, _ node: String, assumed: Bool) {
         if pods[pod.uid] != nil { remove(pod.uid) }
         pods[pod.uid] = BoundPod(info: pod, nodeName: node, isAssumed: assumed)
+        podsByNode[node, default: []].insert(pod.uid)
+        priorities[pod.priority, default: 0] += 1
         let place = place(of: node)
         nodes[place].add(pod)
         counters.change(pod, node, 1)
@@ -107,14 +117,23 @@ struct SchedulerCache: Sendable {
     }
 
     /// Removes a pod and gives it; nil when it is not here.
-    @discardableResult mutating func remove(_ uid: String) -> PodInfo? {
+    @discardableResult mutating func remove(_ uid: String) -> PodInfo? { withdraw(uid)?.info }
+
+    /// Removes a pod for a while: `restore` puts it back as it was.
+    mutating func withdraw(_ uid: String) -> BoundPod? {
         guard let pod = pods.removeValue(forKey: uid) else { return nil }
+        podsByNode[pod.nodeName]?.remove(uid)
+        if podsByNode[pod.nodeName]?.isEmpty ?? false { podsByNode[pod.nodeName] = nil }
+        let left = (priorities[pod.info.priority] ?? 0) - 1
+        priorities[pod.info.priority] = left > 0 ? left : nil
         if let place = places[pod.nodeName] { nodes[place].remove(pod.info) }
         counters.change(pod.info, pod.nodeName, -1)
         changeTerms(pod.info, pod.nodeName, -1)
         dropIfUnused(pod.nodeName)
-        return pod.info
+        return pod
     }
+
+    mutating func restore(_ pod: BoundPod) { insert(pod.info, pod.nodeName, assumed: pod.isAssumed) }
 
     private mutating func changeTerms(_ pod: PodInfo, _ node: String, _ change: Int) {
         for term in pod.requiredAntiAffinity { requiredAntiAffinity.count(term, node, change) }

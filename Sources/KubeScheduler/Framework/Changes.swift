@@ -63,23 +63,30 @@ struct NodeChange: Sendable, Equatable {
     }
 }
 
-/// The condition that says why a pod is not scheduled. Upstream: podutil.UpdatePodCondition with PodScheduled.
-enum PodScheduledCondition {
-    /// The pod with the condition written into its status; nil when it stands there already.
-    static func failure(_ pod: Object, reason: String, message: String, now: Timestamp) -> Value? {
-        var value = pod.value
-        var conditions = value[path: "status", "conditions"]?.array ?? []
-        let place = conditions.firstIndex { $0["type"]?.string == "PodScheduled" }
-        let old = place.map { conditions[$0] }
-        if let old, old["status"]?.string == "False", old["reason"]?.string == reason, old["message"]?.string == message { return nil }
+/// Conditions that the scheduler writes into pods' status. Upstream: podutil.UpdatePodCondition.
+enum PodConditions {
+    /// Why a pod is not scheduled; nil when it stands there already.
+    static func unscheduled(_ pod: Object, reason: String, message: String, now: Timestamp) -> Value? {
+        condition("PodScheduled", "False", reason, message, of: pod, now)
+    }
+
+    /// That a pod goes to make room for one of higher priority; nil when it stands there already. Upstream: DefaultPreemption's prepareCandidate.
+    static func preempted(_ pod: Object, by scheduler: String, now: Timestamp) -> Value? {
+        condition("DisruptionTarget", "True", "PreemptionByScheduler", "\(scheduler): preempting to accommodate a higher priority pod", of: pod, now)
+    }
+
+    private static func condition(
+        _ type: String, _ status: String, _ reason: String, _ message: String, of pod: Object, _ now: Timestamp
+    ) -> Value? {
+        let old = pod["status"]["conditions"].elements.first { $0["type"].string == type }
+        let isSame = old["status"].string == status
+        if isSame, old["reason"].string == reason, old["message"].string == message { return nil }
+        let transition = isSame ? old["lastTransitionTime"].string : nil
         var condition: Value = [
-            "type": "PodScheduled", "status": "False", "reason": .string(reason), "message": .string(message), "lastProbeTime": .null,
+            "type": .string(type), "status": .string(status), "reason": .string(reason), "message": .string(message),
+            "lastTransitionTime": .string(transition ?? now.rfc3339),
         ]
         if pod.metadata.generation > 0 { condition["observedGeneration"] = .int(pod.metadata.generation) }
-        let transition = old?["status"]?.string == "False" ? old?["lastTransitionTime"] : nil
-        condition["lastTransitionTime"] = transition ?? .string(now.rfc3339)
-        if let place { conditions[place] = condition } else { conditions.append(condition) }
-        value[path: "status", "conditions"] = .array(conditions)
-        return value
+        return condition
     }
 }

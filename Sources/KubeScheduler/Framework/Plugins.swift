@@ -37,6 +37,9 @@ protocol NodeFilter {
 /// Upstream: framework.PreFilterPlugin and FilterPlugin.
 protocol FilterPlugin: Sendable {
     var name: String { get }
+    /// Whether what it prepares depends on the pods of all nodes, so that it must prepare anew when a pod is thought away.
+    /// Upstream: PreFilterExtensions.
+    var looksAtOtherPods: Bool { get }
     /// Nil: the plugin has nothing to say about this pod (upstream's Skip).
     func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)?
     /// The only nodes that could do, where the pod names them; nil: any. Upstream: PreFilterResult.
@@ -44,6 +47,7 @@ protocol FilterPlugin: Sendable {
 }
 
 extension FilterPlugin {
+    var looksAtOtherPods: Bool { false }
     func candidates(_ input: CycleInput) -> Set<String>? { nil }
 }
 

@@ -155,8 +155,12 @@ final class PodInfo: Sendable {
     let created: Timestamp
     let isTerminating: Bool
     let priority: Int64
+    /// Whether it may take the place of pods of lower priority. Upstream: preemptionPolicy other than Never.
+    let mayPreempt: Bool
     /// The node it is bound to, or empty.
     let nodeName: String
+    /// The node on which room is being made for it, or empty.
+    let nominatedNodeName: String
     let schedulingGates: [String]
     let requests: Resource
     /// With the defaults for containers that ask for nothing: for comparing nodes only.
@@ -187,7 +191,9 @@ final class PodInfo: Sendable {
         created = meta.creationTimestamp ?? Timestamp(seconds: 0)
         isTerminating = meta.isBeingDeleted
         priority = spec["priority"].int ?? 0
+        mayPreempt = spec["preemptionPolicy"].string != "Never"
         nodeName = spec["nodeName"].string ?? ""
+        nominatedNodeName = object["status"]["nominatedNodeName"].string ?? ""
         schedulingGates = spec["schedulingGates"].elements.compactMap { $0["name"].string }
         requests = PodRequests.of(spec, nonZero: false)
         nonZeroRequests = PodRequests.of(spec, nonZero: true)

@@ -7,11 +7,14 @@ struct FitError: Error, Sendable, Equatable {
     var reasons: [String: Int]
     /// Plugins that rejected a node: what their events concern is worth trying again for.
     var plugins: Set<String>
+    /// Why making room would not help either; nil: it was not thought about, or does help.
+    var preemption: String?
 
     /// Upstream: FitError.Error.
     var message: String {
         var text = "0/\(nodeCount) nodes are available:"
         if !reasons.isEmpty { text += " " + reasons.map { "\($0.value) \($0.key)" }.sorted().joined(separator: ", ") + "." }
+        if let preemption { text += " preemption: \(preemption)" }
         return text
     }
 }
@@ -48,15 +51,19 @@ struct SchedulingCycle: Sendable {
     /// - Parameter random: picks one of so many equals.
     mutating func schedule(_ input: CycleInput, _ cache: inout SchedulerCache, random: (Int) -> Int = { Int.random(in: 0..<$0) }) -> Outcome {
         guard cache.nodeCount > 0 else { return .noNodes }
-        var filters: [(name: String, filter: any NodeFilter)] = []
+        let filters = NodeFilters(profile.filters, input, &cache)
         var only: Set<String>?
         var narrowing: [String] = []
         for plugin in profile.filters {
-            if let names = plugin.candidates(input) {
-                only = only.map { $0.intersection(names) } ?? names
-                narrowing.append(plugin.name)
-            }
-            if let filter = plugin.prepareFilter(input, &cache) { filters.append((plugin.name, filter)) }
+            guard let names = plugin.candidates(input) else { continue }
+            only = only.map { $0.intersection(names) } ?? names
+            narrowing.append(plugin.name)
+        }
+        // Where room was made for the pod, it goes if it fits. Upstream: evaluateNominatedNode.
+        if let name = cache.nominator.node(of: input.pod.uid), only?.contains(name) ?? true, let node = cache.node(name),
+            filters.rejection(node, cache) == nil
+        {
+            return .node(name)
         }
         var error = FitError(nodeCount: cache.nodeCount, reasons: [:], plugins: [])
         let feasible = search(filters, only, cache, &error)
@@ -76,17 +83,13 @@ struct SchedulingCycle: Sendable {
     }
 
     private mutating func search(
-        _ filters: [(name: String, filter: any NodeFilter)], _ only: Set<String>?, _ cache: SchedulerCache, _ error: inout FitError
+        _ filters: NodeFilters, _ only: Set<String>?, _ cache: SchedulerCache, _ error: inout FitError
     ) -> [NodeInfo] {
         var feasible: [NodeInfo] = []
         func check(_ node: NodeInfo) {
-            for (name, filter) in filters {
-                guard let rejection = filter.filter(node) else { continue }
-                for reason in rejection.reasons { error.reasons[reason, default: 0] += 1 }
-                error.plugins.insert(name)
-                return
-            }
-            feasible.append(node)
+            guard let (name, rejection) = filters.rejection(node, cache) else { return feasible.append(node) }
+            for reason in rejection.reasons { error.reasons[reason, default: 0] += 1 }
+            error.plugins.insert(name)
         }
         if let only {
             for name in only.sorted() { if let node = cache.node(name) { check(node) } }

@@ -7,6 +7,7 @@ import KubeAPI
 struct InterPodAffinity: FilterPlugin, ScorePlugin {
     let name = "InterPodAffinity"
     let weight: Int64 = 2
+    let looksAtOtherPods = true
 
     /// A label and its value: nodes that share it are one place.
     struct Topology: Hashable {

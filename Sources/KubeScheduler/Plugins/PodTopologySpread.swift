@@ -5,6 +5,7 @@ import KubeAPI
 struct PodTopologySpread: FilterPlugin, ScorePlugin {
     let name = "PodTopologySpread"
     let weight: Int64 = 2
+    let looksAtOtherPods = true
 
     static let hostname = "kubernetes.io/hostname"
     static let zone = "topology.kubernetes.io/zone"

@@ -1,0 +1,174 @@
+import KubeAPI
+
+/// Finds the node where a pod would fit if pods of lower priority went, and which of them must go. A decision: nothing is deleted here, and the
+/// cache is afterwards as it was. Upstream: plugins/defaultpreemption, pkg/scheduler/framework/preemption.
+struct DefaultPreemption {
+    enum Outcome: Sendable, Equatable {
+        case nominate(String, victims: [PodInfo])
+        /// In upstream's words.
+        case unhelpful(String)
+
+        static func == (a: Outcome, b: Outcome) -> Bool {
+            switch (a, b) {
+            case (.nominate(let x, let one), .nominate(let y, let other)): x == y && one.map(\.uid) == other.map(\.uid)
+            case (.unhelpful(let x), .unhelpful(let y)): x == y
+            default: false
+            }
+        }
+    }
+
+    /// A node with the pods that would have to go, the most important first.
+    private struct Candidate {
+        var node: String
+        var victims: [PodInfo]
+        /// Victims whose going breaks a disruption budget.
+        var violations: Int
+    }
+
+    /// Nodes looked at closely: a tenth, and at least so many. Upstream: MinCandidateNodesPercentage, MinCandidateNodesAbsolute.
+    private static let minCandidates = 100
+
+    let plugins: [any FilterPlugin]
+    let budgets: [DisruptionBudget]
+
+    /// - Parameter random: picks where the search begins, of so many.
+    func find(_ input: CycleInput, _ cache: inout SchedulerCache, random: (Int) -> Int = { Int.random(in: 0..<$0) }) -> Outcome {
+        let pod = input.pod
+        guard pod.mayPreempt else { return .unhelpful("not eligible due to preemptionPolicy=Never.") }
+        if let name = cache.nominator.node(of: pod.uid), cache.pods(on: name).contains(where: { $0.priority < pod.priority && $0.isBeingPreempted }) {
+            return .unhelpful("not eligible due to a terminating pod on the nominated node.")
+        }
+        var reasons: [String: Int] = [:]
+        let count = cache.nodeCount
+        guard cache.hasPods(below: pod.priority) else {
+            return .unhelpful(FitError(nodeCount: count, reasons: [Self.noVictims: count], plugins: []).message)
+        }
+        let filters = NodeFilters(plugins, input, &cache)
+        let places = cache.nodes.indices.filter { cache.nodes[$0].isPresent }
+        let start = places.isEmpty ? 0 : random(places.count)
+        var candidates: [Candidate] = []
+        for offset in places.indices {
+            guard candidates.count < max(Self.minCandidates, count / 10) else { break }
+            let node = cache.nodes[places[(start + offset) % places.count]]
+            if filters.rejection(node, cache)?.rejection.isUnresolvable ?? false {
+                reasons[Self.notHelpful, default: 0] += 1
+                continue
+            }
+            if let candidate = candidate(node.name, pod, filters, &cache, &reasons) { candidates.append(candidate) }
+        }
+        guard let best = best(of: candidates) else {
+            return .unhelpful(FitError(nodeCount: count, reasons: reasons, plugins: []).message)
+        }
+        return .nominate(best.node, victims: best.victims)
+    }
+
+    private static let noVictims = "No preemption victims found for incoming pod"
+    private static let notHelpful = "Preemption is not helpful for scheduling"
+
+    /// Takes all pods of lower priority off the node in thought, and puts back, the most important first, those that need not go.
+    /// Upstream: SelectVictimsOnNode.
+    private func candidate(
+        _ name: String, _ pod: PodInfo, _ filters: NodeFilters, _ cache: inout SchedulerCache, _ reasons: inout [String: Int]
+    ) -> Candidate? {
+        let lower = cache.pods(on: name).filter { $0.priority < pod.priority }
+        guard !lower.isEmpty else {
+            reasons[Self.noVictims, default: 0] += 1
+            return nil
+        }
+        var away = lower.compactMap { cache.withdraw($0.uid) }
+        defer { for pod in away { cache.restore(pod) } }
+        func rejection() -> Rejection? {
+            let filters = filters.renewed(&cache)
+            guard let node = cache.node(name) else { return Rejection(Self.notHelpful) }
+            return filters.rejection(node, cache)?.rejection
+        }
+        if let rejection = rejection() {
+            for reason in rejection.reasons { reasons[reason, default: 0] += 1 }
+            return nil
+        }
+        away.sort { $0.info.isMoreImportant(than: $1.info) }
+        let (violating, others) = DisruptionBudget.split(away.map(\.info), by: budgets)
+        var victims: [PodInfo] = []
+        var violations = 0
+        for (group, breaks) in [(violating, true), (others, false)] {
+            for potential in group {
+                guard let place = away.firstIndex(where: { $0.info.uid == potential.uid }) else { continue }
+                cache.restore(away[place])
+                if rejection() == nil {
+                    away.remove(at: place)
+                } else {
+                    _ = cache.withdraw(potential.uid)
+                    victims.append(potential)
+                    if breaks { violations += 1 }
+                }
+            }
+        }
+        guard !victims.isEmpty else { return nil }
+        return Candidate(node: name, victims: victims.sorted { $0.isMoreImportant(than: $1) }, violations: violations)
+    }
+
+    /// The fewest broken budgets, then the least important victims, the lowest sum of priorities, the fewest, the youngest.
+    /// Upstream: pickOneNodeForPreemption.
+    private func best(of candidates: [Candidate]) -> Candidate? {
+        func rank(_ candidate: Candidate) -> [Double] {
+            let highest = candidate.victims.first?.priority ?? 0
+            let sum = candidate.victims.reduce(0.0) { $0 + Double($1.priority) + Double(Int32.max) + 1 }
+            let earliest = candidate.victims.filter { $0.priority == highest }.map(\.started).min() ?? Timestamp(seconds: 0)
+            return [
+                Double(candidate.violations), Double(highest), sum, Double(candidate.victims.count), -Double(earliest.microseconds),
+            ]
+        }
+        return candidates.map { (rank($0), $0) }.min { $0.0.lexicographicallyPrecedes($1.0) }?.1
+    }
+}
+
+extension PodInfo {
+    /// When its kubelet took it on; one that has not been yet is as young as can be. Upstream: GetPodStartTime.
+    var started: Timestamp { object["status"]["startTime"].string.flatMap(Timestamp.init(rfc3339:)) ?? Timestamp(microseconds: .max) }
+
+    /// Upstream: MoreImportantPod.
+    func isMoreImportant(than other: PodInfo) -> Bool { priority == other.priority ? started < other.started : priority > other.priority }
+
+    /// Upstream: podTerminatingByPreemption.
+    var isBeingPreempted: Bool {
+        isTerminating
+            && object["status"]["conditions"].elements.contains {
+                $0["type"].string == "DisruptionTarget" && $0["status"].string == "True" && $0["reason"].string == "PreemptionByScheduler"
+            }
+    }
+}
+
+/// How many pods of a kind may go now. Upstream: policy/v1 PodDisruptionBudget.
+struct DisruptionBudget: Sendable {
+    var namespace: String
+    var selector: LabelSelector
+    var allowed: Int64
+    /// Names of pods whose eviction is under way: they are counted already.
+    var disrupted: Set<String>
+
+    /// Nil: the budget selects nothing, or cannot be read (the API server refuses those).
+    init?(_ object: Object) {
+        guard let selector = try? LabelSelector(object: object["spec"]["selector"]), !selector.isNothing, !selector.isEverything else { return nil }
+        namespace = object.metadata.namespace
+        self.selector = selector
+        allowed = object["status"]["disruptionsAllowed"].int ?? 0
+        disrupted = Set(object["status"]["disruptedPods"].map { $0.members.map(\.key) } ?? [])
+    }
+
+    /// Pods whose going breaks a budget, and the others, each in the order given. Upstream: filterPodsWithPDBViolation.
+    static func split(_ pods: [PodInfo], by budgets: [DisruptionBudget]) -> (violating: [PodInfo], others: [PodInfo]) {
+        var budgets = budgets
+        var violating: [PodInfo] = []
+        var others: [PodInfo] = []
+        for pod in pods {
+            var breaks = false
+            for place in budgets.indices where !pod.labels.isEmpty && budgets[place].namespace == pod.namespace {
+                guard budgets[place].selector.matches(pod.labels), !budgets[place].disrupted.contains(pod.name) else { continue }
+                budgets[place].allowed -= 1
+                if budgets[place].allowed < 0 { breaks = true }
+            }
+            if breaks { violating.append(pod) } else { others.append(pod) }
+        }
+        return (violating, others)
+    }
+}
