@@ -71,7 +71,7 @@ let modules: [Target] = [
         "ControlPlane",
         [
             "KubeAPIServer", "KubeControllers", "KubeScheduler", "CloudControllers", "KubeStorage", "KubeClient", "Certificates", "HTTPTransport",
-            log,
+            "Processes", log,
         ]),
     module("ClusterLifecycle", ["ControlPlane", "Machines", "Processes", "AWSServices", "AWSProtocol", "RecordStore", log]),
     module("EKSAPI", ["ClusterLifecycle", "AWSServices", "AWSProtocol"]),

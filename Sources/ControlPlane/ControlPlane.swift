@@ -260,6 +260,7 @@ package actor ControlPlane {
         let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }
         var settings = ControllerConfiguration(rootCAPEM: pki.authority.certificatePEM, resources: resources)
         settings.certificateAuthority = pki.authority
+        settings.volumes = VolumeFolders(directory: "\(configuration.directory)/volumes").store
         settings.serviceAccountToken = { try issuer.legacyToken(namespace: $0, account: $1, uid: $2, secret: $3) }
         // The informers are the manager's, which may list and watch everything; each controller writes as its own service account.
         let environment = ControllerEnvironment(

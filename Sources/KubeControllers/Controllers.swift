@@ -24,6 +24,8 @@ package enum Controllers {
         { CertificateApprovingController($0) },
         { CertificateSigningController($0) },
         { CertificateCleanerController($0) },
+        { VolumeBinderController($0) },
+        { EphemeralVolumeController($0) },
         { ClaimProtectionController($0) },
         { VolumeProtectionController($0) },
         { TTLAfterFinishedController($0) },

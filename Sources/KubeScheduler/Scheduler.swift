@@ -19,10 +19,11 @@ package final class Scheduler: Sendable {
         var cache = SchedulerCache()
         var queue = SchedulingQueue()
         var cycle = SchedulingCycle()
+        var parked = ParkedPods()
     }
 
     private enum Step: Sendable {
-        case bind(QueuedPod, node: String)
+        case bind(QueuedPod, node: String, VolumeChoice?)
         case fail(QueuedPod, message: String, Preemption?)
     }
 
@@ -42,13 +43,16 @@ package final class Scheduler: Sendable {
     private let nodes: SharedInformer
     private let namespaces: SharedInformer
     private let budgets: SharedInformer
+    private let storage: [SharedInformer]
     private let others: [SharedInformer]
+    private let lookup: VolumeLookup
     private let selectors: WorkloadSelectors
     private let recorder: EventRecorder
     private let now: @Sendable () -> Timestamp
     private let logger: Logger
     private let state = Mutex(State())
     private let timers: WorkQueue<String>
+    private let volumeTimers: WorkQueue<String>
     private let wake: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
 
@@ -75,6 +79,12 @@ package final class Scheduler: Sendable {
         let statefulSets = informers.informer(for: .statefulSets)
         let replicationControllers = informers.informer(for: .replicationControllers)
         budgets = informers.informer(for: .podDisruptionBudgets)
+        let claims = informers.informer(for: .persistentVolumeClaims)
+        let volumes = informers.informer(for: .persistentVolumes)
+        let classes = informers.informer(for: .storageClasses)
+        let csiNodes = informers.informer(for: .csiNodes)
+        storage = [claims, volumes, classes, csiNodes]
+        lookup = VolumeLookup(claims: claims.indexer, volumes: volumes.indexer, classes: classes.indexer, csiNodes: csiNodes.indexer)
         others = [services, replicaSets, statefulSets, replicationControllers, budgets]
         selectors = WorkloadSelectors(
             services: services.indexer,
@@ -83,6 +93,7 @@ package final class Scheduler: Sendable {
             ])
         recorder = EventRecorder(client: client, component: name, clock: clock, wallClock: now, logger: logger)
         timers = WorkQueue(name: "scheduler-backoff", clock: clock)
+        volumeTimers = WorkQueue(name: "scheduler-volumes", clock: clock)
         (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         addHandlers()
     }
@@ -93,8 +104,9 @@ package final class Scheduler: Sendable {
             if ownsInformers { group.addTask { await self.informers.run() } }
             group.addTask { await self.recorder.run() }
             group.addTask { await self.timers.run(workers: 1) { self.timerEnded($0) } }
+            group.addTask { await self.volumeTimers.run(workers: 1) { await self.volumesTookTooLong($0) } }
             // All pods and nodes must be known before the first decision, or full nodes would look empty.
-            for informer in [nodes, pods, namespaces] + others {
+            for informer in [nodes, pods, namespaces] + storage + others {
                 do { try await informer.waitForSync() } catch { return }
             }
             let (slots, giveBack) = AsyncStream<Void>.makeStream()
@@ -110,7 +122,7 @@ package final class Scheduler: Sendable {
                     }
                     group.addTask {
                         switch step {
-                        case .bind(let pod, let node): await self.bind(pod, node)
+                        case .bind(let pod, let node, let choice): await self.bind(pod, node, choice)
                         case .fail(let pod, let message, let preemption):
                             if let preemption { await self.prepare(preemption, for: pod.info) }
                             await self.report(pod, message, nominated: preemption?.node)
@@ -121,6 +133,7 @@ package final class Scheduler: Sendable {
             }
         }
         timers.shutDown()
+        volumeTimers.shutDown()
     }
 
     // MARK: Deciding
@@ -130,14 +143,19 @@ package final class Scheduler: Sendable {
         let time = now()
         let selectors = selectors
         let (step, timer) = state.withLock { state -> (Step?, SchedulingQueue.Timer?) in
+            if let (pod, node) = state.parked.popReady() { return (.bind(pod, node: node, nil), nil) }
             while let pod = state.queue.pop() {
                 if state.cache.nodeName(of: pod.info.uid) != nil { continue }
-                let input = CycleInput(pod: pod.info, workloadSelector: pod.info.spreadConstraints.isEmpty ? selectors.selector(for: pod.info) : nil)
+                let input = CycleInput(
+                    pod: pod.info, workloadSelector: pod.info.spreadConstraints.isEmpty ? selectors.selector(for: pod.info) : nil,
+                    volumes: lookup.needs(of: pod.info, promised: state.parked.promised), lookup: lookup)
                 switch state.cycle.schedule(input, &state.cache) {
                 case .node(let node):
                     state.cache.assume(pod.info, on: node)
                     state.cache.nominator.remove(pod.info.uid)
-                    return (.bind(pod, node: node), nil)
+                    let choice = input.volumes.flatMap { needs in state.cache.node(node).flatMap { VolumeChoice(needs, on: $0) } }
+                    if let choice { state.parked.promise(choice) }
+                    return (.bind(pod, node: node, choice), nil)
                 case .unfit(var error):
                     let preemption = preempt(input, &state, &error)
                     let timer = state.queue.addUnschedulable(pod, rejectedBy: error.plugins, now: time)
@@ -177,9 +195,19 @@ package final class Scheduler: Sendable {
 
     // MARK: Acting
 
-    /// Upstream: bindingCycle with the DefaultBinder.
-    private func bind(_ pod: QueuedPod, _ node: String) async {
+    /// Upstream: bindingCycle with VolumeBinding's PreBind and the DefaultBinder.
+    private func bind(_ pod: QueuedPod, _ node: String, _ choice: VolumeChoice?) async {
         let info = pod.info
+        if let choice, !choice.isEmpty {
+            do {
+                try await choice.write(client, node: node)
+                park(pod, node)
+            } catch {
+                state.withLock { $0.parked.forget(choice) }
+                await giveBack(pod, node, "PreBind plugin \"VolumeBinding\"", error)
+            }
+            return
+        }
         do {
             try await client.create(
                 .pods, namespace: info.namespace,
@@ -191,27 +219,45 @@ package final class Scheduler: Sendable {
             recorder.event(
                 info.object, .normal, reason: "Scheduled", message: "Successfully assigned \(info.namespace)/\(info.name) to \(node)")
         } catch {
-            if error is CancellationError { return }
-            let time = now()
-            let isGone = (error as? StatusError)?.isNotFound ?? false
-            // The pod's place is free again; pods that waited for room may fit.
-            let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
-                state.cache.forget(info.uid)
-                var timers = state.queue.move(.assignedPodRemoved, now: time)
-                let isBound = state.cache.nodeName(of: info.uid) != nil
-                if !isGone, !isBound, pods.indexer.get(info.key)?.metadata.uid == info.uid, !state.queue.contains(info.uid) {
-                    timers.append(state.queue.addBackoff(pod, now: time))
-                }
-                return timers
-            }
-            timersToStart.forEach(start)
-            waker.yield()
-            // Too many requests: nothing is wrong with pod or node.
-            if isGone || (error as? StatusError)?.code == 429 { return }
-            let text = (error as? StatusError)?.message ?? "\(error)"
-            logger.info("binding failed", metadata: ["pod": "\(info.key)", "node": "\(node)", "error": "\(text)"])
-            await report(pod, "running Bind plugin \"DefaultBinder\": \(text)", reason: "SchedulerError")
+            await giveBack(pod, node, "Bind plugin \"DefaultBinder\"", error)
         }
+    }
+
+    /// What was to be done for a pod's binding failed: its place is free again.
+    private func giveBack(_ pod: QueuedPod, _ node: String, _ plugin: String, _ error: any Error) async {
+        if error is CancellationError { return }
+        let info = pod.info
+        let time = now()
+        let isGone = (error as? StatusError)?.isNotFound ?? false
+        // Pods that waited for room may fit.
+        let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
+            state.cache.forget(info.uid)
+            var timers = state.queue.move(.assignedPodRemoved, now: time)
+            let isBound = state.cache.nodeName(of: info.uid) != nil
+            if !isGone, !isBound, pods.indexer.get(info.key)?.metadata.uid == info.uid, !state.queue.contains(info.uid) {
+                timers.append(state.queue.addBackoff(pod, now: time))
+            }
+            return timers
+        }
+        timersToStart.forEach(start)
+        waker.yield()
+        // Too many requests, or somebody was faster: nothing is wrong with pod or node.
+        if isGone || (error as? StatusError)?.code == 429 || (error as? StatusError)?.isConflict ?? false { return }
+        let text = (error as? StatusError)?.message ?? "\(error)"
+        logger.info("binding failed", metadata: ["pod": "\(info.key)", "node": "\(node)", "error": "\(text)"])
+        await report(pod, "running \(plugin): \(text)", reason: "SchedulerError")
+    }
+
+    /// Keeps a pod's place while its volumes are made and bound. Upstream: BindPodVolumes' wait.
+    private func park(_ pod: QueuedPod, _ node: String) {
+        state.withLock { $0.parked.park(pod, node) }
+        volumeTimers.addAfter(pod.info.uid, ParkedPods.patience)
+        storageChanged(nil)
+    }
+
+    private func volumesTookTooLong(_ uid: String) async {
+        guard let (pod, node) = state.withLock({ $0.parked.remove(uid) }) else { return }
+        await giveBack(pod, node, "PreBind plugin \"VolumeBinding\"", StatusError.internalError("binding volumes: context deadline exceeded"))
     }
 
     /// Ends the pods that stand in a pod's way. Upstream: prepareCandidate.
@@ -276,12 +322,28 @@ package final class Scheduler: Sendable {
             InformerHandler(
                 added: { [weak self] in self?.nodeChanged(nil, $0) }, updated: { [weak self] in self?.nodeChanged($0, $1) },
                 deleted: { [weak self] in self?.nodeChanged($0, nil) }))
+        for informer in storage {
+            let isVolume = informer.resource == .persistentVolumes
+            informer.addHandler(.any { [weak self] in self?.storageChanged(isVolume ? $0 : nil) })
+        }
         namespaces.addHandler(
             InformerHandler(
                 added: { [weak self] in self?.namespaceChanged($0.metadata.name, $0.metadata.labels) },
                 updated: { [weak self] old, new in
                     if old.metadata.labels != new.metadata.labels { self?.namespaceChanged(new.metadata.name, new.metadata.labels) }
                 }, deleted: { [weak self] in self?.namespaceChanged($0.metadata.name, nil) }))
+    }
+
+    /// Pods whose volumes are there may be bound, others may fit now.
+    private func storageChanged(_ volume: Object?) {
+        let time = now()
+        let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
+            if let volume, ClaimBinding.isTaken(volume) { state.parked.isKnown(volume.metadata.name) }
+            state.parked.release(lookup)
+            return state.queue.move(.storageChanged, now: time)
+        }
+        timersToStart.forEach(start)
+        waker.yield()
     }
 
     private func podChanged(_ old: Object?, _ new: Object?) {
@@ -297,6 +359,7 @@ package final class Scheduler: Sendable {
             case .remove:
                 state.queue.remove(uid)
                 state.cache.nominator.remove(uid)
+                state.parked.remove(uid)
                 return state.cache.remove(uid) == nil ? [] : state.queue.move(.assignedPodRemoved, now: time)
             case .bound:
                 guard let info else { return [] }

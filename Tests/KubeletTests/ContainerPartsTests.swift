@@ -9,6 +9,8 @@ import Testing
 struct GivenObjects: ReferencedObjects {
     var configMaps: [String: String] = [:]
     var secrets: [String: String] = [:]
+    var claims: [String: String] = [:]
+    var volumes: [String: String] = [:]
 
     func configMap(namespace: String, name: String) async throws -> Object {
         guard let text = configMaps[name] else { throw StatusError.notFound(GroupResource(group: "", resource: "configmaps"), name) }
@@ -17,6 +19,47 @@ struct GivenObjects: ReferencedObjects {
     func secret(namespace: String, name: String) async throws -> Object {
         guard let text = secrets[name] else { throw StatusError.notFound(GroupResource(group: "", resource: "secrets"), name) }
         return try Object(json: text)
+    }
+    func persistentVolumeClaim(namespace: String, name: String) async throws -> Object {
+        guard let text = claims[name] else { throw StatusError.notFound(GroupResource(group: "", resource: "persistentvolumeclaims"), name) }
+        return try Object(json: text)
+    }
+    func persistentVolume(name: String) async throws -> Object {
+        guard let text = volumes[name] else { throw StatusError.notFound(GroupResource(group: "", resource: "persistentvolumes"), name) }
+        return try Object(json: text)
+    }
+}
+
+struct ClaimedVolumeTests {
+    private static let claim = #"{"metadata":{"name":"c","namespace":"default","uid":"1"},"spec":{"volumeName":"v"},"status":{"phase":"Bound"}}"#
+
+    private func resolve(_ objects: GivenObjects) async throws -> Value? {
+        let pod = try Given.pod(#"{"containers":[{"name":"a","image":"i"}],"volumes":[{"name":"data","persistentVolumeClaim":{"claimName":"c"}}]}"#)
+        let volume = try #require(pod.volumes.first)
+        return try await ClaimedVolume(volume, pod: pod, objects: objects)?.volume.value
+    }
+
+    @Test("a claim leads to its volume's source")
+    func bound() async throws {
+        let volume = #"{"metadata":{"name":"v"},"spec":{"claimRef":{"uid":"1"},"local":{"path":"/x"}}}"#
+        let found = try await resolve(GivenObjects(claims: ["c": Self.claim], volumes: ["v": volume]))
+        #expect(found == ["name": "data", "local": ["path": "/x"]])
+    }
+
+    @Test("a claim that is not bound, or whose volume is another's, keeps the pod waiting")
+    func unbound() async throws {
+        let pending = #"{"metadata":{"name":"c","namespace":"default","uid":"1"},"spec":{},"status":{"phase":"Pending"}}"#
+        await #expect(throws: VolumeError("error processing PVC default/c: PVC is not bound")) {
+            try await resolve(GivenObjects(claims: ["c": pending]))
+        }
+        let other = #"{"metadata":{"name":"v"},"spec":{"claimRef":{"uid":"2"},"local":{"path":"/x"}}}"#
+        await #expect(throws: VolumeError("PV v is not bound to PVC default/c")) {
+            try await resolve(GivenObjects(claims: ["c": Self.claim], volumes: ["v": other]))
+        }
+        let nfs = #"{"metadata":{"name":"v"},"spec":{"claimRef":{"uid":"1"},"nfs":{"path":"/x","server":"s"}}}"#
+        await #expect(throws: VolumeError("persistent volumes of type nfs are not implemented by Eyrie yet")) {
+            try await resolve(GivenObjects(claims: ["c": Self.claim], volumes: ["v": nfs]))
+        }
     }
 }
 

@@ -38,7 +38,8 @@ package enum Bootstrap {
         }
         if let trust = ExtensionAuthentication.configMap(configuration.aggregation) { last.append(trust) }
         return [
-            LocalAPIServices.builtIn() + ClusterDefaults.namespaces() + ClusterDefaults.priorityClasses() + FlowControlDefaults.priorityLevels()
+            LocalAPIServices.builtIn() + ClusterDefaults.namespaces() + ClusterDefaults.priorityClasses() + ClusterDefaults.storageClasses()
+                + FlowControlDefaults.priorityLevels()
                 + BootstrapRoles.clusterRoles()
                 + EKSRoles.clusterRoles(),
             FlowControlDefaults.flowSchemas() + BootstrapRoles.roles() + EKSRoles.roles() + BootstrapBindings.clusterRoleBindings()

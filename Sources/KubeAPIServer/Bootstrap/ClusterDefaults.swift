@@ -28,6 +28,18 @@ enum ClusterDefaults {
         return [node, cluster]
     }
 
+    /// The class of claims that name none: what EBS's gp3 is on AWS.
+    static func storageClasses() -> [Value] {
+        [
+            [
+                "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+                "metadata": ["name": "gp3", "annotations": ["storageclass.kubernetes.io/is-default-class": "true"]],
+                "provisioner": "ebs.csi.aws.com", "parameters": ["type": "gp3"], "reclaimPolicy": "Delete",
+                "volumeBindingMode": "WaitForFirstConsumer", "allowVolumeExpansion": true,
+            ]
+        ]
+    }
+
     /// The service `default/kubernetes` on the first address of the service range. Upstream: kubernetesservice.Controller.
     static func kubernetesService(clusterIP: String, isIPv6: Bool, targetPort: Int) -> Value {
         [

@@ -22,6 +22,8 @@ package struct ControllerConfiguration: Sendable {
     package var certificateAuthority: CertificateAuthority?
     /// Signs the token of a Secret of type kubernetes.io/service-account-token; nil: nobody fills them.
     package var serviceAccountToken: TokenSigner?
+    /// Where volumes of the built-in provisioner live; nil: only drivers make volumes.
+    package var volumes: VolumeStore?
     /// The resources served now; asked again whenever CustomResourceDefinitions change.
     package var resources: @Sendable () -> ResourceTable
     /// How long a node may be silent before it counts as gone. Upstream: --node-monitor-grace-period.

@@ -19,6 +19,8 @@ struct SchedulerCache: Sendable {
     private var podsByNode: [String: Set<String>] = [:]
     /// Bound pods by priority: most often all have the same, and none can take another's place.
     private var priorities: [Int64: Int] = [:]
+    /// Claims that bound pods use, with their number.
+    private var claims: [String: Int] = [:]
     /// Pods for which room is being made.
     var nominator = Nominator()
     private(set) var namespaces: [String: [String: String]] = [:]
@@ -51,6 +53,7 @@ struct SchedulerCache: Sendable {
     func nodeName(of uid: String) -> String? { pods[uid]?.nodeName }
     var podCount: Int { pods.count }
     func pods(on node: String) -> [PodInfo] { (podsByNode[node] ?? []).compactMap { pods[$0]?.info } }
+    func isInUse(claim: String) -> Bool { claims[claim] != nil }
     func hasPods(below priority: Int64) -> Bool { priorities.keys.contains { $0 < priority } }
 
     // MARK: Nodes
@@ -110,6 +113,7 @@ struct SchedulerCache: Sendable {
         pods[pod.uid] = BoundPod(info: pod, nodeName: node, isAssumed: assumed)
         podsByNode[node, default: []].insert(pod.uid)
         priorities[pod.priority, default: 0] += 1
+        for claim in pod.claims { claims[claim, default: 0] += 1 }
         let place = place(of: node)
         nodes[place].add(pod)
         counters.change(pod, node, 1)
@@ -126,6 +130,10 @@ struct SchedulerCache: Sendable {
         if podsByNode[pod.nodeName]?.isEmpty ?? false { podsByNode[pod.nodeName] = nil }
         let left = (priorities[pod.info.priority] ?? 0) - 1
         priorities[pod.info.priority] = left > 0 ? left : nil
+        for claim in pod.info.claims {
+            let left = (claims[claim] ?? 0) - 1
+            claims[claim] = left > 0 ? left : nil
+        }
         if let place = places[pod.nodeName] { nodes[place].remove(pod.info) }
         counters.change(pod.info, pod.nodeName, -1)
         changeTerms(pod.info, pod.nodeName, -1)

@@ -17,6 +17,8 @@ struct NodeInfo: Sendable {
     private(set) var nonZeroRequested = Resource()
     private(set) var podCount: Int64 = 0
     private(set) var hostPorts: [HostPort: Int] = [:]
+    /// Claims that pods use here, with their number.
+    private(set) var claims: [String: Int] = [:]
 
     init(name: String) { self.name = name }
 
@@ -48,6 +50,7 @@ struct NodeInfo: Sendable {
         nonZeroRequested += pod.nonZeroRequests
         podCount += 1
         for port in pod.hostPorts { hostPorts[port, default: 0] += 1 }
+        for claim in pod.claims { claims[claim, default: 0] += 1 }
     }
 
     mutating func remove(_ pod: PodInfo) {
@@ -57,6 +60,10 @@ struct NodeInfo: Sendable {
         for port in pod.hostPorts {
             let left = (hostPorts[port] ?? 0) - 1
             hostPorts[port] = left > 0 ? left : nil
+        }
+        for claim in pod.claims {
+            let left = (claims[claim] ?? 0) - 1
+            claims[claim] = left > 0 ? left : nil
         }
     }
 }

@@ -23,6 +23,10 @@ struct CycleInput: Sendable {
     var pod: PodInfo
     /// Selects the pods of the same Services and workload, for spreading by default; nil when there are none.
     var workloadSelector: LabelSelector?
+    /// Nil: the pod has no claims.
+    var volumes: VolumeNeeds?
+    /// Where more about volumes can be read; nil where there are none.
+    var lookup: VolumeLookup?
 }
 
 /// The highest score of one plugin for one node. Upstream: framework.MaxNodeScore.
@@ -42,12 +46,15 @@ protocol FilterPlugin: Sendable {
     var looksAtOtherPods: Bool { get }
     /// Nil: the plugin has nothing to say about this pod (upstream's Skip).
     func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)?
+    /// Why no node will do, whatever nodes there are; nil: some may. Upstream: a status of PreFilter that is no success.
+    func refusal(_ input: CycleInput) -> String?
     /// The only nodes that could do, where the pod names them; nil: any. Upstream: PreFilterResult.
     func candidates(_ input: CycleInput) -> Set<String>?
 }
 
 extension FilterPlugin {
     var looksAtOtherPods: Bool { false }
+    func refusal(_ input: CycleInput) -> String? { nil }
     func candidates(_ input: CycleInput) -> Set<String>? { nil }
 }
 

@@ -173,6 +173,8 @@ final class PodInfo: Sendable {
     let requiredAntiAffinity: [AffinityTerm]
     let preferredAffinity: [WeightedAffinityTerm]
     let spreadConstraints: [TopologySpreadConstraint]
+    /// Keys of the claims it uses, those of ephemeral volumes, too.
+    let claims: [String]
     let images: [String]
     let containerCount: Int
 
@@ -225,6 +227,11 @@ final class PodInfo: Sendable {
         }
         preferredAffinity = weighted(affinity[preferred].elements, 1) + weighted(antiAffinity[preferred].elements, -1)
         spreadConstraints = spec["topologySpreadConstraints"].elements.compactMap { TopologySpreadConstraint($0, labels: labels) }
+        claims = spec["volumes"].elements.compactMap { volume in
+            if let name = volume["persistentVolumeClaim"]["claimName"].string { return "\(namespace)/\(name)" }
+            guard let source = volume["ephemeral"], !source.isNull else { return nil }
+            return "\(namespace)/\(meta.name)-\(volume["name"].string ?? "")"
+        }
         images = (containers + initContainers).compactMap { $0["image"].string }
         containerCount = containers.count + initContainers.count
     }

@@ -5,8 +5,8 @@ struct Profile: Sendable {
 
     static let standard = Profile(
         filters: [
-            NodeUnschedulable(), NodeName(), TaintToleration(), NodeAffinity(), NodePorts(), NodeResourcesFit(), PodTopologySpread(),
-            InterPodAffinity(),
+            NodeUnschedulable(), NodeName(), TaintToleration(), NodeAffinity(), NodePorts(), NodeResourcesFit(), VolumeRestrictions(),
+            NodeVolumeLimits(), VolumeBinding(), VolumeZone(), PodTopologySpread(), InterPodAffinity(),
         ],
         scores: [
             TaintToleration(), NodeAffinity(), NodeResourcesFit(), NodeResourcesBalancedAllocation(), PodTopologySpread(), InterPodAffinity(),

@@ -7,12 +7,15 @@ struct FitError: Error, Sendable, Equatable {
     var reasons: [String: Int]
     /// Plugins that rejected a node: what their events concern is worth trying again for.
     var plugins: Set<String>
+    /// Why no node was looked at; nil: they were.
+    var refusal: String?
     /// Why making room would not help either; nil: it was not thought about, or does help.
     var preemption: String?
 
     /// Upstream: FitError.Error.
     var message: String {
         var text = "0/\(nodeCount) nodes are available:"
+        if let refusal { text += " \(refusal)." }
         if !reasons.isEmpty { text += " " + reasons.map { "\($0.value) \($0.key)" }.sorted().joined(separator: ", ") + "." }
         if let preemption { text += " preemption: \(preemption)" }
         return text
@@ -51,6 +54,10 @@ struct SchedulingCycle: Sendable {
     /// - Parameter random: picks one of so many equals.
     mutating func schedule(_ input: CycleInput, _ cache: inout SchedulerCache, random: (Int) -> Int = { Int.random(in: 0..<$0) }) -> Outcome {
         guard cache.nodeCount > 0 else { return .noNodes }
+        for plugin in profile.filters {
+            guard let why = plugin.refusal(input) else { continue }
+            return .unfit(FitError(nodeCount: cache.nodeCount, reasons: [:], plugins: [plugin.name], refusal: why))
+        }
         let filters = NodeFilters(profile.filters, input, &cache)
         var only: Set<String>?
         var narrowing: [String] = []

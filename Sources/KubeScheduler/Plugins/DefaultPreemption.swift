@@ -40,6 +40,9 @@ struct DefaultPreemption {
         }
         var reasons: [String: Int] = [:]
         let count = cache.nodeCount
+        guard !plugins.contains(where: { $0.refusal(input) != nil }) else {
+            return .unhelpful(FitError(nodeCount: count, reasons: [Self.notHelpful: count], plugins: []).message)
+        }
         guard cache.hasPods(below: pod.priority) else {
             return .unhelpful(FitError(nodeCount: count, reasons: [Self.noVictims: count], plugins: []).message)
         }

@@ -8,6 +8,8 @@ enum ClusterEvent: Sendable, Equatable {
     /// A bound pod is gone, or takes less.
     case assignedPodRemoved
     case namespaceChanged
+    /// A claim, a volume, a storage class, or a node's limits of volumes.
+    case storageChanged
 
     /// The plugins whose rejections this may end. Upstream: EventsToRegister of each plugin.
     private var plugins: Set<String> {
@@ -15,14 +17,16 @@ enum ClusterEvent: Sendable, Equatable {
         case .nodeAdded:
             [
                 "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "PodTopologySpread",
-                "InterPodAffinity",
+                "InterPodAffinity", "VolumeBinding", "VolumeZone",
             ]
-        case .nodeLabelsChanged: ["NodeAffinity", "PodTopologySpread", "InterPodAffinity"]
+        case .nodeLabelsChanged: ["NodeAffinity", "PodTopologySpread", "InterPodAffinity", "VolumeBinding", "VolumeZone"]
         case .nodeTaintsChanged: ["TaintToleration", "NodeUnschedulable", "PodTopologySpread"]
         case .nodeAllocatableChanged: ["NodeResourcesFit"]
         case .assignedPodChanged: ["InterPodAffinity", "PodTopologySpread"]
-        case .assignedPodRemoved: ["NodeResourcesFit", "NodePorts", "InterPodAffinity", "PodTopologySpread"]
+        case .assignedPodRemoved:
+            ["NodeResourcesFit", "NodePorts", "InterPodAffinity", "PodTopologySpread", "VolumeRestrictions", "NodeVolumeLimits"]
         case .namespaceChanged: ["InterPodAffinity"]
+        case .storageChanged: ["VolumeBinding", "VolumeZone", "VolumeRestrictions", "NodeVolumeLimits"]
         }
     }
 

@@ -4,6 +4,8 @@ import KubeAPI
 protocol ReferencedObjects: Sendable {
     func configMap(namespace: String, name: String) async throws -> Object
     func secret(namespace: String, name: String) async throws -> Object
+    func persistentVolumeClaim(namespace: String, name: String) async throws -> Object
+    func persistentVolume(name: String) async throws -> Object
 }
 
 /// A container's environment. Upstream: kubelet's makeEnvironmentVariables.

@@ -28,6 +28,13 @@ final class CachedObjects: ReferencedObjects {
     func configMap(namespace: String, name: String) async throws -> Object { try await get(Key(isSecret: false, namespace: namespace, name: name)) }
     func secret(namespace: String, name: String) async throws -> Object { try await get(Key(isSecret: true, namespace: namespace, name: name)) }
 
+    /// Claims and volumes are read when a pod starts, and must be what they are then: they are not kept.
+    func persistentVolumeClaim(namespace: String, name: String) async throws -> Object {
+        try await client.get(.persistentVolumeClaims, namespace: namespace, name: name)
+    }
+
+    func persistentVolume(name: String) async throws -> Object { try await client.get(.persistentVolumes, name: name) }
+
     private func get(_ key: Key) async throws -> Object {
         let now = ContinuousClock.now
         if let entry = entries.withLock({ $0[key] }), now - entry.read < Self.lifetime { return entry.object }

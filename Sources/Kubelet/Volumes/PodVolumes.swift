@@ -51,6 +51,7 @@ struct PodVolumes: Sendable {
             }
             return directory
         }
+        if let source = volume["local"] { return try local(source["path"].string ?? "", group: group) }
         if let source = volume["hostPath"] { return try hostPath(source["path"].string ?? "", type: source["type"].string ?? "") }
         let kind = volume.members.map(\.key).first { $0 != "name" } ?? "unknown"
         throw VolumeError("volume type \(kind) is not implemented by Eyrie yet")
@@ -61,6 +62,14 @@ struct PodVolumes: Sendable {
         let data = size.map { $0 > 0 ? "size=\($0)" : "" } ?? ""
         try FileTree.checkCode(clinux_mount("tmpfs", directory, "tmpfs", 0, data), "mount tmpfs", directory)
         try FileTree.check(chmod(directory, 0o777), "chmod", directory)
+    }
+
+    /// A folder that somebody made before. It is given to the pod's group once, not again each time. Upstream: pkg/volume/local.
+    private func local(_ path: String, group: gid_t?) throws -> String {
+        guard let status = try FileTree.status(path, follow: true) else { throw VolumeError("path \"\(path)\" does not exist") }
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw VolumeError("path \"\(path)\" is not a directory") }
+        if let group, status.st_gid != group || status.st_mode & 0o2000 == 0 { try FileTree.setGroup(path, group: group, readOnly: false) }
+        return path
     }
 
     /// Upstream: hostpath's checkType, in its words.

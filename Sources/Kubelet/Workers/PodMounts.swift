@@ -23,9 +23,11 @@ struct PodMounts: Sendable {
         for volume in pod.volumes {
             let name = volume["name"].string ?? ""
             do {
-                let files = try await payload.files(of: volume)
+                let claimed = try await ClaimedVolume(volume, pod: pod, objects: services.objects)
+                let source = claimed?.volume.root ?? volume
+                let files = try await payload.files(of: source)
                 let pod = pod
-                paths[name] = try await FileWork.run { try volumes.setUp(volume, pod: pod, files: files, now: now) }
+                paths[name] = try await FileWork.run { try volumes.setUp(source, pod: pod, files: files, now: now) }
             } catch is CancellationError {
                 throw CancellationError()
             } catch {
@@ -65,8 +67,10 @@ struct PodMounts: Sendable {
             if !containerPath.hasPrefix("/") { containerPath = "/" + containerPath }
             if containerPath == "/etc/hosts" { coversHosts = true }
             let source = pod.volumes.first { $0["name"].string == name }
-            // Volumes made from API objects are the kubelet's to write.
-            let isManaged = ["configMap", "secret", "downwardAPI", "projected"].contains { source[$0] != nil }
+            // Volumes made from API objects are the kubelet's to write; a claim may be taken for reading alone.
+            let isManaged =
+                ["configMap", "secret", "downwardAPI", "projected"].contains { source[$0] != nil }
+                || source["persistentVolumeClaim"]["readOnly"].bool ?? false
             let propagation: MountPropagation =
                 switch mount["mountPropagation"].string {
                 case "HostToContainer": .hostToContainer
