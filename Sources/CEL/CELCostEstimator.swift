@@ -27,7 +27,7 @@ extension CELCostEstimate {
     }
     static func scaled(_ size: UInt64, _ factor: Double) -> UInt64 {
         let scaled = (Double(size) * factor).rounded(.up)
-        return scaled >= 18_446_744_073_709_551_615 ? .max : UInt64(scaled)
+        return UInt64(exactly: scaled) ?? .max
     }
     static func + (a: CELCostEstimate, b: CELCostEstimate) -> CELCostEstimate { CELCostEstimate(min: sum(a.min, b.min), max: sum(a.max, b.max)) }
     static func * (a: CELCostEstimate, b: CELCostEstimate) -> CELCostEstimate {

@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 
 // The package's API, in the order in which it is used:
 //

@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 
 /// What a watch can be concerned by, beyond its namespace: told without looking at its selectors. Upstream: storage.IndexerFuncs, the trigger
 /// functions of the cacher.

@@ -1,5 +1,5 @@
 import HTTPTransport
-package import KubeAPI
+import KubeAPI
 import KubeClient
 import Synchronization
 

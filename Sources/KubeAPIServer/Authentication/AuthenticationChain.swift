@@ -1,5 +1,5 @@
-package import HTTPTransport
-package import KubeAPI
+import HTTPTransport
+import KubeAPI
 
 /// What an authenticator can say without waiting for anybody.
 package enum ImmediateAuthentication: Sendable {

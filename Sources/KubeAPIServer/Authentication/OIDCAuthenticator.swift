@@ -1,5 +1,5 @@
 internal import Certificates
-package import HTTPTransport
+import HTTPTransport
 package import KubeAPI
 import Synchronization
 

@@ -1,6 +1,6 @@
 internal import Certificates
 package import HTTPTransport
-package import KubeAPI
+import KubeAPI
 import Synchronization
 
 /// A proxy in front that has authenticated the user and names it in headers, and proves by its certificate that it may. Upstream:

@@ -1,4 +1,4 @@
-package import HTTPTransport
+import HTTPTransport
 import KubeAPI
 
 /// Which addresses a client's request may be passed on to. Who can write an address into a Node, a Pod's status or an endpoint must not thereby

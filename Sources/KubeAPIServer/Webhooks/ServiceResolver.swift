@@ -1,5 +1,5 @@
 package import HTTPTransport
-package import KubeAPI
+import KubeAPI
 
 /// Finds an address behind a Service. Service addresses are the node proxies' business and lead nowhere from the control plane, so a request goes
 /// to one of the ready endpoints directly. Upstream: k8s.io/apiserver/pkg/util/proxy.ResolveEndpoint.

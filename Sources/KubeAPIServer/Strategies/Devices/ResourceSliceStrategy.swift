@@ -124,7 +124,7 @@ struct ResourceSliceStrategy: ResourceStrategy {
         }
         let set = ["bool", "int", "string", "version", "bools", "ints", "strings", "versions"].filter { attribute[$0].present != nil }
         if set.isEmpty { errors.invalid(place, text: "", "exactly one value must be specified") }
-        if set.count > 1 { errors.invalid(place, attribute.value ?? .null, "exactly one value must be specified") }
+        if set.count > 1 { errors.invalid(place, attribute.value, "exactly one value must be specified") }
     }
 
     private func counters(_ set: JSONView, _ place: String, name: String, _ errors: inout FieldErrors) {

@@ -182,7 +182,7 @@ struct CSINodeStrategy: ResourceStrategy {
         var errors = FieldErrors()
         errors.append(validate(object))
         func fixed(_ driver: JSONView) -> Value {
-            var value = driver.value ?? .null
+            var value = driver.value
             value["allocatable"] = nil
             return value
         }
