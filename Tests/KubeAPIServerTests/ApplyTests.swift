@@ -264,6 +264,34 @@ struct ApplyTests {
         #expect(twice.json["message"].string?.hasSuffix(#"line 1: key "k" already set in map"#) == true)
     }
 
+    @Test("an approval is applied through its own path, which writes conditions and nothing else")
+    func approval() async throws {
+        let test = try await TestServer()
+        let kind: (Value) -> Value = { part in
+            var object: Value = ["apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": ["name": "r"]]
+            for (name, value) in part.object ?? Members() { object[name] = value }
+            return object
+        }
+        try await test.create(
+            "certificates.k8s.io/v1/certificatesigningrequests",
+            kind(["spec": ["request": "eA==", "signerName": "example.com/s", "usages": ["client auth"]]]), namespace: nil)
+        let condition: Value = ["type": "Approved", "status": "True", "reason": "ByHand"]
+        let wanted = kind(["spec": ["signerName": "example.com/other"], "status": ["certificate": "eA==", "conditions": [condition]]])
+        let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests/r/approval?fieldManager=approver"
+        let answer = await test.http("PATCH", path, ["Content-Type": "application/apply-patch+yaml"], body: wanted.jsonString)
+        #expect(answer.status == 200, "\(answer.text)")
+        let stored = try await test.get("certificates.k8s.io/v1/certificatesigningrequests", "r", namespace: nil)
+        #expect(stored["status"]["conditions"].elements.compactMap { $0["reason"]?.string } == ["ByHand"])
+        #expect(stored["status"]["certificate"] == nil && stored["spec"]["signerName"].string == "example.com/s")
+        let owned = try #require(owners(stored)["approver/Apply/approval"])
+        #expect(owned.contains("f:conditions") && !owned.contains("f:certificate") && !owned.contains("f:spec"))
+        // Namespaces are finalized by PUT alone, as upstream's discovery says.
+        try await test.makeNamespace("n")
+        let finalize = await test.http("PATCH", "/api/v1/namespaces/n/finalize?fieldManager=x", ["Content-Type": "application/apply-patch+yaml"])
+        #expect(finalize.status == 405)
+        await test.server.stop()
+    }
+
     @Test("a dry run of an apply shows the outcome and stores nothing")
     func dryRun() async throws {
         let test = try await TestServer()

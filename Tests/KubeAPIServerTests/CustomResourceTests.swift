@@ -32,6 +32,27 @@ struct CustomResourceTests {
         await server.server.stop()
     }
 
+    /// The figure is printed: what users wait for between `kubectl apply` of a definition and its first object.
+    @Test("a definition is served within a second of its creation, also one beside a hundred others")
+    func acceptanceTime() async throws {
+        let test = try await CustomResourceFixtures.server()
+        var times: [Duration] = []
+        for index in 0..<100 {
+            var definition = try CustomResourceFixtures.cronTab()
+            let plural = "things\(index)"
+            definition[path: "metadata", "name"] = .string("\(plural).stable.example.com")
+            definition[path: "spec", "names"] = ["plural": .string(plural), "singular": .string("thing\(index)"), "kind": .string("Thing\(index)")]
+            let start = ContinuousClock.now
+            try await test.create(CustomResourceFixtures.definitions, definition, namespace: nil)
+            while await test.http("GET", "/apis/stable.example.com/v1/namespaces/default/\(plural)").status != 200 { await Task.yield() }
+            times.append(ContinuousClock.now - start)
+        }
+        let sorted = times.sorted()
+        print("a definition is served after \(sorted[times.count / 2]) (median of \(times.count)), \(sorted[times.count - 1]) at most")
+        #expect(sorted[times.count - 1] < .seconds(1))
+        await test.server.stop()
+    }
+
     @Test("unknown fields are pruned and told; strict validation refuses them and duplicates")
     func pruning() async throws {
         let server = try await F.server()

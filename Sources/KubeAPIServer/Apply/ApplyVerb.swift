@@ -37,7 +37,7 @@ extension ResourceVerbs {
     }
 
     /// The object that applying makes, decoded, with defaults, in the stored version.
-    private func applied(_ apply: ApplyRequest, to live: Value?, subresource: String) throws -> Value {
+    func applied(_ apply: ApplyRequest, to live: Value?, subresource: String) throws -> Value {
         let ownership = ownership(subresource: subresource, isCreate: live == nil, isExternal: true)
         let applied = try ownership.apply(apply.configuration, to: live, manager: apply.manager, force: apply.force)
         // Unknown fields were refused by the type already.

@@ -98,6 +98,8 @@ extension ResourceVerbs {
             fields += ObjectPreparation.metadataKeptByStatus(row).map { [.field("metadata"), .field($0)] }
             return FieldSet(paths: fields)
         }
+        // Upstream: certificates' csrApprovalStrategy.
+        if subresource == "approval" { return FieldSet(paths: [[.field("spec")], [.field("status"), .field("certificate")]]) }
         let dropsStatus = isCreate ? ObjectPreparation.dropsStatusOnCreate(row) : row.hasStatus && subresource.isEmpty
         return dropsStatus ? FieldSet(paths: [[.field("status")]]) : FieldSet()
     }

@@ -11,6 +11,8 @@ package struct ClusterSettings: Sendable {
     package var bearerAuthenticators: [any BearerTokenAuthenticator]
     /// Identity providers whose tokens are accepted: EKS's associated ones.
     package var identityProviders: [OIDCConfiguration] = []
+    /// Services that are asked whose a token is when nobody else knows it.
+    package var tokenWebhooks: [WebhookTokenAuthenticator.Configuration] = []
     /// Asked when nobody else has an opinion: authorisation webhooks.
     package var remoteAuthorizers: [any RemoteAuthorizer] = []
     /// A proxy in front that names users in headers. Nil: none is believed.
@@ -38,13 +40,15 @@ extension APIServer.Components {
     package static func standard(_ settings: ClusterSettings, reader: any ObjectReader) -> APIServer.Components {
         let authorization = ClusterAuthorization(reader: reader, extra: settings.authorizers(reader))
         let serviceAccounts = ServiceAccountTokenAuthenticator(issuer: settings.tokenIssuer, reader: reader)
+        let webhooks = WebhookClient(resolver: ServiceResolver(reader: reader))
+        // Webhooks last: nobody's token is told to others that somebody here knows.
         let others: [any BearerTokenAuthenticator] =
             [BootstrapTokenAuthenticator(reader: reader)] + settings.identityProviders.map { OIDCAuthenticator($0) } + settings.bearerAuthenticators
+            + settings.tokenWebhooks.map { WebhookTokenAuthenticator($0, client: webhooks) }
         let bearer = BearerTokenRequestAuthenticator([serviceAccounts] + others)
         let front = settings.requestHeader
         let certificates = ClientCertificateAuthenticator(excludedRoots: front?.roots ?? [])
         let authenticators: [any RequestAuthenticator] = (front.map { [$0] } ?? []) + [certificates, bearer]
-        let webhooks = WebhookClient(resolver: ServiceResolver(reader: reader))
         return APIServer.Components(
             authenticators: authenticators, authorizers: [authorization.authorizer],
             admission: AdmissionChain.standard(

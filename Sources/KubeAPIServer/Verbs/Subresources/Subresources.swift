@@ -54,6 +54,7 @@ extension ResourceVerbs {
     /// into the present tree.
     private func replacePart(_ subresource: String, _ take: @Sendable (_ sent: Value, _ tree: inout Value) -> Void) async throws -> APIResult {
         if info.verb == "get" { return .object(scope.external(try existing()), status: 200) }
+        if isApply { return try await applyPart(subresource, take) }
         let validation = try fieldValidation()
         let isPatch = info.verb == "patch"
         let patch: RequestedPatch? = isPatch ? try readPatch() : nil
@@ -72,6 +73,19 @@ extension ResourceVerbs {
             var tree = old.value
             for field in ["resourceVersion", "uid"] { tree[path: "metadata", field] = sent[path: "metadata", field] }
             take(sent, &tree)
+            return tree
+        }
+        return .object(scope.external(written), status: 200)
+    }
+
+    /// Server-side apply to such a subresource: the part that it writes is taken of what applying makes, with its owners.
+    private func applyPart(_ subresource: String, _ take: @Sendable (_ sent: Value, _ tree: inout Value) -> Void) async throws -> APIResult {
+        let request = try readApply(kind: row.groupVersionKind)
+        let written = try await write(subresource: subresource, dryRun: try dryRun(), note: .asIs) { old in
+            let applied = try applied(request, to: scope.external(old).value, subresource: subresource)
+            var tree = old.value
+            for field in ["resourceVersion", "uid", "managedFields"] { tree[path: "metadata", field] = applied[path: "metadata", field] }
+            take(applied, &tree)
             return tree
         }
         return .object(scope.external(written), status: 200)
