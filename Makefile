@@ -17,6 +17,9 @@ deps:             ## installs the Debian packages that are missing (asks once; E
 deps-tests:       # what the tests need beside that
 	@scripts/dependencies.sh tests
 
+deps-fuzz:        # what linking libFuzzer needs beside that; its runtime comes with Swift
+	@scripts/dependencies.sh fuzz
+
 build: deps       ## builds the debug binary
 	$(SWIFT) build --product eyrie
 
@@ -54,11 +57,11 @@ $(VENV)/ready: Tests/outer/requirements.txt Tests/outer/fetch_clients.sh
 	Tests/outer/fetch_clients.sh .build/clients $(VENV)/bin/python
 	touch $@
 
-fuzz:             ## fuzzes every parser for a bounded count
+fuzz: deps-fuzz   ## fuzzes every parser for a bounded count
 	$(SWIFT) build -c release --package-path Fuzz
 	@Fuzz/run.sh
 
-fuzz-ci: deps     ## the same for some seconds each, two at once: what CI can afford
+fuzz-ci: deps-fuzz ## the same for some seconds each, two at once: what CI can afford
 	$(SWIFT) build -c release --package-path Fuzz
 	@FUZZ_RUNS=100000 FUZZ_SECONDS=5 FUZZ_JOBS=2 Fuzz/run.sh
 

@@ -12,6 +12,8 @@ packages=(
 )
 # What the tests need beside that: an image's shell, CNI plug-ins of others, a second opinion on certificates.
 [ "${1:-}" = tests ] && packages+=(busybox-static containernetworking-plugins openssl)
+# libFuzzer, which comes with Swift, is C++.
+[ "${1:-}" = fuzz ] && ! compgen -G "/usr/lib/gcc/*/*/libstdc++.so" >/dev/null && packages+=(g++)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

@@ -74,6 +74,28 @@ struct HTTPClientTests {
         }
     }
 
+    @Test("the address that a name leads to is judged after the look-up, and the one that was judged is dialled (CVE-2020-8562)")
+    func admittedAddress() async throws {
+        try await withServer(TestResponder(later: { _, _ in text(200, "reached") })) { server in
+            let judged = Log()
+            func client(_ host: String, admits: Bool) throws -> HTTPClient {
+                var configuration = HTTPClient.Configuration(address: .tcp(host: host, port: server.port))
+                configuration.admitsAddress = { address in
+                    judged.add(address)
+                    return admits
+                }
+                return try HTTPClient(configuration: configuration)
+            }
+            // A name, as one that a rebinding resolver answers differently each time: what is judged is an address, never the name.
+            for host in ["localhost", "127.0.0.1"] {
+                await #expect(throws: HTTPError.self) { _ = try await client(host, admits: false).execute("GET", "/") }
+                let response = try await client(host, admits: true).execute("GET", "/")
+                #expect(response.status == 200)
+            }
+            #expect(!judged.all.isEmpty && judged.all.allSatisfy { $0 == "127.0.0.1" || $0 == "::1" })
+        }
+    }
+
     @Test("a cancelled reader of a body closes its connection: the server's stream ends")
     func cancelledReader() async throws {
         let log = Log()

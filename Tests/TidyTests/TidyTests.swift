@@ -115,6 +115,25 @@ import Testing
         for folder in folders { #expect(manifest.contains("\"\(folder)\""), "Sources/\(folder) is no target") }
     }
 
+    @Test("every test that docs/reliability.md names is there, and every fuzz target is named") func reliabilityNamesTests() throws {
+        let text = try String(contentsOf: Self.root.appendingPathComponent("docs/reliability.md"), encoding: .utf8)
+        let tests = Self.root.appendingPathComponent("Tests")
+        var files: [String: String] = [:]
+        for path in FileManager.default.enumerator(atPath: tests.path)?.compactMap({ $0 as? String }) ?? [] {
+            guard path.hasSuffix(".swift") || path.hasSuffix(".py") else { continue }
+            let name = URL(fileURLWithPath: path).lastPathComponent.replacing(/\.swift$/, with: "")
+            files[name, default: ""] += try String(contentsOf: tests.appendingPathComponent(path), encoding: .utf8)
+        }
+        let units = text.matches(of: /`(\w+)\.(\w+)`/).filter { $0.1 != "Name" }
+        for unit in units { #expect(files[String(unit.1)]?.contains("func \(unit.2)(") == true, "\(unit.0) is not there") }
+        let outer = text.matches(of: /`(\w+\.py)::(\w+)`/).filter { $0.1 != "test_x.py" }
+        for test in outer { #expect(files[String(test.1)]?.contains("def \(test.2)(") == true, "\(test.0) is not there") }
+        #expect(units.count > 50 && outer.count > 5)
+        for target in try FileManager.default.contentsOfDirectory(atPath: Self.root.appendingPathComponent("Fuzz/corpus").path) {
+            #expect(text.contains("`fuzz \(target)`"), "docs/reliability.md does not name the fuzz target \(target)")
+        }
+    }
+
     @Test("ARCHITECTURE.md names every module") func architectureIsComplete() throws {
         let text = try String(contentsOf: Self.root.appendingPathComponent("ARCHITECTURE.md"), encoding: .utf8)
         for module in Set(Self.sources.map(\.module)) { #expect(text.contains("`\(module)`"), "ARCHITECTURE.md does not name \(module)") }

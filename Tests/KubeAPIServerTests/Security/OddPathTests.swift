@@ -45,7 +45,8 @@ struct OddPathTests {
         "/apis/example.com/v1/namespaces/kube-system/crontabs/canary", "/apis/stable.example.com/v1/namespaces/kube-system/secrets/canary",
         "/apis/stable.example.com/v1/namespaces/kube-system/crontabs/canary/status", "/openapi/v2/..", "/openapi/v3/../../api/v1/secrets",
         "/healthz/..",
-        "/healthz/%2e%2e/api/v1/secrets", "/metrics/../api/v1/secrets", "/version/x", "/readyz/../../etc/passwd",
+        "/healthz/%2e%2e/api/v1/secrets", "/metrics/../api/v1/secrets", "/version/x", "/readyz/../../etc/passwd", "/debug/pprof/",
+        "/debug/pprof/profile", "/debug/flags/v", "/logs", "/logs/",
     ]
 
     private static let canary = "bm90IHRvIGJlIHNlZW4="
