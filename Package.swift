@@ -110,14 +110,15 @@ let testTargets: [Target] = [
     tests("EKSAPITests", ["EKSAPI"]),
 ]
 
-/// What the API server's figures are measured with (`make bench-apiserver`); no part of an ordinary build.
-let benchmarks: [Target] =
-    Context.environment["EYRIE_ONLY"] == "apiserver-bench"
-    ? [
-        .executableTarget(
-            name: "apiserver-bench", dependencies: ["KubeAPIServer", "KubeStorage", "KubeAPI", "HTTPTransport", "Certificates", "CLinux"],
-            path: "Benchmarks/apiserver-bench", swiftSettings: swiftSettings)
-    ] : []
+/// What figures are measured with (`make bench-apiserver`, `make bench-aws`), each by its name in EYRIE_ONLY; no part of an ordinary build.
+let benchmarks: [Target] = [
+    .executableTarget(
+        name: "apiserver-bench", dependencies: ["KubeAPIServer", "KubeStorage", "KubeAPI", "HTTPTransport", "Certificates", "CLinux"],
+        path: "Benchmarks/apiserver-bench", swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "aws-bench", dependencies: ["AWSServices", "AWSProtocol", "HTTPTransport", log], path: "Benchmarks/aws-bench",
+        swiftSettings: swiftSettings),
+].filter { $0.name == Context.environment["EYRIE_ONLY"] }
 
 /// The targets of the package, or with EYRIE_ONLY the named test target and its transitive dependencies.
 func selected(from all: [Target]) -> [Target] {
