@@ -162,6 +162,8 @@ private struct WebIdentityAccount {
         let caller = try await account.caller(try #require(element("AccessKeyId", in: answer)))
         #expect(caller.arn == "arn:aws:iam::000000000000:user/admin")
         await #expect(throws: AWSError.self) { try await account.call("sts", "GetSessionToken", [:], as: caller) }
+        await #expect(throws: AWSError.self) { try await account.iam("ListRoles", as: caller) }
+        #expect(try await account.call("sts", "GetCallerIdentity", as: caller).contains("user/admin"))
         #expect(try await account.code("sts", "GetSessionToken", ["DurationSeconds": "1"]) == "ValidationError")
         #expect(
             element("Account", in: try await account.call("sts", "GetAccessKeyInfo", ["AccessKeyId": account.admin.accessKeyID])) == "000000000000")

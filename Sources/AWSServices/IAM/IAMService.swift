@@ -139,6 +139,10 @@ package struct IAMService: AWSService {
         let parameters = try request.queryParameters()
         let action = parameters["Action"] ?? ""
         guard let operation = IAMService.operations[action] else { throw AWSError.unknownAction(action, version: "2010-05-08") }
+        // A user's session without MFA reaches no IAM. Upstream: sts GetSessionToken, "Permissions".
+        guard await !identities.isUserSession(request.caller) else {
+            throw AWSError("InvalidClientTokenId", "The security token included in the request is invalid", status: 403)
+        }
         let call = IAMCall(identities: identities, request: request, parameters: parameters)
         try await identities.authorize(
             request.caller, action: "iam:\(action)", resource: await resource(operation.resource, call), context: call.context)

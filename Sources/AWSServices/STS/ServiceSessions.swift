@@ -48,9 +48,10 @@ package struct ServiceSession: Sendable {
         self.sourceARN = sourceARN
     }
 
-    /// The session that is asked of a role.
+    /// The session that is asked of a role. All its tags are transitive. Upstream: EKS User Guide, "Grant Pods access based on tags".
     fileprivate func request(_ arn: String) -> SessionRequest {
-        SessionRequest(roleARN: arn, name: sessionName, seconds: duration, attributes: SessionAttributes(tags: tags))
+        SessionRequest(
+            roleARN: arn, name: sessionName, seconds: duration, attributes: SessionAttributes(tags: tags, transitiveTagKeys: tags.keys.sorted()))
     }
 }
 

@@ -50,6 +50,9 @@ extension IdentityStore {
         }
     }
 
+    /// Whether a caller is a user's own session, of GetSessionToken.
+    func isUserSession(_ caller: AWSCaller) async -> Bool { await state.read { $0.sessions[caller.accessKeyID]?.attributes?.isOfUser ?? false } }
+
     /// The account whose key this is; nil when there is no such key.
     func account(ofKey id: String) async -> String? {
         let account = account

@@ -30,7 +30,10 @@ extension EKSService {
         try TagFault.checkNew(input.tags)
         _ = try await state.read { try $0.clusterWithEntries(input.clusterName) }
         let principalID = try await existing(principal)
-        if type.needsPassRole { try await identities.authorize(caller, action: "iam:PassRole", resource: principal.arn) }
+        if type.needsPassRole {
+            try await identities.authorize(
+                caller, action: "iam:PassRole", resource: principal.arn, context: ["iam:passedtoservice": ["eks.amazonaws.com"]])
+        }
         let operation = "CreateAccessEntry/\(input.clusterName)"
         let record = AccessEntryRecord(
             clusterName: input.clusterName, principalARN: principal.arn, principalID: principalID,

@@ -147,7 +147,8 @@ extension EKSService {
         }
         let role = await identities.roleFacts(arn: input.roleARN, services: ["eks.amazonaws.com"], actions: [ClusterRequirements.describeSubnets])
         try ClusterRequirements.checkRole(role, arn: input.roleARN, cluster: input.name)
-        try await identities.authorize(caller, action: "iam:PassRole", resource: input.roleARN)
+        try await identities.authorize(
+            caller, action: "iam:PassRole", resource: input.roleARN, context: ["iam:passedtoservice": ["eks.amazonaws.com"]])
         let subnetIDs = input.subnetIDs.uniqued
         let subnets = await network.subnets(subnetIDs)
         try ClusterRequirements.checkSubnets(subnets, asked: subnetIDs, cluster: input.name)

@@ -139,7 +139,8 @@ extension EKSService {
         let scaling = input.scaling ?? ScalingConfig(minSize: 1, maxSize: 2, desiredSize: 2)
         try NodegroupRequirements.checkScaling(scaling)
         try await checkNodeRole(input.nodeRoleARN)
-        try await identities.authorize(caller, action: "iam:PassRole", resource: input.nodeRoleARN)
+        try await identities.authorize(
+            caller, action: "iam:PassRole", resource: input.nodeRoleARN, context: ["iam:passedtoservice": ["eks.amazonaws.com"]])
         let subnetIDs = input.subnetIDs.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
         let subnets = await network.subnets(subnetIDs)
         if let missing = subnetIDs.first(where: { id in !subnets.contains { $0.id == id } }) {

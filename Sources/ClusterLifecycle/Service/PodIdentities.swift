@@ -119,8 +119,11 @@ extension EKSService {
                 "Trust policy of the role provided is invalid: it must allow \(PodIdentityRequirements.service) "
                     + PodIdentityRequirements.actions.joined(separator: " and "), fields)
         }
-        try await identities.authorize(caller, action: "iam:PassRole", resource: arn)
-        if let target, !target.isEmpty { try await identities.authorize(caller, action: "iam:PassRole", resource: target) }
+        try await identities.authorize(caller, action: "iam:PassRole", resource: arn, context: ["iam:passedtoservice": ["pods.eks.amazonaws.com"]])
+        if let target, !target.isEmpty {
+            try await identities.authorize(
+                caller, action: "iam:PassRole", resource: target, context: ["iam:passedtoservice": ["pods.eks.amazonaws.com"]])
+        }
     }
 
     /// Throws ResourceNotFoundException.
