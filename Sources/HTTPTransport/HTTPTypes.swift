@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// Header fields in order, names compared without case.
 package struct HTTPFields: Sendable, ExpressibleByDictionaryLiteral {
     package private(set) var fields: [(name: String, value: String)]
@@ -96,6 +98,20 @@ package struct HTTPBodyStream: AsyncSequence, Sendable {
         package mutating func next() async throws -> [UInt8]? { try await pull() }
     }
     package func makeAsyncIterator() -> AsyncIterator { AsyncIterator(pull: pull) }
+
+    /// The same body when it has at least a byte, nil when it has none: for whoever must know before passing it on.
+    package var peeked: HTTPBodyStream? {
+        get async throws {
+            var piece = try await pull()
+            while piece?.isEmpty == true { piece = try await pull() }
+            guard let piece else { return nil }
+            let first = Mutex<[UInt8]?>(piece)
+            return HTTPBodyStream {
+                if let piece = first.withLock({ $0.take() }) { return piece }
+                return try await pull()
+            }
+        }
+    }
 
     /// The whole body. Throws `HTTPError.bodyTooLarge` past `limit` bytes.
     package func collect(limit: Int) async throws -> [UInt8] {

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import HTTPTransport
@@ -71,6 +72,67 @@ struct HTTPClientTests {
         let nowhere = try HTTPClient(configuration: .init(address: .unix(path: "/nowhere/at/all.sock")))
         await #expect(throws: HTTPError.connectFailed("cannot connect to unix:/nowhere/at/all.sock: no such file or directory")) {
             _ = try await nowhere.execute("GET", "/")
+        }
+    }
+
+    @Test("a body is sent as it comes, by its length or in chunks, as fast as the server takes it")
+    func streamedBody() async throws {
+        let log = Log()
+        let responder = TestResponder(later: { head, body in
+            if head.path == "/early" { return text(413, "too much") }
+            log.add("began")
+            if head.path == "/slow" { await log.wait(for: "read") }
+            var count = 0
+            do { for try await piece in body { count += piece.count } } catch { return text(500, "\(error)") }
+            return text(200, "\(count) \(head.fields["Content-Length"] ?? head.fields["Transfer-Encoding"] ?? "")")
+        })
+        func pieces(_ count: Int) -> HTTPBodyStream {
+            let left = Mutex(count)
+            return HTTPBodyStream {
+                let isMore = left.withLock { left in
+                    left -= 1
+                    return left >= 0
+                }
+                guard isMore else { return nil }
+                return [UInt8](repeating: 7, count: 1 << 16)
+            }
+        }
+        try await withServer(responder) { server in
+            let client = try makeClient(of: server)
+            func answer(_ path: String, _ fields: HTTPFields, _ stream: HTTPBodyStream) async throws -> String {
+                let response = try await client.execute("POST", path, fields: fields, stream: stream)
+                return String(decoding: try await response.body.collect(limit: 1 << 20), as: UTF8.self)
+            }
+            #expect(try await answer("/", [:], pieces(160)) == "\(160 << 16) chunked")
+            #expect(try await answer("/", ["Content-Length": "\(3 << 16)"], pieces(3)) == "\(3 << 16) \(3 << 16)")
+            // What was announced must come, and no more of it.
+            for wrong in ["\(2 << 16)", "\(4 << 16)", "x"] {
+                await #expect(throws: (any Error).self) { _ = try await answer("/", ["Content-Length": wrong], pieces(3)) }
+            }
+            // Before the server reads, the sender has to wait.
+            let taken = Mutex(0)
+            let endless = HTTPBodyStream {
+                let count = taken.withLock { taken in
+                    taken += 1
+                    return taken
+                }
+                return count <= 1024 ? [UInt8](repeating: 7, count: 1 << 16) : nil
+            }
+            async let slow = answer("/slow", [:], endless)
+            var last = -1
+            try await eventually("the sender waits") {
+                let current = taken.withLock { $0 }
+                defer { last = current }
+                if current == last, current > 0 { return true }
+                try await Task.sleep(for: .milliseconds(100))
+                return false
+            }
+            #expect(last < 512)
+            log.add("read")
+            #expect(try await slow == "\(1024 << 16) chunked")
+            // A server that answers first is heard.
+            let early = try await client.execute("POST", "/early", stream: pieces(4))
+            #expect(early.status == 413)
         }
     }
 

@@ -3,6 +3,7 @@ import Glibc
 import HTTPTransport
 import KubeAPI
 import KubeClient
+import Synchronization
 import Testing
 
 @testable import KubeAPIServer
@@ -10,6 +11,11 @@ import Testing
 /// A site as pods have them: an echo, a page with links, redirects, an upgrade.
 private struct Site: HTTPResponder {
     func respond(to head: HTTPRequestHead, body: HTTPBodyStream) async -> HTTPResponse {
+        if head.path == "/count" {
+            var count = 0
+            do { for try await piece in body { count += piece.count } } catch { return HTTPResponse(status: 500) }
+            return HTTPResponse(status: 200, body: .bytes(Array("\(count)".utf8)))
+        }
         let bytes = (try? await body.collect(limit: 1 << 20)) ?? []
         switch head.path {
         case "/page":
@@ -92,6 +98,32 @@ struct ProxyTests {
             }
             let head = await test.http("HEAD", "\(Self.podPath)/p/proxy/x")
             #expect(head.status == 200 && head.fields["X-Site"] == "yes")
+        }
+    }
+
+    @Test("bodies larger than any object pass as they come")
+    func largeBodies() async throws {
+        try await Self.withSite { test, _ in
+            let front = try await HTTPServer.start(.init(address: .tcp(host: "127.0.0.1", port: 0)), responder: test.server)
+            let client = try HTTPClient(configuration: .init(address: .tcp(host: "127.0.0.1", port: front.port)))
+            let fields: HTTPFields = ["Authorization": "Test admin,system:masters"]
+            for isChunked in [false, true] {
+                let left = Mutex(160)
+                let body = HTTPBodyStream {
+                    let isMore = left.withLock { left in
+                        left -= 1
+                        return left >= 0
+                    }
+                    return isMore ? [UInt8](repeating: 7, count: 1 << 16) : nil
+                }
+                var all = fields
+                if !isChunked { all["Content-Length"] = "\(160 << 16)" }
+                let response = try await client.execute("POST", "\(Self.podPath)/p/proxy/count", fields: all, stream: body)
+                let answer = String(decoding: try await response.body.collect(limit: 1 << 20), as: UTF8.self)
+                #expect(response.status == 200 && answer == "\(160 << 16)", "\(answer)")
+            }
+            await client.close()
+            await front.stop(grace: .zero)
         }
     }
 

@@ -18,15 +18,20 @@ final class ClientCall: @unchecked Sendable {
     let target: String
     let fields: HTTPFields
     let body: [UInt8]?
+    /// A body that is sent as it comes, in `body`'s place.
+    let stream: HTTPBodyStream?
     let wantsUpgrade: Bool
     let headTimeout: Duration
     var isCancelled = false
 
-    init(method: String, target: String, fields: HTTPFields, body: [UInt8]?, wantsUpgrade: Bool, headTimeout: Duration) {
+    init(
+        method: String, target: String, fields: HTTPFields, body: [UInt8]?, stream: HTTPBodyStream? = nil, wantsUpgrade: Bool, headTimeout: Duration
+    ) {
         self.method = method
         self.target = target
         self.fields = fields
         self.body = body
+        self.stream = stream
         self.wantsUpgrade = wantsUpgrade
         self.headTimeout = headTimeout
     }
@@ -64,6 +69,8 @@ final class HTTP1ClientHandler: ChannelDuplexHandler, RemovableChannelHandler, @
     private var keepAlive = true
     private var isPaused = false
     private var hasWithheldRead = false
+    /// Sends a body that comes in pieces; nil when there is none or all of it is sent.
+    private var sender: Task<Void, Never>?
     private var headTimer: Scheduled<Void>?
     private var idleTimer: Scheduled<Void>?
 
@@ -120,9 +127,37 @@ final class HTTP1ClientHandler: ChannelDuplexHandler, RemovableChannelHandler, @
         head.headers.reserveCapacity(call.fields.fields.count)
         for (name, value) in call.fields.fields { head.headers.add(name: name, value: value) }
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if let body = call.body, !body.isEmpty { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))), promise: nil) }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        if let stream = call.stream {
+            context.flush()
+            sender = Task { await self.send(stream, of: call) }
+        } else {
+            if let body = call.body, !body.isEmpty { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))), promise: nil) }
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        }
         headTimer = context.eventLoop.scheduleTask(in: TimeAmount(call.headTimeout)) { [weak self] in self?.headTimedOut() }
+    }
+
+    /// Sends a body as fast as the server takes it. One that breaks off closes the connection: the server must not take the part for the whole; nor
+    /// what is beyond the announced length for another request.
+    private func send(_ stream: HTTPBodyStream, of call: ClientCall) async {
+        do {
+            var rest = call.fields["Content-Length"].map { Int($0) ?? 0 }
+            for try await piece in stream where !piece.isEmpty {
+                if let left = rest {
+                    guard piece.count <= left else { throw HTTPError.protocolViolation("a body is longer than was announced") }
+                    rest = left - piece.count
+                }
+                try await channel.writeAndFlush(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: piece))))
+            }
+            guard rest ?? 0 == 0 else { throw HTTPError.protocolViolation("a body is shorter than was announced") }
+            channel.eventLoop.execute { [self] in
+                guard sender != nil, let context else { return }
+                sender = nil
+                context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            }
+        } catch {
+            channel.eventLoop.execute { self.cancel(call) }
+        }
     }
 
     private func headTimedOut() {
@@ -219,7 +254,8 @@ final class HTTP1ClientHandler: ChannelDuplexHandler, RemovableChannelHandler, @
         switch state {
         case .receiving(_, let queue):
             resumeReading()
-            if keepAlive, context.channel.isActive {
+            // A server that answers before it has the whole request leaves the connection in the middle of it.
+            if keepAlive, sender == nil, context.channel.isActive {
                 state = .idle
                 onIdle(self)
             } else {
@@ -265,6 +301,7 @@ final class HTTP1ClientHandler: ChannelDuplexHandler, RemovableChannelHandler, @
 
     func channelInactive(context: ChannelHandlerContext) {
         idleTimer?.cancel()
+        sender?.cancel()
         switch state {
         case .awaitingHead(_, let answer):
             state = .closed

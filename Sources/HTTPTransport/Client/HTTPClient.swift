@@ -124,6 +124,24 @@ package final class HTTPClient: Sendable {
         }
     }
 
+    /// The same with a body that is sent as it comes, with backpressure, on a connection of its own: it cannot be sent twice. Its length is that of the
+    /// field `Content-Length`, else it goes in chunks. Returns when the response's head is there, which may be before the body's end.
+    package func execute(
+        _ method: String, _ target: String, fields: HTTPFields = [:], stream: HTTPBodyStream, timeout: Duration? = nil
+    ) async throws -> HTTPClientResponse {
+        var all = fields
+        if all["Host"] == nil { all.add("Host", authority) }
+        all["Transfer-Encoding"] = all["Content-Length"] == nil ? "chunked" : nil
+        let call = ClientCall(
+            method: method, target: target, fields: all, body: nil, stream: stream, wantsUpgrade: false,
+            headTimeout: timeout ?? configuration.headTimeout)
+        do {
+            return try await response(newConnection().execute(call))
+        } catch is StaleConnection {
+            throw HTTPError.connectionClosed
+        }
+    }
+
     private func response(_ outcome: ClientOutcome) throws -> HTTPClientResponse {
         guard case .response(let response) = outcome else { throw HTTPError.protocolViolation("an unexpected upgrade") }
         return response

@@ -79,7 +79,7 @@ final class Aggregator: Sendable {
     }
 
     /// Passes a request on. Upstream: apiserver.proxyHandler.
-    func proxy(_ service: RegisteredAPIService, _ head: HTTPRequestHead, body: [UInt8], user: UserInfo) async throws -> HTTPResponse {
+    func proxy(_ service: RegisteredAPIService, _ head: HTTPRequestHead, body: HTTPBodyStream?, user: UserInfo) async throws -> HTTPResponse {
         guard service.isAvailable else { return Self.unavailable }
         let client: HTTPClient
         do { client = try self.client(for: service) } catch { return Self.unavailable }

@@ -189,10 +189,7 @@ struct RequestPipeline: Sendable {
             try await gate.authorize()
             if let service = running.aggregator.remote(for: info) {
                 trace.isServed = true
-                let isRead = ["GET", "HEAD"].contains(head.method) || head.isUpgrade
-                let bytes = isRead ? [] : try await body.collect(limit: Self.maximumBodyBytes)
-                trace.audit?.request(bytes)
-                return try await running.aggregator.proxy(service, head, body: bytes, user: user)
+                return try await running.aggregator.proxy(service, head, body: head.isUpgrade ? nil : body, user: user)
             }
             guard info.isResourceRequest else { return try nonResource(info, query, user, running) }
             guard let scope = running.environment.registry.scope(info.groupVersionResource) else { throw Responses.unknownResource }
@@ -205,7 +202,9 @@ struct RequestPipeline: Sendable {
                 throw StatusError.methodNotSupported(scope.resource, head.method.lowercased())
             }
             var request = APIRequest(info: info, user: user, query: query, head: head)
-            if info.verb != "get", info.verb != "list", info.verb != "watch", !head.isUpgrade {
+            if info.subresource == "proxy" {
+                request.stream = head.isUpgrade ? nil : body
+            } else if info.verb != "get", info.verb != "list", info.verb != "watch", !head.isUpgrade {
                 request.body = try await body.collect(limit: Self.maximumBodyBytes)
                 request.contentType = AcceptedForm.mediaType(head.fields["Content-Type"])
                 try RequestContent.decode(&request, scope: scope)

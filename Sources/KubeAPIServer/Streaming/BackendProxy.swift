@@ -9,7 +9,8 @@ struct BackendProxy {
 
     let client: HTTPClient
     let head: HTTPRequestHead
-    let body: [UInt8]
+    /// Passed on as it comes; nil where the client sends none.
+    let body: HTTPBodyStream?
     /// Path and query for the backend, percent-encoded.
     let target: String
     /// Added to the request after all that the client sent.
@@ -41,7 +42,14 @@ struct BackendProxy {
     private func pass(_ fields: HTTPFields) async throws -> HTTPResponse {
         let response: HTTPClientResponse
         do {
-            response = try await client.execute(head.method, target, fields: fields, body: body.isEmpty ? nil : body, timeout: Self.headTimeout)
+            if let body = try await body?.peeked {
+                var fields = fields
+                // More or less than was announced would be taken for the next request.
+                fields["Content-Length"] = ProxyFields.length(of: head)
+                response = try await client.execute(head.method, target, fields: fields, stream: body, timeout: Self.headTimeout)
+            } else {
+                response = try await client.execute(head.method, target, fields: fields, timeout: Self.headTimeout)
+            }
         } catch let error as HTTPError {
             throw StatusError.serviceUnavailable("error trying to reach service: \(describe(error))")
         }

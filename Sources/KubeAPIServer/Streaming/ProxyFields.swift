@@ -61,6 +61,12 @@ enum ProxyFields {
         return out
     }
 
+    /// The length that a client has announced; nil for a body in chunks. Where both stand, the chunks count and the length is a lie (RFC 9112 6.3).
+    static func length(of head: HTTPRequestHead) -> String? {
+        guard head.fields["Transfer-Encoding"] == nil else { return nil }
+        return head.fields["Content-Length"]
+    }
+
     /// The fields that `Connection` names.
     private static func named(in fields: HTTPFields) -> Set<String> {
         Set(fields.all("Connection").flatMap { $0.split(separator: ",").map { String($0.filter { $0 != " " }).lowercased() } })

@@ -34,7 +34,7 @@ extension ResourceVerbs {
 
     private func backend(_ location: ProxyLocation, _ head: HTTPRequestHead, _ target: String) throws -> BackendProxy {
         let client = try environment.proxies.client(for: location.address, isTLS: location.isTLS)
-        var backend = BackendProxy(client: client, head: head, body: request.body, target: target)
+        var backend = BackendProxy(client: client, head: head, body: request.stream, target: target)
         backend.backendAuthority = location.authority
         return backend
     }
@@ -45,7 +45,7 @@ extension ResourceVerbs {
         guard let node = reader.get(.nodes, namespace: "", name: wanted.name) else { throw StatusError.notFound(.nodes, wanted.name) }
         let kubelet = try connections().address(of: node)
         if wanted.port.isEmpty || wanted.port == String(kubelet.port) {
-            var backend = BackendProxy(client: try connections().client(for: node), head: head, body: request.body, target: target)
+            var backend = BackendProxy(client: try connections().client(for: node), head: head, body: request.stream, target: target)
             backend.backendAuthority = "\(kubelet.host):\(kubelet.port)"
             // Whoever holds a node must not send the API server's clients elsewhere (CVE-2020-8559).
             backend.rejectsRedirects = true

@@ -8,6 +8,8 @@ struct APIRequest: Sendable {
     var query: QueryParameters
     /// The whole body; empty when there is none.
     var body: [UInt8] = []
+    /// The body as it comes, of requests that are passed on; `body` is empty then.
+    var stream: HTTPBodyStream?
     /// The media type of `body`, without parameters, in lower case.
     var contentType = "application/json"
     /// What a strict reader of `body`'s first format says of it: keys of YAML that stand twice. JSON shows them itself.
