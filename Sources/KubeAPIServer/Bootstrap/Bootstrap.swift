@@ -147,16 +147,9 @@ package enum Bootstrap {
         return merged
     }
 
-    /// The resource of a default object.
+    /// The resource of a default object; nil for a kind that is not served.
     static func resource(_ object: Value) -> GroupVersionResource? {
         guard let kind = object["kind"]?.string, let apiVersion = object["apiVersion"]?.string else { return nil }
-        let plural: String
-        switch kind {
-        case "PriorityClass": plural = "priorityclasses"
-        case "Endpoints": plural = "endpoints"
-        default: plural = kind.lowercased() + "s"
-        }
-        let named = GroupVersionKind(apiVersion: apiVersion, kind: kind)
-        return GroupVersionResource(group: named.group, version: named.version, resource: plural)
+        return ResourceTable.shared[GroupVersionKind(apiVersion: apiVersion, kind: kind)]?.groupVersionResource
     }
 }
