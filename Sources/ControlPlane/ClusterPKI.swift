@@ -70,8 +70,8 @@ struct ClusterPKI: Sendable {
         return TLSIdentity(certificateChainPEM: leaf.certificatePEM, privateKeyPEM: leaf.privateKeyPEM)
     }
 
-    /// A node's identity towards the API server, and its kubelet's serving identity.
-    func node(name: String, addresses: [String]) throws -> (client: TLSIdentity, server: TLSIdentity) {
+    /// A node's identity towards the API server, its kubelet's serving identity, and the identity of its service proxy and DNS.
+    func node(name: String, addresses: [String]) throws -> (client: TLSIdentity, server: TLSIdentity, proxy: TLSIdentity) {
         let client = try identity(
             LeafRequest(
                 commonName: "system:node:\(name)", organizations: ["system:nodes"], usage: .client, validity: Self.validity(Self.leafLifetime)))
@@ -79,7 +79,8 @@ struct ClusterPKI: Sendable {
             LeafRequest(
                 commonName: "system:node:\(name)", organizations: ["system:nodes"], dnsNames: [name], ipAddresses: addresses, usage: .server,
                 validity: Self.validity(Self.leafLifetime)))
-        return (client, server)
+        let proxy = try identity(LeafRequest(commonName: "system:kube-proxy", usage: .client, validity: Self.validity(Self.leafLifetime)))
+        return (client, server, proxy)
     }
 
     private func identity(_ request: LeafRequest) throws -> TLSIdentity {

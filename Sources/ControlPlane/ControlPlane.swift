@@ -129,7 +129,7 @@ package actor ControlPlane {
             "memoryMiB": .int(Int64(node.memoryMiB)),
             "maxPods": .int(Int64(node.maxPods)),
             "kubeletVersion": .string(node.version.map(ControlPlaneConfiguration.gitVersion) ?? configuration.gitVersion),
-            "clusterDNS": [.string(cidr.address(9))],
+            "clusterDNS": [.string(cidr.address(BuiltInAddon.dnsOffset))],
             "labels": Value(node.labels),
             "taints": .array(node.taints.map { ["key": .string($0.key), "value": .string($0.value), "effect": .string($0.effect)] }),
         ]
@@ -139,6 +139,7 @@ package actor ControlPlane {
         return [
             "node.json": settings.jsonBytes, "ca.pem": Array(running.pki.authority.certificatePEM.utf8),
             "client.pem": Array(identities.client.certificateChainPEM.utf8), "client.key": Array(identities.client.privateKeyPEM.utf8),
+            "proxy.pem": Array(identities.proxy.certificateChainPEM.utf8), "proxy.key": Array(identities.proxy.privateKeyPEM.utf8),
             "server.pem": Array(identities.server.certificateChainPEM.utf8), "server.key": Array(identities.server.privateKeyPEM.utf8),
         ]
     }
@@ -187,6 +188,13 @@ package actor ControlPlane {
         return running.client
     }
 
+    /// Turns an add-on of the nodes on or off. Throws when the control plane does not run, or refuses.
+    package func set(_ addon: BuiltInAddon, isInstalled: Bool) async throws {
+        guard let running, let cidr = ServiceCIDR(configuration.serviceCIDR) else { throw ControlPlaneError.notReady("it does not run") }
+        let client = Self.client(running.server, BuiltInAddon.user)
+        if isInstalled { try await addon.install(client, cidr) } else { try await addon.remove(client, cidr) }
+    }
+
     // MARK: - The way up
 
     private static func launch(_ configuration: ControlPlaneConfiguration, _ logger: Logger) async throws -> Running {
@@ -204,6 +212,7 @@ package actor ControlPlane {
             let client = client(server, "eks:node-manager")
             let listeners = try await listen(configuration, pki, cidr, server)
             try await server.bootstrap(.init(serviceCIDR: cidr, apiServerAddresses: configuration.privateAddresses, apiServerPort: privatePort))
+            await installAddons(configuration, server, cidr, logger)
             let readiness = NodeReadinessFeed()
             let issuer = try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM)
             let loops = Task { await run(configuration, pki, issuer, server, readiness, logger) }
@@ -215,6 +224,20 @@ package actor ControlPlane {
         } catch {
             await server.stop()
             throw error
+        }
+    }
+
+    /// A cluster's first start makes its built-in add-ons; later ones leave them as the user has them.
+    private static func installAddons(_ configuration: ControlPlaneConfiguration, _ server: APIServer, _ cidr: ServiceCIDR, _ logger: Logger) async {
+        let marker = "\(configuration.directory)/addons"
+        do {
+            guard try PrivateFile.read(marker) == nil else { return }
+            let client = client(server, BuiltInAddon.user)
+            for addon in BuiltInAddon.allCases { try await addon.install(client, cidr) }
+            try SecretFile.write(marker, [])
+        } catch {
+            // A cluster that has something else at the DNS's address is a cluster all the same.
+            logger.warning("the built-in add-ons could not be installed", metadata: ["error": "\(error)"])
         }
     }
 
@@ -272,7 +295,12 @@ package actor ControlPlane {
             client: self.client(server, "eks:cloud-controller-manager"), provider: CloudInstanceProvider(cloud: configuration.cloud),
             informers: environment.informers, logger: logger, metrics: server.workQueues)
         let awsAuth = AWSAuthFollower(client: self.client(server, AWSAuthFollower.user), book: configuration.access, logger: logger)
+        let services = configuration.loadBalancers.map {
+            ServiceController(
+                client: self.client(server, "eks:cloud-controller-manager"), provider: $0, informers: environment.informers, logger: logger)
+        }
         await withDiscardingTaskGroup { group in
+            if let services { group.addTask { await services.run() } }
             group.addTask { await awsAuth.run() }
             group.addTask { await ControllerRunner.run(environment) }
             group.addTask { await scheduler.run() }

@@ -1,4 +1,4 @@
-internal import CloudControllers
+package import CloudControllers
 internal import KubeAPI
 package import KubeAPIServer
 internal import Synchronization
@@ -117,6 +117,8 @@ package struct ControlPlaneConfiguration: Sendable {
     /// Nil: not a token of this kind. Throws for one of this kind that is refused.
     package var authenticate: @Sendable (_ token: String) async throws -> TokenIdentity?
     package var cloud: CloudInstances
+    /// Makes the load balancers of Services; nil: there are none, and Services wait for their addresses.
+    package var loadBalancers: (any LoadBalancerProvider)?
     /// What pods are given to work with AWS; nil: nothing.
     package var workloadIdentity: WorkloadIdentity?
     /// The AWS identities and identity providers that the cluster knows; shared with who verifies the tokens.

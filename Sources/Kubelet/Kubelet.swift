@@ -10,12 +10,17 @@ package struct Kubelet: Sendable {
     private let configuration: KubeletConfiguration
     private let client: KubeClient
     private let runtime: any ContainerRuntime
+    private let services: SharedInformer?
     private let logger: Logger
 
-    package init(configuration: KubeletConfiguration, client: KubeClient, runtime: any ContainerRuntime, logger: Logger) {
+    /// `services`: the Services that pods' variables name, from an informer that the caller runs; nil: one of the kubelet's own.
+    package init(
+        configuration: KubeletConfiguration, client: KubeClient, runtime: any ContainerRuntime, services: SharedInformer? = nil, logger: Logger
+    ) {
         self.configuration = configuration
         self.client = client
         self.runtime = runtime
+        self.services = services
         self.logger = logger
     }
 
@@ -34,7 +39,7 @@ package struct Kubelet: Sendable {
         }
         let informers = InformerFactory(client: client, logger: logger)
         let podInformer = informers.informer(for: .pods, fieldSelector: "spec.nodeName=\(configuration.nodeName)")
-        let serviceInformer = informers.informer(for: .services)
+        let serviceInformer = services ?? informers.informer(for: .services)
         let recorder = EventRecorder(client: client, component: "kubelet", host: configuration.nodeName, logger: logger)
         let pleg = PLEG(runtime: runtime, relistPeriod: configuration.relistPeriod, logger: logger)
         let statuses = PodStatusWriter(client: client, pods: podInformer.lister, logger: logger)
@@ -76,7 +81,10 @@ package struct Kubelet: Sendable {
             group.addTask { await node.run { recorder.event(regarding: nodeReference, .normal, reason: "Starting", message: "Starting kubelet.") } }
             group.addTask { await workers.run() }
             group.addTask {
-                do { try await informers.waitForSync() } catch { return }  // Cancelled.
+                do {
+                    try await informers.waitForSync()
+                    try await serviceInformer.waitForSync()
+                } catch { return }  // Cancelled.
                 // Services too: a pod's variables name those that exist when it starts.
                 for await one in changes {
                     switch one {

@@ -83,7 +83,9 @@ package struct VPCNetwork: Sendable {
             }
             return
         }
-        try await Self.tolerating("No such file or directory") { try await Command.run(["nft", "delete", "table", "ip", Self.table]) }
+        for table in [Self.table, HostBalancers.table] {
+            try await Self.tolerating("No such file or directory") { try await Command.run(["nft", "delete", "table", "ip", table]) }
+        }
         try await Self.tolerating("Cannot find device") { try await Command.run(["ip", "link", "del", Self.serviceInterface]) }
     }
 
@@ -106,7 +108,7 @@ package struct VPCNetwork: Sendable {
             ["ip", "-netns", paths.networkNamespace, "-batch", "-"],
             input: """
                 link set lo up
-                \(Self.cloudAddresses.map { "address replace \($0)/32 dev lo" }.joined(separator: "\n"))
+                \(Self.agentAddresses.map { "address replace \($0)/32 dev lo" }.joined(separator: "\n"))
                 address replace \(network.address)/\(network.prefixLength) dev eth0
                 link set eth0 up
                 route replace default via \(network.gateway) dev eth0
@@ -115,9 +117,9 @@ package struct VPCNetwork: Sendable {
         try await Command.run(["nsenter", "--net=\(paths.networkNamespacePath)", "sysctl", "-qw"] + Self.nodeSettings)
     }
 
-    /// Where the node's agent answers for the cloud: instance metadata, and the Pod Identity agent. Pods' default route leads to the node, and there
-    /// these addresses are its own.
-    private static let cloudAddresses = ["169.254.169.254", "169.254.170.23"]
+    /// Where the node's agent answers: instance metadata, the Pod Identity agent, and the cluster's DNS. Pods' default route leads to the node, and
+    /// there these addresses are its own.
+    private static let agentAddresses = ["169.254.169.254", "169.254.170.23", "169.254.20.10"]
 
     /// The node forwards for its pods and answers ARP for them. rp_filter is loosened because a pod's route is a /32 on its own interface.
     private static let nodeSettings = [

@@ -90,13 +90,22 @@ package enum Plugin {
         switch call.command {
         case "ADD":
             let address = try pool.assign(owner: call.owner, now: now)
-            do { return try connect(call, address) } catch {
+            do {
+                let result = try connect(call, address)
+                do { try HostPorts(call.input).open(address) } catch {
+                    try deleteInterface(call.hostInterface)
+                    throw error
+                }
+                return result
+            } catch {
                 _ = try pool.release(owner: call.owner, now: now)
                 throw error
             }
         case "DEL":
             // The interface pair goes with the pod's namespace; it is removed here for the case that the namespace is already gone, or still held.
             try deleteInterface(call.hostInterface)
+            // Before the address can be another pod's.
+            if let address = try pool.holder(of: call.owner) { try HostPorts(call.input).close(address) }
             _ = try pool.release(owner: call.owner, now: now)
             return nil
         case "CHECK":

@@ -135,7 +135,7 @@ struct EnvironmentTests {
             PodDNS.make(pod: try Given.pod(spec), clusterDNS: ["10.9.0.10"], clusterDomain: "cluster.local", resolver: resolver)
         }
         let first = try make(#"{"dnsPolicy":"ClusterFirst"}"#)
-        #expect(first.servers == ["10.9.0.10"] && first.options == ["ndots:5", "timeout:1"])
+        #expect(first.servers == ["10.9.0.10"] && first.options == ["ndots:5"])
         #expect(first.searches == ["default.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp.example"])
         #expect(try make(#"{"dnsPolicy":"ClusterFirst","hostNetwork":true}"#).servers == ["1.1.1.1"])
         let none = try make(#"{"dnsPolicy":"None","dnsConfig":{"nameservers":["9.9.9.9"],"options":[{"name":"ndots","value":"2"}]}}"#)

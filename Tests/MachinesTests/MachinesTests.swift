@@ -1,4 +1,5 @@
 import Glibc
+import Nftables
 import Processes
 import Testing
 
@@ -90,5 +91,30 @@ import Testing
         #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
         #expect(SmallFile.read("\(directory)/none") == nil)
         try Command.runBlocking(["rm", "-rf", directory])
+    }
+}
+
+/// Load balancers' rules.
+@Suite struct HostBalancersTests {
+    private func fragment(_ nodes: [String], _ ranges: [String] = []) -> RuleFragment {
+        let port = HostBalancers.Port(transport: "tcp", port: 80, nodePort: 30080)
+        return HostBalancers.fragment(.init(address: "10.0.0.9", ports: [port], nodes: nodes, sourceRanges: ranges), 1)
+    }
+
+    @Test("a port leads to one of the nodes") func nodes() {
+        #expect(fragment(["10.0.0.1"]).chains["balancer-1-tcp-80"] == ["meta l4proto tcp dnat ip to 10.0.0.1:30080"])
+        let two = fragment(["10.0.0.1", "10.0.0.2"])
+        #expect(
+            two.chains["balancer-1-tcp-80"]
+                == ["meta l4proto tcp dnat ip to numgen random mod 2 map { 0 : 10.0.0.1 . 30080, 1 : 10.0.0.2 . 30080 }"])
+        #expect(two.elements[NftElement("balancers", "10.0.0.9 . tcp . 80")] == "goto balancer-1-tcp-80")
+    }
+
+    @Test("without nodes the address is there and its ports are refused") func noNodes() {
+        #expect(fragment([]).elements == [NftElement("addresses", "10.0.0.9"): ""])
+    }
+
+    @Test("source ranges come first, everybody else is dropped") func ranges() {
+        #expect(fragment([], ["10.0.0.0/8"]).chains["firewall-1"] == ["ip saddr 10.0.0.0/8 return", "drop"])
     }
 }

@@ -43,6 +43,7 @@ import Testing
         arguments: [
             ("KubeControllers", ["KubeStorage", "KubeAPIServer"]), ("KubeScheduler", ["KubeStorage", "KubeAPIServer"]),
             ("CloudControllers", ["KubeStorage", "KubeAPIServer"]), ("Kubelet", ["KubeStorage", "KubeAPIServer", "ControlPlane"]),
+            ("KubeProxy", ["KubeStorage", "KubeAPIServer", "ControlPlane"]), ("ClusterDNS", ["KubeStorage", "KubeAPIServer", "ControlPlane"]),
             (
                 "EKSAPI",
                 [

@@ -1,4 +1,5 @@
 import Glibc
+import KubeAPI
 import Testing
 
 @testable import VPCCNI
@@ -57,5 +58,31 @@ import Testing
         fputs("{torn", file)
         fclose(file)
         #expect(throws: (any Error).self) { try pool.assign(owner: "a/eth0", now: 1) }
+    }
+}
+
+/// hostPort.
+@Suite struct HostPortsTests {
+    private func ports(_ mappings: Value) throws -> HostPorts {
+        let input: Value = ["cniVersion": "1.0.0", "runtimeConfig": ["portMappings": mappings]]
+        return HostPorts(try JSONDocument(input.jsonBytes).root)
+    }
+
+    @Test("mappings are elements, at any address of the node or at one") func mappings() throws {
+        let opened = try ports([
+            ["hostPort": 8080, "containerPort": 80, "protocol": "tcp"],
+            ["hostPort": 53, "containerPort": 5353, "protocol": "UDP", "hostIP": "10.0.0.7"],
+        ]).opening("10.0.1.5")
+        #expect(opened.contains("add element ip host-ports anywhere { tcp . 8080 : 10.0.1.5 . 80 }\n"))
+        #expect(opened.contains("add element ip host-ports bound { 10.0.0.7 . udp . 53 : 10.0.1.5 . 5353 }\n"))
+    }
+
+    @Test("what is no mapping of IPv4 is left out") func malformed() throws {
+        let none = try ports([
+            ["hostPort": 0, "containerPort": 80], ["hostPort": 70000, "containerPort": 80], ["hostPort": 80, "containerPort": -1],
+            ["hostPort": 80, "containerPort": 80, "protocol": "icmp"], ["hostPort": 80, "containerPort": 80, "hostIP": "::1"],
+            ["hostPort": 80, "containerPort": 80, "hostIP": "} ; flush ruleset"], "text",
+        ])
+        #expect(none.isEmpty)
     }
 }

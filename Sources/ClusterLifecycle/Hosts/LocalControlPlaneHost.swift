@@ -36,6 +36,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private let identityProviderAuthorityPEM: String?
     /// Whether EKS Pod Identity has a role for a service account of a cluster.
     private var associations: @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool = { _, _, _ in false }
+    private let balancers = HostBalancers()
     private var entries: [String: Entry] = [:]
     /// Who may enter, by cluster: known before a control plane starts and after it has stopped.
     private var books: [String: AccessBook] = [:]
@@ -121,6 +122,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     package func delete(_ clusterName: String) async throws {
         await stop(clusterName)
         books[clusterName] = nil
+        try await balancers.removeAll(prefix: HostLoadBalancers.prefix(clusterName))
         try await networks.release(by: user(clusterName))
         try await Command.run(["rm", "-rf", "--one-file-system", path(clusterName)])
     }
@@ -241,6 +243,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         configuration.access = book
         configuration.publicHost = publicHost
         configuration.privateAddresses = privateAddresses
+        configuration.loadBalancers = HostLoadBalancers(cluster: cluster, network: network, balancers: balancers)
         return configuration
     }
 }

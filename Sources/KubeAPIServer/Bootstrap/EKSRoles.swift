@@ -10,16 +10,30 @@ enum EKSRoles {
           create,patch,update | core,events.k8s.io | events
           delete,get,list,patch,update,watch | core | nodes
           patch,update | core | nodes/status
+          get,list,patch,update,watch | core | services
+          patch,update | core | services/status
         eks:node-manager
           delete,get,list,patch,watch | core | nodes
           get,list,watch | core | pods
           create | core | pods/eviction
+        system:coredns
+          list,watch | core | endpoints,services,pods,namespaces
+          list,watch | discovery.k8s.io | endpointslices
+        eks:network-policies
+          list,watch | core | namespaces,pods
+          list,watch | networking.k8s.io | networkpolicies
         """
 
     static func clusterRoles() -> [Value] { BootstrapRoles.parse(text).map(BootstrapRoles.clusterRole).map(ours) }
 
     static func clusterRoleBindings() -> [Value] {
-        [
+        // The nodes' proxy, DNS and policies are one identity: they are one part of one agent.
+        let network = BootstrapBindings.Subject.user("system:kube-proxy")
+        return [
+            BootstrapBindings.clusterRoleBinding("eks:addon-cluster-admin", role: "cluster-admin", [.user("eks:addon-manager")]),
+            BootstrapBindings.clusterRoleBinding(
+                "system:coredns", role: "system:coredns", [.serviceAccount(namespace: "kube-system", name: "coredns"), network]),
+            BootstrapBindings.clusterRoleBinding("eks:network-policies", role: "eks:network-policies", [network]),
             BootstrapBindings.clusterRoleBinding(
                 "eks:cloud-controller-manager", role: "eks:cloud-controller-manager", [.user("eks:cloud-controller-manager")]),
             BootstrapBindings.clusterRoleBinding("eks:node-manager", role: "eks:node-manager", [.user("eks:node-manager")]),
@@ -31,10 +45,12 @@ enum EKSRoles {
         ].map(ours)
     }
 
-    /// Who reads and writes the `aws-auth` ConfigMap.
+    /// Who reads and writes the `aws-auth` ConfigMap, and who reads whether there is a service proxy.
     private static let namespaced = """
         kube-system/eks:authenticator
           read | core | configmaps | aws-auth
+        kube-system/eks:kube-proxy
+          read | core | configmaps | kube-proxy-config
         kube-system/eks:node-manager
           create | core | configmaps
           get,patch,update | core | configmaps | aws-auth
@@ -43,8 +59,8 @@ enum EKSRoles {
     static func roles() -> [Value] { BootstrapRoles.roles(namespaced).map(ours) }
 
     static func roleBindings() -> [Value] {
-        ["eks:authenticator", "eks:node-manager"].map {
-            ours(BootstrapBindings.roleBinding($0, namespace: "kube-system", role: $0, [.user($0)]))
+        [("eks:authenticator", "eks:authenticator"), ("eks:node-manager", "eks:node-manager"), ("eks:kube-proxy", "system:kube-proxy")].map {
+            ours(BootstrapBindings.roleBinding($0.0, namespace: "kube-system", role: $0.0, [.user($0.1)]))
         }
     }
 

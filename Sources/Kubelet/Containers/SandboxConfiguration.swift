@@ -58,6 +58,7 @@ enum PodDNS {
     static let maximumServers = 3
     static let maximumSearches = 32
     static let maximumSearchBytes = 2048
+    static let maximumSearchPathBytes = 253
 
     static func make(pod: Pod, clusterDNS: [String], clusterDomain: String, resolver: String) -> RuntimeDNSConfig {
         let host = parse(resolver)
@@ -70,8 +71,8 @@ enum PodDNS {
             // Without a cluster DNS the host's is used, as upstream falls back with a warning.
             if !clusterDNS.isEmpty {
                 config.servers = clusterDNS
-                config.searches = ["\(pod.namespace).svc.\(clusterDomain)", "svc.\(clusterDomain)", clusterDomain] + host.searches
-                if !host.options.contains(where: { $0.hasPrefix("ndots:") }) { config.options = ["ndots:5"] + host.options }
+                config.searches = unique(["\(pod.namespace).svc.\(clusterDomain)", "svc.\(clusterDomain)", clusterDomain] + host.searches)
+                config.options = ["ndots:5"]
             }
         default: break
         }
@@ -86,7 +87,8 @@ enum PodDNS {
             }
         }
         config.servers = Array(config.servers.prefix(maximumServers))
-        config.searches = Array(config.searches.prefix(maximumSearches))
+        // Some resolvers abort at a longer path.
+        config.searches = config.searches.prefix(maximumSearches).filter { $0.utf8.count <= maximumSearchPathBytes }
         while config.searches.joined(separator: " ").utf8.count > maximumSearchBytes { config.searches.removeLast() }
         return config
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Certificates
+import ClusterDNS
 import ContainerRuntime
 import Glibc
 import HTTPTransport
@@ -28,11 +29,18 @@ struct NodeCommand: AsyncParsableCommand {
             .init(
                 address: .tcp(host: bootstrap.apiServerHost, port: bootstrap.apiServerPort), certificateAuthorityPEM: bootstrap.authority,
                 credentials: .clientCertificate(bootstrap.clientIdentity), userAgent: "kubelet"))
+        let network = try NodeNetwork(bootstrap)
         let kubelet = Kubelet(
-            configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime,
+            configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime, services: network?.services,
             logger: Logger(label: "eyrie.kubelet"))
         let cloud = await CloudEndpoints.start(bootstrap.cloud(paths))
-        try await kubelet.run()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            if let network { group.addTask { await network.run() } }
+            group.addTask { try await kubelet.run() }
+            // The proxy runs until it is cancelled: the first to end is the kubelet, by itself or by an error.
+            defer { group.cancelAll() }
+            try await group.next()
+        }
         for server in cloud { await server.stop(grace: .seconds(1)) }
     }
 
@@ -63,6 +71,8 @@ struct NodeBootstrapFiles {
     let authority: String
     let clientIdentity: TLSIdentity
     let serverIdentity: TLSIdentity
+    /// The service proxy's; a machine made by an earlier version has none.
+    let proxyIdentity: TLSIdentity?
 
     init(_ paths: MachinePaths) throws {
         func text(_ name: String) throws -> String {
@@ -76,6 +86,9 @@ struct NodeBootstrapFiles {
         authority = try text("ca.pem")
         clientIdentity = TLSIdentity(certificateChainPEM: try text("client.pem"), privateKeyPEM: try text("client.key"))
         serverIdentity = TLSIdentity(certificateChainPEM: try text("server.pem"), privateKeyPEM: try text("server.key"))
+        proxyIdentity = SmallFile.readText("\(paths.bootstrap)/proxy.pem").flatMap { chain in
+            SmallFile.readText("\(paths.bootstrap)/proxy.key").map { TLSIdentity(certificateChainPEM: chain, privateKeyPEM: $0) }
+        }
     }
 
     var apiServerHost: String { root["apiServerHost"].string ?? "" }
@@ -111,6 +124,7 @@ struct NodeBootstrapFiles {
         configuration.providerID = root["providerID"].string ?? ""
         configuration.reserved = Self.reserved(vcpus: root["vcpus"].int ?? 1, maxPods: root["maxPods"].int ?? 17)
         configuration.clusterDNS = root["clusterDNS"].strings
+        configuration.resolverConfiguration = ClusterDNS.hostResolverPath
         configuration.rootDirectory = paths.kubelet
         configuration.podLogsDirectory = paths.podLogs
         configuration.cgroupRoot = paths.cgroup

@@ -1,0 +1,67 @@
+package import KubeAPI
+package import KubeClient
+package import Logging
+
+/// The cluster's DNS on one node: names of Services and pods from informers, all else from the host's servers. Pods ask it at the cluster's DNS address,
+/// which the service proxy leads to `address`, as NodeLocal DNSCache does. Upstream: CoreDNS with the plug-ins kubernetes, forward, cache, loadbalance.
+package struct ClusterDNS: Sendable {
+    /// What the server is told.
+    package struct Configuration: Sendable {
+        /// Where it listens. Upstream: NodeLocal DNSCache's 169.254.20.10.
+        package var address: IPAddress
+        package var port: UInt16 = 53
+        package var domain = "cluster.local"
+        /// What clients know it by, for `ns.dns`.
+        package var clusterAddress: IPAddress?
+        /// Nil: those of the host's resolv.conf.
+        package var upstreams: [IPAddress]?
+
+        package init(address: IPAddress) { self.address = address }
+    }
+
+    /// The host's resolver configuration as a machine can use it: that of systemd's resolver where /etc/resolv.conf names only the host's loopback.
+    package static var hostResolverPath: String { ResolverConfiguration.hostPath }
+
+    private let configuration: Configuration
+    private let informers: [SharedInformer]
+    private let source: InformerZoneSource
+    private let logger: Logger
+
+    /// The informers are run by the caller.
+    package init(configuration: Configuration, informers: InformerFactory, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        let services = informers.informer(for: .services)
+        let slices = informers.informer(for: .endpointSlices)
+        let namespaces = informers.informer(for: .namespaces)
+        source = InformerZoneSource(services: services, slices: slices, namespaces: namespaces)
+        self.informers = [services, slices, namespaces]
+    }
+
+    /// Answers until the task is cancelled, once the informers have synced: before, names that are there would be denied.
+    package func run() async {
+        var pause = Self.firstPause
+        do {
+            for informer in informers { try await informer.waitForSync() }
+            let zone = ClusterZone(domain: configuration.domain, source: source, serverAddress: configuration.clusterAddress)
+            let responder = Responder(zone: zone, forwarder: Forwarder(servers: configuration.upstreams ?? ResolverConfiguration.host()))
+            while true {
+                do {
+                    let server = try DNSServer(address: configuration.address, port: configuration.port, responder: responder)
+                    defer { server.stop() }
+                    logger.debug("DNS answers", metadata: ["address": "\(configuration.address)"])
+                    while true { try await Task.sleep(for: .seconds(Self.forever)) }
+                } catch let error as SocketFailure {
+                    logger.warning("the cluster's DNS cannot listen", metadata: ["error": "\(error)"])
+                    try await Task.sleep(for: pause)
+                    pause = min(pause * 2, Self.longestPause)
+                }
+            }
+        } catch {}  // Cancelled.
+    }
+
+    private static let firstPause = Duration.milliseconds(100)
+    private static let longestPause = Duration.seconds(30)
+    /// A sleep that only cancellation ends: a year.
+    private static let forever: Int64 = 365 * 86400
+}

@@ -1,0 +1,53 @@
+import ClusterDNS
+import HTTPTransport
+import KubeAPI
+import KubeClient
+import KubeProxy
+import Logging
+
+/// What a node does for the addresses and names of Services, beside its kubelet and as an identity of its own: the service proxy
+/// and the cluster's DNS.
+struct NodeNetwork: Sendable {
+    private let informers: InformerFactory
+    private let proxy: KubeProxy
+    private let dns: ClusterDNS
+
+    /// Services, for the kubelet too: one copy on a node.
+    let services: SharedInformer
+
+    /// 169.254.20.10, on the machine's loopback. Upstream: NodeLocal DNSCache's address.
+    private static let dnsAddress = IPAddress(number: 0xA9FE_140A, isIPv6: false)
+    private static let dnsPort: UInt16 = 53
+
+    /// Nil for a machine whose files do not hold the proxy's identity. Throws when the identity is not usable.
+    init?(_ bootstrap: NodeBootstrapFiles) throws {
+        let logger = Logger(label: "eyrie.network")
+        guard let identity = bootstrap.proxyIdentity else {
+            logger.warning("this machine was made without an identity for the service proxy: Services lead nowhere from here")
+            return nil
+        }
+        let transport = try NetworkTransport(
+            .init(
+                address: .tcp(host: bootstrap.apiServerHost, port: bootstrap.apiServerPort), certificateAuthorityPEM: bootstrap.authority,
+                credentials: .clientCertificate(identity), userAgent: "kube-proxy"))
+        informers = InformerFactory(client: KubeClient(transport: transport), logger: logger)
+        services = informers.informer(for: .services)
+        let presence = informers.informer(for: .configMaps, namespace: "kube-system", fieldSelector: "metadata.name=kube-proxy-config")
+        let addresses = [bootstrap.root["nodeIP"].string ?? ""].compactMap { IPAddress($0) }
+        var settings = KubeProxy.Configuration(nodeName: bootstrap.root["nodeName"].string ?? "", nodeAddresses: addresses)
+        settings.standIn = .init(service: "kube-system/kube-dns", address: Self.dnsAddress, port: Self.dnsPort)
+        proxy = KubeProxy(configuration: settings, informers: informers, presence: presence, logger: Logger(label: "eyrie.kube-proxy"))
+        var names = ClusterDNS.Configuration(address: Self.dnsAddress)
+        names.clusterAddress = bootstrap.root["clusterDNS"].strings.first.flatMap { IPAddress($0) }
+        dns = ClusterDNS(configuration: names, informers: informers, logger: Logger(label: "eyrie.dns"))
+    }
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await informers.run() }
+            group.addTask { await proxy.run() }
+            group.addTask { await dns.run() }
+        }
+    }
+}
