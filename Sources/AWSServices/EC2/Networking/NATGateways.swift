@@ -13,7 +13,7 @@ extension EC2Tables {
         subnetID: String, connectivity: String, allocationID: String?, token: String?, now: Double
     ) throws(AWSError) -> NATGatewayRecord {
         for old in natGateways.values { if let end = old.deletedAt, end + Self.visibility < now { natGateways[old.id] = nil } }
-        if let token, let known = natGateways.values.first(where: { $0.clientToken == token }) { return known }
+        if let token, let known = natGateways.values.first(where: { $0.clientToken == token && $0.deletedAt == nil }) { return known }
         let id = AWSIdentifier.resource("nat")
         if let allocationID {
             guard try address(allocationID).associationID == nil else {
