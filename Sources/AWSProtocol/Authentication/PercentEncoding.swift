@@ -27,9 +27,13 @@ package enum PercentEncoding {
 
     /// Decodes `%XX`, and `+` to a space when `plusIsSpace` (forms and query strings). Nil when an escape is malformed or the bytes are not UTF-8.
     package static func decode(_ text: some StringProtocol, plusIsSpace: Bool = false) -> String? {
+        decode(bytes: text.utf8, plusIsSpace: plusIsSpace)
+    }
+
+    private static func decode(bytes text: some Sequence<UInt8>, plusIsSpace: Bool) -> String? {
         var out: [UInt8] = []
-        out.reserveCapacity(text.utf8.count)
-        var bytes = text.utf8.makeIterator()
+        out.reserveCapacity(text.underestimatedCount)
+        var bytes = text.makeIterator()
         while let byte = bytes.next() {
             switch byte {
             case 0x25:
@@ -45,10 +49,10 @@ package enum PercentEncoding {
     /// The pairs of a query string or form, decoded, in order. Nil when an escape is malformed. A name without `=` has an empty value.
     package static func decodePairs(_ query: some StringProtocol) -> [(name: String, value: String)]? {
         var pairs: [(name: String, value: String)] = []
-        for part in query.split(separator: "&", omittingEmptySubsequences: true) {
-            let split = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = decode(split[0], plusIsSpace: true) else { return nil }
-            guard let value = split.count > 1 ? decode(split[1], plusIsSpace: true) : "" else { return nil }
+        for part in query.utf8.split(separator: 0x26, omittingEmptySubsequences: true) {
+            let equals = part.firstIndex(of: 0x3D)
+            guard let name = decode(bytes: part[..<(equals ?? part.endIndex)], plusIsSpace: true) else { return nil }
+            guard let value = equals.map({ decode(bytes: part[part.index(after: $0)...], plusIsSpace: true) }) ?? "" else { return nil }
             pairs.append((name, value))
         }
         return pairs

@@ -130,6 +130,8 @@ package struct RequestSignature: Sendable {
 extension String {
     /// Without spaces at either end.
     var trimmedSpaces: String {
+        // Hardly ever is there one, and looking for characters costs.
+        guard utf8.first == 0x20 || utf8.last == 0x20 else { return self }
         let start = drop(while: { $0 == " " })
         return String(start.reversed().drop(while: { $0 == " " }).reversed())
     }

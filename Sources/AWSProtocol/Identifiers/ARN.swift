@@ -24,19 +24,20 @@ package struct ARN: Sendable, Hashable, CustomStringConvertible {
 
     /// Nil when `text` lacks a part, or service or resource is empty.
     package init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: ":", maxSplits: 5, omittingEmptySubsequences: false)
-        guard parts.count == 6, parts[0] == "arn", !parts[1].isEmpty, !parts[2].isEmpty, !parts[5].isEmpty else { return nil }
-        partition = String(parts[1])
-        service = String(parts[2])
-        region = String(parts[3])
-        account = String(parts[4])
-        resource = String(parts[5])
+        // Every decision about a caller reads ARNs: by bytes, not by characters.
+        let parts = text.utf8.split(separator: 0x3A, maxSplits: 5, omittingEmptySubsequences: false)
+        guard parts.count == 6, parts[0].elementsEqual("arn".utf8), !parts[1].isEmpty, !parts[2].isEmpty, !parts[5].isEmpty else { return nil }
+        partition = String(decoding: parts[1], as: UTF8.self)
+        service = String(decoding: parts[2], as: UTF8.self)
+        region = String(decoding: parts[3], as: UTF8.self)
+        account = String(decoding: parts[4], as: UTF8.self)
+        resource = String(decoding: parts[5], as: UTF8.self)
     }
 
     package var description: String { "arn:\(partition):\(service):\(region):\(account):\(resource)" }
 
     /// The resource's parts between slashes: `["role", "path", "name"]`.
-    package var resourceParts: [Substring] { resource.split(separator: "/", omittingEmptySubsequences: false) }
+    package var resourceParts: [Substring] { resource.utf8.split(separator: 0x2F, omittingEmptySubsequences: false).map { Substring($0) } }
 
     /// The partition a region belongs to. Upstream: botocore partitions.json's regionRegex.
     package static func partition(ofRegion region: String) -> String {
