@@ -42,7 +42,7 @@ package struct EKSAPI: AWSService {
     /// The operations that are built. Those of the model that are not here answer NotImplementedException.
     static let handlers: [String: EKSHandler] = [
         clusterHandlers, updateClusterConfigHandlers, nodegroupHandlers, updateHandlers, tagHandlers, versionHandlers, podIdentityHandlers,
-        accessEntryHandlers, identityProviderHandlers,
+        accessEntryHandlers, identityProviderHandlers, fargateHandlers, capabilityHandlers, subscriptionHandlers, registrationHandlers,
     ]
     .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 
@@ -88,12 +88,16 @@ package struct EKSAPI: AWSService {
         }
         if let tagged = parameters["resourceArn"] { return tagged }
         guard let cluster = parameters["name"] ?? parameters["clusterName"] else {
-            guard operation.name == "CreateCluster" else { return "*" }
+            guard ["CreateCluster", "RegisterCluster"].contains(operation.name) else {
+                return parameters["id"].map { arn("eks-anywhere-subscription/\($0)") } ?? "*"
+            }
             // An unreadable body is told about later, to whom it may concern.
             let name = (try? AWSJSON(parsing: body))?["name"]?.stringValue
             return name.map { arn("cluster/\($0)") } ?? "*"
         }
         if let group = parameters["nodegroupName"] { return arn("nodegroup/\(cluster)/\(group)/*") }
+        if let profile = parameters["fargateProfileName"] { return arn("fargateprofile/\(cluster)/\(profile)/*") }
+        if let capability = parameters["capabilityName"] { return arn("capability/\(cluster)/*/\(capability)/*") }
         if let association = parameters["associationId"] { return arn("podidentityassociation/\(cluster)/\(association)") }
         if let principal = parameters["principalArn"].flatMap({ ARN($0) }) {
             let parts = principal.resourceParts

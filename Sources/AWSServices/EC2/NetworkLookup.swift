@@ -13,6 +13,16 @@ extension EC2Network {
         await state.read { tables in ids.compactMap { tables.interfaces[$0]?.primaryAddress } }
     }
 
+    /// Whether a subnet's route table leads to an internet gateway: that of its own, else its VPC's main one.
+    package func isPublic(subnetID id: String) async -> Bool {
+        await state.read { tables in
+            guard let subnet = tables.subnets[id] else { return false }
+            let own = tables.routeTables.values.first { $0.associations.contains { $0.subnetID == id } }
+            let table = own ?? tables.routeTables.values.first { $0.vpcID == subnet.vpcID && $0.isMain }
+            return table?.routes.contains { $0.gatewayID?.hasPrefix("igw-") ?? false } ?? false
+        }
+    }
+
     /// The instance of a private DNS name that is not terminated.
     package func instance(privateDNSName name: String) async -> RunningInstance? {
         await state.read { tables in

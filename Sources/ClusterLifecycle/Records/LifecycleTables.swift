@@ -26,6 +26,14 @@ package struct LifecycleTables: DurableTables {
     var identityProviders = Table<IdentityProviderRecord>("eks.identityProviders")
     /// By `cluster/principal ARN`.
     var accessEntries = Table<AccessEntryRecord>("eks.accessEntries")
+    /// By `cluster/name`.
+    var fargateProfiles = Table<FargateProfileRecord>("eks.fargateProfiles")
+    /// By `cluster/name`.
+    var capabilities = Table<CapabilityRecord>("eks.capabilities")
+    /// By id.
+    var subscriptions = Table<AnywhereSubscriptionRecord>("eks.anywhereSubscriptions")
+    /// By name.
+    var registrations = Table<RegisteredClusterRecord>("eks.registeredClusters")
     /// Changes since the start: says which of two looks at the tables is the later.
     private(set) var revision = 0
 
@@ -40,12 +48,17 @@ package struct LifecycleTables: DurableTables {
         try await tokens.load(from: storage)
         try await accessEntries.load(from: storage)
         try await identityProviders.load(from: storage)
+        try await fargateProfiles.load(from: storage)
+        try await capabilities.load(from: storage)
+        try await subscriptions.load(from: storage)
+        try await registrations.load(from: storage)
     }
 
     package mutating func takeChanges() -> [RowChange] {
         revision += 1
         return clusters.takeChanges() + nodegroups.takeChanges() + instances.takeChanges() + updates.takeChanges() + tokens.takeChanges()
             + podIdentities.takeChanges() + accessEntries.takeChanges() + identityProviders.takeChanges()
+            + fargateProfiles.takeChanges() + capabilities.takeChanges() + subscriptions.takeChanges() + registrations.takeChanges()
     }
 
     static func key(_ cluster: String, _ nodegroup: String) -> String { "\(cluster)/\(nodegroup)" }
@@ -75,7 +88,8 @@ package struct LifecycleTables: DurableTables {
     func requireTarget(_ cluster: String, _ target: UpdateTarget) throws(AWSError) {
         switch target {
         case .nodegroup(let name): _ = try nodegroup(cluster, name)
-        case .cluster, .addon, .capability: _ = try self.cluster(cluster)
+        case .capability(let name): _ = try capability(cluster, name)
+        case .cluster, .addon: _ = try self.cluster(cluster)
         }
     }
 

@@ -95,7 +95,7 @@ extension EKSService {
         // A replayed request is answered before its parameters are checked against a world its first run has changed.
         let replayed = try await state.update { tables -> ClusterRecord? in
             if let name = try tables.replay("CreateCluster", input.token), let known = tables.clusters[name] { return known }
-            guard tables.clusters[input.name] == nil else {
+            guard tables.clusters[input.name] == nil, tables.registrations[input.name] == nil else {
                 throw EKSFault.inUse("Cluster already exists with name: \(input.name)", ["clusterName": .string(input.name)])
             }
             guard tables.clusters.rows.count < ClusterRequirements.clusterLimit else {
@@ -206,12 +206,10 @@ extension EKSService {
                 throw EKSFault.invalidRequest(
                     "Cluster \(name) has deletion protection enabled: switch it off before deleting the cluster", ["clusterName": .string(name)])
             }
-            guard let attached = tables.nodegroups(of: name).first else {
-                cluster.status = .deleting
-                tables.clusters[name] = cluster
-                return cluster
-            }
-            throw EKSFault.inUse("Cluster has nodegroups attached", ["clusterName": .string(name), "nodegroupName": .string(attached.name)])
+            if let attachment = tables.attachment(to: name) { throw EKSFault.inUse(attachment, ["clusterName": .string(name)]) }
+            cluster.status = .deleting
+            tables.clusters[name] = cluster
+            return cluster
         }
         await reconciler.cancelStart(name)
         await reconciler.wake(.cluster(name))

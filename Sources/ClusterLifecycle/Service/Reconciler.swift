@@ -7,6 +7,8 @@ enum ReconcileKey: Hashable, Sendable {
     case cluster(String)
     case nodegroup(cluster: String, name: String)
     case instance(String)
+    /// All resources that are no more than records.
+    case records
 }
 
 /// Makes the records true. Level-triggered: a key says only that something may have to be done; what, is read from the records.
@@ -104,6 +106,7 @@ actor Reconciler {
                 case .cluster(let name): try await reconcileCluster(name)
                 case .nodegroup(let cluster, let name): try await reconcileNodegroup(cluster, name)
                 case .instance(let id): try await reconcileInstance(id)
+                case .records: try await context.state.update { SettlingRecords.settle(&$0) }
                 }
                 failures[key] = nil
             } catch is CancellationError {
@@ -158,7 +161,7 @@ actor Reconciler {
         }
         let keys = await context.state.read { tables -> [ReconcileKey] in
             tables.clusters.rows.keys.map(ReconcileKey.cluster) + tables.nodegroups.values.map { .nodegroup(cluster: $0.clusterName, name: $0.name) }
-                + tables.instances.rows.keys.map(ReconcileKey.instance)
+                + tables.instances.rows.keys.map(ReconcileKey.instance) + [.records]
         }
         for key in keys { wake(key) }
     }
@@ -268,7 +271,7 @@ actor Reconciler {
 
     private func delete(_ cluster: ClusterRecord) async throws {
         // Node groups go first; DeleteCluster saw to it, and this holds for records of any origin.
-        guard await context.state.read({ $0.nodegroups(of: cluster.name).isEmpty }) else { return }
+        guard await context.state.read({ $0.attachment(to: cluster.name) == nil }) else { return }
         forget(cluster.name)
         try await DeleteClusterStep().run(cluster, context)
     }

@@ -12,12 +12,40 @@ struct TaggedKind: Sendable {
 
 /// The kinds that have tags, a row each. Upstream: eks TagResource.
 enum TaggedKinds {
-    static let all: [TaggedKind] = [cluster, nodegroup, podIdentity, accessEntry, identityProvider]
+    static let all: [TaggedKind] = [cluster, nodegroup, podIdentity, accessEntry, identityProvider] + recordKinds
 
     private static let cluster = TaggedKind(
         name: "cluster",
-        tags: { tables, arn, parts in parts.count == 2 ? tables.clusters[parts[1]].flatMap { $0.arn == arn ? $0.tags : nil } : nil },
-        set: { tables, _, parts, tags in tables.clusters[parts[1]]?.tags = tags })
+        tags: { tables, arn, parts in
+            guard parts.count == 2 else { return nil }
+            if let registered = tables.registrations[parts[1]] { return registered.arn == arn ? registered.tags : nil }
+            return tables.clusters[parts[1]].flatMap { $0.arn == arn ? $0.tags : nil }
+        },
+        set: { tables, _, parts, tags in
+            tables.registrations[parts[1]]?.tags = tags
+            tables.clusters[parts[1]]?.tags = tags
+        })
+
+    private static let recordKinds: [TaggedKind] = [
+        TaggedKind(
+            name: "fargateprofile",
+            tags: { tables, arn, _ in tables.fargateProfiles.values.first { $0.arn == arn }?.tags },
+            set: { tables, arn, _, tags in
+                for profile in tables.fargateProfiles.values where profile.arn == arn { tables.fargateProfiles[profile.key]?.tags = tags }
+            }),
+        TaggedKind(
+            name: "capability",
+            tags: { tables, arn, _ in tables.capabilities.values.first { $0.arn == arn }?.tags },
+            set: { tables, arn, _, tags in
+                for capability in tables.capabilities.values where capability.arn == arn { tables.capabilities[capability.key]?.tags = tags }
+            }),
+        TaggedKind(
+            name: "eks-anywhere-subscription",
+            tags: { tables, arn, _ in tables.subscriptions.values.first { $0.arn == arn }?.tags },
+            set: { tables, arn, _, tags in
+                for subscription in tables.subscriptions.values where subscription.arn == arn { tables.subscriptions[subscription.id]?.tags = tags }
+            }),
+    ]
 
     private static let nodegroup = TaggedKind(
         name: "nodegroup",

@@ -7,8 +7,16 @@ extension EKSAPI {
             let record = try await call.service.createCluster(try call.createClusterInput(), caller: call.caller)
             return ["cluster": record.json(isCreating: true)]
         },
-        "DescribeCluster": { call in ["cluster": try await call.service.describeCluster(call.required("name")).json()] },
-        "ListClusters": { call in try call.page(await call.service.listClusters(), as: "clusters") },
+        "DescribeCluster": { call in
+            switch try await call.service.describeAnyCluster(call.required("name")) {
+            case .own(let record): return ["cluster": record.json()]
+            case .registered(let record): return ["cluster": record.json]
+            }
+        },
+        "ListClusters": { call in
+            let registered = call.strings("include").contains("all") ? await call.service.listRegisteredClusters() : []
+            return try call.page(await call.service.listClusters() + registered, as: "clusters")
+        },
         "DeleteCluster": { call in ["cluster": try await call.service.deleteCluster(call.required("name")).json()] },
     ]
 }
