@@ -149,6 +149,12 @@ package actor ControlPlane {
         running?.readiness.subscribe() ?? AsyncStream { $0.finish() }
     }
 
+    /// What is looked into for `inspect`. Throws when the control plane does not run.
+    func inspected() throws -> (client: KubeClient, server: APIServer) {
+        guard let running else { throw ControlPlaneError.notReady("it does not run") }
+        return (running.client, running.server)
+    }
+
     /// What service accounts' tokens are verified with. Throws when the control plane does not run.
     func tokenVerification() throws -> (issuer: ServiceAccountTokenIssuer, reader: any ObjectReader) {
         guard let running else { throw ControlPlaneError.notReady("it does not run") }

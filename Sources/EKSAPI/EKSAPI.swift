@@ -42,7 +42,8 @@ package struct EKSAPI: AWSService {
     /// The operations that are built. Those of the model that are not here answer NotImplementedException.
     static let handlers: [String: EKSHandler] = [
         clusterHandlers, updateClusterConfigHandlers, nodegroupHandlers, updateHandlers, tagHandlers, versionHandlers, podIdentityHandlers,
-        accessEntryHandlers, identityProviderHandlers, fargateHandlers, capabilityHandlers, subscriptionHandlers, registrationHandlers,
+        accessEntryHandlers, identityProviderHandlers, fargateHandlers, capabilityHandlers, subscriptionHandlers, insightHandlers,
+        registrationHandlers,
     ]
     .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 

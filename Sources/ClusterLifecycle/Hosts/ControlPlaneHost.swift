@@ -49,6 +49,36 @@ package struct IssuerDocuments: Sendable, Equatable {
     }
 }
 
+/// What insights are computed from: the versions in use in a cluster.
+package struct ClusterInspection: Codable, Sendable, Equatable {
+    /// One client's use of a deprecated version of a resource.
+    package struct Deprecated: Codable, Sendable, Equatable {
+        /// `/apis/example.com/v1beta1/widgets`
+        package var path: String
+        package var userAgent: String
+        /// In the last 30 days.
+        package var requests: Int
+        /// Seconds since 1970.
+        package var lastRequest: Double
+        package var warning: String
+
+        package init(path: String, userAgent: String, requests: Int, lastRequest: Double, warning: String) {
+            self.path = path
+            self.userAgent = userAgent
+            self.requests = requests
+            self.lastRequest = lastRequest
+            self.warning = warning
+        }
+    }
+    /// The release of each node's kubelet, by node: `v1.36.2-eks-eyrie`.
+    package var kubelets: [String: String] = [:]
+    /// The release of kube-proxy; nil when the cluster has none.
+    package var kubeProxy: String?
+    package var deprecated: [Deprecated] = []
+
+    package init() {}
+}
+
 /// What runs clusters' control planes. The lifecycle decides when; a host knows how. All calls are idempotent: the lifecycle repeats them after a
 /// crash.
 ///
@@ -80,6 +110,8 @@ package protocol ControlPlaneHost: Sendable {
     func setAccess(_ rules: ClusterAccessRules, of clusterName: String) async
     /// Adds the role of managed nodes to the cluster's `aws-auth` ConfigMap, or takes it out. A cluster that does not run has nobody to tell.
     func mapNodeRole(_ arn: String, isWanted: Bool, in clusterName: String) async throws
+    /// The versions in use in a cluster. Throws what keeps the cluster from telling.
+    func inspect(_ clusterName: String) async throws -> ClusterInspection
     /// Deletes the Node object. Deleting what is not there succeeds.
     func deleteNode(_ clusterName: String, nodeName: String) async throws
 }

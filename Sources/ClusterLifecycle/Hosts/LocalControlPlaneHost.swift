@@ -171,6 +171,19 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         return try await entry.controlPlane.drain(node: nodeName, patience: patience)
     }
 
+    package func inspect(_ clusterName: String) async throws -> ClusterInspection {
+        guard let entry = entries[clusterName] else { throw ControlPlaneError.notReady("cluster \(clusterName) is not running") }
+        let found = try await entry.controlPlane.inspect()
+        var result = ClusterInspection()
+        result.kubelets = found.kubelets
+        result.kubeProxy = found.kubeProxy
+        result.deprecated = found.deprecated.map {
+            ClusterInspection.Deprecated(
+                path: $0.path, userAgent: $0.userAgent, requests: $0.requests, lastRequest: $0.lastRequest, warning: $0.warning)
+        }
+        return result
+    }
+
     package func uncordonNode(_ clusterName: String, nodeName: String) async throws {
         try await entries[clusterName]?.controlPlane.uncordon(node: nodeName)
     }

@@ -34,6 +34,10 @@ package struct LifecycleTables: DurableTables {
     var subscriptions = Table<AnywhereSubscriptionRecord>("eks.anywhereSubscriptions")
     /// By name.
     var registrations = Table<RegisteredClusterRecord>("eks.registeredClusters")
+    /// By id.
+    var insights = Table<InsightRecord>("eks.insights")
+    /// By cluster.
+    var insightRefreshes = Table<InsightsRefreshRecord>("eks.insightRefreshes")
     /// Changes since the start: says which of two looks at the tables is the later.
     private(set) var revision = 0
 
@@ -52,6 +56,8 @@ package struct LifecycleTables: DurableTables {
         try await capabilities.load(from: storage)
         try await subscriptions.load(from: storage)
         try await registrations.load(from: storage)
+        try await insights.load(from: storage)
+        try await insightRefreshes.load(from: storage)
     }
 
     package mutating func takeChanges() -> [RowChange] {
@@ -59,6 +65,7 @@ package struct LifecycleTables: DurableTables {
         return clusters.takeChanges() + nodegroups.takeChanges() + instances.takeChanges() + updates.takeChanges() + tokens.takeChanges()
             + podIdentities.takeChanges() + accessEntries.takeChanges() + identityProviders.takeChanges()
             + fargateProfiles.takeChanges() + capabilities.takeChanges() + subscriptions.takeChanges() + registrations.takeChanges()
+            + insights.takeChanges() + insightRefreshes.takeChanges()
     }
 
     static func key(_ cluster: String, _ nodegroup: String) -> String { "\(cluster)/\(nodegroup)" }

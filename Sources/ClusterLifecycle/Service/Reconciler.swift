@@ -9,6 +9,8 @@ enum ReconcileKey: Hashable, Sendable {
     case instance(String)
     /// All resources that are no more than records.
     case records
+    /// A refresh of a cluster's insights.
+    case insights(String)
 }
 
 /// Makes the records true. Level-triggered: a key says only that something may have to be done; what, is read from the records.
@@ -106,6 +108,7 @@ actor Reconciler {
                 case .cluster(let name): try await reconcileCluster(name)
                 case .nodegroup(let cluster, let name): try await reconcileNodegroup(cluster, name)
                 case .instance(let id): try await reconcileInstance(id)
+                case .insights(let cluster): try await InsightsStep().refresh(cluster, context)
                 case .records: try await context.state.update { SettlingRecords.settle(&$0) }
                 }
                 failures[key] = nil
@@ -251,6 +254,7 @@ actor Reconciler {
         // It may have been deleted while it started.
         guard await context.state.read({ $0.clusters[name].map { $0.status != .deleting } ?? false }) else { return wake(.cluster(name)) }
         serving.insert(name)
+        wake(.insights(name))
         if watches[name] == nil { watches[name] = Task { await self.watchReadiness(name) } }
         await wakeNodegroups(of: name)
     }

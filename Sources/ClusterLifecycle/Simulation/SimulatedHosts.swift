@@ -40,6 +40,7 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     /// The records that control planes run by.
     package private(set) var records: [String: ClusterRecord] = [:]
     private var clusters: Set<String> = []
+    private var inspections: [String: ClusterInspection] = [:]
     private var held: [CheckedContinuation<Void, Never>] = []
     private var feeds: [String: [AsyncStream<NodeReadiness>.Continuation]] = [:]
     private var ready: [String: Set<String>] = [:]
@@ -69,6 +70,7 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         if let reason = faults.controlPlaneStart { throw Failure(reason) }
         if faults.failingVersion == cluster.version { throw Failure("version \(cluster.version) does not start") }
         records[cluster.name] = cluster
+        if inspections[cluster.name] == nil { inspections[cluster.name] = ClusterInspection() }
         clusters.insert(cluster.name)
         return ControlPlaneEndpoint(
             url: "https://127.0.0.1:\(6_443 + clusters.count)", certificateAuthorityData: "LS0tLS1CRUdJTg==",
@@ -107,6 +109,13 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         calls.append("drain \(nodeName)")
         return !faults.podsStay
     }
+
+    package func inspect(_ clusterName: String) async throws -> ClusterInspection {
+        guard let inspection = inspections[clusterName] else { throw Failure("the API server is away") }
+        return inspection
+    }
+
+    package func set(_ inspection: ClusterInspection?, of clusterName: String) { inspections[clusterName] = inspection }
 
     package func uncordonNode(_ clusterName: String, nodeName: String) async throws { calls.append("uncordon \(nodeName)") }
 

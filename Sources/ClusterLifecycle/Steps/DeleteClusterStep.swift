@@ -15,6 +15,8 @@ struct DeleteClusterStep {
                 tables.identityProviders[LifecycleTables.key(cluster.name, provider.name)] = nil
             }
             for entry in tables.accessEntries(of: cluster.name) { tables.accessEntries[LifecycleTables.key(cluster.name, entry.principalARN)] = nil }
+            for insight in tables.insights(of: cluster.name) { tables.insights[insight.id] = nil }
+            tables.insightRefreshes[cluster.name] = nil
             for update in tables.updates.values where update.clusterName == cluster.name { tables.updates[update.id] = nil }
         }
     }

@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 
 /// Protects a cluster from DeleteCluster, or no longer. Upstream: eks UpdateClusterConfigRequest.deletionProtection.
 package struct DeletionProtectionUpdate: ClusterUpdate, Codable, Equatable {

@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 import AWSServices
 
 /// Opens and closes the cluster's endpoints; what is left out stays. Upstream: eks VpcConfigRequest, EKS User Guide, "Cluster API server endpoint".

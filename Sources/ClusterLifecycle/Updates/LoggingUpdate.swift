@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 
 /// Switches log types on and off. What the cluster's record holds as enabled is what log delivery goes by. Upstream: eks Logging.
 package struct LoggingUpdate: ClusterUpdate, Codable, Equatable {

@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 
 /// Chooses what happens at the end of standard support. Upstream: eks UpgradePolicyRequest: extended support cannot be left once it has begun, and
 /// must be chosen before standard support ends.

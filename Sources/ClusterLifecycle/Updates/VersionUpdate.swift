@@ -89,6 +89,7 @@ extension EKSService {
                 throw EKSFault.invalidParameter("rollbackConfig.timeoutMinutes must be from 120 to 10080", fields)
             }
         }
+        if !input.force { try await requireReadiness(cluster, update) }
         if update.isRollback, !input.force {
             let ahead = await state.read { $0.nodegroups(of: cluster.name) }.filter { $0.version != input.version }.map(\.name).sorted()
             guard ahead.isEmpty else {
@@ -98,6 +99,20 @@ extension EKSService {
             }
         }
         return try await begin(.version(update), "UpdateClusterVersion", on: input.name, token: input.token)
+    }
+
+    /// Throws InvalidStateException when an insight stands against the update. Upstream: eks InvalidStateException.
+    private func requireReadiness(_ cluster: ClusterRecord, _ update: VersionUpdate) async throws {
+        // What is wrong with the request itself is told first.
+        try await state.read { try update.check(cluster, $0, now: clock.now) }
+        let category = update.isRollback ? "ROLLBACK_READINESS" : "UPGRADE_READINESS"
+        let blocking = try await blockingInsights(cluster, category: category, version: update.version)
+        guard blocking.isEmpty else {
+            throw EKSFault.invalidState(
+                "Amazon EKS detected upgrade readiness issues: \(blocking.map(\.reason).joined(separator: " ")) Call the ListInsights API to view "
+                    + "detected upgrade blocking issues. Pass the force flag when updating to override upgrade readiness errors.",
+                ["clusterName": .string(cluster.name)])
+        }
     }
 
     /// Tries to stop an update. Upstream: eks CancelUpdate: only the nodes' part of a rollback can be stopped, on clusters with Auto Mode; here a

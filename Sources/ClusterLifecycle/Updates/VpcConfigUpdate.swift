@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 import AWSServices
 
 /// Moves the control plane's interfaces to other subnets and security groups. Upstream: eks VpcConfigRequest, EKS User Guide, "Subnet requirements

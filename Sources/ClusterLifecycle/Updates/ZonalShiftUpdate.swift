@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 
 /// Allows or forbids zonal shift. Recorded: zones of one host do not fail apart. Upstream: eks ZonalShiftConfigRequest.
 package struct ZonalShiftUpdate: ClusterUpdate, Codable, Equatable {

@@ -10,6 +10,7 @@ enum MetricsPage {
     static func response(_ server: APIServer, _ running: APIServer.Running) -> HTTPResponse {
         var text = MetricsText()
         server.metrics.write(to: &text)
+        server.deprecated.write(to: &text)
         running.flow.write(to: &text)
         server.auditor?.write(to: &text)
         storage(running, &text)

@@ -110,6 +110,7 @@ package final class APIServer: HTTPResponder {
 
     let configuration: Configuration
     let metrics = ServerMetrics()
+    let deprecated = DeprecatedRequests()
     let deadlines = Deadlines()
     /// Of the controllers that work on this server: with them in one process, `/metrics` is theirs, too.
     package let workQueues = WorkQueueMetrics()
@@ -225,6 +226,9 @@ package final class APIServer: HTTPResponder {
             }
         }
     }
+
+    /// Who asked for deprecated versions in the last 30 days, since the server's start.
+    package var deprecatedUses: [DeprecatedUse] { deprecated.uses(now: configuration.now()) }
 
     /// Reads objects as of the last acknowledged write. Throws 503 before `start`.
     package var reader: any ObjectReader { get throws { try running().environment.registry } }

@@ -38,6 +38,7 @@ extension RequestPipeline {
         server.metrics.authenticated(.success)
         let trace = Trace()
         trace.isServed = true
+        trace.deprecation = Self.deprecations[scope.row.groupVersionResource]
         return complete(response, info, query, auditID: Auditor.identifier(head), started: started, trace)
     }
 }

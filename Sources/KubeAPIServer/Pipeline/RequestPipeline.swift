@@ -27,6 +27,8 @@ struct RequestPipeline: Sendable {
         var isServed = false
         /// Bytes of a response that streams, where they are known before.
         var streamedBytes: Int?
+        /// What the client is told when it asked for a deprecated version.
+        var deprecation: String?
     }
 
     func respond(_ body: HTTPBodyStream) async -> HTTPResponse {
@@ -66,6 +68,11 @@ struct RequestPipeline: Sendable {
         server.metrics.record(
             seen, code: response.status, duration: seen.isLongRunning ? nil : ContinuousClock.now - started, isServed: trace.isServed,
             isDryRun: query["dryRun"] == "All", bytes: size)
+        if let warning = trace.deprecation {
+            server.deprecated.record(
+                seen.groupVersionResource, subresource: seen.subresource, userAgent: head.fields["User-Agent"] ?? "", warning: warning,
+                now: server.configuration.now())
+        }
         if let audit = trace.audit { finish(audit, &response) }
         Responses.compress(&response, acceptEncoding: head.fields["Accept-Encoding"])
         return response
@@ -216,7 +223,7 @@ struct RequestPipeline: Sendable {
                 var response = try await verbs.perform()
                 if let deprecation = scope.custom == nil ? Self.deprecations[scope.row.groupVersionResource] : scope.custom?.deprecation {
                     response.warnings.insert(deprecation, at: 0)
-                    server.metrics.deprecated(info.groupVersionResource, info.subresource)
+                    trace.deprecation = deprecation
                 }
                 // An audit may want the whole body.
                 if trace.audit == nil, let streamed = encoder.streamed(response, acceptEncoding: head.fields["Accept-Encoding"]) {
