@@ -4,6 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=.build/generate
 [ -d "$venv" ] || python3 -m venv "$venv"
-"$venv/bin/pip" install -q botocore==1.43.11
+"$venv/bin/pip" install -q botocore==1.44.8
 "$venv/bin/python" tools/generate-schema.py
 "$venv/bin/python" tools/generate-eks.py

@@ -64,11 +64,14 @@ class Service:
         arguments += self.arguments
         self.process = subprocess.Popen(arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         wait_for(self.answers, "the service listens", timeout=30, every=0.05)
-        exports = subprocess.run([self.binary, "env", "--data-dir", str(self.data)], check=True, capture_output=True, text=True).stdout
-        for line in exports.splitlines():
+        # It listens a moment before it has written down where.
+        for line in wait_for(self.exports, "the service says where it is", timeout=30, every=0.05).splitlines():
             if line.startswith("export "):
                 name, value = line[len("export "):].split("=", 1)
                 self.env[name] = value.strip('"\'')
+
+    def exports(self):
+        return subprocess.run([self.binary, "env", "--data-dir", str(self.data)], capture_output=True, text=True).stdout
 
     def answers(self):
         assert self.process.poll() is None, (self.directory / "serve.log").read_text()[-3000:]
