@@ -1,4 +1,5 @@
 package import KubeAPI
+import KubeClient
 internal import Synchronization
 
 /// The use one client makes of a deprecated version of a resource, as far as the server remembers.
@@ -71,7 +72,6 @@ final class DeprecatedRequests: Sendable {
 
     func write(to text: inout MetricsText) {
         let resources = resources.withLock { $0 }
-        guard !resources.isEmpty else { return }
         text.family(
             "apiserver_requested_deprecated_apis", "gauge",
             "[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release."

@@ -48,8 +48,6 @@ final class ServerMetrics: Sendable {
         var watchEvents: [GroupVersionKind: UInt64] = [:]
         var authenticated: [String: UInt64] = [:]
         var terminations: [Int: UInt64] = [:]
-        /// Resources asked for that are on their way out, with their subresource.
-        var deprecated: Set<[String]> = []
     }
     private let state = Mutex(State())
 
@@ -98,14 +96,6 @@ final class ServerMetrics: Sendable {
 
     /// A request was refused or broken off before it was worked on. Upstream: apiserver_request_terminations_total.
     func terminated(code: Int) { state.withLock { $0.terminations[code, default: 0] += 1 } }
-
-    /// A resource was asked for that is on its way out. Upstream: metrics.RecordDeprecatedRequest.
-    func deprecated(_ resource: GroupVersionResource, _ subresource: String) {
-        state.withLock { state in
-            guard state.deprecated.count < Self.maximumSeries else { return }
-            state.deprecated.insert([resource.group, resource.version, resource.resource, subresource])
-        }
-    }
 
     /// Watches open now: +1 as one begins, -1 as it ends.
     func watches(_ change: Int, _ resource: GroupVersionResource? = nil) {
@@ -177,15 +167,6 @@ final class ServerMetrics: Sendable {
         text.family("apiserver_request_terminations_total", "counter", "[ALPHA] Number of requests which apiserver terminated in self-defense.")
         for (code, count) in state.terminations {
             text.sample("apiserver_request_terminations_total", [("code", String(code)), ("component", "apiserver")], count)
-        }
-        text.family(
-            "apiserver_requested_deprecated_apis", "gauge",
-            "[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release."
-        )
-        for asked in state.deprecated where asked.count == 4 {
-            text.sample(
-                "apiserver_requested_deprecated_apis",
-                [("group", asked[0]), ("removed_release", ""), ("resource", asked[2]), ("subresource", asked[3]), ("version", asked[1])], 1)
         }
         text.family("authentication_attempts", "counter", "[ALPHA] Counter of authenticated attempts.")
         text.sample("authentication_attempts", [("result", "success")], successes.load(ordering: .relaxed))
