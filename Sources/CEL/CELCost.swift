@@ -81,8 +81,8 @@ enum CELCost {
             return (function == "sets.equivalent" ? product &* 2 : product) &+ 1
         case "lists.range":
             if case .int(let count) = first { return UInt64(max(count, 0)) &+ listCreation }
-        case "flatten", "distinct", "sort", "reverse", "slice":
-            return 1 &+ size(first) &* (function == "distinct" || function == "sort" ? max(1, size(first)) : 1)
+        case "flatten", "distinct", "sort", "@sortByAssociatedKeys", "reverse", "slice":
+            return 1 &+ size(first) &* (["distinct", "sort", "@sortByAssociatedKeys"].contains(function) ? max(1, size(first)) : 1)
         default: break
         }
         return 1

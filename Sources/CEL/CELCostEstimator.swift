@@ -248,7 +248,7 @@ struct CELCostEstimator {
             return (product + .exactly(1), Known())
         case "string", "bytes":
             return (overload == "string_to_bytes" || overload == "bytes_to_string" ? first.cost(Self.stringFactor) : .exactly(1), Known(size: first))
-        case "distinct", "sort":
+        case "distinct", "sort", "@sortByAssociatedKeys":
             return (CELCostEstimate.exactly(1).times(first).times(first) + .exactly(1), Known(schema: knowns[0].schema, size: first))
         case "validate": return (sizes.count > 1 ? sizes[1].cost(Self.stringFactor).times(.exactly(15)) : .exactly(1), Known())
         default: return (.exactly(1), Known())

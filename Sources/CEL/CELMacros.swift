@@ -47,6 +47,7 @@ enum CELMacros {
                 return .mistake(arguments[0].offset, "cel.bind() variable names must be simple identifiers")
             }
             return macro(.bind, arguments[1], [variable], condition: nil, result: arguments[2], offset)
+        case ("sortBy", 2): return sortBy(target, arguments, offset)
         case ("optMap", 2), ("optFlatMap", 2):
             guard let variable = simpleName(arguments[0]) else {
                 return .mistake(arguments[0].offset, "\(name)() variable name must be a simple identifier")
@@ -56,6 +57,22 @@ enum CELMacros {
             return extreme(name, arguments, offset)
         default: return .notAMacro
         }
+    }
+
+    /// `list.sortBy(e, key)`: the list sorted by the list of its elements' keys. Upstream: ext.Lists' sortByMacro.
+    private static func sortBy(_ target: CELExpression, _ arguments: [CELExpression], _ offset: Int) -> Expansion {
+        switch target.kind {
+        case .list, .select, .identifier, .macro, .call: break
+        default:
+            return .mistake(target.offset, "sortBy can only be applied to a list, identifier, comprehension, call or select expression")
+        }
+        guard let variable = simpleName(arguments[0]) else { return .mistake(arguments[0].offset, "argument is not an identifier") }
+        if accumulators.contains(variable) { return .mistake(arguments[0].offset, "iteration variable overwrites accumulator variable") }
+        let input = CELExpression(.identifier("@__sortBy_input__"), at: offset)
+        let keys = CELExpression(
+            .macro(.init(form: .map, operand: input, variables: [variable], condition: nil, result: arguments[1])), at: offset)
+        let sorted = CELExpression(.call("@sortByAssociatedKeys", target: input, [keys]), at: offset)
+        return macro(.bind, target, ["@__sortBy_input__"], condition: nil, result: sorted, offset)
     }
 
     private struct Mistake: Error {

@@ -1,4 +1,5 @@
 import AWSProtocol
+import Glibc
 import Synchronization
 import Testing
 
@@ -151,12 +152,13 @@ private func rule(_ token: String, now: Double = signingTime, cluster: String = 
         await #expect(throws: EKSTokenError.self) { try await verifier.verify(bearer, clusterName: "demo") }
     }
 
-    /// As many as the project promises, by as many workers as are of use.
-    @Test("of a million tokens changed at random none is accepted, and none crashes the verifier")
+    /// A million in CI, which sets EYRIE_THOROUGH; elsewhere as many as a minute of a debug build is enough for.
+    @Test("of a hundred thousand tokens changed at random, in CI a million, none is accepted, and none crashes the verifier")
     func mutations() async {
         let workers: UInt64 = 4
+        let count = getenv("EYRIE_THOROUGH") == nil ? 100_000 : 1_000_000
         let accepted = await withTaskGroup(of: Int.self) { group in
-            for worker in 0..<workers { group.addTask { await Self.accepted(of: 1_000_000 / Int(workers), seed: 20_261_123 + worker) } }
+            for worker in 0..<workers { group.addTask { await Self.accepted(of: count / Int(workers), seed: 20_261_123 + worker) } }
             return await group.reduce(0, +)
         }
         #expect(accepted == 0)

@@ -86,6 +86,23 @@ enum ListsLibrary {
         return values.sorted { a, b in (try? CELOperations.compare(a, b)) ?? nil == -1 }
     }
 
+    /// Elements in the order of their keys; those with equal keys keep theirs. Upstream: sortListByAssociatedKeys.
+    private static func sorted(_ values: [CELValue], by keys: [CELValue]) throws(CELError) -> [CELValue] {
+        guard values.count == keys.count else {
+            throw CELError(
+                "@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but got \(values.count) and \(keys.count) "
+                    + "elements respectively")
+        }
+        guard let first = keys.first else { return values }
+        for key in keys where key.type.runtimeName != first.type.runtimeName { throw CELError("list elements must have the same type") }
+        if try CELOperations.compare(first, first) == nil { throw CELError("list elements must be comparable") }
+        let places = keys.indices.sorted { a, b in
+            let order = (try? CELOperations.compare(keys[a], keys[b])) ?? nil ?? 0
+            return order == 0 ? a < b : order < 0
+        }
+        return places.map { values[$0] }
+    }
+
     /// Upstream: ext.Lists.
     static let extended: [CELOverload?] = {
         var all: [CELOverload?] = [
@@ -115,6 +132,10 @@ enum ListsLibrary {
             all.append(
                 CELOverload("list_\(type)_sort", "list(\(type)).sort() list(\(type))") { arguments throws(CELError) in
                     .list(try sorted(list(arguments[0])))
+                })
+            all.append(
+                CELOverload("list_\(type)_sortByAssociatedKeys", "list(T).@sortByAssociatedKeys(list(\(type))) list(T)") {
+                    arguments throws(CELError) in .list(try sorted(list(arguments[0]), by: list(arguments[1])))
                 })
         }
         return all
