@@ -20,14 +20,23 @@ enum ClusterAPIServer {
         var server = APIServer.Configuration(
             store: store, kubelets: KubeletClientConfiguration(identity: try pki.kubeletClient(), rootsPEM: pki.authority.certificatePEM),
             version: VersionInfo(minor: minor, gitVersion: configuration.gitVersion), serverAddress: address,
-            audit: configuration.auditPolicy.map {
-                AuditConfiguration(policy: $0, sink: FileAuditSink(path: "\(configuration.directory)/audit.log"))
-            }
+            audit: audit(configuration)
         ) { [settings] in APIServer.Components.standard(settings, reader: $0) }
         server.proxyAddresses = ProxyAddressPolicy(refused: Set(configuration.privateAddresses + [configuration.publicHost]))
         server.aggregation = AggregationConfiguration(
             identity: try pki.frontProxyClient(), authorityPEM: pki.frontProxyAuthority.certificatePEM,
             clientAuthorityPEM: pki.authority.certificatePEM)
+        if let logs = configuration.logs { server.logger = logs.logger("eyrie.apiserver", .api) }
         return APIServer(server)
+    }
+
+    /// A file where one is wanted; else the log that the cluster's user may switch on, by EKS's policy.
+    private static func audit(_ configuration: ControlPlaneConfiguration) -> AuditConfiguration? {
+        if let policy = configuration.auditPolicy {
+            return AuditConfiguration(policy: policy, sink: FileAuditSink(path: "\(configuration.directory)/audit.log"))
+        }
+        return configuration.logs.map { logs in
+            AuditConfiguration(policy: .eksDefault, sink: AuditLogSink(logs: logs), isWanted: { logs.isOn(.audit) })
+        }
     }
 }

@@ -110,6 +110,8 @@ package actor ControlPlane {
         }
         await running.loops.value
         await running.server.stop()
+        configuration.access.log.deliver(to: nil)
+        await configuration.logs?.close()
     }
 
     /// Cuts off clients that the configuration's `publicAccess` does not let in any more.
@@ -159,6 +161,12 @@ package actor ControlPlane {
     func tokenVerification() throws -> (issuer: ServiceAccountTokenIssuer, reader: any ObjectReader) {
         guard let running else { throw ControlPlaneError.notReady("it does not run") }
         return (running.issuer, try running.server.reader)
+    }
+
+    /// What puts add-ons into the cluster. Throws when the control plane does not run.
+    func addonApplier() throws -> AddonApplier {
+        guard let running else { throw ControlPlaneError.notReady("it does not run") }
+        return AddonApplier(server: running.server)
     }
 
     /// Cordons and evicts for `patience` at most; whether all pods that must go are gone. Throws when the control plane does not run.
@@ -219,6 +227,8 @@ package actor ControlPlane {
             let listeners = try await listen(configuration, pki, cidr, server)
             try await server.bootstrap(.init(serviceCIDR: cidr, apiServerAddresses: configuration.privateAddresses, apiServerPort: privatePort))
             await installAddons(configuration, server, cidr, logger)
+            let apiLogger = configuration.logs?.logger("eyrie.apiserver", .api)
+            for listener in listeners { apiLogger?.debug("Serving securely", metadata: ["port": "\(listener.port)"]) }
             let readiness = NodeReadinessFeed()
             let issuer = try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM)
             let loops = Task { await run(configuration, pki, issuer, server, readiness, logger) }
@@ -239,7 +249,7 @@ package actor ControlPlane {
         do {
             guard try PrivateFile.read(marker) == nil else { return }
             let client = client(server, BuiltInAddon.user)
-            for addon in BuiltInAddon.allCases { try await addon.install(client, cidr) }
+            for addon in configuration.installsAddons ? BuiltInAddon.allCases : [] { try await addon.install(client, cidr) }
             try SecretFile.write(marker, [])
         } catch {
             // A cluster that has something else at the DNS's address is a cluster all the same.
@@ -285,6 +295,13 @@ package actor ControlPlane {
         _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ issuer: ServiceAccountTokenIssuer, _ server: APIServer,
         _ readiness: NodeReadinessFeed, _ logger: Logger
     ) async {
+        func component(_ type: ControlPlaneLogType, _ label: String) -> Logger {
+            guard let logs = configuration.logs else { return logger }
+            var logger = logs.logger(label, type)
+            logger[metadataKey: "cluster"] = "\(configuration.name)"
+            logger.debug("Starting", metadata: ["version": "\(configuration.gitVersion)"])
+            return logger
+        }
         // Once the server has stopped: what it served at the start.
         let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }
         var settings = ControllerConfiguration(rootCAPEM: pki.authority.certificatePEM, resources: resources)
@@ -293,10 +310,13 @@ package actor ControlPlane {
         settings.serviceAccountToken = { try issuer.legacyToken(namespace: $0, account: $1, uid: $2, secret: $3) }
         // The informers are the manager's, which may list and watch everything; each controller writes as its own service account.
         let environment = ControllerEnvironment(
-            client: self.client(server, "system:kube-controller-manager"), configuration: settings, logger: logger,
+            client: self.client(server, "system:kube-controller-manager"), configuration: settings,
+            logger: component(.controllerManager, "eyrie.controllers"),
             metrics: server.workQueues, transport: { InProcessTransport(server, user: .controller($0)) })
         readiness.follow(environment.informers.informer(for: .nodes))
-        let scheduler = Scheduler(client: self.client(server, "system:kube-scheduler"), informers: environment.informers, logger: logger)
+        let scheduler = Scheduler(
+            client: self.client(server, "system:kube-scheduler"), informers: environment.informers,
+            logger: component(.scheduler, "eyrie.scheduler"))
         let cloud = CloudNodeController(
             client: self.client(server, "eks:cloud-controller-manager"), provider: CloudInstanceProvider(cloud: configuration.cloud),
             informers: environment.informers, logger: logger, metrics: server.workQueues)

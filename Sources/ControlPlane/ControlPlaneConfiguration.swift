@@ -123,6 +123,10 @@ package struct ControlPlaneConfiguration: Sendable {
     package var workloadIdentity: WorkloadIdentity?
     /// The AWS identities and identity providers that the cluster knows; shared with who verifies the tokens.
     package var access = AccessBook()
+    /// Whether a new cluster has the built-in add-ons without being asked.
+    package var installsAddons = true
+    /// Where the logs of components go that the cluster's user wants.
+    package var logs: ControlPlaneLogs?
     /// What is written to `audit.log` in the directory; nil: nothing. EKS's clusters begin with nothing; `.eksDefault` is what their audit log holds.
     package var auditPolicy: AuditPolicy?
 

@@ -42,7 +42,7 @@ package struct EKSAPI: AWSService {
     /// The operations that are built. Those of the model that are not here answer NotImplementedException.
     static let handlers: [String: EKSHandler] = [
         clusterHandlers, updateClusterConfigHandlers, nodegroupHandlers, updateHandlers, tagHandlers, versionHandlers, podIdentityHandlers,
-        accessEntryHandlers, identityProviderHandlers, fargateHandlers, capabilityHandlers, subscriptionHandlers, insightHandlers,
+        addonHandlers, accessEntryHandlers, identityProviderHandlers, fargateHandlers, capabilityHandlers, subscriptionHandlers, insightHandlers,
         registrationHandlers,
     ]
     .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
@@ -99,6 +99,8 @@ package struct EKSAPI: AWSService {
         if let group = parameters["nodegroupName"] { return arn("nodegroup/\(cluster)/\(group)/*") }
         if let profile = parameters["fargateProfileName"] { return arn("fargateprofile/\(cluster)/\(profile)/*") }
         if let capability = parameters["capabilityName"] { return arn("capability/\(cluster)/*/\(capability)/*") }
+        // The last part of an add-on's ARN is made with it.
+        if let addon = parameters["addonName"] { return arn("addon/\(cluster)/\(addon)/*") }
         if let association = parameters["associationId"] { return arn("podidentityassociation/\(cluster)/\(association)") }
         if let principal = parameters["principalArn"].flatMap({ ARN($0) }) {
             let parts = principal.resourceParts

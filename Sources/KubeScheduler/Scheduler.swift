@@ -216,6 +216,7 @@ package final class Scheduler: Sendable {
                     "metadata": ["name": .string(info.name), "namespace": .string(info.namespace), "uid": .string(info.uid)],
                     "target": ["apiVersion": "v1", "kind": "Node", "name": .string(node)],
                 ], name: info.name, subresource: "binding")
+            logger.debug("Successfully bound pod to node", metadata: ["pod": "\(info.key)", "node": "\(node)"])
             recorder.event(
                 info.object, .normal, reason: "Scheduled", message: "Successfully assigned \(info.namespace)/\(info.name) to \(node)")
         } catch {

@@ -3,7 +3,7 @@ import json
 import re
 
 import pytest
-from aws_setup import client, cluster, role, trust
+from aws_setup import client, cluster, fast, role, trust
 from botocore.exceptions import ClientError
 from conftest import REGION, wait_for
 
@@ -27,6 +27,9 @@ TRUST = ("pods.eks.amazonaws.com", ("sts:AssumeRole", "sts:TagSession"))
 @pytest.fixture(scope="module")
 def demo(service):
     cluster(service, "demo", "10.91", nodes=1)
+    # Without the add-on nobody answers at the agent's address.
+    client(service, "eks").create_addon(clusterName="demo", addonName="eks-pod-identity-agent")
+    fast(client(service, "eks").get_waiter("addon_active")).wait(clusterName="demo", addonName="eks-pod-identity-agent")
     role(service, "app", trust(*TRUST), ["ReadOnlyAccess"])
     return service
 
@@ -106,7 +109,7 @@ def test_a_pod_gets_its_role(demo):
     assert client(demo, "eks", keys).list_clusters()["clusters"] == ["demo"]
     assert error_of(lambda: client(demo, "eks", keys).delete_cluster(name="demo")) == "AccessDeniedException"
     # The endpoint that pods are told is the service's, and asks for a signature.
-    assert "MissingAuthenticationToken" in shell(demo, "app", "wget -O- $AWS_ENDPOINT_URL/clusters 2>&1 || nc $(echo $AWS_ENDPOINT_URL | sed 's,http://,,;s,:, ,') <<E\nGET /clusters HTTP/1.0\n\nE")
+    assert "403 Forbidden" in shell(demo, "app", "wget -O- $AWS_ENDPOINT_URL/clusters 2>&1 || true")
 
 
 def test_what_the_agent_refuses(demo):
@@ -153,6 +156,20 @@ def test_conditions_on_session_tags_and_target_roles(demo):
     demo.kubectl("delete", "pod", "ours", "theirs", "far", "--wait", "--grace-period=0", "--force")
 
 
+def test_the_agent_is_an_add_on(demo):
+    run_pod(demo, "agent", "app")
+    assert "AccessKeyId" in credentials_in(demo, "agent")
+    eks = client(demo, "eks")
+    eks.delete_addon(clusterName="demo", addonName="eks-pod-identity-agent")
+    fast(eks.get_waiter("addon_deleted")).wait(clusterName="demo", addonName="eks-pod-identity-agent")
+    ask = "wget -T 2 -O- $AWS_CONTAINER_CREDENTIALS_FULL_URI 2>&1 || true"
+    wait_for(lambda: "Connection refused" in shell(demo, "agent", ask), "nobody answers at the agent's address")
+    eks.create_addon(clusterName="demo", addonName="eks-pod-identity-agent")
+    wait_for(lambda: "400" in shell(demo, "agent", ask), "the agent answers again")
+    assert "AccessKeyId" in credentials_in(demo, "agent")
+    demo.kubectl("delete", "pod", "agent", "--wait", "--grace-period=0", "--force")
+
+
 def test_the_issuers_documents_are_public(demo):
     issuer = client(demo, "eks").describe_cluster(name="demo")["cluster"]["identity"]["oidc"]["issuer"]
     fetch = lambda path: demo.run("curl", "-s", "-w", "\n%{http_code}", "--cacert", demo.env["AWS_CA_BUNDLE"], issuer + path).stdout.rsplit("\n", 1)
@@ -194,10 +211,10 @@ def test_roles_for_service_accounts(demo):
     demo.kubectl("delete", "pod", "irsa", "irsa-other", "--wait", "--grace-period=0", "--force")
 
 
-def metadata(service, pod, path, method="GET", fields=(), ):
-    """An answer of the metadata service inside a pod: status, body. busybox's wget cannot PUT."""
+def metadata(service, pod, path, method="GET", fields=()):
+    """An answer of the metadata service inside a pod: status, body. busybox's wget cannot PUT, and its nc hangs up when its input ends."""
     lines = "".join(f"{field}\\r\\n" for field in fields)
-    script = f"printf '{method} {path} HTTP/1.1\\r\\nHost: 169.254.169.254\\r\\nConnection: close\\r\\n{lines}\\r\\n' | nc -w 5 169.254.169.254 80"
+    script = f"(printf '{method} {path} HTTP/1.1\\r\\nHost: 169.254.169.254\\r\\nConnection: close\\r\\n{lines}\\r\\n'; sleep 2) | nc -w 5 169.254.169.254 80"
     head, _, body = shell(service, pod, script).replace("\r", "").partition("\n\n")
     return int(head.split()[1]), body
 
@@ -210,7 +227,12 @@ def test_instance_metadata(demo, host):
     assert metadata(demo, name, "/latest/api/token", "PUT")[0] == 400
     status, token = metadata(demo, name, "/latest/api/token", "PUT", ["X-aws-ec2-metadata-token-ttl-seconds: 60"])
     assert status == 200
-    get = lambda path: metadata(demo, name, path, fields=[f"X-aws-ec2-metadata-token: {token.strip()}"])[1].strip()
+
+    def get(path):
+        status, body = metadata(demo, name, path, fields=[f"X-aws-ec2-metadata-token: {token.strip()}"])
+        assert status == 200, (path, status, body)
+        return body.strip()
+
     node = demo.get("nodes")["items"][0]
     instance = node["spec"]["providerID"].split("/")[-1]
     assert get("/latest/meta-data/instance-id") == instance

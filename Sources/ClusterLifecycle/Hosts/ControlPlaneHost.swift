@@ -112,6 +112,10 @@ package protocol ControlPlaneHost: Sendable {
     func mapNodeRole(_ arn: String, isWanted: Bool, in clusterName: String) async throws
     /// The versions in use in a cluster. Throws what keeps the cluster from telling.
     func inspect(_ clusterName: String) async throws -> ClusterInspection
+    /// Brings an add-on's objects into the cluster. Throws `AddonConflict`, and what keeps the cluster from taking them.
+    func applyAddon(_ addon: AddonObjects, to clusterName: String) async throws
+    /// Takes an add-on's objects out of the cluster. Removing what is not there succeeds.
+    func removeAddon(_ addon: AddonObjects, from clusterName: String) async throws
     /// Deletes the Node object. Deleting what is not there succeeds.
     func deleteNode(_ clusterName: String, nodeName: String) async throws
 }

@@ -22,6 +22,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         var controlPlane: ControlPlane
         var settings: Settings
         var publicAccess: PublicAccess
+        var logs: ControlPlaneLogs?
         /// Tells the cloud controllers that instances came or went.
         var instancesChanged: AsyncStream<Void>.Continuation
     }
@@ -37,6 +38,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     /// Whether EKS Pod Identity has a role for a service account of a cluster.
     private var associations: @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool = { _, _, _ in false }
     private let balancers = HostBalancers()
+    /// Writes log lines to a stream of a cluster's group; nil: there is nowhere to.
+    private var logDelivery: LogDelivery?
     private var entries: [String: Entry] = [:]
     /// Who may enter, by cluster: known before a control plane starts and after it has stopped.
     private var books: [String: AccessBook] = [:]
@@ -58,6 +61,24 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         self.podEndpoint = podEndpoint
     }
 
+    /// Writes lines, each with its milliseconds since 1970, to a stream of a log group.
+    package typealias LogDelivery =
+        @Sendable (_ group: String, _ stream: String, _ lines: [(milliseconds: Int64, text: String)]) async throws -> Void
+
+    /// Says where the clusters' logs go; before the first control plane starts.
+    package func send(logs: @escaping LogDelivery) { logDelivery = logs }
+
+    /// The logs of a control plane that is about to start, in streams of its own.
+    private func logs(of cluster: ClusterRecord) -> ControlPlaneLogs? {
+        guard let logDelivery else { return nil }
+        let group = "/aws/eks/\(cluster.name)/cluster"
+        let logs = ControlPlaneLogs(cluster: cluster.name, streamID: AWSIdentifier.hex(32)) { stream, lines in
+            try await logDelivery(group, stream, lines.map { (milliseconds: $0.milliseconds, text: $0.text) })
+        }
+        logs.enable(cluster.enabledLogTypes)
+        return logs
+    }
+
     /// Says who knows the associations; before the first control plane starts.
     package func ask(associations: @escaping @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool) {
         self.associations = associations
@@ -76,6 +97,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         let controlPlane: ControlPlane
         if let entry = entries[cluster.name], entry.settings == settings {
             controlPlane = entry.controlPlane
+            entry.logs?.enable(cluster.enabledLogTypes)
             entry.publicAccess.set(admits)
             await controlPlane.enforcePublicAccess()
         } else {
@@ -86,7 +108,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             configuration.publicAccess.set(admits)
             controlPlane = ControlPlane(configuration)
             entries[cluster.name] = Entry(
-                controlPlane: controlPlane, settings: settings, publicAccess: configuration.publicAccess, instancesChanged: changed)
+                controlPlane: controlPlane, settings: settings, publicAccess: configuration.publicAccess, logs: configuration.logs,
+                instancesChanged: changed)
         }
         let endpoint = try await controlPlane.start()
         return ControlPlaneEndpoint(
@@ -215,6 +238,18 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         }
     }
 
+    package func applyAddon(_ addon: AddonObjects, to clusterName: String) async throws {
+        guard let entry = entries[clusterName] else { throw ServiceUnavailable("cluster \(clusterName) is not running") }
+        do { try await entry.controlPlane.apply(ControlPlaneAddon(addon)) } catch let conflict as AddonFieldConflict {
+            throw AddonConflict(conflict.descriptions)
+        }
+    }
+
+    package func removeAddon(_ addon: AddonObjects, from clusterName: String) async throws {
+        guard let entry = entries[clusterName] else { throw ServiceUnavailable("cluster \(clusterName) is not running") }
+        try await entry.controlPlane.remove(ControlPlaneAddon(addon))
+    }
+
     package func issuerDocuments(_ clusterName: String) async -> IssuerDocuments? {
         guard let documents = await entries[clusterName]?.controlPlane.issuerDocuments() else { return nil }
         return IssuerDocuments(configuration: documents.configuration, keys: documents.keys)
@@ -257,6 +292,9 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         configuration.publicHost = publicHost
         configuration.privateAddresses = privateAddresses
         configuration.loadBalancers = HostLoadBalancers(cluster: cluster, network: network, balancers: balancers)
+        configuration.installsAddons = cluster.bootstrapSelfManagedAddons
+        configuration.logs = logs(of: cluster)
+        configuration.logs.map { $0.follow(configuration.access.log) }
         return configuration
     }
 }
@@ -284,5 +322,19 @@ struct ClusterTokens: Sendable {
             logger.info("access denied: neither an access entry nor aws-auth", metadata: ["cluster": "\(clusterName)", "arn": "\(caller.arn)"])
             throw error
         }
+    }
+}
+
+extension ControlPlaneAddon {
+    fileprivate init(_ addon: AddonObjects) {
+        let overwrites: Bool? =
+            switch addon.resolveConflicts {
+            case .overwrite: true
+            case .preserve: false
+            case .none: nil
+            }
+        self.init(
+            name: addon.name, version: addon.version, namespace: addon.namespace, serviceAccounts: addon.serviceAccounts, roleARN: addon.roleARN,
+            overwrites: overwrites)
     }
 }

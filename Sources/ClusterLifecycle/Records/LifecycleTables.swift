@@ -18,6 +18,8 @@ package struct LifecycleTables: DurableTables {
     var instances = Table<InstanceRecord>("eks.instances")
     /// By update id.
     var updates = Table<UpdateRecord>("eks.updates")
+    /// By `cluster/add-on`.
+    var addons = Table<AddonRecord>("eks.addons")
     /// By association id.
     var podIdentities = Table<PodIdentityRecord>("eks.podIdentities")
     /// By operation, place and token.
@@ -49,6 +51,7 @@ package struct LifecycleTables: DurableTables {
         try await instances.load(from: storage)
         try await updates.load(from: storage)
         try await podIdentities.load(from: storage)
+        try await addons.load(from: storage)
         try await tokens.load(from: storage)
         try await accessEntries.load(from: storage)
         try await identityProviders.load(from: storage)
@@ -63,7 +66,7 @@ package struct LifecycleTables: DurableTables {
     package mutating func takeChanges() -> [RowChange] {
         revision += 1
         return clusters.takeChanges() + nodegroups.takeChanges() + instances.takeChanges() + updates.takeChanges() + tokens.takeChanges()
-            + podIdentities.takeChanges() + accessEntries.takeChanges() + identityProviders.takeChanges()
+            + podIdentities.takeChanges() + addons.takeChanges() + accessEntries.takeChanges() + identityProviders.takeChanges()
             + fargateProfiles.takeChanges() + capabilities.takeChanges() + subscriptions.takeChanges() + registrations.takeChanges()
             + insights.takeChanges() + insightRefreshes.takeChanges()
     }
@@ -96,7 +99,8 @@ package struct LifecycleTables: DurableTables {
         switch target {
         case .nodegroup(let name): _ = try nodegroup(cluster, name)
         case .capability(let name): _ = try capability(cluster, name)
-        case .cluster, .addon: _ = try self.cluster(cluster)
+        case .addon(let name): _ = try addon(cluster, name)
+        case .cluster: _ = try self.cluster(cluster)
         }
     }
 

@@ -12,6 +12,8 @@ package struct EKSConfiguration: Sendable {
     package var slowJoin: Duration = .seconds(30)
     /// How long an update waits for pods that may not be evicted. Upstream: EKS gives up on a node's pods after 15 minutes.
     package var evictionTimeout: Duration = .seconds(900)
+    /// Seconds that a new add-on may lack a node to run on before it is DEGRADED. Upstream: EKS gives its add-ons 20 minutes.
+    package var addonPatience: Double = 1_200
     /// First wait after a failed start; doubled each time up to `longestRetry`.
     package var firstRetry: Duration = .seconds(1)
     package var longestRetry: Duration = .seconds(60)

@@ -102,7 +102,7 @@ extension EKSService {
     }
 
     /// A role must be there, trust EKS's pods, and be one that the caller may pass on. A target trusts the role, which is seen when it is assumed.
-    private func checkPodRole(_ arn: String, target: String?, _ caller: AWSCaller, _ fields: [String: AWSJSON]) async throws {
+    func checkPodRole(_ arn: String, target: String?, _ caller: AWSCaller, _ fields: [String: AWSJSON]) async throws {
         func check(_ arn: String) throws(AWSError) {
             guard let parsed = ARN(arn), parsed.service == "iam", parsed.resource.hasPrefix("role/") else {
                 throw EKSFault.invalidParameter("Invalid role ARN: '\(arn.prefix(200))'", fields)

@@ -11,6 +11,7 @@ enum ReconcileKey: Hashable, Sendable {
     case records
     /// A refresh of a cluster's insights.
     case insights(String)
+    case addon(cluster: String, name: String)
 }
 
 /// Makes the records true. Level-triggered: a key says only that something may have to be done; what, is read from the records.
@@ -110,6 +111,7 @@ actor Reconciler {
                 case .instance(let id): try await reconcileInstance(id)
                 case .insights(let cluster): try await InsightsStep().refresh(cluster, context)
                 case .records: try await context.state.update { SettlingRecords.settle(&$0) }
+                case .addon(let cluster, let name): try await reconcileAddon(cluster, name)
                 }
                 failures[key] = nil
             } catch is CancellationError {
@@ -257,6 +259,7 @@ actor Reconciler {
         wake(.insights(name))
         if watches[name] == nil { watches[name] = Task { await self.watchReadiness(name) } }
         await wakeNodegroups(of: name)
+        await wakeAddons(of: name)
     }
 
     private func wakeNodegroups(of name: String) async {
@@ -510,6 +513,20 @@ actor Reconciler {
         if let group { try await fail(group, issue) }
     }
 
+    // MARK: Add-ons
+
+    private func reconcileAddon(_ cluster: String, _ name: String) async throws {
+        guard let addon = await context.state.read({ $0.addons[LifecycleTables.key(cluster, name)] }), serving.contains(cluster) else { return }
+        let ready = readiness[cluster]?.values.count { $0 } ?? 0
+        if case .again(let delay) = try await AddonStep(context: context).run(addon, readyNodes: ready) {
+            wake(.addon(cluster: cluster, name: name), after: .seconds(delay))
+        }
+    }
+
+    private func wakeAddons(of cluster: String) async {
+        for name in await context.state.read({ tables in tables.addons(of: cluster).map(\.name) }) { wake(.addon(cluster: cluster, name: name)) }
+    }
+
     // MARK: Events
 
     /// Machines that died are replaced: the instance's own step sees that its machine is gone.
@@ -521,6 +538,7 @@ actor Reconciler {
         while !Task.isCancelled {
             for await change in await context.controlPlanes.nodeReadiness(cluster) {
                 readiness[cluster, default: [:]][change.nodeName] = change.isReady
+                await wakeAddons(of: cluster)
                 let ids = await context.state.read { tables in
                     tables.instances.values.filter { $0.clusterName == cluster && $0.nodeName == change.nodeName && $0.phase == .joining }.map(
                         \.instanceID)

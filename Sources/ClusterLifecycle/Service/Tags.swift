@@ -12,7 +12,7 @@ struct TaggedKind: Sendable {
 
 /// The kinds that have tags, a row each. Upstream: eks TagResource.
 enum TaggedKinds {
-    static let all: [TaggedKind] = [cluster, nodegroup, podIdentity, accessEntry, identityProvider] + recordKinds
+    static let all: [TaggedKind] = [cluster, nodegroup, podIdentity, accessEntry, identityProvider, addon] + recordKinds
 
     private static let cluster = TaggedKind(
         name: "cluster",

@@ -25,6 +25,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         package var nodesRefuseChanges = false
         /// Nodes of machines that start do not become Ready.
         package var nodesStayAway = false
+        /// Add-ons meet fields of others, unless they overwrite them.
+        package var addonConflict: String?
 
         package init() {}
     }
@@ -137,6 +139,13 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         let pod = parts.count > 2 ? parts[2] : nil
         return ServiceAccountIdentity(namespace: parts[0], name: parts[1], podName: pod, podUID: pod.map { "uid-\($0)" })
     }
+
+    package func applyAddon(_ addon: AddonObjects, to clusterName: String) async throws {
+        calls.append("addon \(addon.name) \(addon.version)")
+        if let field = faults.addonConflict, addon.resolveConflicts == .none { throw AddonConflict([field]) }
+    }
+
+    package func removeAddon(_ addon: AddonObjects, from clusterName: String) async throws { calls.append("remove addon \(addon.name)") }
 
     package func issuerDocuments(_ clusterName: String) async -> IssuerDocuments? {
         clusters.contains(clusterName) ? IssuerDocuments(configuration: Array("{}".utf8), keys: Array("{\"keys\":[]}".utf8)) : nil

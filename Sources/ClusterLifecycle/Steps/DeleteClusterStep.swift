@@ -10,6 +10,7 @@ struct DeleteClusterStep {
         try await context.state.update { tables in
             guard tables.clusters[cluster.name]?.id == cluster.id else { return }
             tables.clusters[cluster.name] = nil
+            for addon in tables.addons(of: cluster.name) { tables.remove(addon) }
             for association in tables.podIdentities(of: cluster.name) { tables.podIdentities[association.id] = nil }
             for provider in tables.identityProviders(of: cluster.name) {
                 tables.identityProviders[LifecycleTables.key(cluster.name, provider.name)] = nil

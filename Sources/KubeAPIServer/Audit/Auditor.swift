@@ -15,10 +15,13 @@ package protocol AuditSink: Sendable {
 package struct AuditConfiguration: Sendable {
     package var policy: AuditPolicy
     package var sink: any AuditSink
+    /// Whether anything is wanted now: asked with each request.
+    package var isWanted: @Sendable () -> Bool
 
-    package init(policy: AuditPolicy, sink: any AuditSink) {
+    package init(policy: AuditPolicy, sink: any AuditSink, isWanted: @escaping @Sendable () -> Bool = { true }) {
         self.policy = policy
         self.sink = sink
+        self.isWanted = isWanted
     }
 }
 
@@ -35,8 +38,12 @@ final class Auditor: Sendable {
         self.now = now
     }
 
+    /// Whether requests are noted at present.
+    var isWanted: Bool { configuration.isWanted() }
+
     /// The record of a request by `user`; nil when the policy wants nothing of it. `head`: nil in process.
     func begin(id: String, _ head: HTTPRequestHead?, _ info: RequestInfo, user: UserInfo?, requestURI: String? = nil) -> AuditRecord? {
+        guard isWanted else { return nil }
         let verdict = configuration.policy.evaluate(user, info)
         levels.withLock { $0[verdict.level, default: 0] += 1 }
         guard verdict.level != .none else { return nil }

@@ -42,9 +42,10 @@ package enum Bootstrap {
                 + FlowControlDefaults.priorityLevels()
                 + BootstrapRoles.clusterRoles()
                 + EKSRoles.clusterRoles(),
-            FlowControlDefaults.flowSchemas() + BootstrapRoles.roles() + EKSRoles.roles() + BootstrapBindings.clusterRoleBindings()
+            FlowControlDefaults.flowSchemas() + BootstrapRoles.roles() + EKSRoles.roles() + AddonRoles.roles()
+                + BootstrapBindings.clusterRoleBindings()
                 + EKSRoles.clusterRoleBindings(),
-            BootstrapBindings.roleBindings() + EKSRoles.roleBindings() + last,
+            BootstrapBindings.roleBindings() + EKSRoles.roleBindings() + AddonRoles.roleBindings() + last,
         ]
     }
 

@@ -2,7 +2,7 @@ package import HTTPTransport
 package import KubeAPI
 package import KubeClient
 package import KubeStorage
-import Logging
+package import Logging
 import Synchronization
 
 /// A Kubernetes API server: filters, generic verbs over the rows of the resource table, streaming to kubelets. One for each cluster.
@@ -28,6 +28,7 @@ package final class APIServer: HTTPResponder {
         /// What is written down of requests, and where to. Nil: nothing, at no cost.
         package var audit: AuditConfiguration?
         package var now: @Sendable () -> Timestamp
+        package var logger = Logger(label: "eyrie.apiserver")
         /// Requests worked on at once, reads and writes: together the seats that priority levels share. Upstream: --max-requests-inflight and
         /// --max-mutating-requests-inflight.
         package var readOnlyInFlight = 400
@@ -123,7 +124,7 @@ package final class APIServer: HTTPResponder {
     private let definitions = Mutex<DefinitionController?>(nil)
     private let bootstrapped = Atomic(false)
     private let shuttingDown = Atomic(false)
-    private let logger = Logger(label: "eyrie.apiserver")
+    private var logger: Logger { configuration.logger }
 
     package init(_ configuration: Configuration) {
         self.configuration = configuration

@@ -8,7 +8,8 @@ extension RequestPipeline {
     /// Nil: the usual way. Nothing was counted or changed then.
     func respondNow() -> HTTPResponse? {
         // An audit wants every step of a request noted.
-        guard head.method == "GET", !head.isUpgrade, head.target.utf8.count <= Self.maximumTargetBytes, server.auditor == nil, !server.isShuttingDown,
+        guard head.method == "GET", !head.isUpgrade, head.target.utf8.count <= Self.maximumTargetBytes, !(server.auditor?.isWanted ?? false),
+            !server.isShuttingDown,
             !Impersonation.isAsked(head)
         else { return nil }
         let started = ContinuousClock.now

@@ -56,6 +56,12 @@ package final class EventRecorder: Sendable {
     /// Records that something happened to what `regarding` names.
     package func event(regarding: ObjectReference, _ type: EventType, reason: String, message: String) {
         let occurrence = Occurrence(regarding: regarding, type: type, reason: reason, message: message, time: wallClock())
+        logger.debug(
+            "Event occurred",
+            metadata: [
+                "object": "\(regarding.namespace.isEmpty ? "" : regarding.namespace + "/")\(regarding.name)", "kind": "\(regarding.kind)",
+                "apiVersion": "\(regarding.apiVersion)", "type": "\(type.rawValue)", "reason": "\(reason)", "message": "\(message)",
+            ])
         if case .dropped = queue.yield(occurrence) {
             logger.warning("event dropped: too many are waiting to be written", metadata: ["reason": "\(reason)", "object": "\(regarding.name)"])
         }

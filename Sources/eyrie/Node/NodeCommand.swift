@@ -33,15 +33,15 @@ struct NodeCommand: AsyncParsableCommand {
         let kubelet = Kubelet(
             configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime, services: network?.services,
             logger: Logger(label: "eyrie.kubelet"))
-        let cloud = await CloudEndpoints.start(bootstrap.cloud(paths))
+        let cloud = try CloudEndpoints(bootstrap.cloud(paths), client: KubeClient(transport: transport))
         try await withThrowingTaskGroup(of: Void.self) { group in
             if let network { group.addTask { await network.run() } }
+            if let cloud { group.addTask { await cloud.run() } }
             group.addTask { try await kubelet.run() }
-            // The proxy runs until it is cancelled: the first to end is the kubelet, by itself or by an error.
+            // The others run until they are cancelled: the first to end is the kubelet, by itself or by an error.
             defer { group.cancelAll() }
             try await group.next()
         }
-        for server in cloud { await server.stop(grace: .seconds(1)) }
     }
 
     /// Waits for containerd, which starts at the same time as this agent, and sees to it that the sandbox image is there.
