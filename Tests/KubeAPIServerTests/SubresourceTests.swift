@@ -136,6 +136,40 @@ struct SubresourceTests {
         #expect(back["regarding"]["name"].string == "p")
         #expect(back["note"].string == "hello")
     }
+
+    @Test("approval and finalize change their part and the metadata, and leave the rest as it is")
+    func parts() async throws {
+        let test = try await TestServer()
+        let requests = "certificates.k8s.io/v1/certificatesigningrequests"
+        let pem = """
+            LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIR01HNENBUUF3RERFS01BZ0dBMVVFQXd3QllUQlpNQk1HQnlxR1NNNDlBZ0VHQ0NxR1NN
+            NDlBd0VIQTBJQQpCSGJIMUVJb0xTcGNhbmE2R0gxT2VzaXk4VGNuaVQ1MTIxeVl3Y2V2cCs3cWcrUGJzbEFaVXJidWVqRVlFN00xCnF5Nk9MVWwrS1lVMnFQ
+            V1dYUFhlVit5Z0FEQUtCZ2dxaGtqT1BRUURBZ05JQURCRkFpRUE1Q1U2dllzZjQxVDAKaWxBam1MOTRZbkhJR2Z3OWk2MFNSSW0xV01iQ0lOa0NJRDl1TitG
+            THkwVEcyMUlIMWtOU3lHWXhpQ2IzbVdRUApRTTd0TkgyWjVJdHEKLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==
+            """
+        let encoded = String(pem.filter { !$0.isNewline })
+        let sent: Value = [
+            "metadata": ["name": "a"],
+            "spec": ["request": .string(encoded), "signerName": "example.com/signer", "usages": ["client auth"]],
+        ]
+        try await test.create(requests, sent, namespace: nil)
+        let approved = try await test.patch(
+            requests, "a",
+            [
+                "metadata": ["annotations": ["by": "me"]], "spec": ["signerName": "example.com/other"],
+                "status": ["certificate": "YQ==", "conditions": [["type": "Approved", "status": "True", "reason": "R"]]],
+            ], namespace: nil, subresource: "approval")
+        #expect(approved.metadata.annotations == ["by": "me"] && approved["spec"]["signerName"].string == "example.com/signer")
+        #expect(approved["status"]["conditions"].elements.count == 1 && approved["status"]["certificate"].string == nil)
+
+        var space = try await test.create("namespaces", ["metadata": ["name": "n"]], namespace: nil).value
+        space[path: "metadata", "annotations", "by"] = "me"
+        space[path: "spec", "finalizers"] = ["kubernetes", "example.com/own"]
+        space[path: "status", "phase"] = "Terminating"
+        let finalized = try await test.update("namespaces", space, namespace: nil, subresource: "finalize")
+        #expect(finalized.metadata.annotations == ["by": "me"] && finalized["status"]["phase"].string == "Active")
+        #expect(finalized["spec"]["finalizers"].strings == ["kubernetes", "example.com/own"])
+    }
 }
 
 @Suite("Versions")

@@ -15,6 +15,7 @@ struct NamespaceStrategy: ResourceStrategy {
 
     func prepareForUpdate(_ object: inout Value, old: Object, subresource: String, _ reader: any ObjectReader) throws {
         if subresource.isEmpty { object[path: "spec", "finalizers"] = old["spec"]["finalizers"].value }
+        if subresource == "finalize" { object["status"] = old["status"].value }
         object[path: "metadata", "labels", Self.nameLabel] = .string(old.metadata.name)
     }
 

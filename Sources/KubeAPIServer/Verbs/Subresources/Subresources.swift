@@ -20,19 +20,13 @@ extension ResourceVerbs {
         case "binding": return try await bind(try decodeOther(known.kind, typeName: "api.core.v1.Binding"), pod: info.name, dryRun: try dryRun())
         case "eviction": return try await evict(try decodeOther(known.kind, typeName: "api.policy.v1.Eviction"))
         case "token": return try await issueToken(known.kind)
-        // The pod's strategy keeps all but the part that each is for.
-        case "ephemeralcontainers", "resize":
+        // The strategy keeps all but the part that each is for.
+        case "ephemeralcontainers", "resize", "approval", "finalize":
             switch info.verb {
             case "get": return .object(scope.external(try existing()), status: 200)
             case "update": return try await update(subresource: info.subresource)
             default: return try await patch(subresource: info.subresource)
             }
-        case "finalize":
-            return try await replacePart("finalize") { sent, tree in
-                tree[path: "spec", "finalizers"] = sent[path: "spec", "finalizers"] ?? .array([])
-            }
-        case "approval":
-            return try await replacePart("approval") { sent, tree in tree[path: "status", "conditions"] = sent[path: "status", "conditions"] }
         case "log": return try await log()
         case "exec", "attach", "portforward": return try await stream()
         case "proxy": return try await proxy()
@@ -48,47 +42,6 @@ extension ResourceVerbs {
             earlier: request.strictProblem)
         warnings.add(problems)
         return value
-    }
-
-    /// GET, PUT and PATCH of a subresource that writes one part of its object and leaves the rest as it is. `take` puts the part of what was sent
-    /// into the present tree.
-    private func replacePart(_ subresource: String, _ take: @Sendable (_ sent: Value, _ tree: inout Value) -> Void) async throws -> APIResult {
-        if info.verb == "get" { return .object(scope.external(try existing()), status: 200) }
-        if isApply { return try await applyPart(subresource, take) }
-        let validation = try fieldValidation()
-        let isPatch = info.verb == "patch"
-        let patch: RequestedPatch? = isPatch ? try readPatch() : nil
-        if !isPatch { try requireJSON() }
-        let sentObject: Value? = isPatch ? Value?.none : try decode(request.body, validation: validation)
-        if let sentObject { try checkName(sentObject) }
-        let note = OwnershipNote.update(manager: try fieldManager(isPatch ? "PatchOptions" : "UpdateOptions"))
-        let written = try await write(subresource: subresource, dryRun: try dryRun(), note: note) { old in
-            let sent: Value
-            if let patch {
-                let patched = try patch.apply(to: old.value, type: environment.schema.type(named: row.typeName), in: environment.schema)
-                sent = try decodePatched(patched, kind: row.groupVersionKind, typeName: row.typeName, validation: validation).0
-            } else {
-                sent = sentObject ?? .null
-            }
-            var tree = old.value
-            for field in ["resourceVersion", "uid"] { tree[path: "metadata", field] = sent[path: "metadata", field] }
-            take(sent, &tree)
-            return tree
-        }
-        return .object(scope.external(written), status: 200)
-    }
-
-    /// Server-side apply to such a subresource: the part that it writes is taken of what applying makes, with its owners.
-    private func applyPart(_ subresource: String, _ take: @Sendable (_ sent: Value, _ tree: inout Value) -> Void) async throws -> APIResult {
-        let request = try readApply(kind: row.groupVersionKind)
-        let written = try await write(subresource: subresource, dryRun: try dryRun(), note: .asIs) { old in
-            let applied = try applied(request, to: scope.external(old).value, subresource: subresource)
-            var tree = old.value
-            for field in ["resourceVersion", "uid", "managedFields"] { tree[path: "metadata", field] = applied[path: "metadata", field] }
-            take(applied, &tree)
-            return tree
-        }
-        return .object(scope.external(written), status: 200)
     }
 
     /// Upstream: core/serviceaccount/storage.TokenREST.Create.
