@@ -29,7 +29,8 @@ package enum Bootstrap {
     static func waves(_ configuration: Configuration) -> [[Value]] {
         let cidr = configuration.serviceCIDR
         var last = [
-            ClusterDefaults.kubernetesService(clusterIP: cidr.first, isIPv6: cidr.isIPv6, targetPort: configuration.apiServerPort)
+            ClusterDefaults.serviceCIDR(cidr),
+            ClusterDefaults.kubernetesService(clusterIP: cidr.first, isIPv6: cidr.isIPv6, targetPort: configuration.apiServerPort),
         ]
         if !configuration.apiServerAddresses.isEmpty {
             last += ClusterDefaults.kubernetesEndpoints(

@@ -40,6 +40,14 @@ enum ClusterDefaults {
         ]
     }
 
+    /// The range that the addresses of Services come from. Upstream: defaultservicecidr.Controller.
+    static func serviceCIDR(_ cidr: ServiceCIDR) -> Value {
+        [
+            "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": ["name": "kubernetes"],
+            "spec": ["cidrs": [.string(cidr.description)]],
+        ]
+    }
+
     /// The service `default/kubernetes` on the first address of the service range. Upstream: kubernetesservice.Controller.
     static func kubernetesService(clusterIP: String, isIPv6: Bool, targetPort: Int) -> Value {
         [
