@@ -28,6 +28,7 @@ package enum Controllers {
         { EphemeralVolumeController($0) },
         { ClaimProtectionController($0) },
         { VolumeProtectionController($0) },
+        { AttributesClassProtectionController($0) },
         { TTLAfterFinishedController($0) },
         { ClusterRoleAggregationController($0) },
         { GarbageCollector($0) },

@@ -155,6 +155,16 @@ struct ProtectionTests {
         #expect(VolumeProtectionController.plan(try volume(deleting: true, protected: true, phase: "Released")) == false)
     }
 
+    @Test("a volume attributes class is used by whoever has it, wants it or is being brought to it")
+    func attributesClasses() throws {
+        let claim = try object([
+            "spec": ["volumeAttributesClassName": "gold"],
+            "status": ["currentVolumeAttributesClassName": "silver", "modifyVolumeStatus": ["targetVolumeAttributesClassName": "gold"]],
+        ])
+        #expect(Set(AttributesClassProtectionController.classes(of: claim)) == ["gold", "silver"])
+        #expect(AttributesClassProtectionController.classes(of: try object(["spec": ["volumeAttributesClassName": ""]])).isEmpty)
+    }
+
     @Test("a finished job goes after its time, one that runs or has no such time does not")
     func timeToLive() throws {
         func job(_ ttl: Int64?, _ type: String?) throws -> Object {

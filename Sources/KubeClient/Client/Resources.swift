@@ -55,6 +55,7 @@ extension GroupVersionResource {
     package static let subjectAccessReviews = GroupVersionResource(group: "authorization.k8s.io", version: "v1", resource: "subjectaccessreviews")
     package static let tokenReviews = GroupVersionResource(group: "authentication.k8s.io", version: "v1", resource: "tokenreviews")
     package static let volumeAttachments = GroupVersionResource(group: "storage.k8s.io", version: "v1", resource: "volumeattachments")
+    package static let volumeAttributesClasses = GroupVersionResource(group: "storage.k8s.io", version: "v1", resource: "volumeattributesclasses")
 
     private static func core(_ resource: String) -> GroupVersionResource { GroupVersionResource(group: "", version: "v1", resource: resource) }
     private static func apps(_ resource: String) -> GroupVersionResource { GroupVersionResource(group: "apps", version: "v1", resource: resource) }
