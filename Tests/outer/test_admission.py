@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 from conftest import ROOT, wait_for
-from secure_server import JSONHandler, SecureServer
+from wardle import API_SERVICE, GROUP_VERSION, WardleServer
 
 CLIENTS = pathlib.Path(os.environ.get("CLIENTS", ROOT / ".build/clients"))
 NEWEST = CLIENTS / "kubectl-1.37"
@@ -286,54 +286,16 @@ def test_a_mutating_policy_must_not_apply_an_atomic_list(cluster):
         "may not mutate atomic arrays, maps or structs: .spec.initContainers[0].args"))
 
 
-GROUP_VERSION = "wardle.example.com/v1alpha1"
-
-
-class Wardle(JSONHandler):
-    """The extension API server of k8s.io/sample-apiserver, as little of it as kubectl needs."""
-    flunders = {}
-    users = []
-
-    def failure(self, code, reason, message):
-        self.answer(code, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code})
-
-    def do_GET(self):
-        parts = self.path.split("?")[0].strip("/").split("/")
-        if parts == ["apis", *GROUP_VERSION.split("/")]:
-            return self.answer(200, {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": GROUP_VERSION, "resources": [
-                {"name": "flunders", "singularName": "flunder", "namespaced": True, "kind": "Flunder", "verbs": ["create", "get", "list"], "shortNames": ["fl"]}]})
-        if parts[:2] != ["apis", "wardle.example.com"] or "flunders" not in parts:
-            return self.failure(404, "NotFound", "the server could not find the requested resource")
-        self.users.append((self.headers["X-Remote-User"], self.headers.get_all("X-Remote-Group")))
-        if parts[-1] == "flunders":
-            return self.answer(200, {
-                "kind": "FlunderList", "apiVersion": GROUP_VERSION, "metadata": {"resourceVersion": "1"}, "items": list(self.flunders.values())})
-        if parts[-1] not in self.flunders:
-            return self.failure(404, "NotFound", f'flunders.wardle.example.com "{parts[-1]}" not found')
-        self.answer(200, self.flunders[parts[-1]])
-
-    def do_POST(self):
-        object = self.body()
-        object["metadata"].update(uid="1", resourceVersion="1", creationTimestamp="2026-01-01T00:00:00Z")
-        self.flunders[object["metadata"]["name"]] = object
-        self.answer(201, object)
-
-
 @pytest.fixture
 def wardle(cluster, tmp_path):
-    """The extension server, which lets in only who shows the front proxy's certificate, and its APIService; yields a function that stops it."""
+    """The extension server with its APIService."""
     clients = cluster.get("configmap", "extension-apiserver-authentication", "-n", "kube-system")["data"]
-    assert json.loads(clients["requestheader-username-headers"]) == ["X-Remote-User"]
-    server = SecureServer(Wardle, tmp_path, "default", "wardle", authority=clients["requestheader-client-ca-file"])
+    server = WardleServer(tmp_path, "default", clients)
     apply(cluster, *server.objects())
-    apply(cluster, {
-        "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1alpha1.wardle.example.com"},
-        "spec": {
-            "group": "wardle.example.com", "version": "v1alpha1", "groupPriorityMinimum": 2000, "versionPriority": 15,
-            "service": {"namespace": "default", "name": "wardle"}, "caBundle": server.bundle}})
-    yield server.stop
+    apply(cluster, server.api_service())
+    yield server
     server.stop()
-    cluster.kubectl("delete", "apiservice", "v1alpha1.wardle.example.com")
+    cluster.kubectl("delete", "apiservice", API_SERVICE)
 
 
 def available(cluster, reason):
@@ -356,11 +318,11 @@ def test_an_extension_server_serves_its_kinds(cluster, wardle):
     assert cluster.get("fl", "one")["metadata"]["resourceVersion"] == "1"
     missing = cluster.kubectl("get", "flunders", "two", check=False)
     assert missing.stdout.strip() == 'Error from server (NotFound): flunders.wardle.example.com "two" not found'
-    user, groups = Wardle.users[-1]
+    user, groups = wardle.users[-1]
     assert user == json.loads(cluster.kubectl("auth", "whoami", "-o", "json"))["status"]["userInfo"]["username"]
     assert "system:authenticated" in groups
 
-    wardle()
+    wardle.stop()
     gone = cluster.kubectl("get", "--raw", f"/apis/{GROUP_VERSION}/namespaces/default/flunders", check=False)
     assert gone.returncode != 0 and "the server is currently unable to handle the request" in gone.stdout, gone.stdout
     failed = available(cluster, "FailedDiscoveryCheck")
