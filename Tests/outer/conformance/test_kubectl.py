@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from conftest import wait_for
 
-from .workloads import IMAGE, SLEEP, deployment, pod, replication_controller
+from .workloads import IMAGE, deployment, pod, replication_controller
 
 OTHER_IMAGE = "nginx:1.16"
 
