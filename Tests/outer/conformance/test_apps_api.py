@@ -1,6 +1,7 @@
 """What needs only the API and the controllers of test/e2e/apps, and few pods: status end points, collections, life cycles, adoption."""
 from conftest import wait_for
 
+from .cluster import refused
 from .operations import check_discovery, check_operations, contains, remaining
 from .workloads import IMAGE, deployment, pod, replication_controller, template
 
@@ -353,3 +354,80 @@ def test_a_job_adopts_and_releases(node_cluster, node_namespace):
     pods.patch(name, {"metadata": {"labels": None}})
     pods.wait(name, lambda object: owner(object) == [], "is released")
     jobs.delete("adopt-release", {"propagationPolicy": "Background"})
+
+
+def check_scale(resource, name, ready):
+    """The number of replicas is read, replaced and patched in the scale, and what the object says follows."""
+    resource.wait(name, lambda object: object["status"].get(ready, 0) == 1, "has one replica")
+    scale = resource.get(name, "scale")
+    assert scale["kind"] == "Scale" and scale["spec"]["replicas"] == 1 and scale["status"]["replicas"] == 1
+    assert resource.replace({**scale, "spec": {"replicas": 2}}, "scale")["spec"]["replicas"] == 2
+    assert resource.get(name)["spec"]["replicas"] == 2
+    assert resource.patch(name, {"spec": {"replicas": 4}}, kind="strategic", sub="scale")["spec"]["replicas"] == 4
+    assert resource.get(name)["spec"]["replicas"] == 4
+
+
+def test_the_scale_of_a_deployment(cluster, namespace):
+    """[sig-apps] Deployment Deployment should have a working scale subresource [Conformance]"""
+    deployments = cluster.resource(APPS, "deployments", namespace)
+    deployments.create(deployment("test-new-deployment", 1))
+    check_scale(deployments, "test-new-deployment", "replicas")
+
+
+def test_the_scale_of_a_replica_set(cluster, namespace):
+    """[sig-apps] ReplicaSet Replicaset should have a working scale subresource [Conformance]"""
+    sets = cluster.resource(APPS, "replicasets", namespace)
+    sets.create(replica_set("test-rs", 1, {"app": "test-rs"}))
+    check_scale(sets, "test-rs", "replicas")
+
+
+def test_the_scale_of_a_replication_controller(cluster, namespace):
+    """[sig-apps] ReplicationController should get and update a ReplicationController scale [Conformance]"""
+    controllers = cluster.core("replicationcontrollers", namespace)
+    controllers.create(replication_controller("e2e-rc", 1, {"name": "e2e-rc"}))
+    check_scale(controllers, "e2e-rc", "replicas")
+    controllers.wait("e2e-rc", lambda object: object["status"]["replicas"] == 4, "has four pods")
+
+
+def test_the_scale_of_a_stateful_set(node_cluster, node_namespace):
+    """[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should have a working scale subresource [Conformance]"""
+    sets = node_cluster.resource(APPS, "statefulsets", node_namespace)
+    sets.create(stateful_set("ss", 1, {"app": "ss"}))
+    check_scale(sets, "ss", "readyReplicas")
+
+
+def test_a_job_is_deleted(node_cluster, node_namespace):
+    """[sig-apps] Job should delete a job [Conformance]"""
+    jobs, pods = node_cluster.resource(BATCH, "jobs", node_namespace), node_cluster.core("pods", node_namespace)
+    jobs.create(job("foo", command=("sleep", "100000"), parallelism=2, completions=4))
+    jobs.wait("foo", lambda object: object["status"].get("active") == 2, "has two pods")
+    jobs.delete("foo", {"propagationPolicy": "Foreground"})
+    jobs.wait_gone("foo")
+    assert pods.names() == []
+
+
+def test_evictions_wait_for_their_budget(node_cluster, node_namespace):
+    """[sig-apps] DisruptionController should block an eviction until the PDB is updated to allow it [Conformance]"""
+    pods, budgets = node_cluster.core("pods", node_namespace), node_cluster.resource(POLICY, "poddisruptionbudgets", node_namespace)
+
+    def evict():
+        return pods.create({"apiVersion": POLICY, "kind": "Eviction", "metadata": {"name": "pod-0", "namespace": node_namespace}}, "pod-0", "eviction")
+    for number in range(3):
+        pods.create(pod(f"pod-{number}", metadata={"labels": {"foo": "bar"}}))
+    budgets.create(budget("foo", "e2e", minimum=3))
+    budgets.wait("foo", lambda object: object["status"].get("currentHealthy") == 3, "counts its pods")
+    with refused(429, "Cannot evict pod as it would violate the pod's disruption budget."):
+        evict()
+    budgets.update("foo", lambda object: object["spec"].update(minAvailable=2))
+    budgets.wait("foo", lambda object: object["status"].get("disruptionsAllowed") == 1, "allows one")
+    evict()
+    pods.wait_gone("pod-0")
+    # One more at a time: the next waits for another change.
+    budgets.patch("foo", {"spec": {"minAvailable": 3}})
+    budgets.wait("foo", lambda object: object["status"].get("disruptionsAllowed") == 0 and object["status"]["currentHealthy"] == 2, "allows none")
+    with refused(429):
+        pods.create({"apiVersion": POLICY, "kind": "Eviction", "metadata": {"name": "pod-1", "namespace": node_namespace}}, "pod-1", "eviction")
+    budgets.delete_collection()
+    budgets.wait_gone("foo")
+    pods.create({"apiVersion": POLICY, "kind": "Eviction", "metadata": {"name": "pod-1", "namespace": node_namespace}}, "pod-1", "eviction")
+    pods.wait_gone("pod-1")

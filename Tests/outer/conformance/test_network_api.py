@@ -4,6 +4,7 @@ import ipaddress
 from conftest import wait_for
 
 from .operations import annotation, check_discovery, check_operations, contains
+from .workloads import pod
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -52,6 +53,59 @@ def test_a_service_without_pods(cluster, namespace):
     assert len(found) == 1 and not found[0].get("endpoints")
     services.delete("empty")
     wait_for(lambda: endpoints.gone("empty") and slices.names(labelSelector=f"{SERVICE_NAME}=empty") == [], "both are gone", timeout=30, every=0.05)
+
+
+def test_endpoints_without_pods(cluster, namespace):
+    """[sig-network] EndpointsController should create and delete Endpoints for a Service with a selector that matches no pods [Conformance]"""
+    services, endpoints = cluster.core("services", namespace), cluster.core("endpoints", namespace)
+    services.create({"metadata": {"name": "empty"}, "spec": {"selector": {"does-not-match-anything": "yes"}, "ports": [{"name": "http", "port": 80}]}})
+    wait_for(lambda: not endpoints.gone("empty"), "the Endpoints are made", timeout=30, every=0.05)
+    assert not endpoints.get("empty").get("subsets")
+    services.delete("empty")
+    endpoints.wait_gone("empty")
+
+
+def check_endpoints_of_pods(cluster, namespace, found):
+    """Two services select one pod each, a third both; found(service) gives (name of pod, port) of what it leads to."""
+    pods, services = cluster.core("pods", namespace), cluster.core("services", namespace)
+    for name in ("pod1", "pod2"):
+        pods.create(pod(name, metadata={"labels": {"foo": "bar", "own": name}}, container={"ports": [{"name": "example-name", "containerPort": 80}]}))
+    for name, selector in (("example-int-port", {"own": "pod1"}), ("example-named-port", {"foo": "bar"}), ("example-no-match", {"foo": "none"})):
+        target = "example-name" if name == "example-named-port" else 80
+        services.create({"metadata": {"name": name}, "spec": {"selector": selector, "ports": [{"name": "example", "port": 80, "targetPort": target}]}})
+    for service, expected in (("example-int-port", {("pod1", 80)}), ("example-named-port", {("pod1", 80), ("pod2", 80)}), ("example-no-match", set())):
+        wait_for(lambda service=service, expected=expected: found(service) == expected, f"{service} leads to {expected}", timeout=30, every=0.05)
+    # Pods that go leave the endpoints.
+    pods.delete("pod1", {"gracePeriodSeconds": 0})
+    wait_for(lambda: found("example-named-port") == {("pod2", 80)} and found("example-int-port") == set(), "pod1 has left", timeout=30, every=0.05)
+
+
+def test_slices_of_pods(node_cluster, node_namespace):
+    """[sig-network] EndpointSlice should create Endpoints and EndpointSlices for Pods matching a Service [Conformance]"""
+    slices, endpoints = node_cluster.resource("discovery.k8s.io/v1", "endpointslices", node_namespace), node_cluster.core("endpoints", node_namespace)
+
+    def found(service):
+        of_slices = {(endpoint["targetRef"]["name"], port["port"]) for item in slices.list(labelSelector=f"{SERVICE_NAME}={service}")["items"]
+                     for endpoint in item.get("endpoints") or [] if endpoint["conditions"]["ready"] for port in item["ports"]}
+        return of_slices if of_slices == addresses(endpoints, service) else None
+    check_endpoints_of_pods(node_cluster, node_namespace, found)
+
+
+def addresses(endpoints, service):
+    subsets = [] if endpoints.gone(service) else endpoints.get(service).get("subsets") or []
+    return {(address["targetRef"]["name"], port["port"]) for subset in subsets for address in subset.get("addresses", []) for port in subset["ports"]}
+
+
+def test_endpoints_of_pods(node_cluster, node_namespace):
+    """[sig-network] EndpointsController should create Endpoints for Pods matching a Service [Conformance]"""
+    endpoints = node_cluster.core("endpoints", node_namespace)
+    check_endpoints_of_pods(node_cluster, node_namespace, lambda service: addresses(endpoints, service))
+
+
+def test_services_of_all_namespaces(cluster):
+    """[sig-network] Services should find a service from listing all namespaces [Conformance]"""
+    found = cluster.core("services").list()["items"]
+    assert ("default", "kubernetes") in [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found]
 
 
 def test_the_api_server_is_a_service(cluster):

@@ -2,6 +2,7 @@
 import base64
 
 from conftest import wait_for
+from kubernetes.client.rest import ApiException
 
 from .cluster import refused
 from .operations import check_discovery, check_operations, contains
@@ -105,6 +106,97 @@ def test_runtime_classes(cluster):
     """[sig-node] RuntimeClass should support RuntimeClasses API operations [Conformance]"""
     check_discovery(cluster, "node.k8s.io/v1", "runtimeclasses")
     check_operations(cluster.resource("node.k8s.io/v1", "runtimeclasses"), {"handler": "conformance"})
+
+
+def test_a_runtime_class_that_is_not_there(cluster, namespace):
+    """[sig-node] RuntimeClass should reject a Pod requesting a non-existent RuntimeClass [NodeConformance] [Conformance]"""
+    with refused(403, 'pod rejected: RuntimeClass "nonexistent" not found'):
+        cluster.core("pods", namespace).create(pod("test", runtimeClassName="nonexistent"))
+
+
+def test_a_runtime_class_that_is_deleted(cluster, namespace):
+    """[sig-node] RuntimeClass should reject a Pod requesting a deleted RuntimeClass [NodeConformance] [Conformance]"""
+    classes, name = cluster.resource("node.k8s.io/v1", "runtimeclasses"), f"deleted-{namespace}"
+    classes.create({"metadata": {"name": name}, "handler": "runc"})
+    cluster.core("pods", namespace).create(pod("before", runtimeClassName=name))
+    classes.delete(name)
+    classes.wait_gone(name)
+
+    def rejected():
+        try:
+            cluster.core("pods", namespace).create(pod("after", runtimeClassName=name), dryRun="All")
+        except ApiException as error:
+            return error.status == 403
+    wait_for(rejected, "pods are rejected", timeout=20, every=0.05)
+
+
+def test_a_runtime_class_has_an_overhead(cluster, namespace):
+    """[sig-node] RuntimeClass should schedule a Pod requesting a RuntimeClass and initialize its Overhead [NodeConformance] [Conformance]"""
+    classes, name = cluster.resource("node.k8s.io/v1", "runtimeclasses"), f"overhead-{namespace}"
+    overhead = {"cpu": "10m", "memory": "1Mi"}
+    classes.create({"metadata": {"name": name}, "handler": "runc", "overhead": {"podFixed": overhead}})
+    made = cluster.core("pods", namespace).create(pod("test", runtimeClassName=name))
+    assert made["spec"]["overhead"] == overhead
+    classes.delete(name)
+
+
+def test_sysctls_have_rules(cluster, namespace):
+    """[sig-node] Sysctls [LinuxOnly] [NodeConformance] should reject invalid sysctls [Conformance]"""
+    names = ["foo-", "kernel.shmmax", "safe-and-unsafe", "bar.."]
+    with refused(422, *(f'Invalid value: "{name}"' for name in ("foo-", "bar.."))) as error:
+        cluster.core("pods", namespace).create(pod("sysctls", securityContext={"sysctls": [{"name": name, "value": "100"} for name in names]}))
+    assert '"kernel.shmmax"' not in error.value.body.decode() and '"safe-and-unsafe"' not in error.value.body.decode()
+
+
+def test_generations_of_pods(node_cluster, node_namespace):
+    """[sig-node] Pods Extended (pod generation) Pod Generation pod generation should start at 1 and increment per update [MinimumKubeletVersion:1.34] [Conformance]"""
+    pods = node_cluster.core("pods", node_namespace)
+    assert pods.create(pod("generation"))["metadata"]["generation"] == 1
+    pods.wait("generation", lambda object: object["status"]["phase"] == "Running", "runs")
+    # Metadata does not count.
+    assert pods.patch("generation", {"metadata": {"annotations": {"key": "value"}}})["metadata"]["generation"] == 1
+    tolerations = pods.get("generation")["spec"]["tolerations"] + [{"key": "foo", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 10}]
+    assert pods.update("generation", lambda object: object["spec"].update(tolerations=tolerations))["metadata"]["generation"] == 2
+    assert pods.update("generation", lambda object: object["spec"].update(activeDeadlineSeconds=5000))["metadata"]["generation"] == 3
+    changed = pods.patch("generation", {"spec": {"containers": [{"name": "c", "image": "nginx:1.16"}]}}, kind="strategic")
+    assert changed["metadata"]["generation"] == 4
+    pods.wait("generation", lambda object: object["status"].get("observedGeneration") == 4, "is observed by the kubelet")
+
+
+def test_generations_are_the_servers(node_cluster, node_namespace):
+    """[sig-node] Pods Extended (pod generation) Pod Generation custom-set generation on new pods and graceful delete [Conformance]"""
+    pods = node_cluster.core("pods", node_namespace)
+    made = pods.create(pod("generation", metadata={"generation": 100, "finalizers": ["e2e.example.com/hold"]}, terminationGracePeriodSeconds=1))
+    assert made["metadata"]["generation"] == 1
+    pods.wait("generation", lambda object: object["status"]["phase"] == "Running", "runs")
+    pods.delete("generation", {"gracePeriodSeconds": 1})
+    # A deletion counts once.
+    assert pods.get("generation")["metadata"]["generation"] == 2
+    pods.patch("generation", {"metadata": {"finalizers": None}})
+    pods.wait_gone("generation")
+
+
+def test_an_ephemeral_container_starts(node_cluster, node_namespace):
+    """[sig-node] Ephemeral Containers [NodeConformance] will start an ephemeral container in an existing pod [Conformance]"""
+    pods = node_cluster.core("pods", node_namespace)
+    pods.create(pod("ephemeral"))
+    pods.wait("ephemeral", lambda object: object["status"]["phase"] == "Running", "runs")
+    added = {"name": "debugger", "image": IMAGE, "command": ["sh", "-c", "while true; do echo polo; sleep 1; done"]}
+    pods.patch("ephemeral", {"spec": {"ephemeralContainers": [added]}}, kind="strategic", sub="ephemeralcontainers")
+    pods.wait("ephemeral", lambda object: "running" in object["status"].get("ephemeralContainerStatuses", [{}])[0].get("state", {}), "runs its ephemeral container")
+    assert "polo" in node_cluster.kubectl("logs", "-n", node_namespace, "ephemeral", "-c", "debugger")
+
+
+def test_ephemeral_containers_are_added(node_cluster, node_namespace):
+    """[sig-node] Ephemeral Containers [NodeConformance] should update the ephemeral containers in an existing pod [Conformance]"""
+    pods = node_cluster.core("pods", node_namespace)
+    pods.create(pod("ephemeral"))
+    pods.wait("ephemeral", lambda object: object["status"]["phase"] == "Running", "runs")
+    first, second = ({"name": f"debugger{number}", "image": IMAGE, "command": ["sleep", "100000"], "terminationMessagePolicy": "File"} for number in (1, 2))
+    patched = pods.patch("ephemeral", {"spec": {"ephemeralContainers": [first]}}, kind="strategic", sub="ephemeralcontainers")
+    assert [container["name"] for container in patched["spec"]["ephemeralContainers"]] == ["debugger1"]
+    replaced = pods.update("ephemeral", lambda object: object["spec"]["ephemeralContainers"].append(second), sub="ephemeralcontainers")
+    assert [container["name"] for container in replaced["spec"]["ephemeralContainers"]] == ["debugger1", "debugger2"]
 
 
 def test_a_node_lives(cluster):

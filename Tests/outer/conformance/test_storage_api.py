@@ -135,3 +135,25 @@ def test_the_status_of_volumes_and_claims(volume):
     # The other part is not written there.
     with refused(422):
         claims.patch("claim", {"spec": {"storageClassName": "other"}})
+
+
+def check_immutable(resource, data, other):
+    """Data changes until the object is immutable, which cannot be taken back."""
+    resource.create({"metadata": {"name": "immutable"}, "data": data})
+    resource.update("immutable", lambda object: object["data"].update(other))
+    resource.update("immutable", lambda object: object.update(immutable=True))
+    for change in (lambda object: object.pop("immutable"), lambda object: object["data"].update(data)):
+        with refused(422, "field is immutable when `immutable` is set"):
+            resource.update("immutable", change)
+    assert resource.update("immutable", lambda object: object["metadata"].update(labels={"changed": "yes"}))["metadata"]["labels"] == {"changed": "yes"}
+    resource.delete("immutable")
+
+
+def test_config_maps_are_made_immutable(cluster, namespace):
+    """[sig-storage] ConfigMap should be immutable if `immutable` field is set [Conformance]"""
+    check_immutable(cluster.core("configmaps", namespace), {"data-1": "value-1"}, {"data-1": "value-4"})
+
+
+def test_secrets_are_made_immutable(cluster, namespace):
+    """[sig-storage] Secrets should be immutable if `immutable` field is set [Conformance]"""
+    check_immutable(cluster.core("secrets", namespace), {"data-1": "dmFsdWUtMQ=="}, {"data-1": "dmFsdWUtNA=="})
