@@ -26,6 +26,8 @@ final class DefinitionController: Sendable {
     private let environment: VerbEnvironment
     private let client: InProcessTransport
     private let state = Mutex(State())
+    /// Held while rows change: commits and the controller's own writes both change them.
+    private let serving = Mutex(())
     private let names: AsyncStream<String>
     private let queue: AsyncStream<String>.Continuation
     private let logger = Logger(label: "eyrie.apiserver.definitions")
@@ -71,16 +73,25 @@ final class DefinitionController: Sendable {
     }
 
     private func serve(_ definitions: [CustomResourceDefinition]) {
-        var changes: [(String, [CustomResourceVersion])] = []
-        for definition in definitions {
-            let name = definition.name
-            let fingerprint = Self.fingerprint(definition)
-            let isNew = state.withLock { $0.served.updateValue(fingerprint, forKey: name) != fingerprint }
-            guard isNew else { continue }
-            let conversion = CustomResourceConversion(definition) { webhooks() }
-            changes.append((name, CustomResourceVersion.all(of: definition, conversion: conversion)))
+        serving.withLock { _ in
+            var changes: [(String, [CustomResourceVersion])] = []
+            for definition in definitions {
+                let name = definition.name
+                let fingerprint = Self.fingerprint(definition)
+                let isNew = state.withLock { $0.served.updateValue(fingerprint, forKey: name) != fingerprint }
+                guard isNew else { continue }
+                let conversion = CustomResourceConversion(definition) { webhooks() }
+                changes.append((name, CustomResourceVersion.all(of: definition, conversion: conversion)))
+            }
+            if !changes.isEmpty { registry.serve(changes) }
         }
-        if !changes.isEmpty { registry.serve(changes) }
+    }
+
+    private func stopServing(_ name: String) {
+        serving.withLock { _ in
+            state.withLock { _ = $0.served.removeValue(forKey: name) }
+            registry.serve([(name, [])])
+        }
     }
 
     private func webhooks() -> WebhookClient {
@@ -97,8 +108,7 @@ final class DefinitionController: Sendable {
         guard let object = new ?? old else { return }
         let definition = CustomResourceDefinition(object)
         if new == nil {
-            state.withLock { _ = $0.served.removeValue(forKey: definition.name) }
-            registry.serve([(definition.name, [])])
+            stopServing(definition.name)
         } else {
             serve([definition])
         }
@@ -137,6 +147,7 @@ final class DefinitionController: Sendable {
             $0.group == group && $0.name != name
         }
         guard let object = registry.get(CustomResourceDefinition.resource, namespace: "", name: name) else {
+            stopServing(name)
             // It has freed its names.
             for other in others where other.names != other.acceptedNames { queue.yield(other.name) }
             return
@@ -146,7 +157,11 @@ final class DefinitionController: Sendable {
             if object.metadata.finalizers.contains(CustomResourceDefinition.finalizer) { beginEmptying(name) }
             return
         }
+        // A write of a status that failed had its rows already.
+        serve([definition])
         guard let wanted = DefinitionStatus.plan(definition, others: others, now: environment.now()) else { return }
+        // Whoever reads that it is established must find it served.
+        serve([CustomResourceDefinition(try Object(wanted))])
         try await write(wanted, name: name, subresource: "status")
         for other in others where other.names != other.acceptedNames { queue.yield(other.name) }
     }
