@@ -139,8 +139,10 @@ class Cluster:
         self.service, self.name = service, name
         self.kubeconfig = service.directory / f"kubeconfig-{name}"
         self.env = dict(service.env, KUBECONFIG=str(self.kubeconfig))
-        subprocess.run(
-            [service.binary, "up", name, "--data-dir", service.data, "--nodes", str(nodes)], env=self.env, check=True, capture_output=True, timeout=120)
+        made = subprocess.run(
+            [service.binary, "up", name, "--data-dir", service.data, "--nodes", str(nodes)], env=self.env, text=True, timeout=120,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert made.returncode == 0, made.stdout
         self.client = kubernetes.config.new_client_from_config(str(self.kubeconfig))
 
     def open(self, method, path, query, body=None, headers=None, timeout=60):

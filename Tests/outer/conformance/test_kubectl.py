@@ -281,3 +281,48 @@ def test_logs_are_read_and_filtered(kubectl):
     # The lines took two seconds: one second ago some were written, and some were not.
     recent, older = logs("--since=1s").splitlines(), logs("--since=24h").splitlines()
     assert len(recent) < len(older) == 40
+
+
+# One program in three roles: the primary keeps the messages, replicas read them of the primary, the front end writes to the one and reads from the others.
+GUESTBOOK = """#!/bin/busybox sh
+printf 'Content-Type: text/plain\\r\\n\\r\\n'
+case "$ROLE-$QUERY_STRING" in
+primary-cmd=set*) echo "${QUERY_STRING##*value=}" >/tmp/messages && echo Updated ;;
+primary-*) cat /tmp/messages 2>/dev/null || echo nothing ;;
+replica-* | frontend-cmd=set*) wget -qO- "http://agnhost-primary/cgi-bin/guestbook?$QUERY_STRING" ;;
+frontend-*) wget -qO- "http://agnhost-replica/cgi-bin/guestbook?$QUERY_STRING" ;;
+esac
+"""
+
+
+def guestbook_part(name, role, replicas):
+    """The service and the deployment of one part."""
+    labels = {"app": "guestbook", "part": name}
+    made = deployment(name, replicas, labels)
+    made["spec"]["template"]["spec"].update(
+        volumes=[{"name": "program", "configMap": {"name": "guestbook", "defaultMode": 0o755}}],
+        containers=[{
+            "name": "server", "image": IMAGE, "command": ["busybox", "httpd", "-f", "-p", "80", "-h", "/srv"], "env": [{"name": "ROLE", "value": role}],
+            "ports": [{"containerPort": 80}], "volumeMounts": [{"name": "program", "mountPath": "/srv/cgi-bin"}]}])
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": labels}, "spec": {"ports": [{"port": 80}], "selector": labels}}
+    return [service, made]
+
+
+def test_a_guestbook(kubectl):
+    """[sig-cli] Kubectl client Guestbook application should create and stop a working application [Conformance]"""
+    parts = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "guestbook"}, "data": {"guestbook": GUESTBOOK}}]
+    for name, role, replicas in (("agnhost-primary", "primary", 1), ("agnhost-replica", "replica", 2), ("frontend", "frontend", 3)):
+        parts += guestbook_part(name, role, replicas)
+    application = "\n---\n".join(map(json.dumps, parts))
+    kubectl("create", "-f", "-", input=application)
+
+    def ask(query):
+        path = f"/api/v1/namespaces/{kubectl.namespace}/services/frontend/proxy/cgi-bin/guestbook?{query}"
+        return kubectl("get", "--raw", path, check=False).stdout.strip()
+    wait_for(lambda: ask("cmd=get&key=messages") == "nothing", "the front end reads from the replicas", timeout=60)
+    assert ask("cmd=set&key=messages&value=TestEntry") == "Updated"
+    # Whichever replica answers has it of the primary.
+    for _ in range(6):
+        assert ask("cmd=get&key=messages") == "TestEntry"
+    kubectl("delete", "--grace-period=0", "--force", "-f", "-", input=application)
+    wait_for(lambda: kubectl.pods.names(labelSelector="app=guestbook") == [], "all pods are gone")
