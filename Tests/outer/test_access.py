@@ -247,6 +247,11 @@ def test_a_mode_with_entries_gives_the_creator_one_and_there_is_no_way_back(acce
     user = access.whoami("admin")
     assert user["username"] == admin and "system:masters" not in user["groups"]
     assert access.can("admin", "*", "*") and access.whoami("ana")["username"] == "ana"
+    why = access.eyrie("access", "can-i", "delete", "nodes", "-n", "", "--as", "user/ana").stdout
+    assert why.startswith("yes") and "by aws-auth: user ana, groups system:masters" in why and "by membership in system:masters" in why, why
+    assert "aws-auth" in access.eyrie("access", "list").stdout
+    unknown = access.eyrie("access", "can-i", "get", "pods", "--as", "user/bob", check=False).stdout
+    assert "does not get into cluster" in unknown and "eyrie access grant user/bob" in unknown, unknown
 
 
 def test_an_entry_goes_before_aws_auth_and_its_policies_add_to_rbac(access):

@@ -90,9 +90,30 @@ struct AWSAuthMap: Sendable, Equatable {
     }
 
     /// What an identity is to the ConfigMap; roles come before users, both before accounts. Nil: not mapped.
-    func mapping(of identity: AWSIdentity) -> Mapping? {
-        let arn = identity.canonicalARN.lowercased()
+    func mapping(of identity: AWSIdentity) -> Mapping? { mapping(canonicalARN: identity.canonicalARN, accountID: identity.accountID) }
+
+    fileprivate func mapping(canonicalARN: String, accountID: String) -> Mapping? {
+        let arn = canonicalARN.lowercased()
         if let mapping = roles[arn] ?? users[arn] { return mapping }
-        return accounts.contains(identity.accountID) ? Mapping(userName: identity.canonicalARN, groups: []) : nil
+        return accounts.contains(accountID) ? Mapping(userName: canonicalARN, groups: []) : nil
+    }
+}
+
+/// The `aws-auth` ConfigMap for those who only read it.
+package enum AWSAuthListing {
+    /// Where it is.
+    package static let (namespace, name) = (AWSAuthMap.namespace, AWSAuthMap.name)
+
+    /// All roles and users in it, by ARN, in lower case as they are compared.
+    package static func mappings(in data: [String: String]) -> [(arn: String, userName: String, groups: [String])] {
+        let map = AWSAuthMap(data: data)
+        return (map.roles.merging(map.users) { role, _ in role }).sorted { $0.key < $1.key }.map { ($0.key, $0.value.userName, $0.value.groups) }
+    }
+
+    /// What the principal of `arn` is to it; nil: nothing.
+    package static func mapping(of arn: String, in data: [String: String]) -> (userName: String, groups: [String])? {
+        let account = arn.split(separator: ":", omittingEmptySubsequences: false).dropFirst(4).first.map(String.init) ?? ""
+        let mapping = AWSAuthMap(data: data).mapping(canonicalARN: NodeRoleMapping.withoutPath(arn), accountID: account)
+        return mapping.map { ($0.userName, $0.groups) }
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ControlPlane
 import Glibc
 import KubeAPI
 
@@ -17,7 +18,7 @@ struct AccessCanICommand: AsyncParsableCommand {
     @Argument(help: "An object's name.") var name: String?
     @OptionGroup var options: ClusterOptions
     @Option(name: [.short, .long], help: "The namespace; \"\" for all, as kubectl -A.") var namespace = "default"
-    @Option(name: .customLong("as"), help: "user/NAME, role/NAME, or an ARN: the principal with an access entry that is asked about.")
+    @Option(name: .customLong("as"), help: "user/NAME, role/NAME, or an ARN: the principal that is asked about.")
     var principal: String?
 
     func run() async throws {
@@ -29,12 +30,13 @@ struct AccessCanICommand: AsyncParsableCommand {
             let who: String
             let status: JSONView?
             if let principal {
-                let subject = try await AccessSubject.of(principal, AccessEntriesClient(client: client, cluster: cluster))
+                let entries = AccessEntriesClient(client: client, cluster: cluster)
+                let subject = try await AccessSubject.of(principal, entries, connection, described)
                 spec["user"] = .string(subject.userName)
                 spec["uid"] = .string(subject.uid)
                 spec["groups"] = Value(subject.groups + ["system:authenticated"])
-                who =
-                    "\(subject.arn), user \(subject.userName)" + (subject.groups.isEmpty ? "" : ", groups \(subject.groups.joined(separator: ", "))")
+                let groups = subject.groups.isEmpty ? "" : ", groups \(subject.groups.joined(separator: ", "))"
+                who = "\(subject.arn) (by \(subject.source): user \(subject.userName)\(groups))"
                 status = try await connection.review("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview", spec)
             } else {
                 who = "you"
@@ -75,25 +77,45 @@ struct AccessCanICommand: AsyncParsableCommand {
     }
 }
 
-/// A principal as the cluster will know it, from its access entry.
+/// A principal as the cluster will know it, from its access entry or the `aws-auth` ConfigMap.
 struct AccessSubject {
     var arn: String
     var userName: String
     var uid: String
     var groups: [String]
+    /// What lets it in.
+    var source: String
 
     /// What stands for the session in a question about a role.
     private static let session = "SESSION"
 
-    static func of(_ principal: String, _ entries: AccessEntriesClient) async throws -> AccessSubject {
+    /// Throws `CLIError` for a principal that the cluster does not know.
+    static func of(
+        _ principal: String, _ entries: AccessEntriesClient, _ connection: ClusterConnection, _ cluster: JSONView?
+    ) async throws -> AccessSubject {
         let arn = try await entries.principalARN(principal)
-        let entry = try await entries.entry(arn)
+        let mode = cluster["accessConfig"]["authenticationMode"].string ?? ""
         let account = arn.split(separator: ":", omittingEmptySubsequences: false).dropFirst(4).first.map(String.init) ?? ""
-        let name = (entry.view["username"].string ?? "").replacing("{{SessionNameRaw}}", with: session).replacing("{{SessionName}}", with: session)
-            .replacing("{{AccountID}}", with: account)
-        let id = try await uniqueID(arn, entries.client)
-        return AccessSubject(
-            arn: arn, userName: name, uid: "aws-iam-authenticator:\(account):\(id)", groups: entry.view["kubernetesGroups"].strings)
+        let uid = "aws-iam-authenticator:\(account):\(try await uniqueID(arn, entries.client))"
+        func named(_ template: String, _ groups: [String], _ source: String) -> AccessSubject {
+            let name = template.replacing("{{SessionNameRaw}}", with: session).replacing("{{SessionName}}", with: session)
+                .replacing("{{AccountID}}", with: account)
+            return AccessSubject(arn: arn, userName: name, uid: uid, groups: groups, source: source)
+        }
+        if mode != "CONFIG_MAP" {
+            do {
+                let entry = try await entries.entry(arn)
+                return named(entry.view["username"].string ?? "", entry.view["kubernetesGroups"].strings, "access entry")
+            } catch let refused as ServiceClient.Refused where refused.code == "ResourceNotFoundException" {}
+        }
+        if mode != "API", let mapping = AWSAuthListing.mapping(of: arn, in: try await connection.awsAuth()) {
+            return named(mapping.userName, mapping.groups, "aws-auth")
+        }
+        throw CLIError(
+            what: "\(arn) does not get into cluster \"\(entries.cluster)\".",
+            why: mode == "CONFIG_MAP" ? "The ConfigMap aws-auth does not name it." : "It has no access entry, and aws-auth does not name it.",
+            fix: mode == "CONFIG_MAP"
+                ? "kubectl edit configmap aws-auth -n kube-system" : "eyrie access grant \(principal) --policy View --cluster \(entries.cluster)")
     }
 
     private static func uniqueID(_ arn: String, _ client: ServiceClient) async throws -> String {

@@ -1,24 +1,37 @@
 import ArgumentParser
+import ControlPlane
 import KubeAPI
 
 /// `eyrie access list`: the entries with what they give.
 struct AccessListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists a cluster's access entries with their groups and policies.", aliases: ["ls"])
+        commandName: "list", abstract: "Lists a cluster's access entries with their groups and policies, and what aws-auth maps.", aliases: ["ls"])
 
     @OptionGroup var options: ClusterOptions
     @Option(name: [.short, .long], help: "The form: table or json.") var output = OutputForm.table
 
     func run() async throws {
         try await options.with { client, cluster in
-            let entries = try await AccessEntriesClient(client: client, cluster: cluster).entries()
+            let described = try await client.eks("GET", "/clusters/\(cluster)")["cluster"]
+            let mode = described["accessConfig"]["authenticationMode"].string ?? ""
+            let entries = mode == "CONFIG_MAP" ? [] : try await AccessEntriesClient(client: client, cluster: cluster).entries()
+            var mapped: [(arn: String, userName: String, groups: [String])] = []
+            if mode != "API", described["status"].string == "ACTIVE" {
+                mapped = AWSAuthListing.mappings(in: try await ClusterConnection(described, directory: options.data.directory).awsAuth())
+            }
             if output == .json {
                 let items = entries.map { entry -> Value in
                     var value = entry.view.value
                     value["associatedAccessPolicies"] = .array(entry.policies.map(\.value))
                     return value
                 }
-                return print(Value.array(items).jsonString)
+                let others = mapped.map { mapping -> Value in
+                    [
+                        "principalArn": .string(mapping.arn), "type": "aws-auth", "username": .string(mapping.userName),
+                        "kubernetesGroups": Value(mapping.groups),
+                    ]
+                }
+                return print(Value.array(items + others).jsonString)
             }
             let rows = entries.map { entry in
                 [
@@ -26,7 +39,8 @@ struct AccessListCommand: AsyncParsableCommand {
                     list(entry.view["kubernetesGroups"].strings), list(entry.policyTexts),
                 ]
             }
-            printTable(["PRINCIPAL", "TYPE", "USERNAME", "GROUPS", "POLICIES"], rows)
+            let others = mapped.map { [$0.arn, "aws-auth", $0.userName, list($0.groups), "<none>"] }
+            printTable(["PRINCIPAL", "TYPE", "USERNAME", "GROUPS", "POLICIES"], rows + others)
         }
     }
 

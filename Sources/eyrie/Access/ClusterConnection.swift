@@ -1,3 +1,4 @@
+import ControlPlane
 import Glibc
 import HTTPTransport
 import KubeAPI
@@ -24,6 +25,14 @@ struct ClusterConnection {
                 certificateAuthorityPEM: String(decoding: Base64.decode(authority), as: UTF8.self),
                 credentials: .bearerToken { TokenCommand.token(credentials, service, cluster: name) }))
         client = KubeClient(transport: transport)
+    }
+
+    /// The data of the `aws-auth` ConfigMap; empty when there is none, or this service's administrator may not read it.
+    func awsAuth() async throws -> [String: String] {
+        do {
+            let object = try await client.get(.configMaps, namespace: AWSAuthListing.namespace, name: AWSAuthListing.name)
+            return object["data"].stringMap
+        } catch let error as StatusError where error.isNotFound || error.code == 401 || error.code == 403 { return [:] }
     }
 
     /// Asks a create-only resource of a review group.
