@@ -71,8 +71,8 @@ package struct EKSAPI: AWSService {
             throw AWSError("UnknownOperationException", "There is no operation \(request.head.method) \(request.head.path.prefix(200))", status: 404)
         }
         let resource = EKSAPI.resource(operation, parameters, request.body, configuration)
-        try await authorizer.authorize(
-            request.caller, action: "\(operation.service):\(operation.name)", resource: resource, context: request.conditionContext)
+        let context = request.conditionContext.merging(ConditionKeys.context(operation, parameters, request.body)) { $1 }
+        try await authorizer.authorize(request.caller, action: "\(operation.service):\(operation.name)", resource: resource, context: context)
         guard let handler = EKSAPI.handlers[operation.name] else {
             throw AWSError("NotImplementedException", "The operation \(operation.name) is not implemented by Eyrie yet.", status: 501)
         }

@@ -184,6 +184,32 @@ def check_strangers(roles):
     assert "iam:PassRole" in message, message
     entry = dev.create_access_entry(clusterName="demo", principalArn=roles[4], type="HYBRID_LINUX")["accessEntry"]
     assert entry["username"] == "system:node:{{SessionName}}" and entry["kubernetesGroups"] == ["system:nodes"]
+    # Conditions on EKS's own keys.
+    statements = [
+        {"Effect": "Allow", "Action": "eks:*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "eks:AssociateAccessPolicy", "Resource": "*",
+         "Condition": {"StringNotEquals": {"eks:policyArn": POLICY + "AmazonEKSViewPolicy"}}},
+        {"Effect": "Deny", "Action": "eks:AssociateAccessPolicy", "Resource": "*", "Condition": {"StringEquals": {"eks:accessScope": "cluster"}}},
+        {"Effect": "Deny", "Action": "eks:AssociateIdentityProviderConfig", "Resource": "*",
+         "Condition": {"StringNotLike": {"eks:issuerUrl": "https://good.example.com/*"}}},
+        {"Effect": "Deny", "Action": ["eks:CreateAccessEntry", "eks:UpdateAccessEntry"], "Resource": "*",
+         "Condition": {"ForAnyValue:StringEquals": {"eks:kubernetesGroups": ["admins"]}}},
+        {"Effect": "Deny", "Action": "eks:CreateAccessEntry", "Resource": "*", "Condition": {"StringNotEquals": {"eks:accessEntryType": "STANDARD"}}},
+    ]
+    iam.put_user_policy(UserName="dev", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    eks.delete_access_entry(clusterName="demo", principalArn=roles[4])
+    refused("AccessDeniedException", dev.create_access_entry, clusterName="demo", principalArn=roles[4], type="HYBRID_LINUX")
+    refused("AccessDeniedException", dev.create_access_entry, clusterName="demo", principalArn=roles[4], kubernetesGroups=["x", "admins"])
+    dev.create_access_entry(clusterName="demo", principalArn=roles[4], kubernetesGroups=["x"])
+    refused("AccessDeniedException", dev.update_access_entry, clusterName="demo", principalArn=roles[4], kubernetesGroups=["admins"])
+    who = {"clusterName": "demo", "principalArn": roles[4], "policyArn": POLICY + "AmazonEKSViewPolicy"}
+    scope = {"type": "namespace", "namespaces": ["a"]}
+    refused("AccessDeniedException", dev.associate_access_policy, **dict(who, policyArn=POLICY + "AmazonEKSEditPolicy"), accessScope=scope)
+    refused("AccessDeniedException", dev.associate_access_policy, **who, accessScope={"type": "cluster"})
+    dev.associate_access_policy(**who, accessScope=scope)
+    provider = {"identityProviderConfigName": "bad", "issuerUrl": "https://bad.example.com/a", "clientId": "kubernetes"}
+    refused("AccessDeniedException", dev.associate_identity_provider_config, clusterName="demo", oidc=provider)
+    waited(dev.associate_identity_provider_config(clusterName="demo", oidc=dict(provider, issuerUrl="https://good.example.com/a"))["update"])
 
 
 if __name__ == "__main__":
