@@ -43,7 +43,7 @@ struct AccessCanICommand: AsyncParsableCommand {
                 status = try await connection.review("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview", spec)
             }
             isAllowed = status["allowed"].bool ?? false
-            print("\(isAllowed ? "yes" : "no")   \(who): \(verb) \(resource)\(name.map { " \($0)" } ?? "")\(place)")
+            print("\(isAllowed ? "yes" : "no ")   \(who): \(verb) \(resource)\(name.map { " \($0)" } ?? "")\(place)")
             print("      \(decision(status["reason"].string ?? "", isAllowed))")
         }
         if !isAllowed { throw ExitCode(1) }
