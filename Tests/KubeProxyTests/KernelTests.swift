@@ -48,9 +48,9 @@ import Testing
                 try Command.runBlocking(
                     ["ip", "-netns", "\(prefix)-node", "-batch", "-"],
                     input: """
-                        link add \(name) type veth peer name eth0 netns \(prefix)-\(name)
-                        address add \(network).1/24 dev \(name)
-                        link set \(name) up
+                        link add name to-\(name) type veth peer name eth0 netns \(prefix)-\(name)
+                        address add \(network).1/24 dev to-\(name)
+                        link set to-\(name) up
                         link set lo up
 
                         """)

@@ -60,7 +60,8 @@ struct ClusterZone: Sendable {
                 if !answers.isEmpty { return .answer(finished(answers)) }
                 return .answer(DNSAnswer(code: .nameError, authorities: [authority]))
             case .records(let records):
-                let matching = Array(records.filter { $0.type == type || type == DNSNumber.typeANY }.prefix(Self.maximumRecords))
+                let matching = Array(
+                    records.filter { $0.name == current.name && ($0.type == type || type == DNSNumber.typeANY) }.prefix(Self.maximumRecords))
                 return .answer(finished(answers + matching, additionals: type == DNSNumber.typeSRV ? Self.targets(of: matching, in: records) : []))
             case .alias(let target):
                 answers.append(DNSRecord(name: current.name, ttl: Self.ttl, content: .alias(target)))
