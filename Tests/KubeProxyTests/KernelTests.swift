@@ -58,6 +58,8 @@ import Testing
                     ["ip", "-netns", "\(prefix)-\(name)", "-batch", "-"],
                     input: "address add \(network).2/24 dev eth0\nlink set eth0 up\nlink set lo up\nroute add default via \(network).1\n")
             }
+            // What the node does not know goes out, as everywhere: only then does it pass the hook for forwarded packets.
+            try Command.runBlocking(["ip", "-netns", "\(prefix)-node", "route", "add", "default", "via", "192.0.2.2"])
             var started: [Int32] = []
             for name in ["a", "b"] {
                 let ready = "/tmp/\(prefix)-\(name)"
