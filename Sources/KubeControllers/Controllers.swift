@@ -14,6 +14,7 @@ package enum Controllers {
         { StatefulSetController($0) },
         { JobController($0) },
         { CronJobController($0) },
+        { HorizontalPodAutoscalerController($0) },
         { EndpointSliceController($0) },
         { EndpointsController($0) },
         { NodeLifecycleController($0) },

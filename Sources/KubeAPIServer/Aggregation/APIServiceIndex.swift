@@ -43,6 +43,19 @@ struct RegisteredAPIService: Sendable {
         isAvailable = available["status"].string == "True"
     }
 
+    /// A group that this server answers itself although it has no stored objects.
+    init(local: GroupVersion, groupPriority: Int64, versionPriority: Int64) {
+        name = "\(local.version).\(local.group)"
+        group = local.group
+        version = local.version
+        self.groupPriority = groupPriority
+        self.versionPriority = versionPriority
+        service = nil
+        rootsPEM = nil
+        skipsVerification = false
+        isAvailable = true
+    }
+
     /// The name in the extension server's certificate.
     var serverName: String { service.map { "\($0.name).\($0.namespace).svc" } ?? "" }
     var groupVersion: GroupVersion { GroupVersion(group: group, version: version) }

@@ -20,7 +20,7 @@ final class AggregatedDocuments: Sendable {
 
     /// The document at `path` when `local` is what this server alone says there; nil when there is none.
     func document(_ path: String, local: DiscoveryDocuments.Document?) -> DiscoveryDocuments.Document? {
-        let (remotes, _) = aggregator.index.remotes
+        let remotes = aggregator.shown
         guard !remotes.isEmpty else { return local }
         let merge: (Value) -> Value
         switch path {

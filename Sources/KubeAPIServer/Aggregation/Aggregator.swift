@@ -37,6 +37,8 @@ final class Aggregator: Sendable {
 
     let index: APIServiceIndex
     let resolver: ServiceResolver
+    /// Groups without stored objects that this server answers itself unless an extension server does, with what they serve.
+    let local: [(service: RegisteredAPIService, discovery: RemoteDiscovery)]
     private let identity: TLSIdentity?
     private let clients = Mutex<[Key: HTTPClient]>([:])
     private let discovered = Mutex<(kept: [GroupVersion: RemoteDiscovery], generation: Int)>(([:], 0))
@@ -44,7 +46,11 @@ final class Aggregator: Sendable {
     let wakeups: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
-    init(reader: any ObjectReader, configuration: AggregationConfiguration) {
+    init(
+        reader: any ObjectReader, configuration: AggregationConfiguration,
+        local: [(service: RegisteredAPIService, discovery: RemoteDiscovery)] = []
+    ) {
+        self.local = local
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         wakeups = stream
         wake = continuation
@@ -97,6 +103,30 @@ final class Aggregator: Sendable {
         }
     }
 
+    /// Performs a request of this process's own. Throws the extension server's `StatusError`, and 503 when it does not answer.
+    func perform(_ service: RegisteredAPIService, _ method: String, _ target: String, body: [UInt8]?, user: UserInfo) async throws -> Object {
+        guard service.isAvailable else { throw StatusError.serviceUnavailable("service unavailable") }
+        let authority = "\(service.serverName):\(service.service?.port ?? 443)"
+        var fields = Self.userFields(user)
+        fields.add("Accept", "application/json")
+        fields.add("Host", authority)
+        if body != nil { fields.add("Content-Type", "application/json") }
+        let response: HTTPClientResponse
+        let bytes: [UInt8]
+        do {
+            response = try await client(for: service).execute(method, target, fields: fields, body: body, timeout: .seconds(30))
+            bytes = try await response.body.collect(limit: RequestPipeline.maximumBodyBytes)
+        } catch let error as HTTPError {
+            wakeUp()
+            throw StatusError.serviceUnavailable("error trying to reach service: \(error)")
+        }
+        let object = try Object(bytes: bytes)
+        guard (200...299).contains(response.status) else {
+            throw StatusError(status: object) ?? StatusError.serviceUnavailable("the extension server answered \(response.status)")
+        }
+        return object
+    }
+
     private static var unavailable: HTTPResponse { Responses.text("service unavailable\n", status: 503) }
 
     /// Who the request is by, in the fields that the ConfigMap kube-system/extension-apiserver-authentication names. Upstream:
@@ -147,7 +177,15 @@ final class Aggregator: Sendable {
     // MARK: What they serve
 
     /// What was found out about a remote group version; nil when nothing was yet.
-    func discovery(of key: GroupVersion) -> RemoteDiscovery? { discovered.withLock { $0.kept[key] } }
+    func discovery(of key: GroupVersion) -> RemoteDiscovery? {
+        discovered.withLock { $0.kept[key] } ?? local.first { $0.service.groupVersion == key }?.discovery
+    }
+
+    /// All groups that stand in no table of this server.
+    var shown: [RegisteredAPIService] {
+        let remotes = index.remotes.services
+        return remotes + local.map(\.service).filter { local in !remotes.contains { $0.groupVersion == local.groupVersion } }
+    }
 
     /// Grows with every change of what remote groups look like to clients.
     var generation: Int { index.remotes.generation + discovered.withLock(\.generation) }

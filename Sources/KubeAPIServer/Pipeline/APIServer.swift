@@ -101,6 +101,8 @@ package final class APIServer: HTTPResponder {
         let discovery: LiveDiscovery
         let aggregator: Aggregator
         let documents: AggregatedDocuments
+        /// Nil: kubelets cannot be asked.
+        let usage: MetricsAPI?
     }
 
     private enum Phase {
@@ -152,13 +154,17 @@ package final class APIServer: HTTPResponder {
         flow.follow(registry) { [flowMaintenance] in flowMaintenance.changed() }
         let discovery = LiveDiscovery(
             registry: registry, schema: configuration.schema, version: configuration.version, serverAddress: configuration.serverAddress)
-        let aggregator = Aggregator(reader: registry, configuration: configuration.aggregation)
+        let usage = environment.kubelets.map {
+            MetricsAPI(reader: registry, collector: UsageCollector(connections: $0, now: configuration.now))
+        }
+        let aggregator = Aggregator(
+            reader: registry, configuration: configuration.aggregation, local: usage == nil ? [] : [(MetricsAPI.service, MetricsAPI.discovery)])
         phase.withLock {
             $0 = .running(
                 Running(
                     store: store, environment: environment, components: components, health: health,
                     authentication: AuthenticationChain(authenticators: components.authenticators), flow: flow, discovery: discovery,
-                    aggregator: aggregator, documents: AggregatedDocuments(aggregator: aggregator)))
+                    aggregator: aggregator, documents: AggregatedDocuments(aggregator: aggregator), usage: usage))
         }
         let availability = AvailabilityController(
             aggregator: aggregator, reader: registry, client: InProcessTransport(self, user: .apiServer), now: configuration.now)

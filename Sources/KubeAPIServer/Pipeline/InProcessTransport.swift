@@ -86,6 +86,12 @@ package struct InProcessTransport: KubeTransport {
     private func work(_ request: KubeRequest, _ query: QueryParameters, _ gate: RequestGate) async throws -> APIResult {
         try await gate.authorize()
         let environment = gate.running.environment
+        if let service = gate.running.aggregator.remote(for: gate.info) {
+            let object = try await gate.running.aggregator.perform(
+                service, request.method, Self.uri(request, query), body: request.body, user: user)
+            return .object(object, status: 200)
+        }
+        if let answer = try await gate.running.usage?.answer(gate.info) { return .object(try Object(answer), status: 200) }
         guard let scope = environment.registry.scope(request.resource) else { throw Responses.unknownResource }
         let body = request.body ?? []
         guard body.count <= RequestPipeline.maximumBodyBytes else { throw Responses.tooLarge(RequestPipeline.maximumBodyBytes) }

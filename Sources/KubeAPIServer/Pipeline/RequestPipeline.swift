@@ -198,6 +198,10 @@ struct RequestPipeline: Sendable {
                 trace.isServed = true
                 return try await running.aggregator.proxy(service, head, body: head.isUpgrade ? nil : body, user: user)
             }
+            if let answer = try await running.usage?.answer(info) {
+                trace.isServed = true
+                return Responses.object(answer.jsonBytes)
+            }
             guard info.isResourceRequest else { return try nonResource(info, query, user, running) }
             guard let scope = running.environment.registry.scope(info.groupVersionResource) else { throw Responses.unknownResource }
             trace.isServed = true
