@@ -129,7 +129,8 @@ struct MetricSpec: Sendable {
         default: return nil
         }
         metricName = body["metric"]["name"].string ?? ""
-        if let selector = body["metric"]["selector"], !selector.isNull { self.selector = try? LabelSelector(object: selector) }  // Checked by the API server.
+        // The API server has checked that it can be read.
+        if let selector = body["metric"]["selector"], !selector.isNull { self.selector = try? LabelSelector(object: selector) }
     }
 
     private static func target(_ view: JSONView?) -> Target? {
