@@ -17,6 +17,7 @@ package enum Controllers {
         { HorizontalPodAutoscalerController($0) },
         { EndpointSliceController($0) },
         { EndpointsController($0) },
+        { EndpointSliceMirroringController($0) },
         { NodeLifecycleController($0) },
         { TaintEvictionController($0) },
         { PodGCController($0) },

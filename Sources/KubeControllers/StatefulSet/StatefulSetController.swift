@@ -12,6 +12,7 @@ final class StatefulSetController: Controller {
     private let sets: SharedInformer
     private let pods: SharedInformer
     private let revisions: SharedInformer
+    private let claims: SharedInformer
     private let queue: WorkQueue<String>
     private let recorder: EventRecorder
     private let expectations = Expectations()
@@ -23,6 +24,7 @@ final class StatefulSetController: Controller {
         sets = environment.informers.informer(for: .statefulSets)
         pods = environment.informers.informer(for: .pods)
         revisions = environment.informers.informer(for: .controllerRevisions)
+        claims = environment.informers.informer(for: .persistentVolumeClaims)
         queue = environment.queue("statefulset")
         recorder = environment.recorder(name)
         claimer = ControllerRefClaimer(client: environment.client, ownerResource: .statefulSets, resource: .pods)
@@ -50,7 +52,7 @@ final class StatefulSetController: Controller {
     }
 
     func run() async throws {
-        for informer in [sets, pods, revisions] { try await informer.waitForSync() }
+        for informer in [sets, pods, revisions, claims] { try await informer.waitForSync() }
         await queue.run(workers: Self.workers, logger: environment.logger) { try await self.sync($0) }
     }
 
@@ -72,6 +74,7 @@ final class StatefulSetController: Controller {
             set: set, pods: owned, currentRevision: Self.name(current), updateRevision: Self.name(update),
             currentTemplate: StatefulSetState.template(of: current), updateTemplate: StatefulSetState.template(of: update), now: now)
         let plan = planner.plan()
+        try await settleClaims(set, owned)
         if expectations.satisfied(key, now: now) { try await perform(plan, set, key) }
         if plan.status != set.status {
             var value = object.value
@@ -175,6 +178,24 @@ final class StatefulSetController: Controller {
             try await client.delete(.pods, namespace: meta.namespace, name: meta.name, options: DeleteOptions(preconditionUID: meta.uid))
             recorder.event(
                 set.object, .normal, reason: "SuccessfulDelete", message: "delete Pod \(meta.name) in StatefulSet \(set.name) successful")
+        }
+    }
+
+    /// Gives claims the owners that the set's policy asks for, before pods that scaling takes away go. Upstream: UpdatePodClaimForRetentionPolicy.
+    private func settleClaims(_ set: StatefulSetState, _ pods: [Object]) async throws {
+        guard !set.retention.keepsAll, !set.claimTemplates.isEmpty else { return }
+        for pod in pods where !pod.metadata.isBeingDeleted {
+            guard let ordinal = set.ordinal(of: pod) else { continue }
+            for template in set.claimTemplates {
+                let name = set.claimName(template, ordinal)
+                guard let claim = claims.indexer.get(namespace: set.namespace, name: name) else { continue }
+                let owners = set.retention.owners(
+                    of: claim, set: set.ownerReference, pod: pod, isCondemned: !set.ordinals.contains(ordinal) && !set.isBeingDeleted)
+                guard let owners else { continue }
+                var value = claim.value
+                value[path: "metadata", "ownerReferences"] = owners.isEmpty ? nil : .array(owners.map(\.value))
+                try await client.update(.persistentVolumeClaims, value)
+            }
         }
     }
 

@@ -19,6 +19,7 @@ struct StatefulSetState: Sendable {
     /// Nil: pods are only replaced when they are deleted. Otherwise ordinals below it keep the current revision.
     var partition: Int?
     var claimTemplates: [Value]
+    var retention: ClaimRetention
     var status: StatefulSetStatus
 
     init(_ object: Object) {
@@ -42,6 +43,7 @@ struct StatefulSetState: Sendable {
             strategy["type"].string == "OnDelete"
             ? nil : Int(clamping: min(Int64(Int32.max), max(0, strategy["rollingUpdate"]["partition"].int ?? 0)))
         claimTemplates = spec["volumeClaimTemplates"].elements.map(\.value)
+        retention = ClaimRetention(spec["persistentVolumeClaimRetentionPolicy"])
         status = StatefulSetStatus(object["status"])
     }
 
