@@ -30,11 +30,13 @@ struct SchedulerCache: Sendable {
     private(set) var imageNodes: [String: Int] = [:]
     /// Pods by selector and node, for the selectors that were asked for.
     private var counters = SelectorCounters()
-    /// Terms of bound pods that forbid others near them: nodes with the number of such pods.
+    /// Terms of bound pods that forbid others near them: places, by the value of the term's topology key, with the number of such pods.
     private(set) var requiredAntiAffinity: [AffinityTerm: [String: Int]] = [:]
-    /// Terms of bound pods by which they like or dislike others near them.
+    /// The same for terms by which they like or dislike others near them.
     private(set) var scoredAffinity: [WeightedAffinityTerm: [String: Int]] = [:]
 
+    /// Where pods on nodes without the label are: no value of a label.
+    static let nowhere = "\0"
     /// What a bound pod's required affinity is worth to those it would like near it. Upstream: HardPodAffinityWeight.
     private static let hardPodAffinityWeight: Int64 = 1
 
@@ -61,7 +63,10 @@ struct SchedulerCache: Sendable {
     mutating func setNode(_ object: Object) {
         let place = place(of: object.metadata.name)
         if nodes[place].isPresent { for image in nodes[place].images.keys { countImage(image, -1) } } else { nodeCount += 1 }
+        let movesPods = nodes[place].podCount > 0 && nodes[place].labels != object.metadata.labels
+        if movesPods { changeTerms(ofPodsOn: nodes[place].name, -1) }
         nodes[place].set(object)
+        if movesPods { changeTerms(ofPodsOn: nodes[place].name, 1) }
         for image in nodes[place].images.keys { countImage(image, 1) }
     }
 
@@ -69,7 +74,9 @@ struct SchedulerCache: Sendable {
         guard let place = places[name], nodes[place].isPresent else { return }
         for image in nodes[place].images.keys { countImage(image, -1) }
         nodeCount -= 1
+        changeTerms(ofPodsOn: name, -1)
         nodes[place].unset()
+        changeTerms(ofPodsOn: name, 1)
         dropIfUnused(name)
     }
 
@@ -144,9 +151,17 @@ struct SchedulerCache: Sendable {
     mutating func restore(_ pod: BoundPod) { insert(pod.info, pod.nodeName, assumed: pod.isAssumed) }
 
     private mutating func changeTerms(_ pod: PodInfo, _ node: String, _ change: Int) {
-        for term in pod.requiredAntiAffinity { requiredAntiAffinity.count(term, node, change) }
-        for term in pod.requiredAffinity { scoredAffinity.count(WeightedAffinityTerm(term: term, weight: Self.hardPodAffinityWeight), node, change) }
-        for term in pod.preferredAffinity { scoredAffinity.count(term, node, change) }
+        func place(_ term: AffinityTerm) -> String { label(term.topologyKey, of: node) ?? Self.nowhere }
+        for term in pod.requiredAntiAffinity { requiredAntiAffinity.count(term, place(term), change) }
+        for term in pod.requiredAffinity {
+            scoredAffinity.count(WeightedAffinityTerm(term: term, weight: Self.hardPodAffinityWeight), place(term), change)
+        }
+        for weighted in pod.preferredAffinity { scoredAffinity.count(weighted, place(weighted.term), change) }
+    }
+
+    /// Before a node's labels change, and after: its pods are somewhere else then.
+    private mutating func changeTerms(ofPodsOn node: String, _ change: Int) {
+        for uid in podsByNode[node] ?? [] { if let pod = pods[uid]?.info { changeTerms(pod, node, change) } }
     }
 
     // MARK: Namespaces and counts

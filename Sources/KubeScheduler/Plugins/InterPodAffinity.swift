@@ -2,8 +2,8 @@ import KubeAPI
 
 /// Puts pods near those they want near, and away from those that they, or who, want distance. Upstream: plugins/interpodaffinity.
 ///
-/// All counts come from the cache's tables by selector and node, so the work grows with the number of nodes that hold matching pods, not with all
-/// pods.
+/// All counts come from the cache's tables: of bound pods' terms by place, which are asked as they are, and of pods by selector and node. So the work
+/// grows with the number of terms and of nodes that hold matching pods, not with all pods, and not with nodes times places.
 struct InterPodAffinity: FilterPlugin, ScorePlugin {
     let name = "InterPodAffinity"
     let weight: Int64 = 2
@@ -16,8 +16,8 @@ struct InterPodAffinity: FilterPlugin, ScorePlugin {
     }
 
     private struct Filter: NodeFilter {
-        /// Places where a pod stands that wants this one away.
-        var forbidden: Set<Topology>
+        /// By topology key, the places where a pod stands that wants this one away.
+        var forbidden: [(key: String, places: [String: Int])]
         /// Places where a pod stands that this one wants to be away from.
         var avoided: Set<Topology>
         var antiAffinityKeys: [String]
@@ -39,8 +39,8 @@ struct InterPodAffinity: FilterPlugin, ScorePlugin {
                     return Rejection("node(s) didn't match pod anti-affinity rules")
                 }
             }
-            for topology in forbidden where node.labels[topology.key] == topology.value {
-                return Rejection("node(s) didn't satisfy existing pods anti-affinity rules")
+            for (key, places) in forbidden {
+                if let value = node.labels[key], places[value] != nil { return Rejection("node(s) didn't satisfy existing pods anti-affinity rules") }
             }
             return nil
         }
@@ -71,11 +71,8 @@ struct InterPodAffinity: FilterPlugin, ScorePlugin {
     func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)? {
         let pod = input.pod
         let labels = cache.namespaces[pod.namespace] ?? [:]
-        var forbidden: Set<Topology> = []
-        for (term, counts) in cache.requiredAntiAffinity where term.matches(pod, namespaceLabels: labels) {
-            for node in counts.keys {
-                if let value = cache.label(term.topologyKey, of: node) { forbidden.insert(Topology(key: term.topologyKey, value: value)) }
-            }
+        let forbidden = cache.requiredAntiAffinity.filter { $0.key.matches(pod, namespaceLabels: labels) }.map {
+            (key: $0.key.topologyKey, places: $0.value)
         }
         if forbidden.isEmpty, pod.requiredAffinity.isEmpty, pod.requiredAntiAffinity.isEmpty { return nil }
         var avoided: Set<Topology> = []
@@ -114,7 +111,9 @@ struct InterPodAffinity: FilterPlugin, ScorePlugin {
         }
         let labels = cache.namespaces[pod.namespace] ?? [:]
         for (weighted, counts) in cache.scoredAffinity where weighted.term.matches(pod, namespaceLabels: labels) {
-            for (node, count) in counts { add(weighted.term.topologyKey, node, weighted.weight * Int64(count)) }
+            for (value, count) in counts where value != SchedulerCache.nowhere {
+                scores[weighted.term.topologyKey, default: [:]][value, default: 0] += weighted.weight * Int64(count)
+            }
         }
         for weighted in pod.preferredAffinity {
             for namespace in cache.namespaces(of: weighted.term) {
