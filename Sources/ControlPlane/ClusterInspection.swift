@@ -30,11 +30,11 @@ extension ControlPlane {
         for node in try await client.list(.nodes).items {
             result.kubelets[node.metadata.name] = node["status"]["nodeInfo"]["kubeletVersion"].string ?? ""
         }
-        do {
-            let proxy = try await client.get(.daemonSets, namespace: "kube-system", name: "kube-proxy")
+        let daemons = try await client.list(.daemonSets, namespace: "kube-system").items
+        if let proxy = daemons.first(where: { $0.metadata.name == "kube-proxy" }) {
             let image = proxy["spec"]["template"]["spec"]["containers"].elements.first?["image"].string
             result.kubeProxy = image?.split(separator: ":").last.map(String.init).flatMap { $0.hasPrefix("v") ? $0 : nil }
-        } catch let error as StatusError where error.isNotFound {}
+        }
         result.deprecated = server.deprecatedUses.map { use in
             ControlPlaneInspection.Deprecated(
                 path: (use.group.isEmpty ? "/api/" : "/apis/\(use.group)/") + "\(use.version)/\(use.resource)", userAgent: use.userAgent,

@@ -154,7 +154,8 @@ package actor ControlPlane {
     /// What is looked into for `inspect`. Throws when the control plane does not run.
     func inspected() throws -> (client: KubeClient, server: APIServer) {
         guard let running else { throw ControlPlaneError.notReady("it does not run") }
-        return (running.client, running.server)
+        // Who may look at everything.
+        return (Self.client(running.server, "system:kube-controller-manager"), running.server)
     }
 
     /// What service accounts' tokens are verified with. Throws when the control plane does not run.
@@ -217,7 +218,7 @@ package actor ControlPlane {
         }
         guard mkdir(configuration.directory, 0o700) == 0 || errno == EEXIST else { throw ControlPlaneError.file(configuration.directory, errno) }
         let pki = try ClusterPKI(directory: configuration.directory)
-        let store = try SQLiteStore(path: "\(configuration.directory)/store.db")
+        let store = try await store(configuration)
         let privateAddress = configuration.privateAddresses.first.map { "\($0):\(privatePort)" } ?? configuration.publicHost
         let server = try ClusterAPIServer.make(configuration, pki, store: store, cidr: cidr, address: privateAddress)
         do {
@@ -254,6 +255,15 @@ package actor ControlPlane {
         } catch {
             // A cluster that has something else at the DNS's address is a cluster all the same.
             logger.warning("the built-in add-ons could not be installed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private static func store(_ configuration: ControlPlaneConfiguration) async throws -> any Store {
+        let store = try SQLiteStore(path: "\(configuration.directory)/store.db")
+        guard let key = configuration.encryptionKeyName else { return store }
+        do { return try await SecretEncryption.open(store, directory: configuration.directory, keyName: key) } catch {
+            await store.close()
+            throw error
         }
     }
 

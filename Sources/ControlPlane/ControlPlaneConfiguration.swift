@@ -110,6 +110,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var publicHost = "127.0.0.1"
     /// Addresses of the control plane's network interfaces, present on this host: nodes and pods reach it there, at port 443.
     package var privateAddresses: [String] = []
+    /// What the key is called that seals Secrets in the store; nil leaves them as they are. A store once sealed needs its key.
+    package var encryptionKeyName: String?
     /// Who may reach the public endpoint.
     package var publicAccess = PublicAccess()
     /// The OIDC issuer named in service-account tokens.

@@ -100,6 +100,13 @@ package final class SQLiteStore: Store {
         }
     }
 
+    /// Writes the file anew, without what was deleted or overwritten. Blocks writers for that time. Throws `StoreError.unavailable`.
+    package func vacuum() async throws {
+        try await onWriter { writer in
+            do { try writer.vacuum() } catch let error as SQLiteError { throw StoreError.unavailable(error.description) }
+        }
+    }
+
     package func close() async {
         queue.withLock { $0.isClosed = true }
         // The writes queued before are drained by a block that is on the queue already.

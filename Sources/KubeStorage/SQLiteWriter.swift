@@ -50,6 +50,12 @@ final class Writer: @unchecked Sendable {
         try? connection.checkpoint()
     }
 
+    /// Throws `SQLiteError`.
+    func vacuum() throws {
+        try connection.execute("VACUUM")
+        try connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
     func close() {
         isClosed = true
         connection.close()

@@ -229,6 +229,29 @@ final class MovableClock: Sendable {
         }
     }
 
+    @Test("Secrets are sealed with a key of the region, once and for all")
+    func encryption() async throws {
+        #expect(throws: AWSError.self) {
+            try ClusterEncryption(resources: ["pods"], keyARN: "arn:aws:kms:eu-central-1:0:key/a", region: "eu-central-1")
+        }
+        #expect(throws: AWSError.self) {
+            try ClusterEncryption(resources: ["secrets"], keyARN: "arn:aws:kms:us-west-2:0:key/a", region: "eu-central-1")
+        }
+        #expect(throws: AWSError.self) { try ClusterEncryption(resources: ["secrets"], keyARN: "key", region: "eu-central-1") }
+        let encryption = try ClusterEncryption(resources: ["secrets"], keyARN: "arn:aws:kms:eu-central-1:0:key/a", region: "eu-central-1")
+        let world = try await World()
+        try await world.running {
+            try await active(world)
+            let update = try await world.service.associateEncryption("demo", encryption, token: nil)
+            #expect(update.type == "AssociateEncryptionConfig" && update.parameters.map(\.type) == ["EncryptionConfig"])
+            try await finished(world, update)
+            #expect(try await world.service.describeCluster("demo").encryption == encryption)
+            #expect(await world.hosts.records["demo"]?.encryption == encryption)
+            let again = await refusal { _ = try await world.service.associateEncryption("demo", encryption, token: nil) }
+            #expect(again?.code == "InvalidParameterException")
+        }
+    }
+
     @Test("while an update runs others and the cluster's deletion are refused, and its token is answered the same")
     func busy() async throws {
         let world = try await World()

@@ -17,7 +17,7 @@ import Testing
         let client: KubeClient
         let book: AccessBook
 
-        static func start(in directory: String? = nil) async throws -> Fixture {
+        static func start(in directory: String? = nil, encryptionKeyName: String? = nil) async throws -> Fixture {
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)
             let directory = directory ?? mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
             var configuration = ControlPlaneConfiguration(
@@ -30,6 +30,7 @@ import Testing
                     AuditPolicy.Rule(.metadata, userGroups: ["system:serviceaccounts:kube-system"]),
                     AuditPolicy.Rule(.metadata, users: ControllerIdentityTests.users),
                 ], omitStages: [.requestReceived])
+            configuration.encryptionKeyName = encryptionKeyName
             let controlPlane = ControlPlane(configuration)
             let endpoint = try await controlPlane.start()
             let port = Int(endpoint.url.split(separator: ":").last ?? "") ?? 0

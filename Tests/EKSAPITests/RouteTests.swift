@@ -102,7 +102,6 @@ import Testing
     }
 
     static let unbuiltMembers: [(String, AWSJSON)] = [
-        ("encryptionConfig", [["resources": ["secrets"], "provider": ["keyArn": "k"]]]),
         ("outpostConfig", ["outpostArns": [], "controlPlaneInstanceType": "m5.large"]), ("computeConfig", ["enabled": true]),
         ("kubernetesNetworkConfig", ["ipFamily": "ipv6"]),
     ]

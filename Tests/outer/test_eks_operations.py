@@ -1,5 +1,6 @@
 """Every operation of EKS by boto3, judged by botocore's own model: routed, checked, answered with documented errors; then each noun's life, its waiters,
 paginators and tags; versions, endpoints and node groups against real control planes and machines."""
+import base64
 import json
 import subprocess
 
@@ -227,6 +228,26 @@ def test_insights_are_of_what_the_server_saw(service, eks):
     assert detail["insightStatus"]["status"] == "WARNING"
     usage = next(d for d in detail["categorySpecificSummary"]["deprecationDetails"] if d["usage"] == "/api/v1/endpoints")
     assert any("kubectl" in c["userAgent"] and c["numberOfRequestsLast30Days"] >= 1 for c in usage["clientStats"])
+
+
+def test_secrets_leave_the_disk_in_plain_when_a_key_is_associated(service, eks):
+    service.kubectl("create", "secret", "generic", "quiet", "--from-literal=word=unlikely-to-stand-here-otherwise")
+    store = service.data / "clusters" / "ops" / "store.db"
+    word = base64.b64encode(b"unlikely-to-stand-here-otherwise")
+
+    def on_disk():
+        return any(word in path.read_bytes() for path in store.parent.glob("store.db*"))
+    assert on_disk()
+    config = [{"resources": ["secrets"], "provider": {"keyArn": f"arn:aws:kms:{REGION}:000000000000:key/one"}}]
+    update = eks.associate_encryption_config(clusterName="ops", encryptionConfig=config)["update"]
+    assert update["type"] == "AssociateEncryptionConfig"
+    updated(eks, update)
+    assert eks.describe_cluster(name="ops")["cluster"]["encryptionConfig"] == config
+    assert not on_disk() and base64.b64decode(service.get("secret", "quiet")["data"]["word"]) == b"unlikely-to-stand-here-otherwise"
+    assert error(lambda: eks.associate_encryption_config(clusterName="ops", encryptionConfig=config))[0] == "InvalidParameterException"
+    service.kill()
+    service.start()
+    wait_for(lambda: "quiet" in service.kubectl("get", "secrets", check=False).stdout, "the secret after a restart")
 
 
 def test_fargate_profile(service, eks):

@@ -16,6 +16,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private struct Settings: Equatable {
         var version: String
         var privateAddresses: [String]
+        /// The ARN of the key that seals Secrets.
+        var keyARN: String?
     }
 
     private struct Entry {
@@ -92,7 +94,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
         // The issuer stands in tokens that pods hold: it is the one of the cluster's first start, wherever the service listens now.
         let issuer = cluster.endpoint?.oidcIssuer ?? "\(issuerBase)/id/\(cluster.id)"
-        let settings = Settings(version: cluster.version, privateAddresses: addresses)
+        let settings = Settings(version: cluster.version, privateAddresses: addresses, keyARN: cluster.encryption?.keyARN)
         let admits = Self.publicAccess(cluster.network)
         let controlPlane: ControlPlane
         if let entry = entries[cluster.name], entry.settings == settings {
@@ -290,6 +292,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         }
         configuration.access = book
         configuration.publicHost = publicHost
+        configuration.encryptionKeyName = cluster.encryption?.keyARN
         configuration.privateAddresses = privateAddresses
         configuration.loadBalancers = HostLoadBalancers(cluster: cluster, network: network, balancers: balancers)
         configuration.installsAddons = cluster.bootstrapSelfManagedAddons

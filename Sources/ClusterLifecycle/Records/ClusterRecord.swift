@@ -116,6 +116,8 @@ package struct ClusterRecord: Codable, Sendable, Equatable {
     package var endpoint: ControlPlaneEndpoint?
     package var health: [HealthIssue]
     package var lastUpgrade: ClusterUpgrade?
+    /// Nil: Secrets are in the store as they are.
+    package var encryption: ClusterEncryption?
 
     package init(
         name: String, id: String, arn: String, accountID: String, region: String, createdAt: Double, version: String,

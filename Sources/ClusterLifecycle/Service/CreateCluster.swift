@@ -159,7 +159,7 @@ extension EKSService {
         try ClusterRequirements.checkDNS(vpc, isPrivate: input.endpointPrivateAccess)
         let cidrs = try publicCIDRs(input)
         try TagFault.checkNew(input.tags)
-        return ClusterRecord(
+        var record = ClusterRecord(
             name: input.name, id: AWSIdentifier.hex(32).uppercased(), arn: configuration.arn("cluster/\(input.name)"),
             accountID: configuration.account,
             region: configuration.region, createdAt: now, version: version.name, platformVersion: version.platformVersion, roleARN: input.roleARN,
@@ -173,6 +173,8 @@ extension EKSService {
             enabledLogTypes: input.enabledLogTypes, supportType: input.supportType ?? "EXTENDED", deletionProtection: input.deletionProtection,
             bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons, zonalShiftEnabled: input.zonalShiftEnabled, tags: input.tags,
             clientRequestToken: input.token?.token)
+        record.encryption = input.encryption
+        return record
     }
 
     private func publicCIDRs(_ input: CreateClusterInput) throws(AWSError) -> [String] {

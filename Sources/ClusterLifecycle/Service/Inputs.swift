@@ -14,6 +14,7 @@ package struct CreateClusterInput: Sendable {
     package var authenticationMode: String?
     package var bootstrapClusterCreatorAdminPermissions = true
     package var supportType: String?
+    package var encryption: ClusterEncryption?
     /// Of api, audit, authenticator, controllerManager, scheduler.
     package var enabledLogTypes: [String] = []
     package var deletionProtection = false

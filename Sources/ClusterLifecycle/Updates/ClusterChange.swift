@@ -31,6 +31,7 @@ package enum ClusterChange: Codable, Sendable, Equatable {
     case upgradePolicy(UpgradePolicyUpdate)
     case zonalShift(ZonalShiftUpdate)
     case deletionProtection(DeletionProtectionUpdate)
+    case encryption(EncryptionUpdate)
 
     var update: any ClusterUpdate {
         switch self {
@@ -41,6 +42,7 @@ package enum ClusterChange: Codable, Sendable, Equatable {
         case .upgradePolicy(let update): update
         case .zonalShift(let update): update
         case .deletionProtection(let update): update
+        case .encryption(let update): update
         }
     }
 }

@@ -43,6 +43,7 @@ extension EKSCall {
         result.deletionProtection = input["deletionProtection"]?.boolValue ?? false
         result.bootstrapSelfManagedAddons = input["bootstrapSelfManagedAddons"]?.boolValue ?? true
         result.zonalShiftEnabled = input["zonalShiftConfig"]?["enabled"]?.boolValue ?? false
+        result.encryption = try encryption()
         result.tags = input["tags"]?.stringMap ?? [:]
         result.token = token(now: service.now)
         return result
@@ -51,9 +52,6 @@ extension EKSCall {
     private func refuseUnbuilt() throws(AWSError) {
         for member in ["outpostConfig", "remoteNetworkConfig"] where input[member] != nil {
             throw EKSFault.notImplemented("CreateCluster's \(member)")
-        }
-        if let encryption = input["encryptionConfig"]?.arrayValue, !encryption.isEmpty {
-            throw EKSFault.notImplemented("CreateCluster's encryptionConfig")
         }
         if input["kubernetesNetworkConfig"]?["ipFamily"]?.stringValue == "ipv6" { throw EKSFault.notImplemented("The ipFamily ipv6") }
         let switches: [(String, AWSJSON?)] = [
@@ -99,7 +97,8 @@ extension ClusterRecord {
             "endpoint": shown.map { .string($0.url) }, "identity": shown.map { ["oidc": ["issuer": .string($0.oidcIssuer)]] },
             "tags": .map(tags), "health": ["issues": .array(health.map(\.json))], "accessConfig": .object(access),
             "upgradePolicy": ["supportType": .string(supportType)], "zonalShiftConfig": zonalShiftEnabled ? ["enabled": true] : nil,
-            "deletionProtection": .bool(deletionProtection), "clientRequestToken": isCreating ? clientRequestToken.map(AWSJSON.string) : nil,
+            "encryptionConfig": encryption.map { .array([$0.json]) }, "deletionProtection": .bool(deletionProtection),
+            "clientRequestToken": isCreating ? clientRequestToken.map(AWSJSON.string) : nil,
         ]
         return .compact(members)
     }
