@@ -8,6 +8,7 @@ import time
 
 import boto3
 import pytest
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -201,6 +202,44 @@ def make_security_group(ec2, vpc, name):
     return group
 
 
+def check_irsa(aws, iam, eks, sts, provider, issuer):
+    """The module's access entry, then a role for a service account: its token becomes the role's session."""
+    service = aws.service
+    me = sts.get_caller_identity()["Arn"]
+    eks.create_access_entry(clusterName=NAME, principalArn=me, type="STANDARD")
+    eks.associate_access_policy(
+        clusterName=NAME, principalArn=me, policyArn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", accessScope={"type": "cluster"})
+    host = issuer.removeprefix("https://")
+    condition = {"StringEquals": {host + ":aud": "sts.amazonaws.com"}, "StringLike": {host + ":sub": "system:serviceaccount:default:app*"}}
+    statement = {"Effect": "Allow", "Principal": {"Federated": provider}, "Action": "sts:AssumeRoleWithWebIdentity", "Condition": condition}
+    role = iam.create_role(RoleName=f"{NAME}-irsa", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))["Role"]["Arn"]
+    read = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "eks:ListClusters", "Resource": "*"}]})
+    iam.put_role_policy(RoleName=f"{NAME}-irsa", PolicyName="read", PolicyDocument=read)
+    service.aws("eks", "update-kubeconfig", "--name", NAME)
+    for account in ("app-1", "other"):
+        service.kubectl("create", "serviceaccount", account)
+    anybody = aws("sts", signature_version=UNSIGNED)
+
+    def assume(account, audience="sts.amazonaws.com"):
+        token = service.kubectl("create", "token", account, "--audience", audience).strip()
+        return anybody.assume_role_with_web_identity(RoleArn=role, RoleSessionName="pod", WebIdentityToken=token)
+
+    answer = assume("app-1")
+    assert answer["SubjectFromWebIdentityToken"] == "system:serviceaccount:default:app-1" and answer["Provider"] == provider
+    keys = answer["Credentials"]
+    session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], region_name=REGION)
+    arguments = {"endpoint_url": service.env["AWS_ENDPOINT_URL"], "verify": service.env["AWS_CA_BUNDLE"]}
+    assert session.client("sts", **arguments).get_caller_identity()["Arn"].endswith(f"assumed-role/{NAME}-irsa/pod")
+    pod = session.client("eks", **arguments)
+    assert NAME in pod.list_clusters()["clusters"]
+    refused("AccessDeniedException", pod.describe_cluster, name=NAME)
+    refused("AccessDenied", assume, account="other")
+    refused("InvalidIdentityToken", assume, account="app-1", audience="elsewhere")
+    refused("MissingAuthenticationToken", anybody.get_caller_identity)
+    iam.delete_role_policy(RoleName=f"{NAME}-irsa", PolicyName="read")
+    iam.delete_role(RoleName=f"{NAME}-irsa")
+
+
 def test_the_network_is_made_read_changed_and_destroyed(aws):
     network = Network(aws("ec2"))
     network.create()
@@ -277,6 +316,8 @@ def test_the_module_eks_is_made_read_changed_and_destroyed(aws):
     read = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider)
     assert read["Url"] == issuer.removeprefix("https://") and read["ClientIDList"] == ["sts.amazonaws.com"] and read["ThumbprintList"] == [OIDC_PRINT]
     assert as_map(read["Tags"]) == TAGS and {"Arn": provider} in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+
+    check_irsa(aws, iam, eks, sts, provider, issuer)
 
     # What a managed node group of the module reads and makes beside the group itself.
     version = cluster["version"]

@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 import Certificates
 
 /// The keys of the issuers of web identity tokens. The service answers for the clusters it runs.

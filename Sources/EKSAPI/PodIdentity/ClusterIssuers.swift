@@ -1,5 +1,5 @@
 internal import AWSProtocol
-package import AWSServices
+internal import AWSServices
 package import ClusterLifecycle
 
 /// The keys of the clusters' OIDC issuers, for AssumeRoleWithWebIdentity: taken from the clusters themselves, not over the network.
