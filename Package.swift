@@ -64,6 +64,7 @@ let modules: [Target] = [
     module("Nftables", ["Processes"]),
     module("VPCCNI", ["Processes", "KubeAPI"]),
     module("ClusterDNS", ["KubeClient", log]),
+    module("NetworkPolicies", ["KubeClient", "Nftables", log]),
     module("KubeProxy", ["KubeClient", "HTTPTransport", "Nftables", log]),
     module("Kubelet", ["KubeClient", "ContainerRuntime", "HTTPTransport", "CLinux", log]),
     module("Machines", ["CLinux", "Processes", "Nftables", crypto, log]),
@@ -81,7 +82,7 @@ let modules: [Target] = [
     .executableTarget(
         name: "eyrie",
         dependencies: [
-            "EKSAPI", "AWSServices", "NodeIdentity", "AWSProtocol", "ClusterLifecycle", "ControlPlane", "Machines", "Kubelet", "KubeProxy", "ClusterDNS", "VPCCNI", "ContainerRuntime",
+            "EKSAPI", "AWSServices", "NodeIdentity", "AWSProtocol", "ClusterLifecycle", "ControlPlane", "Machines", "Kubelet", "NetworkPolicies", "KubeProxy", "ClusterDNS", "VPCCNI", "ContainerRuntime",
             "KubeClient", "KubeAPI", "HTTPTransport", "Certificates", "RecordStore", "CLinux", log,
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
@@ -105,6 +106,7 @@ let testTargets: [Target] = [
     tests("KubeletTests", ["Kubelet"]),
     tests("VPCCNITests", ["VPCCNI", "KubeAPI"]),
     tests("ClusterDNSTests", ["ClusterDNS", "KubeAPI", "KubeClient"]),
+    tests("NetworkPoliciesTests", ["NetworkPolicies", "Nftables", "KubeAPI"]),
     tests("KubeProxyTests", ["KubeProxy", "Nftables", "Processes", "KubeAPI"]),
     tests("CloudControllersTests", ["CloudControllers", "KubeAPI"]),
     tests("MachinesTests", ["Machines", "Processes", "Nftables"]),

@@ -9,9 +9,15 @@ package struct NftProgram: Sendable {
 
     /// Throws `CommandError` with nft's own words when the kernel or nft refused.
     package func run(_ transaction: String) async throws {
-        let prefix = namespace.map { ["nsenter", "--net=\($0)"] } ?? []
         try await Command.run(prefix + ["nft", "-f", "-"], input: transaction)
     }
+
+    /// Whether nft and the kernel would take a transaction. Throws `CommandError` with why not.
+    package func check(_ transaction: String) async throws {
+        try await Command.run(prefix + ["nft", "-c", "-f", "-"], input: transaction)
+    }
+
+    private var prefix: [String] { namespace.map { ["nsenter", "--net=\($0)"] } ?? [] }
 }
 
 /// A `RuleTable` and the kernel's copy of it.

@@ -42,17 +42,17 @@ struct HostPorts {
             add map \(Self.table) \(Self.anywhere) { type inet_proto . inet_service : ipv4_addr . inet_service; }
             add map \(Self.table) \(Self.bound) { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
             add set \(Self.table) hairpins { type ipv4_addr . ipv4_addr; }
-            add chain \(Self.table) redirect
-            flush chain \(Self.table) redirect
-            add rule \(Self.table) redirect meta l4proto { tcp, udp, sctp } dnat ip to ip daddr . \(target) map @\(Self.bound)
-            add rule \(Self.table) redirect meta l4proto { tcp, udp, sctp } dnat ip to \(target) map @\(Self.anywhere)
+            add chain \(Self.table) to-pods
+            flush chain \(Self.table) to-pods
+            add rule \(Self.table) to-pods meta l4proto { tcp, udp, sctp } dnat ip to ip daddr . \(target) map @\(Self.bound)
+            add rule \(Self.table) to-pods meta l4proto { tcp, udp, sctp } dnat ip to \(target) map @\(Self.anywhere)
 
             """
         for (hook, priority) in [("prerouting", "dstnat + 10"), ("output", "-90")] {
             text += """
                 add chain \(Self.table) \(hook) { type nat hook \(hook) priority \(priority); }
                 flush chain \(Self.table) \(hook)
-                add rule \(Self.table) \(hook) ip daddr != 127.0.0.0/8 fib daddr type local jump redirect
+                add rule \(Self.table) \(hook) ip daddr != 127.0.0.0/8 fib daddr type local jump to-pods
 
                 """
         }

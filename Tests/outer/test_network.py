@@ -203,6 +203,30 @@ def test_a_host_port_leads_to_its_pod(demo):
     wait_for(lambda: from_host(node, 8088) is None, "the port is closed", timeout=30)
 
 
+POLICY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  ingress: [{from: [{podSelector: {matchLabels: {friend: "yes"}}}], ports: [{port: http}]}]
+"""
+
+
+def test_a_network_policy_shuts_out_whom_it_does_not_name(demo):
+    def reaches():
+        return demo.kubectl("exec", "client", "--", "wget", "-qO-", "-T", "2", "http://web/", check=False).returncode == 0
+    assert reaches()
+    demo.kubectl("apply", "-f", "-", input=POLICY)
+    wait_for(lambda: not reaches(), "strangers are shut out")
+    demo.kubectl("label", "pod", "client", "friend=yes")
+    wait_for(lambda: all(reaches() for _ in range(4)), "a friend is let in")
+    demo.kubectl("label", "pod", "client", "friend-")
+    wait_for(lambda: not reaches(), "no friend any more")
+    demo.kubectl("delete", "networkpolicy", "web")
+    wait_for(lambda: all(reaches() for _ in range(4)), "open again")
+
+
 def test_services_follow_their_pods(demo):
     demo.kubectl("scale", "deployment/web", "--replicas=1")
     wait_for(lambda: len(names(demo)) == 1 and set(fetch(demo, "web", 10)) == names(demo), "only the pod that is left answers", timeout=60)

@@ -4,13 +4,15 @@ import KubeAPI
 import KubeClient
 import KubeProxy
 import Logging
+import NetworkPolicies
 
-/// What a node does for the addresses and names of Services, beside its kubelet and as an identity of its own: the service proxy
-/// and the cluster's DNS.
+/// What a node does for the addresses and names of Services, beside its kubelet and as an identity of its own: the service proxy,
+/// the cluster's DNS and the network policies.
 struct NodeNetwork: Sendable {
     private let informers: InformerFactory
     private let proxy: KubeProxy
     private let dns: ClusterDNS
+    private let policies: PolicyAgent
 
     /// Services, for the kubelet too: one copy on a node.
     let services: SharedInformer
@@ -37,6 +39,7 @@ struct NodeNetwork: Sendable {
         var settings = KubeProxy.Configuration(nodeName: bootstrap.root["nodeName"].string ?? "", nodeAddresses: addresses)
         settings.standIn = .init(service: "kube-system/kube-dns", address: Self.dnsAddress, port: Self.dnsPort)
         proxy = KubeProxy(configuration: settings, informers: informers, presence: presence, logger: Logger(label: "eyrie.kube-proxy"))
+        policies = PolicyAgent(nodeName: settings.nodeName, informers: informers, logger: Logger(label: "eyrie.policies"))
         var names = ClusterDNS.Configuration(address: Self.dnsAddress)
         names.clusterAddress = bootstrap.root["clusterDNS"].strings.first.flatMap { IPAddress($0) }
         dns = ClusterDNS(configuration: names, informers: informers, logger: Logger(label: "eyrie.dns"))
@@ -48,6 +51,7 @@ struct NodeNetwork: Sendable {
             group.addTask { await informers.run() }
             group.addTask { await proxy.run() }
             group.addTask { await dns.run() }
+            group.addTask { await policies.run() }
         }
     }
 }

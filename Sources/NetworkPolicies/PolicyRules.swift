@@ -1,0 +1,126 @@
+import KubeAPI
+import Nftables
+
+/// What policies are in the node's table: a pure function of policies, pods and namespaces.
+///
+/// Packets that begin a connection pass two hooks, one after the other: the sender's egress and the receiver's ingress. A pod that a policy selects has a
+/// chain for the direction, which asks each of its policies and drops what none allows. What comes from or goes to the node itself passes neither.
+/// Upstream: the semantics of networking/v1 NetworkPolicy; EKS's network policy agent.
+enum PolicyRules {
+    static let table = "ip network-policies"
+    private static let egress = Direction(name: "out", map: "egress", peer: "ip daddr")
+    private static let ingress = Direction(name: "in", map: "ingress", peer: "ip saddr")
+
+    private struct Direction {
+        var name: String
+        /// The map from a pod's address to its chain.
+        var map: String
+        /// The field with the other side's address.
+        var peer: String
+    }
+
+    static func make() -> RuleTable {
+        RuleTable(
+            name: table,
+            base: """
+                map egress { type ipv4_addr : verdict; }
+                map ingress { type ipv4_addr : verdict; }
+                chain egress-hook { type filter hook forward priority filter + 10; ct state established,related accept; ip saddr vmap @egress; }
+                chain ingress-hook { type filter hook forward priority filter + 11; ct state established,related accept; ip daddr vmap @ingress; }
+                """)
+    }
+
+    /// The fragments of all policies and of the pods of this node that they select, by owner. `namespaces` are labels by name.
+    static func fragments(_ policies: [PolicyFacts], pods: [PolicyPod], namespaces: [String: [String: String]]) -> [String: RuleFragment] {
+        var fragments: [String: RuleFragment] = [:]
+        var chains: [String: (pod: PolicyPod, egress: [String], ingress: [String])] = [:]
+        for policy in policies {
+            let selected = pods.filter { $0.isLocal && $0.namespace == policy.namespace && policy.selector.matches($0.labels) }
+            guard !selected.isEmpty else { continue }
+            var fragment = RuleFragment()
+            for (direction, rules) in [(egress, policy.egress), (ingress, policy.ingress)] {
+                guard let rules else { continue }
+                let chain = "\(direction.name)-\(policy.uid)"
+                fragment.chains[chain] = rules.enumerated().flatMap { index, rule in
+                    lines(rule, "\(chain)-\(index)", direction, policy, selected, pods, namespaces, &fragment)
+                }
+                for pod in selected {
+                    var entry = chains[pod.uid] ?? (pod, [], [])
+                    if direction.map == egress.map { entry.egress.append(chain) } else { entry.ingress.append(chain) }
+                    chains[pod.uid] = entry
+                }
+            }
+            fragments["policy/\(policy.uid)"] = fragment
+        }
+        for (uid, entry) in chains {
+            var fragment = RuleFragment()
+            for (direction, names) in [(egress, entry.egress), (ingress, entry.ingress)] where !names.isEmpty {
+                let chain = "pod-\(direction.name)-\(uid)"
+                fragment.chains[chain] = names.sorted().map { "jump \($0)" } + ["drop"]
+                fragment.elements[NftElement(direction.map, entry.pod.address.description)] = "goto \(chain)"
+            }
+            fragments["pod/\(uid)"] = fragment
+        }
+        return fragments
+    }
+
+    /// A rule's lines: each of its peers with each of its ports.
+    private static func lines(
+        _ rule: PolicyFacts.Rule, _ name: String, _ direction: Direction, _ policy: PolicyFacts, _ selected: [PolicyPod], _ pods: [PolicyPod],
+        _ namespaces: [String: [String: String]], _ fragment: inout RuleFragment
+    ) -> [String] {
+        var matches: [String] = []
+        var peers: [PolicyPod] = []
+        if let wanted = rule.peers {
+            for peer in wanted {
+                switch peer {
+                case .range(let range, let except):
+                    let lines = except.isEmpty ? "" : " \(direction.peer) != { \(outermost(except).joined(separator: ", ")) }"
+                    matches.append("\(direction.peer) \(range)\(lines) ")
+                case .pods(let selector, let namespaceSelector):
+                    peers += pods.filter { pod in
+                        guard selector.matches(pod.labels) else { return false }
+                        guard let namespaceSelector else { return pod.namespace == policy.namespace }
+                        return namespaces[pod.namespace].map { namespaceSelector.matches($0) } ?? false
+                    }
+                }
+            }
+            let addresses = Set(peers.map(\.address.description)).sorted()
+            if !addresses.isEmpty {
+                fragment.sets["peers-\(name)"] = "type ipv4_addr;"
+                for address in addresses { fragment.elements[NftElement("peers-\(name)", address)] = "" }
+                matches.append("\(direction.peer) @peers-\(name) ")
+            }
+        } else {
+            matches = [""]
+        }
+        guard let ports = rule.ports else { return matches.map { "\($0)accept" } }
+        // Names of ports are the receiver's.
+        let receivers = direction.map == egress.map ? pods : selected
+        let portMatches = ports.enumerated().compactMap { line($1, "ports-\(name)-\($0)", receivers, &fragment) }
+        return matches.flatMap { match in portMatches.map { "\(match)\($0) accept" } }
+    }
+
+    private static func line(_ port: PolicyFacts.Port, _ set: String, _ receivers: [PolicyPod], _ fragment: inout RuleFragment) -> String? {
+        switch port {
+        case .all(let transport): return "meta l4proto \(transport)"
+        case .numbers(let transport, let range):
+            return "\(transport) dport \(range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)")"
+        case .named(let transport, let name):
+            let elements = receivers.flatMap { pod in
+                pod.ports.filter { $0.name == name && $0.transport == transport }.map { "\(pod.address) . \(transport) . \($0.port)" }
+            }
+            guard !elements.isEmpty else { return nil }
+            fragment.sets[set] = "type ipv4_addr . inet_proto . inet_service;"
+            for element in elements { fragment.elements[NftElement(set, element)] = "" }
+            return "ip daddr . meta l4proto . th dport @\(set)"
+        }
+    }
+
+    /// nft takes no range that lies in another.
+    private static func outermost(_ ranges: [IPRange]) -> [String] {
+        let all = Set(ranges)
+        return all.filter { range in !all.contains { $0 != range && $0.length < range.length && $0.contains(range.network) } }.map(\.description)
+            .sorted()
+    }
+}

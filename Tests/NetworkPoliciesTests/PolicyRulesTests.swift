@@ -1,0 +1,118 @@
+import Glibc
+import KubeAPI
+import Nftables
+import Testing
+
+@testable import NetworkPolicies
+
+/// What NetworkPolicies are in the node's table.
+@Suite struct PolicyRulesTests {
+    private struct Unreadable: Error {}
+
+    private func pod(
+        _ name: String, _ address: String, namespace: String = "default", labels: [String: String] = [:], node: String = "node-a",
+        spec: [(String, Value)] = []
+    ) throws -> PolicyPod {
+        var whole: Value = [
+            "nodeName": .string(node), "containers": [["name": "a", "ports": [["name": "http", "containerPort": 8080, "protocol": "TCP"]]]],
+        ]
+        for (key, value) in spec { whole[key] = value }
+        let object = try Object([
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": ["name": .string(name), "namespace": .string(namespace), "uid": .string("uid-\(name)"), "labels": Value(labels)],
+            "spec": whole, "status": ["podIP": .string(address), "phase": "Running"],
+        ])
+        guard let pod = PolicyPod(object, node: "node-a") else { throw Unreadable() }
+        return pod
+    }
+
+    private func policy(_ spec: Value) throws -> PolicyFacts {
+        let object = try Object([
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": ["name": "p", "namespace": "default", "uid": "uid-p"],
+            "spec": spec,
+        ])
+        guard let facts = PolicyFacts(object) else { throw Unreadable() }
+        return facts
+    }
+
+    private func pods() throws -> [PolicyPod] {
+        [
+            try pod("web", "10.0.0.1", labels: ["app": "web"]), try pod("friend", "10.0.0.2", labels: ["app": "friend"], node: "node-b"),
+            try pod("far", "10.0.0.3", namespace: "other", labels: ["app": "friend"], node: "node-b"),
+        ]
+    }
+
+    private static let namespaces = ["default": ["team": "a"], "other": ["team": "b"]]
+
+    @Test("a policy without rules shuts the direction; pods it does not select stay open") func defaultDeny() throws {
+        let found = PolicyRules.fragments(
+            [try policy(["podSelector": ["matchLabels": ["app": "web"]]])], pods: try pods(), namespaces: Self.namespaces)
+        #expect(found["policy/uid-p"]?.chains == ["in-uid-p": []])
+        #expect(found["pod/uid-web"]?.chains == ["pod-in-uid-web": ["jump in-uid-p", "drop"]])
+        #expect(found["pod/uid-web"]?.elements == [NftElement("ingress", "10.0.0.1"): "goto pod-in-uid-web"])
+        #expect(found.count == 2)
+    }
+
+    @Test("peers are pods of the policy's namespace, or of namespaces by label") func peers() throws {
+        func peers(_ from: Value) throws -> [String] {
+            let facts = try policy(["podSelector": [:], "ingress": [["from": [from]]]])
+            let fragment = PolicyRules.fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]
+            return fragment?.elements.keys.filter { $0.set == "peers-in-uid-p-0" }.map(\.key).sorted() ?? []
+        }
+        #expect(try peers(["podSelector": ["matchLabels": ["app": "friend"]]]) == ["10.0.0.2"])
+        #expect(try peers(["namespaceSelector": ["matchLabels": ["team": "b"]]]) == ["10.0.0.3"])
+        #expect(try peers(["namespaceSelector": [:], "podSelector": ["matchLabels": ["app": "friend"]]]) == ["10.0.0.2", "10.0.0.3"])
+        #expect(try peers(["podSelector": ["matchLabels": ["app": "nobody"]]]).isEmpty)
+    }
+
+    @Test("a rule whose peers are nobody allows nobody") func nobody() throws {
+        let facts = try policy(["podSelector": [:], "ingress": [["from": [["podSelector": ["matchLabels": ["app": "nobody"]]]]]]])
+        #expect(PolicyRules.fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]?.chains["in-uid-p"] == [])
+        let broken = try policy(["podSelector": [:], "ingress": [["from": [["ipBlock": ["cidr": "10.0.0.0/8", "except": ["what"]]]]]]])
+        #expect(PolicyRules.fragments([broken], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]?.chains["in-uid-p"] == [])
+    }
+
+    @Test("ranges, their exceptions, ports and ranges of ports") func rangesAndPorts() throws {
+        let facts = try policy([
+            "podSelector": [:], "policyTypes": ["Egress"],
+            "egress": [
+                [
+                    "to": [["ipBlock": ["cidr": "10.0.0.0/8", "except": ["10.1.0.0/16", "10.1.2.0/24"]]]],
+                    "ports": [["port": 80], ["protocol": "UDP", "port": 5000, "endPort": 5010], ["protocol": "SCTP"]],
+                ]
+            ],
+        ])
+        let chains = PolicyRules.fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]?.chains
+        let peer = "ip daddr 10.0.0.0/8 ip daddr != { 10.1.0.0/16 }"
+        #expect(
+            chains
+                == ["out-uid-p": ["\(peer) tcp dport 80 accept", "\(peer) udp dport 5000-5010 accept", "\(peer) meta l4proto sctp accept"]])
+    }
+
+    @Test("a port's name is the receiver's") func namedPorts() throws {
+        let facts = try policy(["podSelector": ["matchLabels": ["app": "web"]], "ingress": [["ports": [["port": "http"], ["port": "none"]]]]])
+        let fragment = PolicyRules.fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]
+        #expect(fragment?.chains["in-uid-p"] == ["ip daddr . meta l4proto . th dport @ports-in-uid-p-0-0 accept"])
+        #expect(fragment?.elements.keys.map(\.key) == ["10.0.0.1 . tcp . 8080"])
+    }
+
+    @Test("pods of the node's network and pods that have ended are left out") func leftOut() throws {
+        #expect(throws: Unreadable.self) { try pod("host", "10.0.0.1", spec: [("hostNetwork", true)]) }
+    }
+
+    @Test("the kernel takes the rules", .enabled(if: geteuid() == 0, "nft needs root")) func kernel() async throws {
+        let facts = try policy([
+            "podSelector": [:], "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                [
+                    "from": [["podSelector": [:]], ["ipBlock": ["cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]]]],
+                    "ports": [["port": "http"], ["port": 80]],
+                ]
+            ], "egress": [[:]],
+        ])
+        var table = PolicyRules.make()
+        for (owner, fragment) in PolicyRules.fragments([facts], pods: try pods(), namespaces: Self.namespaces) { table.set(owner, fragment) }
+        // Checked by nft and the kernel, without effect: the test's network is the machine's.
+        try await NftProgram().check(table.wholeTable())
+    }
+}
