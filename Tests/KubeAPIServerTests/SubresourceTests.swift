@@ -161,6 +161,14 @@ struct SubresourceTests {
             ], namespace: nil, subresource: "approval")
         #expect(approved.metadata.annotations == ["by": "me"] && approved["spec"]["signerName"].string == "example.com/signer")
         #expect(approved["status"]["conditions"].elements.count == 1 && approved["status"]["certificate"].string == nil)
+        // On the status path decisions keep their place and stay as they are; one that was left out undoes the change.
+        let conditions: Value = [
+            ["type": "Other", "status": "True", "reason": "O"], ["type": "Approved", "status": "True", "reason": "changed"],
+        ]
+        let signed = try await test.patch(requests, "a", ["status": ["conditions": conditions]], namespace: nil, subresource: "status")
+        #expect(signed["status"]["conditions"].elements.compactMap { $0["reason"]?.string } == ["O", "R"])
+        let undone = try await test.patch(requests, "a", ["status": ["conditions": []]], namespace: nil, subresource: "status")
+        #expect(undone["status"]["conditions"].elements.count == 2)
 
         var space = try await test.create("namespaces", ["metadata": ["name": "n"]], namespace: nil).value
         space[path: "metadata", "annotations", "by"] = "me"

@@ -153,8 +153,8 @@ def running_service(directory, mirrors):
     before = leftovers()
     assert not before, f"an earlier run left: {before}"
     service = Service(directory, mirrors)
-    service.start()
     try:
+        service.start()
         yield service
     finally:
         service.stop()

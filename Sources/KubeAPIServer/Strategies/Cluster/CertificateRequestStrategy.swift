@@ -24,14 +24,25 @@ struct CertificateRequestStrategy: ResourceStrategy {
             object["status"] = before["status"]
             object[path: "status", "conditions"] = conditions
         case "status":
-            // Decisions are made on the path for them: here they stay as they are.
-            let sent = object[path: "status", "conditions"]?.array ?? []
-            let kept = (before[path: "status", "conditions"]?.array ?? []).filter { Self.decisions.contains($0["type"]?.string ?? "") }
-            let others = sent.filter { !Self.decisions.contains($0["type"]?.string ?? "") }
-            if !kept.isEmpty || !sent.isEmpty { object[path: "status", "conditions"] = .array(kept + others) }
+            let conditions = Self.withDecisions(
+                of: before[path: "status", "conditions"]?.array ?? [], object[path: "status", "conditions"]?.array ?? [])
+            if !conditions.isEmpty { object[path: "status", "conditions"] = .array(conditions) }
         default: object["status"] = before["status"]
         }
         Self.stamp(&object, before: before)
+    }
+
+    /// The conditions that were sent, with the decisions as they are: those are made on the path for them. Where decisions were added or left out,
+    /// nothing of what was sent counts. Upstream: preserveConditionInstances in csrStatusStrategy.
+    private static func withDecisions(of old: [Value], _ sent: [Value]) -> [Value] {
+        func places(_ type: String, _ list: [Value]) -> [Int] { list.indices.filter { list[$0]["type"]?.string == type } }
+        var conditions = sent
+        for type in decisions {
+            let (kept, new) = (places(type, old), places(type, sent))
+            guard kept.count == new.count else { return old }
+            for (from, to) in zip(kept, new) { conditions[to] = old[from] }
+        }
+        return conditions
     }
 
     /// New conditions get the time they were set. Upstream: populateConditionTimestamps.
