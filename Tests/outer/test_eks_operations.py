@@ -17,12 +17,12 @@ OPERATIONS = MODEL.operation_names
 # What README says is not built. An operation that answers is taken off here.
 UNBUILT = {
     "ActivateCertificateAuthority", "CreateCertificateAuthority", "DeleteCertificateAuthority", "DescribeCertificateAuthority",
-    "ListCertificateAuthorities", "CreateAddon", "DeleteAddon", "DescribeAddon", "DescribeAddonConfiguration", "DescribeAddonVersions", "ListAddons",
-    "UpdateAddon",
+    "ListCertificateAuthorities",
 }
 # Those that end as they should though nothing of what they name is there.
 ANSWERS_WITHOUT_RESOURCES = {
-    "ListClusters", "DescribeClusterVersions", "ListAccessPolicies", "ListEksAnywhereSubscriptions", "CreateEksAnywhereSubscription",
+    "ListClusters", "DescribeClusterVersions", "DescribeAddonVersions", "ListAccessPolicies", "ListEksAnywhereSubscriptions",
+    "CreateEksAnywhereSubscription",
 }
 
 
