@@ -44,7 +44,7 @@ struct LibraryTests {
             ("semver('1.2.3').isLessThan(semver('1.10.0'))", "true"), ("isSemver('v1.0', true) && !isSemver('v1.0')", "true"),
             ("semver('1.2.3-rc.1').compareTo(semver('1.2.3'))", "-1"), ("sets.contains([1,2,3],[1])", "true"), ("sets.equivalent([1,1],[1])", "true"),
             ("sets.intersects([1],[2])", "false"), ("[3,1,2].sort()", "[1,2,3]"),
-            ("[{'n': 'b', 'p': 2}, {'n': 'a', 'p': 1}].sortBy(e, e.p).map(e, e.n)", "[\"a\",\"b\"]"),
+            ("[{'n': 'b', 'p': '2'}, {'n': 'a', 'p': '1'}].sortBy(e, e.p).map(e, e.n)", "[\"a\",\"b\"]"),
             ("['bb', 'a', 'cc'].sortBy(s, size(s))", "[\"a\",\"bb\",\"cc\"]"), ("[].sortBy(e, e)", "[]"),
             ("[dyn(1), dyn('a')].sortBy(e, e)", "list elements must have the same type"),
             ("[1,1,2].distinct()", "[1,2]"), ("[[1],[2]].flatten()", "[1,2]"),
