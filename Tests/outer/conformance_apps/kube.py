@@ -38,7 +38,7 @@ class Kube:
     def wait_pods(self, selector, condition, what, timeout=60):
         def check():
             pods = self.list("pods", selector)
-            return pods if condition(pods) else None
+            return (pods or True) if condition(pods) else None
         return wait_for(check, f"pods {selector}: {what}", timeout=timeout, every=0.1)
 
     def wait_running(self, selector, count, timeout=60):
@@ -69,7 +69,7 @@ def pod(name, labels=None, command=None, **spec):
 
 
 def workload(kind, name, replicas=None, image=IMAGE, container=None, command=None, pod=None, **spec):
-    object = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": {
+    object = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "labels": {"app": name}}, "spec": {
         "selector": {"matchLabels": {"app": name}},
         "template": {"metadata": {"labels": {"app": name}}, "spec": pod_spec(command, image, container, **(pod or {}))}, **spec}}
     if replicas is not None:

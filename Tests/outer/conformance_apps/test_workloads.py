@@ -49,7 +49,7 @@ def test_rolling_update(kube):
     new = kube.wait_running("app=web", 1)
     assert names(new) != old and images(new) == {OTHER_IMAGE}
     # The set that was there before was adopted, and is empty.
-    sets = {s["metadata"]["name"]: s for s in kube.list("replicasets", "app=web")} or {s["metadata"]["name"]: s for s in kube.get("replicasets")["items"]}
+    sets = {s["metadata"]["name"]: s for s in kube.list("replicasets", "app=web")}
     assert sets["web"]["metadata"]["ownerReferences"][0]["kind"] == "Deployment" and sets["web"]["spec"]["replicas"] == 0
 
 
