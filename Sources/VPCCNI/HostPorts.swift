@@ -16,11 +16,13 @@ struct HostPorts {
     /// portMappings of the CNI conventions.
     init(_ input: JSONView) {
         for mapping in input["runtimeConfig"]["portMappings"].elements {
-            guard let hostPort = mapping["hostPort"]?.int.flatMap({ UInt16(exactly: $0) }), hostPort > 0,
-                let port = mapping["containerPort"]?.int.flatMap({ UInt16(exactly: $0) }), port > 0,
-                let transport = ["tcp", "udp", "sctp"].first(where: { $0 == (mapping["protocol"]?.string ?? "tcp").lowercased() })
+            // The conventions' names begin with small letters; containerd's library writes them with capitals, and Go reads both.
+            func field(_ name: String) -> JSONView? { mapping[name] ?? mapping[name.prefix(1).uppercased() + name.dropFirst()] }
+            guard let hostPort = field("hostPort")?.int.flatMap({ UInt16(exactly: $0) }), hostPort > 0,
+                let port = field("containerPort")?.int.flatMap({ UInt16(exactly: $0) }), port > 0,
+                let transport = ["tcp", "udp", "sctp"].first(where: { $0 == (field("protocol")?.string ?? "tcp").lowercased() })
             else { continue }
-            let text = mapping["hostIP"]?.string ?? ""
+            let text = field("hostIP")?.string ?? ""
             let address = text.isEmpty ? nil : IPAddress(text)
             if !text.isEmpty, address == nil || address?.isIPv6 == true { continue }
             if let address, address.number != 0 {

@@ -71,7 +71,7 @@ import Testing
     @Test("mappings are elements, at any address of the node or at one") func mappings() throws {
         let opened = try ports([
             ["hostPort": 8080, "containerPort": 80, "protocol": "tcp"],
-            ["hostPort": 53, "containerPort": 5353, "protocol": "UDP", "hostIP": "10.0.0.7"],
+            ["HostPort": 53, "ContainerPort": 5353, "Protocol": "UDP", "HostIP": "10.0.0.7"],
         ]).opening("10.0.1.5")
         #expect(opened.contains("add element ip host-ports anywhere { tcp . 8080 : 10.0.1.5 . 80 }\n"))
         #expect(opened.contains("add element ip host-ports bound { 10.0.0.7 . udp . 53 : 10.0.1.5 . 5353 }\n"))
