@@ -28,7 +28,11 @@ struct MetricsAPI: Sendable {
 
     /// The answer to a request for the group; nil when the request is for something else. Throws `StatusError`.
     func answer(_ info: RequestInfo) async throws -> Value? {
-        guard info.isResourceRequest else { return info.path == Self.groupVersion.path ? Self.resourceList : nil }
+        guard info.isResourceRequest else {
+            // Not by `?:`, whose nil would be the JSON null.
+            guard info.path == Self.groupVersion.path else { return nil }
+            return Self.resourceList
+        }
         guard info.apiGroup == Self.groupVersion.group, info.apiVersion == Self.groupVersion.version else { return nil }
         guard info.resource == "nodes" || info.resource == "pods", info.subresource.isEmpty else { throw Responses.unknownResource }
         guard info.verb == "get" || info.verb == "list" else { throw StatusError.methodNotSupported(info.groupResource, info.verb) }
