@@ -56,6 +56,12 @@ package enum BuiltInAddon: String, CaseIterable, Sendable {
     /// Makes what is missing. Throws the first refusal.
     func install(_ client: KubeClient, _ cidr: ServiceCIDR) async throws {
         for (resource, object) in objects(cidr) {
+            let name = object[path: "metadata", "name"]?.string ?? ""
+            // Looked for first: making a Service that is there is refused for its address, which is taken.
+            do {
+                _ = try await client.get(resource, namespace: "kube-system", name: name)
+                continue
+            } catch let error as StatusError where error.isNotFound {}
             do { try await client.create(resource, object) } catch let error as StatusError where error.isAlreadyExists {}
         }
     }
