@@ -38,7 +38,7 @@ def uninstall(eks, name, **settings):
 
 
 def account(demo, name):
-    result = demo.kubectl("get", "serviceaccount", name, "-n", "kube-system", "-o", "json", "--ignore-not-found")
+    result = demo.kubectl("get", "serviceaccounts", name, "-n", "kube-system", "-o", "json", "--ignore-not-found")
     return json.loads(result) if result.strip() else None
 
 
