@@ -266,7 +266,7 @@ struct ApplyTests {
 
     @Test("an approval is applied through its own path, which writes conditions and nothing else")
     func approval() async throws {
-        let test = try await TestServer()
+        let test = try await TestServer.withStrategies()
         let kind: (Value) -> Value = { part in
             var object: Value = ["apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": ["name": "r"]]
             for (name, value) in part.object ?? Members() { object[name] = value }
@@ -274,7 +274,8 @@ struct ApplyTests {
         }
         try await test.create(
             "certificates.k8s.io/v1/certificatesigningrequests",
-            kind(["spec": ["request": "eA==", "signerName": "example.com/s", "usages": ["client auth"]]]), namespace: nil)
+            kind(["spec": ["request": .string(SigningRequestFixture.encoded), "signerName": "example.com/s", "usages": ["client auth"]]]),
+            namespace: nil)
         let condition: Value = ["type": "Approved", "status": "True", "reason": "ByHand"]
         let wanted = kind(["spec": ["signerName": "example.com/other"], "status": ["certificate": "eA==", "conditions": [condition]]])
         let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests/r/approval?fieldManager=approver"

@@ -19,6 +19,17 @@ struct NeverStore: Store {
     func close() async {}
 }
 
+/// A certificate signing request, as `spec.request` has it.
+enum SigningRequestFixture {
+    private static let lines = """
+        LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIR01HNENBUUF3RERFS01BZ0dBMVVFQXd3QllUQlpNQk1HQnlxR1NNNDlBZ0VHQ0NxR1NN
+        NDlBd0VIQTBJQQpCSGJIMUVJb0xTcGNhbmE2R0gxT2VzaXk4VGNuaVQ1MTIxeVl3Y2V2cCs3cWcrUGJzbEFaVXJidWVqRVlFN00xCnF5Nk9MVWwrS1lVMnFQ
+        V1dYUFhlVit5Z0FEQUtCZ2dxaGtqT1BRUURBZ05JQURCRkFpRUE1Q1U2dllzZjQxVDAKaWxBam1MOTRZbkhJR2Z3OWk2MFNSSW0xV01iQ0lOa0NJRDl1TitG
+        THkwVEcyMUlIMWtOU3lHWXhpQ2IzbVdRUApRTTd0TkgyWjVJdHEKLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==
+        """
+    static let encoded = String(lines.filter { !$0.isNewline })
+}
+
 @Suite("Subresources")
 struct SubresourceTests {
     @Test("scale reads and writes spec.replicas and nothing else")
@@ -139,18 +150,12 @@ struct SubresourceTests {
 
     @Test("approval and finalize change their part and the metadata, and leave the rest as it is")
     func parts() async throws {
-        let test = try await TestServer()
+        // It is the strategies that keep the rest.
+        let test = try await TestServer.withStrategies()
         let requests = "certificates.k8s.io/v1/certificatesigningrequests"
-        let pem = """
-            LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIR01HNENBUUF3RERFS01BZ0dBMVVFQXd3QllUQlpNQk1HQnlxR1NNNDlBZ0VHQ0NxR1NN
-            NDlBd0VIQTBJQQpCSGJIMUVJb0xTcGNhbmE2R0gxT2VzaXk4VGNuaVQ1MTIxeVl3Y2V2cCs3cWcrUGJzbEFaVXJidWVqRVlFN00xCnF5Nk9MVWwrS1lVMnFQ
-            V1dYUFhlVit5Z0FEQUtCZ2dxaGtqT1BRUURBZ05JQURCRkFpRUE1Q1U2dllzZjQxVDAKaWxBam1MOTRZbkhJR2Z3OWk2MFNSSW0xV01iQ0lOa0NJRDl1TitG
-            THkwVEcyMUlIMWtOU3lHWXhpQ2IzbVdRUApRTTd0TkgyWjVJdHEKLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==
-            """
-        let encoded = String(pem.filter { !$0.isNewline })
         let sent: Value = [
             "metadata": ["name": "a"],
-            "spec": ["request": .string(encoded), "signerName": "example.com/signer", "usages": ["client auth"]],
+            "spec": ["request": .string(SigningRequestFixture.encoded), "signerName": "example.com/signer", "usages": ["client auth"]],
         ]
         try await test.create(requests, sent, namespace: nil)
         let approved = try await test.patch(

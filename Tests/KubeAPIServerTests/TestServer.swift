@@ -2,6 +2,7 @@ import HTTPTransport
 import KubeAPI
 import KubeClient
 import KubeStorage
+import Testing
 
 @testable import KubeAPIServer
 
@@ -46,6 +47,17 @@ struct TestServer {
         try await server.start()
         server.markReady()
         client = InProcessTransport(server, user: UserInfo(name: "tester", groups: ["system:masters"]))
+    }
+
+    /// With the strategies of all kinds.
+    static func withStrategies() async throws -> TestServer {
+        try await TestServer { configuration in
+            configuration.components = { reader in
+                APIServer.Components(
+                    authenticators: [TestAuthenticator()], authorizers: [AllowEverything()],
+                    strategies: StrategyTable.standard(serviceCIDR: try #require(ServiceCIDR("10.100.0.0/16")), reader: reader))
+            }
+        }
     }
 
     // MARK: In process

@@ -78,6 +78,9 @@ import Testing
             for name in ["node", "out", "a", "b"] { _ = try? Command.runBlocking(["ip", "netns", "del", "\(prefix)-\(name)"]) }
         }
 
+        /// Whether no endpoint answers: whether the refusal finds its way back is the host's affair.
+        func isUnanswered(_ host: String, _ port: Int) throws -> Bool { try ask(host, port).allSatisfy { $0 == "refused" || $0 == "timeout" } }
+
         var program: NftProgram { NftProgram(namespace: "/run/netns/\(prefix)-node") }
 
         /// What comes back in `count` connections from a namespace.
@@ -114,10 +117,10 @@ import Testing
         try await proxy.set(try service(), [try b()])
         #expect(Set(try world.ask("10.100.0.20", 80, count: 10)) == ["b 192.0.2.2"])
         try await proxy.set(try service(), [])
-        #expect(try world.ask("10.100.0.20", 80) == ["refused"])
+        #expect(try world.isUnanswered("10.100.0.20", 80))
         try await proxy.set(try service(), [try a()])
         #expect(try world.ask("10.100.0.20", 80) == ["a 192.0.2.2"])
-        #expect(try world.ask("10.100.0.20", 81) == ["refused"], "a port the Service does not have")
+        #expect(try world.isUnanswered("10.100.0.20", 81), "a port the Service does not have")
         #expect(try world.ask("10.100.0.20", 80, from: "node").first?.hasPrefix("a ") == true, "the node itself")
     }
 
@@ -156,7 +159,7 @@ import Testing
         try await proxy.set(facts, [try a(), try b()])
         #expect(Set(try world.ask("10.100.0.20", 80, count: 20)) == Set(first), "remembered while others came and went")
         try await proxy.set(facts, [])
-        #expect(try world.ask("10.100.0.20", 80) == ["refused"])
+        #expect(try world.isUnanswered("10.100.0.20", 80))
     }
 
     @Test("source ranges shut out whoever is not in them") func firewall() async throws {

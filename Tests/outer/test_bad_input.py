@@ -358,7 +358,7 @@ def test_malformed_aws_requests(cloud, world):
         ("POST", "/clusters", b"\xff\xfe{}", 400, "SerializationException"), ("POST", "/clusters", b'{"name":1}', 400, "InvalidParameterException"),
         ("POST", "/clusters", b"{}", 400, "InvalidParameterException"), ("POST", "/clusters", b"[" * (JSON_DEPTH + 1), 400, "SerializationException"),
         ("POST", "/clusters", b'{"name":' + b"[" * 50_000 + b"]" * 50_000 + b"}", 400, "SerializationException"),
-        ("POST", "/clusters", b'{"name":"' + b"a" * (1 << 20) + b'"}', 413, "RequestEntityTooLargeException"),
+        ("POST", "/clusters", b'{"name":"' + b"a" * (1 << 22) + b'"}', 413, "RequestEntityTooLargeException"),
         ("GET", "/clusters?maxResults=0", b"", 400, "InvalidParameterException"), ("GET", "/clusters?maxResults=101", b"", 400, "InvalidParameterException"),
         ("GET", "/clusters?maxResults=99999999999999999999", b"", 400, "InvalidParameterException"),
         ("GET", "/clusters?nextToken=bogus", b"", 400, "InvalidParameterException"), ("PATCH", "/clusters", b"", 404, "UnknownOperationException"),
