@@ -107,8 +107,10 @@ struct HTTPClientTests {
             #expect(try await answer("/", ["Content-Length": "\(3 << 16)"], pieces(3)) == "\(3 << 16) \(3 << 16)")
             // What was announced must come, and no more of it: the server may have answered before more was there to be refused.
             if let short = try? await answer("/", ["Content-Length": "\(2 << 16)"], pieces(3)) { #expect(short == "\(2 << 16) \(2 << 16)") }
-            for wrong in ["\(4 << 16)", "x"] {
-                await #expect(throws: (any Error).self) { _ = try await answer("/", ["Content-Length": wrong], pieces(3)) }
+            for wrong in [4 << 16, nil] {
+                // The server may answer the broken body before the client learns of it, but has never seen a whole one.
+                let reply = try? await answer("/", ["Content-Length": wrong.map { "\($0)" } ?? "x"], pieces(3))
+                #expect(reply?.hasPrefix("\(3 << 16)") != true && reply?.hasPrefix("\(4 << 16)") != true)
             }
             // Before the server reads, the sender has to wait.
             let taken = Mutex(0)

@@ -216,7 +216,7 @@ spec:
 
 def test_a_network_policy_shuts_out_whom_it_does_not_name(demo):
     def reaches():
-        return demo.kubectl("exec", "client", "--", "wget", "-qO-", "http://web/", check=False).returncode == 0
+        return demo.kubectl("exec", "client", "--", "/bin/busybox", "timeout", "3", "wget", "-qO-", "http://web/", check=False).returncode == 0
     assert reaches()
     demo.kubectl("apply", "-f", "-", input=POLICY)
     wait_for(lambda: not reaches(), "strangers are shut out")
