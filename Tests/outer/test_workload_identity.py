@@ -162,8 +162,8 @@ def test_the_agent_is_an_add_on(demo):
     eks = client(demo, "eks")
     eks.delete_addon(clusterName="demo", addonName="eks-pod-identity-agent")
     fast(eks.get_waiter("addon_deleted")).wait(clusterName="demo", addonName="eks-pod-identity-agent")
-    ask = "wget -T 2 -O- $AWS_CONTAINER_CREDENTIALS_FULL_URI 2>&1 || true"
-    wait_for(lambda: "Connection refused" in shell(demo, "agent", ask), "nobody answers at the agent's address")
+    ask = "/bin/busybox timeout 3 wget -O- $AWS_CONTAINER_CREDENTIALS_FULL_URI 2>&1 || true"
+    wait_for(lambda: "HTTP/1.1" not in shell(demo, "agent", ask), "nobody answers at the agent's address")
     eks.create_addon(clusterName="demo", addonName="eks-pod-identity-agent")
     wait_for(lambda: "400" in shell(demo, "agent", ask), "the agent answers again")
     assert "AccessKeyId" in credentials_in(demo, "agent")
