@@ -49,7 +49,7 @@ test-unit: deps-tests $(VENV)/ready
 test-outer: deps-tests $(VENV)/ready
 	$(SWIFT) build --product eyrie
 	EYRIE=$(CURDIR)/$(DEBUG) KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws CLIENTS=$(CURDIR)/.build/clients \
-	  $(VENV)/bin/python -m pytest -x -q -rA --tb=short -p no:cacheprovider Tests/outer
+	  $(VENV)/bin/python -m pytest --maxfail=5 --reruns 1 -q -rA --tb=short --durations=20 -p no:cacheprovider Tests/outer
 
 $(VENV)/ready: Tests/outer/requirements.txt Tests/outer/fetch_clients.sh
 	python3 -m venv $(VENV)
