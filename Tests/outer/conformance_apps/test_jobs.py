@@ -23,7 +23,7 @@ def test_indexed(kube):
 
 def test_locally_restarted(kube):
     """[sig-apps] Job should run a job to completion when tasks sometimes fail and are locally restarted [Conformance]"""
-    script = "[ -e /data/foo ] && exit 0; touch /data/foo; exit 1"
+    script = "[ -e /data/foo ] && exit 0; echo > /data/foo; exit 1"
     object = job("local", script, pod={"restartPolicy": "OnFailure", "volumes": [{"name": "data", "emptyDir": {}}]})
     object["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
     kube.create(object)
