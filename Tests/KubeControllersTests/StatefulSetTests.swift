@@ -103,6 +103,17 @@ struct StatefulSetTests {
         #expect(value[path: "spec", "containers"]?.array?.first?["image"]?.string == "db:1")
     }
 
+    @Test("without a partition a pod that went is made anew of the new revision, whatever the status counted last")
+    func updated() throws {
+        let set = try statefulSet(status: ["currentReplicas": 3])
+        let old = try (0..<2).map { try member($0, revision: "db-old") }
+        guard case .create(2, let value, _)? = plan(set, old, current: "db-old").changes.first else {
+            Issue.record("the pod is not made anew")
+            return
+        }
+        #expect(value[path: "metadata", "labels", ControllerHistory.hashLabel]?.string == "db-new")
+    }
+
     @Test("failed pods are made anew, and the update that is complete becomes the current revision")
     func failedAndComplete() throws {
         #expect(deleted(plan(try statefulSet(), [try member(0, ready: false, phase: "Failed")])) == ["db-0"])

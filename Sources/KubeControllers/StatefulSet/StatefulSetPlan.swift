@@ -49,11 +49,8 @@ struct StatefulSetPlanner {
     private func isHealthy(_ pod: Object) -> Bool { isRunningAndReady(pod) && !pod.metadata.isBeingDeleted }
     private func revision(of pod: Object) -> String { pod.metadata.labels[ControllerHistory.hashLabel] ?? "" }
 
-    /// Whether an ordinal's new pod is still of the current revision. Upstream: newVersionedStatefulSetPod.
-    private func needsCurrent(_ ordinal: Int) -> Bool {
-        guard let partition = set.partition else { return ordinal < set.start + set.status.currentReplicas }
-        return partition == 0 ? ordinal < set.start + set.status.currentReplicas : ordinal < set.start + partition
-    }
+    /// Whether an ordinal's new pod is still of the current revision: below the partition alone. Upstream: newVersionedStatefulSetPod.
+    private func needsCurrent(_ ordinal: Int) -> Bool { set.partition.map { ordinal < set.start + $0 } ?? false }
 
     private func newPod(_ ordinal: Int) -> Value {
         needsCurrent(ordinal)

@@ -210,13 +210,15 @@ def test_stateful_order(kube):
         wait_for(lambda: by_name(kube).get(f"ss-{ordinal}", {}).get("status", {}).get("phase") == "Running", f"ss-{ordinal} runs")
         kube.kubectl("exec", f"ss-{ordinal}", "--", "busybox", "touch", "/www/ready")
     kube.wait_running("app=ss", 3)
-    kube.kubectl("exec", "ss-0", "--", "busybox", "rm", "/www/ready")
-    kube.wait_pods("app=ss", lambda pods: len([p for p in pods if ready(p)]) == 2, "one is unhealthy")
+    for ordinal in range(3):
+        kube.kubectl("exec", f"ss-{ordinal}", "--", "busybox", "rm", "/www/ready")
+    kube.wait_pods("app=ss", lambda pods: len(pods) == 3 and not any(map(ready, pods)), "all are unhealthy")
     kube.kubectl("scale", "statefulset/ss", "--replicas=0")
     kube.wait("statefulset", "ss", lambda s: s["status"]["observedGeneration"] == s["metadata"]["generation"], "is seen")
     assert len(by_name(kube)) == 3, "scaling down halts, too"
-    kube.kubectl("exec", "ss-0", "--", "busybox", "touch", "/www/ready")
-    kube.wait_pods("app=ss", lambda pods: pods == [], "are gone", timeout=90)
+    for ordinal in range(3):
+        kube.kubectl("exec", f"ss-{ordinal}", "--", "busybox", "touch", "/www/ready")
+    kube.wait_pods("app=ss", lambda pods: pods == [], "are gone", timeout=120)
 
 
 def test_stateful_burst(kube):
