@@ -70,8 +70,8 @@ struct ForwardedAnswer: Sendable {
         for index in 0..<min(total, Self.maximumRecords) {
             guard let record = reader.next() else { return nil }
             if record.type == DNSNumber.typeOPT {
-                // Only as the last record it can be cut off.
-                if index == total - 1 { opt = record.start } else { isKept = false }
+                // Only as the last record, of the additional ones, it can be cut off.
+                if index == total - 1, counts[2] > 0 { opt = record.start } else { isKept = false }
                 continue
             }
             ttlOffsets.append(record.ttlOffset)
