@@ -1,4 +1,4 @@
-/// How far one instance of a node group has come.
+/// How far one instance has come.
 ///
 /// ```
 /// launching ─▶ joining ─▶ ready ─▶ draining ─▶ terminating ─▶ (gone)
@@ -18,13 +18,32 @@ package enum InstancePhase: String, Codable, Sendable {
     case terminating
 }
 
-/// An instance of a node group as the lifecycle keeps it. EC2 holds a record of the same id with its addresses.
+/// The NodeClaim of EKS Auto Mode that an instance was launched for. Upstream: karpenter.sh/v1 NodeClaim.
+package struct InstanceClaim: Codable, Sendable, Equatable {
+    package var name: String
+    /// By which a launch repeated after a crash finds its instance.
+    package var uid: String
+    package var nodeRoleARN: String
+    package var imageID: String
+
+    package init(name: String, uid: String, nodeRoleARN: String, imageID: String) {
+        self.name = name
+        self.uid = uid
+        self.nodeRoleARN = nodeRoleARN
+        self.imageID = imageID
+    }
+}
+
+/// An instance of a node group or a NodeClaim as the lifecycle keeps it. EC2 holds a record of the same id with its addresses.
 package struct InstanceRecord: Codable, Sendable, Equatable {
     /// `i-` and 17 hexadecimal digits.
     package var instanceID: String
     package var clusterName: String
+    /// Empty: it is a NodeClaim's.
     package var nodegroup: String
-    /// The private DNS name, which is the node's name.
+    /// Nil: it is a node group's.
+    package var claim: InstanceClaim?
+    /// The private DNS name; of a NodeClaim's instance its id.
     package var nodeName: String
     package var instanceType: String
     package var vcpus: Int

@@ -12,6 +12,11 @@ enum ReconcileKey: Hashable, Sendable {
     /// A refresh of a cluster's insights.
     case insights(String)
     case addon(cluster: String, name: String)
+
+    /// Who decides what becomes of an instance: its node group; its cluster, where its NodeClaim is.
+    static func owner(of instance: InstanceRecord) -> ReconcileKey {
+        instance.claim == nil ? .nodegroup(cluster: instance.clusterName, name: instance.nodegroup) : .cluster(instance.clusterName)
+    }
 }
 
 /// Makes the records true. Level-triggered: a key says only that something may have to be done; what, is read from the records.
@@ -407,7 +412,6 @@ actor Reconciler {
             return (instance, tables.clusters[instance.clusterName], tables.nodegroups[LifecycleTables.key(instance.clusterName, instance.nodegroup)])
         }
         guard let (instance, cluster, group) = read else { return }
-        let groupKey = ReconcileKey.nodegroup(cluster: instance.clusterName, name: instance.nodegroup)
         let isServing = serving.contains(instance.clusterName)
         switch instance.phase {
         case .launching:
@@ -433,7 +437,7 @@ actor Reconciler {
         case .terminating:
             try await TerminateInstanceStep().run(instance, isClusterServing: isServing, context)
             readiness[instance.clusterName]?[instance.nodeName] = nil
-            wake(groupKey)
+            wake(ReconcileKey.owner(of: instance))
         }
     }
 
@@ -443,7 +447,7 @@ actor Reconciler {
                 guard tables.instances[instance.instanceID]?.phase == .joining else { return }
                 tables.instances[instance.instanceID]?.phase = .ready
             }
-            wake(.nodegroup(cluster: instance.clusterName, name: instance.nodegroup))
+            wake(ReconcileKey.owner(of: instance))
             return
         }
         let timeout = context.configuration.nodeJoinTimeout.inSeconds

@@ -38,39 +38,16 @@ struct LaunchInstancesStep {
         guard let typeName = group.instanceTypes.first, let type = InstanceTypes.all[typeName] else {
             throw AWSError("InvalidInstanceType", "The instance type '\(group.instanceTypes.first ?? "")' does not exist")
         }
-        guard subnet.freeAddresses >= 2 else {
-            throw AWSError(
-                "InsufficientFreeAddressesInSubnet",
-                "subnet \(subnet.id) has \(subnet.freeAddresses) free addresses, an instance needs its own and one for a pod: use "
-                    + "a larger subnet or free some"
-            )
-        }
-        // Each further interface takes an address for itself.
-        let interfaces = max(1, min(type.maxInterfaces, (share + type.addressesPerInterface - 1) / type.addressesPerInterface))
-        let podAddresses = max(1, min(type.podAddresses, share - interfaces))
-        let groups = [cluster.network.clusterSecurityGroupID].compactMap { $0 }
-        var tags = group.tags
-        tags[LaunchInstancesStep.clusterTag] = cluster.name
-        tags[LaunchInstancesStep.nodegroupTag] = group.name
-        tags["kubernetes.io/cluster/\(cluster.name)"] = "owned"
-        let imageID = LaunchInstancesStep.imageID(group)
-        let facts = try await context.network.launch(
-            InstanceLaunch(
-                instanceID: AWSIdentifier.resource("i"), instanceType: type.name, imageID: imageID, subnetID: subnet.id, groupIDs: groups,
-                podAddresses: podAddresses, tags: tags))
-        var record = InstanceRecord(
-            instanceID: facts.id, clusterName: cluster.name, nodegroup: group.name, nodeName: facts.privateDNSName, instanceType: type.name,
-            vcpus: type.vcpus,
-            memoryMiB: type.memoryMiB, maxPods: type.maxPods, vpcID: facts.vpcID, vpcCIDR: facts.vpcCIDR, subnetID: subnet.id,
-            subnetCIDR: facts.subnetCIDR,
-            zone: facts.zone, region: context.configuration.region, networkInterfaceIDs: facts.interfaceIDs, primaryAddress: facts.primaryAddress,
-            macAddress: facts.macAddress, podAddresses: facts.podAddresses, securityGroupIDs: groups,
-            labels: LaunchInstancesStep.labels(group, type, facts, subnet, context.configuration.region), taints: group.taints,
-            createdAt: context.clock.now)
-        record.version = group.launchVersion
-        record.releaseVersion = group.launchRelease
-        let launched = record
-        try await context.state.update { $0.instances[launched.instanceID] = launched }
+        var request = InstanceRequest(type: type, imageID: LaunchInstancesStep.imageID(group))
+        request.nodegroup = group.name
+        request.securityGroupIDs = [cluster.network.clusterSecurityGroupID].compactMap { $0 }
+        request.tags = group.tags
+        request.tags[LaunchInstancesStep.nodegroupTag] = group.name
+        request.labels = LaunchInstancesStep.labels(group)
+        request.taints = group.taints
+        request.version = group.launchVersion
+        request.releaseVersion = group.launchRelease
+        _ = try await InstanceLauncher(context: context).launch(request, cluster, subnet, share: share)
     }
 
     /// An image id that stays the same for a release: there is one image, named after what it holds.
@@ -78,26 +55,12 @@ struct LaunchInstancesStep {
         "ami-" + CanonicalRequest.hash(of: Array("\(group.amiType)/\(group.launchRelease)".utf8)).prefix(17)
     }
 
-    /// The group's labels, EKS's own, and the well-known ones. Upstream: EKS User Guide, "Managed node groups"; kubelet and cloud provider labels.
-    static func labels(
-        _ group: NodegroupRecord, _ type: InstanceTypeFacts, _ facts: InstanceFacts, _ subnet: SubnetFacts, _ region: String
-    ) -> [String: String] {
+    /// The group's labels and EKS's own. Upstream: EKS User Guide, "Managed node groups".
+    static func labels(_ group: NodegroupRecord) -> [String: String] {
         var labels = group.labels
         labels["eks.amazonaws.com/nodegroup"] = group.name
         labels["eks.amazonaws.com/nodegroup-image"] = imageID(group)
         labels["eks.amazonaws.com/capacityType"] = group.capacityType
-        labels["kubernetes.io/hostname"] = facts.privateDNSName
-        labels["kubernetes.io/os"] = "linux"
-        labels["kubernetes.io/arch"] = type.architecture == "arm64" ? "arm64" : "amd64"
-        labels["beta.kubernetes.io/os"] = labels["kubernetes.io/os"]
-        labels["beta.kubernetes.io/arch"] = labels["kubernetes.io/arch"]
-        labels["node.kubernetes.io/instance-type"] = type.name
-        labels["beta.kubernetes.io/instance-type"] = type.name
-        labels["topology.kubernetes.io/region"] = region
-        labels["topology.kubernetes.io/zone"] = facts.zone
-        labels["failure-domain.beta.kubernetes.io/region"] = region
-        labels["failure-domain.beta.kubernetes.io/zone"] = facts.zone
-        labels["topology.k8s.aws/zone-id"] = subnet.zoneID
         return labels
     }
 }

@@ -1,0 +1,80 @@
+import AWSProtocol
+import AWSServices
+
+/// An instance as its owner, a node group or a NodeClaim, asks for it.
+struct InstanceRequest: Sendable {
+    var type: InstanceTypeFacts
+    var imageID: String
+    /// Empty: no node group's.
+    var nodegroup = ""
+    /// Nil: no NodeClaim's.
+    var claim: InstanceClaim?
+    var securityGroupIDs: [String] = []
+    /// The owner's; those by which EKS finds its instances again are added.
+    var tags: [String: String] = [:]
+    /// The owner's; the well-known ones are added.
+    var labels: [String: String] = [:]
+    var taints: [NodeTaint] = []
+    /// `1.36`
+    var version: String?
+    var releaseVersion: String?
+
+    init(type: InstanceTypeFacts, imageID: String) {
+        self.type = type
+        self.imageID = imageID
+    }
+}
+
+/// Launches one instance: its addresses first, then its record. Its machine is started by the instance's own step.
+struct InstanceLauncher {
+    let context: StepContext
+
+    /// `share` is how many of the subnet's addresses it may take. Throws `AWSError`.
+    func launch(_ request: InstanceRequest, _ cluster: ClusterRecord, _ subnet: SubnetFacts, share: Int) async throws -> InstanceRecord {
+        let type = request.type
+        guard subnet.freeAddresses >= 2 else {
+            throw AWSError(
+                "InsufficientFreeAddressesInSubnet",
+                "subnet \(subnet.id) has \(subnet.freeAddresses) free addresses, an instance needs its own and one for a pod: use "
+                    + "a larger subnet or free some"
+            )
+        }
+        // Each further interface takes an address for itself.
+        let interfaces = max(1, min(type.maxInterfaces, (share + type.addressesPerInterface - 1) / type.addressesPerInterface))
+        let podAddresses = max(1, min(type.podAddresses, share - interfaces))
+        var tags = request.tags
+        tags[LaunchInstancesStep.clusterTag] = cluster.name
+        tags["kubernetes.io/cluster/\(cluster.name)"] = "owned"
+        let facts = try await context.network.launch(
+            InstanceLaunch(
+                instanceID: AWSIdentifier.resource("i"), instanceType: type.name, imageID: request.imageID, subnetID: subnet.id,
+                groupIDs: request.securityGroupIDs, podAddresses: podAddresses, tags: tags))
+        // Nodes of Auto Mode are called after their instances.
+        let nodeName = request.claim == nil ? facts.privateDNSName : facts.id
+        var record = InstanceRecord(
+            instanceID: facts.id, clusterName: cluster.name, nodegroup: request.nodegroup, nodeName: nodeName, instanceType: type.name,
+            vcpus: type.vcpus, memoryMiB: type.memoryMiB, maxPods: type.maxPods, vpcID: facts.vpcID, vpcCIDR: facts.vpcCIDR, subnetID: subnet.id,
+            subnetCIDR: facts.subnetCIDR, zone: facts.zone, region: context.configuration.region, networkInterfaceIDs: facts.interfaceIDs,
+            primaryAddress: facts.primaryAddress, macAddress: facts.macAddress, podAddresses: facts.podAddresses,
+            securityGroupIDs: request.securityGroupIDs, labels: request.labels, taints: request.taints, createdAt: context.clock.now)
+        record.labels.merge(InstanceLauncher.labels(type, nodeName: nodeName, subnet, context.configuration.region)) { $1 }
+        record.version = request.version
+        record.releaseVersion = request.releaseVersion
+        record.claim = request.claim
+        let launched = record
+        try await context.state.update { $0.instances[launched.instanceID] = launched }
+        return launched
+    }
+
+    /// The well-known labels of every node. Upstream: kubelet and cloud provider labels.
+    static func labels(_ type: InstanceTypeFacts, nodeName: String, _ subnet: SubnetFacts, _ region: String) -> [String: String] {
+        let architecture = type.architecture == "arm64" ? "arm64" : "amd64"
+        return [
+            "kubernetes.io/hostname": nodeName, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture, "beta.kubernetes.io/os": "linux",
+            "beta.kubernetes.io/arch": architecture, "node.kubernetes.io/instance-type": type.name, "beta.kubernetes.io/instance-type": type.name,
+            "topology.kubernetes.io/region": region, "topology.kubernetes.io/zone": subnet.zone,
+            "failure-domain.beta.kubernetes.io/region": region, "failure-domain.beta.kubernetes.io/zone": subnet.zone,
+            "topology.k8s.aws/zone-id": subnet.zoneID,
+        ]
+    }
+}
