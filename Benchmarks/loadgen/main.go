@@ -1,6 +1,7 @@
-// loadgen drives a Kubernetes API server with plain net/http over TLS and HTTP/2, and prints one JSON object a step. Standard library only.
+// loadgen drives a Kubernetes API server, or EKS's DescribeCluster, with plain net/http over TLS, and prints one JSON object a step. Standard library only.
 //
 //	loadgen -server URL -cert FILE -key FILE -n OBJECTS -c WORKERS create get list watch
+//	loadgen -server URL -access-key ID -secret-key SECRET -cluster NAME -n CALLS -c WORKERS describe
 package main
 
 import (
@@ -49,12 +50,19 @@ var clients []*http.Client
 func fatal(err error) { fmt.Fprintln(os.Stderr, "loadgen:", err); os.Exit(1) }
 
 func newClient() *http.Client {
-	pair, err := tls.LoadX509KeyPair(*cert, *key)
-	if err != nil {
-		fatal(err)
-	}
 	// The server's certificate is of a CA made for the measurement.
-	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}, Certificates: []tls.Certificate{pair}}
+	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}}
+	if *cert != "" {
+		pair, err := tls.LoadX509KeyPair(*cert, *key)
+		if err != nil {
+			fatal(err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	} else {
+		// AWS's SDKs speak HTTP/1.1.
+		config.NextProtos = []string{"http/1.1"}
+		return &http.Client{Transport: &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 1024}}
+	}
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 1024}}
 }
 
@@ -222,9 +230,11 @@ func main() {
 	for i := 0; i < *conns; i++ {
 		clients = append(clients, newClient())
 	}
-	// What is there already is fine.
-	do(0, "POST", "/api/v1/namespaces", []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"`+*ns+`"}}`), 201)
-	do(0, "POST", "/api/v1/namespaces/"+*ns+"/serviceaccounts", []byte(`{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}`), 201)
+	if *accessKey == "" {
+		// What is there already is fine.
+		do(0, "POST", "/api/v1/namespaces", []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"`+*ns+`"}}`), 201)
+		do(0, "POST", "/api/v1/namespaces/"+*ns+"/serviceaccounts", []byte(`{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}`), 201)
+	}
 	base := "/api/v1/namespaces/" + *ns
 	name := func(i int) string { return fmt.Sprintf("p-%06d", i) }
 	for _, step := range flag.Args() {
@@ -238,6 +248,8 @@ func main() {
 			r = parallel(step, 5, 1, func(i int) (int64, error) { return do(i, "GET", base+"/pods?resourceVersion=0", nil, 200) })
 		case "watch":
 			r = watch(base + "/configmaps")
+		case "describe":
+			r = parallel(step, *objects, *workers, describe)
 		default:
 			fatal(fmt.Errorf("no step %q", step))
 		}

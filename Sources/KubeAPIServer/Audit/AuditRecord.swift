@@ -6,6 +6,7 @@ import Synchronization
 final class AuditRecord: Sendable {
     private struct State {
         var impersonated: UserInfo?
+        var impersonationConstraint = ""
         var objectName = ""
         var requestObject: [UInt8]?
         var responseObject: [UInt8]?
@@ -40,8 +41,14 @@ final class AuditRecord: Sendable {
         self.received = received
     }
 
-    /// The user the request is made as, if it is not who made it.
-    func impersonating(_ user: UserInfo) { state.withLock { $0.impersonated = user } }
+    /// The user the request is made as, if it is not who made it, and the verb of a constrained mode that allowed it. Upstream:
+    /// audit.LogImpersonatedUser.
+    func impersonating(_ user: UserInfo, constraint: String) {
+        state.withLock {
+            $0.impersonated = user
+            $0.impersonationConstraint = constraint
+        }
+    }
 
     /// The first value of a key counts. Upstream: audit.AddAuditAnnotation.
     func annotate(_ key: String, _ value: String) {
@@ -115,6 +122,9 @@ final class AuditRecord: Sendable {
         text("verb", info.verb)
         raw("user", AuthenticationReviews.value(user).jsonBytes)
         raw("impersonatedUser", state.impersonated.map { AuthenticationReviews.value($0).jsonBytes })
+        if !state.impersonationConstraint.isEmpty {
+            raw("authenticationMetadata", (["impersonationConstraint": .string(state.impersonationConstraint)] as Value).jsonBytes)
+        }
         if !sources.isEmpty { raw("sourceIPs", Value(sources).jsonBytes) }
         text("userAgent", userAgent)
         if info.isResourceRequest { raw("objectRef", reference(state).jsonBytes) }

@@ -162,8 +162,9 @@ struct RequestPipeline: Sendable {
     private func admit(
         _ info: RequestInfo, _ query: QueryParameters, _ body: HTTPBodyStream, _ requestor: UserInfo, _ running: APIServer.Running, _ trace: Trace
     ) async throws -> HTTPResponse {
-        let user = try await Impersonation.user(for: head, requestor: requestor, running.components)
-        if user != requestor { trace.audit?.impersonating(user) }
+        let impersonated = try await Impersonation.user(for: head, info: info, requestor: requestor, running.components)
+        if let impersonated { trace.audit?.impersonating(impersonated.user, constraint: impersonated.constraint) }
+        let user = impersonated?.user ?? requestor
         let deadline = info.isLongRunning ? nil : try RequestDeadline.of(query)
         let gate = RequestGate(server: server, running: running, info: info, user: user)
         let ticket = try await gate.enter(query)
