@@ -13,6 +13,12 @@ enum ClusterAPIServer {
             serviceCIDR: cidr, tokenIssuer: try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM),
             bearerAuthenticators: [CloudTokenAuthenticator(decide: configuration.authenticate), IdentityProviderAuthenticator(book: book)],
             authorizers: { _ in [AccessPolicyAuthorizer(book: book)] })
+        // A stock cluster believes the same proxies: those with a certificate of the CA of its own, by the name that is published.
+        var front = RequestHeaderAuthenticator.Configuration(clientCAPEM: pki.frontProxyAuthority.certificatePEM)
+        front.allowedNames = [ClusterPKI.frontProxyName]
+        settings.requestHeader = try RequestHeaderAuthenticator(front)
+        settings.tokenWebhooks = configuration.webhooks.tokens.map { [$0] } ?? []
+        settings.authorizationWebhooks = configuration.webhooks.authorization.map { [$0] } ?? []
         if let identity = configuration.workloadIdentity {
             settings.mutators = { [WorkloadIdentityAdmission(identity: identity, reader: $0)] }
         }

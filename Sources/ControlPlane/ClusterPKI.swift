@@ -15,6 +15,8 @@ struct ClusterPKI: Sendable {
     private static let leafLifetime: Int64 = 365 * 86400
     /// Clocks of clients may lag: certificates count from a little before now.
     private static let backdating: Int64 = 300
+    /// Who may name users in headers. Upstream: kubeadm's --requestheader-allowed-names.
+    static let frontProxyName = "front-proxy-client"
 
     let authority: CertificateAuthority
     /// Vouches for nothing but the API server's word towards extension servers: kept apart, so that no client's certificate can pass for it.
@@ -66,7 +68,7 @@ struct ClusterPKI: Sendable {
     /// The API server's identity towards extension API servers. Upstream: kubeadm's front-proxy-client.
     func frontProxyClient() throws -> TLSIdentity {
         let leaf = try frontProxyAuthority.issue(
-            LeafRequest(commonName: "front-proxy-client", usage: .client, validity: Self.validity(Self.leafLifetime)))
+            LeafRequest(commonName: Self.frontProxyName, usage: .client, validity: Self.validity(Self.leafLifetime)))
         return TLSIdentity(certificateChainPEM: leaf.certificatePEM, privateKeyPEM: leaf.privateKeyPEM)
     }
 

@@ -277,7 +277,7 @@ package actor ControlPlane {
     ) async throws -> [HTTPServer] {
         let addresses = ["127.0.0.1", configuration.publicHost, cidr.first] + configuration.privateAddresses
         let identity = try pki.apiServer(addresses: Array(Set(addresses)).sorted())
-        let authority = pki.authority.certificatePEM
+        let authority = pki.authority.certificatePEM + "\n" + pki.frontProxyAuthority.certificatePEM
         let verifier = try ClientCertificateVerifier(caPEM: authority)
         let tls = HTTPServer.TLS(identity: identity, clientCAPEM: authority, verifyClientChain: { await verifier.validate($0) })
         var listeners: [HTTPServer] = []

@@ -123,6 +123,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var loadBalancers: (any LoadBalancerProvider)?
     /// What pods are given to work with AWS; nil: nothing.
     package var workloadIdentity: WorkloadIdentity?
+    /// Services outside that are asked about tokens and rights.
+    package var webhooks = AccessWebhooks()
     /// The AWS identities and identity providers that the cluster knows; shared with who verifies the tokens.
     package var access = AccessBook()
     /// Whether a new cluster has the built-in add-ons without being asked.

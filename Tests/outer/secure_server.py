@@ -54,17 +54,17 @@ class SecureServer:
 
     def __init__(self, handler, directory, namespace, name, authority=None):
         self.namespace, self.name = namespace, name
+        self.address = host_address()
         certificate, key = directory / f"{name}.cert.pem", directory / f"{name}.key.pem"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", f"/CN={name}",
-             "-addext", f"subjectAltName=DNS:{name}.{namespace}.svc", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+             "-addext", f"subjectAltName=DNS:{name}.{namespace}.svc,IP:{self.address}", "-keyout", key, "-out", certificate], check=True, capture_output=True)
         self.bundle = base64.b64encode(certificate.read_bytes()).decode()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         if authority:
             context.load_verify_locations(cadata=authority)
             context.verify_mode = ssl.CERT_REQUIRED
-        self.address = host_address()
         self.server = Server((self.address, 0), handler)
         self.port = self.server.server_address[1]
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)

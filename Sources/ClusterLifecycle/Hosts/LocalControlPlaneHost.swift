@@ -37,6 +37,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private let issuerBase: String
     private let podEndpoint: String?
     private let identityProviderAuthorityPEM: String?
+    private let webhooks: AccessWebhooks
     /// Whether EKS Pod Identity has a role for a service account of a cluster.
     private var associations: @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool = { _, _, _ in false }
     private let balancers = HostBalancers()
@@ -48,10 +49,11 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private let logger = Logger(label: "eyrie.clusters")
 
     /// `directory` holds a directory for each cluster; `issuerBase` is the URL below which OIDC issuers are named; `podEndpoint` the one at which
-    /// pods find AWS's services; `identityProviderAuthorityPEM` the CA certificates by which identity providers are known, nil: the system's.
+    /// pods find AWS's services; `identityProviderAuthorityPEM` the CA certificates by which identity providers are known, nil: the system's;
+    /// `webhooks` the services outside that all clusters ask about tokens and rights.
     package init(
         directory: String, network: EC2Network, networks: VPCNetworks, tokens: EKSTokenVerifier, publicHost: String, issuerBase: String,
-        podEndpoint: String? = nil, identityProviderAuthorityPEM: String? = nil
+        podEndpoint: String? = nil, identityProviderAuthorityPEM: String? = nil, webhooks: AccessWebhooks = AccessWebhooks()
     ) {
         self.directory = directory
         self.network = network
@@ -59,6 +61,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         self.tokens = tokens
         self.publicHost = publicHost
         self.identityProviderAuthorityPEM = identityProviderAuthorityPEM
+        self.webhooks = webhooks
         self.issuerBase = issuerBase
         self.podEndpoint = podEndpoint
     }
@@ -291,6 +294,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             await associations(name, namespace, account)
         }
         configuration.access = book
+        configuration.webhooks = webhooks
         configuration.publicHost = publicHost
         configuration.encryptionKeyName = cluster.encryption?.keyARN
         configuration.privateAddresses = privateAddresses

@@ -13,8 +13,8 @@ package struct ClusterSettings: Sendable {
     package var identityProviders: [OIDCConfiguration] = []
     /// Services that are asked whose a token is when nobody else knows it.
     package var tokenWebhooks: [WebhookTokenAuthenticator.Configuration] = []
-    /// Asked when nobody else has an opinion: authorisation webhooks.
-    package var remoteAuthorizers: [any RemoteAuthorizer] = []
+    /// Asked when nobody else has an opinion.
+    package var authorizationWebhooks: [WebhookAuthorizer.Configuration] = []
     /// A proxy in front that names users in headers. Nil: none is believed.
     package var requestHeader: RequestHeaderAuthenticator?
     /// Asked after the Node authoriser and before RBAC: EKS access policies.
@@ -46,6 +46,7 @@ extension APIServer.Components {
             [BootstrapTokenAuthenticator(reader: reader)] + settings.identityProviders.map { OIDCAuthenticator($0) } + settings.bearerAuthenticators
             + settings.tokenWebhooks.map { WebhookTokenAuthenticator($0, client: webhooks) }
         let bearer = BearerTokenRequestAuthenticator([serviceAccounts] + others)
+        let remote = settings.authorizationWebhooks.map { WebhookAuthorizer($0, client: webhooks) }
         let front = settings.requestHeader
         let certificates = ClientCertificateAuthenticator(excludedRoots: front?.roots ?? [])
         let authenticators: [any RequestAuthenticator] = (front.map { [$0] } ?? []) + [certificates, bearer]
@@ -54,17 +55,17 @@ extension APIServer.Components {
             admission: AdmissionChain.standard(
                 reader: reader, authorization: authorization, webhooks: webhooks, mutators: settings.mutators(reader)),
             strategies: StrategyTable.standard(serviceCIDR: settings.serviceCIDR, reader: reader),
-            reviews: reviews(settings, authorization, serviceAccounts, others), tokenIssuer: settings.tokenIssuer,
-            paths: [IssuerDocuments(issuer: settings.tokenIssuer)], remoteAuthorizers: settings.remoteAuthorizers)
+            reviews: reviews(settings, authorization, remote, serviceAccounts, others), tokenIssuer: settings.tokenIssuer,
+            paths: [IssuerDocuments(issuer: settings.tokenIssuer)], remoteAuthorizers: remote)
     }
 
     private static func reviews(
-        _ settings: ClusterSettings, _ authorization: ClusterAuthorization, _ serviceAccounts: ServiceAccountTokenAuthenticator,
-        _ others: [any BearerTokenAuthenticator]
+        _ settings: ClusterSettings, _ authorization: ClusterAuthorization, _ remote: [any RemoteAuthorizer],
+        _ serviceAccounts: ServiceAccountTokenAuthenticator, _ others: [any BearerTokenAuthenticator]
     ) -> [GroupResource: ReviewHandler] {
         func authentication(_ name: String) -> GroupResource { GroupResource(group: "authentication.k8s.io", resource: name) }
         func authorizationResource(_ name: String) -> GroupResource { GroupResource(group: "authorization.k8s.io", resource: name) }
-        let access = AccessReviews(authorizers: [authorization.authorizer], remote: settings.remoteAuthorizers)
+        let access = AccessReviews(authorizers: [authorization.authorizer], remote: remote)
         let rbac = authorization.rbac
         let issuer = settings.tokenIssuer
         return [

@@ -1,5 +1,6 @@
 import AWSProtocol
 import ArgumentParser
+import ControlPlane
 import Dispatch
 import Glibc
 import Logging
@@ -23,6 +24,16 @@ struct ServeCommand: AsyncParsableCommand {
         name: .customLong("identity-provider-ca"),
         help: "A file of CA certificates in PEM by which OIDC identity providers of clusters are believed, beside those the system trusts.")
     var identityProviderCA: String?
+    @Option(
+        name: .customLong("authentication-token-webhook-config-file"),
+        help: "A file in the form of a kubeconfig: the service that clusters ask by TokenReviews whose a token is that nobody else knows.")
+    var tokenWebhook: String?
+    @Option(
+        name: .customLong("authorization-webhook-config-file"),
+        help:
+            "A file in the form of a kubeconfig: the service that clusters ask by SubjectAccessReviews when RBAC and the others do not allow something."
+    )
+    var authorizationWebhook: String?
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
 
     func validate() throws {
@@ -55,11 +66,29 @@ struct ServeCommand: AsyncParsableCommand {
         let service = Service(
             configuration: .init(
                 directory: data.directory, host: host, port: port, region: region, mirrors: saved.mirrors.merging(try Self.parse(mirrors)) { $1 },
-                identityProviderAuthorityPEM: try identityProviderCA.map(Self.authorities)))
+                identityProviderAuthorityPEM: try identityProviderCA.map(Self.authorities), webhooks: try webhooks()))
         do { try await service.run(until: Signals.terminate) } catch let failure as ServiceUnavailable {
             throw CLIError(
                 what: "The service cannot write to its data directory \(data.directory.path).", why: failure.reason,
                 fix: "free some space, or give another directory: --data-dir DIRECTORY")
+        }
+    }
+
+    private func webhooks() throws -> AccessWebhooks {
+        func text(_ file: String) throws -> String {
+            guard let text = SmallFile.readText(file) else {
+                throw CLIError(what: "\(file) cannot be read.", why: nil, fix: "give a file in the form of a kubeconfig")
+            }
+            return text
+        }
+        let token = try tokenWebhook.map(text)
+        let authorization = try authorizationWebhook.map(text)
+        do {
+            return try AccessWebhooks(tokenFile: token, authorizationFile: authorization, read: { SmallFile.readText($0) })
+        } catch let error as AccessWebhookError {
+            throw CLIError(
+                what: "A webhook's configuration file names no service: \(error).", why: nil,
+                fix: "give a file in the form of a kubeconfig, whose current context has a cluster with a server and its certificate-authority")
         }
     }
 

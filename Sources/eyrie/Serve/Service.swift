@@ -1,6 +1,7 @@
 import AWSProtocol
 import AWSServices
 import ClusterLifecycle
+import ControlPlane
 import EKSAPI
 import Glibc
 import HTTPTransport
@@ -21,6 +22,8 @@ struct Service {
         var mirrors: [String: String]
         /// CA certificates in PEM by which identity providers are known; nil: the system's.
         var identityProviderAuthorityPEM: String?
+        /// Services outside that clusters ask about tokens and rights.
+        var webhooks = AccessWebhooks()
     }
 
     /// Time for requests in flight when the service ends.
@@ -71,7 +74,8 @@ struct Service {
         let controlPlanes = LocalControlPlaneHost(
             directory: directory.clusters, network: network, networks: networks, tokens: tokens, publicHost: configuration.host,
             issuerBase: "\(endpoint)\(OIDCEndpoint.path)", podEndpoint: podEndpoint,
-            identityProviderAuthorityPEM: configuration.identityProviderAuthorityPEM)
+            identityProviderAuthorityPEM: configuration.identityProviderAuthorityPEM,
+            webhooks: configuration.webhooks)
         let eksSettings = EKSConfiguration(region: configuration.region, account: identities.account)
         let eks = try await EKSService(
             configuration: eksSettings, storage: storage, network: network,
