@@ -74,10 +74,12 @@ let modules: [Target] = [
     module(
         "ControlPlane",
         [
-            "KubeAPIServer", "KubeControllers", "KubeScheduler", "CloudControllers", "KubeStorage", "KubeClient", "Certificates", "HTTPTransport",
-            "Processes", log,
+            "KubeAPIServer", "KubeControllers", "KubeScheduler", "CloudControllers", "ClusterDNS", "KubeStorage", "KubeClient", "Certificates",
+            "HTTPTransport", "Processes", log,
         ]),
-    module("ClusterLifecycle", ["ControlPlane", "CloudControllers", "Machines", "Processes", "AWSServices", "AWSProtocol", "RecordStore", log]),
+    module(
+        "ClusterLifecycle",
+        ["ControlPlane", "CloudControllers", "ClusterDNS", "Machines", "Processes", "AWSServices", "AWSProtocol", "RecordStore", "KubeAPI", log]),
     module("EKSAPI", ["ClusterLifecycle", "AWSServices", "AWSProtocol"]),
     .executableTarget(
         name: "eyrie",

@@ -2,15 +2,15 @@ package import KubeAPI
 package import KubeClient
 package import Logging
 
-/// The cluster's DNS on one node: names of Services and pods from informers, all else from the host's servers. Pods ask it at the cluster's DNS address,
-/// which the service proxy leads to `address`, as NodeLocal DNSCache does. Upstream: CoreDNS with the plug-ins kubernetes, forward, cache, loadbalance.
+/// The cluster's DNS on one node: names of Services and pods from informers, all else as its Corefile says, which is the ConfigMap `coredns` in
+/// kube-system and acts as soon as it changes. Pods ask it at the cluster's DNS address, which the service proxy leads to `address`, as NodeLocal
+/// DNSCache does. Upstream: CoreDNS.
 package struct ClusterDNS: Sendable {
     /// What the server is told.
     package struct Configuration: Sendable {
         /// Where it listens. Upstream: NodeLocal DNSCache's 169.254.20.10.
         package var address: IPAddress
         package var port: UInt16 = 53
-        package var domain = "cluster.local"
         /// What clients know it by, for `ns.dns`.
         package var clusterAddress: IPAddress?
         /// Nil: those of the host's resolv.conf.
@@ -24,6 +24,8 @@ package struct ClusterDNS: Sendable {
 
     private let configuration: Configuration
     private let informers: [SharedInformer]
+    private let corefile: SharedInformer
+    private let changes: AsyncStream<Void>
     private let source: InformerZoneSource
     private let logger: Logger
 
@@ -35,7 +37,32 @@ package struct ClusterDNS: Sendable {
         let slices = informers.informer(for: .endpointSlices)
         let namespaces = informers.informer(for: .namespaces)
         source = InformerZoneSource(services: services, slices: slices, namespaces: namespaces)
-        self.informers = [services, slices, namespaces]
+        corefile = informers.informer(for: .configMaps, namespace: "kube-system", fieldSelector: "metadata.name=\(Self.corefileName)")
+        self.informers = [services, slices, namespaces, corefile]
+        let (changes, changed) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        self.changes = changes
+        corefile.addHandler(.any { _ in changed.yield() })
+    }
+
+    private static let corefileName = "coredns"
+
+    /// Follows the cluster's Corefile; one that cannot be read changes nothing. Upstream: plugin/reload, without its pauses.
+    private func follow(_ responder: Responder) async {
+        for await _ in changes {
+            do { responder.use(try blocks()) } catch {
+                logger.error("Corefile changed but reload failed", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    /// The blocks of the cluster's Corefile; those of the standard one where there is none.
+    private func blocks() throws(CorefileError) -> [ServerBlock] {
+        let text = corefile.indexer.list().first?["data"]["Corefile"].string
+        return blocks(text == nil ? .standard : try Corefile(text ?? ""))
+    }
+
+    private func blocks(_ corefile: Corefile) -> [ServerBlock] {
+        corefile.blocks(source: source, address: configuration.clusterAddress) { configuration.upstreams ?? ResolverConfiguration.host() }
     }
 
     /// Answers until the task is cancelled, once the informers have synced: before, names that are there would be denied.
@@ -43,8 +70,8 @@ package struct ClusterDNS: Sendable {
         var pause = Self.firstPause
         do {
             for informer in informers { try await informer.waitForSync() }
-            let zone = ClusterZone(domain: configuration.domain, source: source, serverAddress: configuration.clusterAddress)
-            let responder = Responder(zone: zone, forwarder: Forwarder(servers: configuration.upstreams ?? ResolverConfiguration.host()))
+            let responder = Responder((try? blocks()) ?? blocks(.standard))
+            async let following: Void = follow(responder)
             while true {
                 do {
                     let server = try DNSServer(address: configuration.address, port: configuration.port, responder: responder)

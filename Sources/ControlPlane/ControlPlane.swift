@@ -206,7 +206,7 @@ package actor ControlPlane {
     /// Turns an add-on of the nodes on or off. Throws when the control plane does not run, or refuses.
     package func set(_ addon: BuiltInAddon, isInstalled: Bool) async throws {
         guard let running, let cidr = ServiceCIDR(configuration.serviceCIDR) else { throw ControlPlaneError.notReady("it does not run") }
-        let client = Self.client(running.server, BuiltInAddon.user)
+        let client = BuiltInAddon.client(running.server)
         if isInstalled { try await addon.install(client, cidr) } else { try await addon.remove(client, cidr) }
     }
 
@@ -249,7 +249,7 @@ package actor ControlPlane {
         let marker = "\(configuration.directory)/addons"
         do {
             guard try PrivateFile.read(marker) == nil else { return }
-            let client = client(server, BuiltInAddon.user)
+            let client = BuiltInAddon.client(server)
             for addon in configuration.installsAddons ? BuiltInAddon.allCases : [] { try await addon.install(client, cidr) }
             try SecretFile.write(marker, [])
         } catch {

@@ -5,7 +5,8 @@ package import Nftables
 import Synchronization
 
 /// Enforces NetworkPolicies on one node. Pods and namespaces are watched from the first policy on: a cluster without policies costs one watch.
-/// Upstream: EKS's network policy agent (aws-network-policy-agent), which takes connections in the kernel as this does.
+/// None is enforced while the ConfigMap `amazon-vpc-cni` says so. Upstream: EKS's network policy agent (aws-network-policy-agent), which takes
+/// connections in the kernel as this does, and amazon-network-policy-controller-k8s.
 package final class PolicyAgent: Sendable {
     /// After the kernel refused.
     private static let firstPause = Duration.milliseconds(100)
@@ -19,6 +20,7 @@ package final class PolicyAgent: Sendable {
     private let nodeName: String
     private let informers: InformerFactory
     private let policies: SharedInformer
+    private let settings: SharedInformer
     private let table: NftTable
     private let logger: Logger
     private let wakes: AsyncStream<Void>
@@ -31,15 +33,20 @@ package final class PolicyAgent: Sendable {
         self.informers = informers
         self.logger = logger
         policies = informers.informer(for: .networkPolicies)
+        settings = informers.informer(for: .configMaps, namespace: "kube-system", fieldSelector: "metadata.name=amazon-vpc-cni")
         table = NftTable(PolicyRules.make(), program: program)
         (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let wake = wake
         policies.addHandler(.any { _ in wake.yield() })
+        settings.addHandler(.any { _ in wake.yield() })
     }
 
     /// Runs until the task is cancelled; the rules stay.
     package func run() async {
-        do { try await policies.waitForSync() } catch { return }  // Cancelled.
+        do {
+            try await policies.waitForSync()
+            try await settings.waitForSync()
+        } catch { return }  // Cancelled.
         var owners: Set<String> = []
         var pause = Self.firstPause
         wake.yield()
@@ -65,6 +72,7 @@ package final class PolicyAgent: Sendable {
     }
 
     private func fragments() async throws -> [String: RuleFragment] {
+        guard Self.isEnforcing(settings.indexer.list().first) else { return [:] }
         let facts = policies.indexer.list().compactMap(PolicyFacts.init)
         guard !facts.isEmpty || watched.withLock({ $0 != nil }) else { return [:] }
         let watched = watch()
@@ -74,6 +82,9 @@ package final class PolicyAgent: Sendable {
         let namespaces = watched.namespaces.indexer.list().map { ($0.metadata.name, $0.metadata.labels) }
         return PolicyRules.fragments(facts, pods: pods, namespaces: Dictionary(namespaces) { $1 })
     }
+
+    /// Policies act unless the add-on's settings say in so many words that they do not. Upstream: EnableNetworkPolicyControllerKey.
+    static func isEnforcing(_ settings: Object?) -> Bool { settings?["data"]["enable-network-policy-controller"].string != "false" }
 
     private func watch() -> Watched {
         watched.withLock { known in

@@ -48,3 +48,12 @@ func message(_ name: String, _ type: UInt16 = DNSNumber.typeA, edns: Int? = nil,
     if let edns { bytes += [0, 0, 41, UInt8(edns >> 8), UInt8(edns & 0xFF), 0, 0, 0, 0, 0, 0] }
     return bytes
 }
+
+/// A server block for all names: the zone, and `forwarder` for what it does not know.
+func block(_ zone: ClusterZone, _ forwarder: Forwarder) -> ServerBlock {
+    let zones = [zone.domain, DNSName("in-addr.arpa"), DNSName("ip6.arpa")]
+    var block = ServerBlock(cache: AnswerCache(Corefile.Cache(success: 30, denial: 30)))
+    block.cluster = ServerBlock.Cluster(zone: zone, zones: zones, fallThrough: Array(zones.dropFirst()))
+    block.forwardings = [ServerBlock.Forwarding(settings: Corefile.Forward(from: DNSName([]), targets: []), forwarder: forwarder)]
+    return block
+}

@@ -9,14 +9,14 @@ import Testing
     private static let loopback = IPAddress(number: 0x7F00_0001, isIPv6: false)
 
     private func server(_ upstreamPort: UInt16? = nil) throws -> DNSServer {
-        let forwarder = upstreamPort.map { Forwarder(servers: [Self.loopback], port: $0, timeoutSeconds: 1) } ?? Forwarder(servers: [])
-        return try DNSServer(address: Self.loopback, port: 0, responder: Responder(zone: zone, forwarder: forwarder))
+        let forwarder = Forwarder(targets: upstreamPort.map { [(Self.loopback, $0)] } ?? [], timeoutSeconds: 1)
+        return try DNSServer(address: Self.loopback, port: 0, responder: Responder([block(zone, forwarder)]))
     }
 
     /// Knows one name outside the cluster's domain.
     private func other() throws -> DNSServer {
         let zone = ClusterZone(domain: "example.com", source: OneName(), serverAddress: nil)
-        return try DNSServer(address: Self.loopback, port: 0, responder: Responder(zone: zone, forwarder: Forwarder(servers: [])))
+        return try DNSServer(address: Self.loopback, port: 0, responder: Responder([block(zone, Forwarder(targets: []))]))
     }
 
     private struct OneName: ZoneSource {

@@ -155,8 +155,16 @@ import Testing
             #expect(await message("vpc-cni") { $0.version = "v0" } == "Addon version specified is not supported")
             #expect(await message("kube-proxy") { $0.version = "v1.33.10-eksbuild.2" } == "Addon version specified is not supported")
             #expect(await message("aws-ebs-csi-driver").contains("not implemented"))
-            #expect(await message("vpc-cni") { $0.configurationValues = #"{"env":{}}"# }.contains("[$.env: is not defined in the schema"))
-            #expect(await message("vpc-cni") { $0.configurationValues = "nonsense" }.contains("must be a JSON object"))
+            #expect(await message("vpc-cni") { $0.configurationValues = #"{"eniConfig":{}}"# }.contains("[$.eniConfig: is not defined in the schema"))
+            #expect(await message("vpc-cni") { $0.configurationValues = "nonsense" }.contains("must be a JSON or YAML object"))
+            #expect(
+                await message("vpc-cni") { $0.configurationValues = "enableNetworkPolicy: true" }
+                    .hasSuffix("Json schema validation failed with error: [$.enableNetworkPolicy: boolean found, string expected]"))
+            #expect(
+                await message("kube-proxy") { $0.configurationValues = "mode: ipvs" }.contains("does not have a value in the enumeration [nftables]"))
+            #expect(
+                await message("coredns") { $0.configurationValues = "corefile: |\n  .:53 {\n    whoami\n  }\n" }
+                    .hasSuffix("$.corefile: Corefile:2 - Error during parsing: Unknown directive 'whoami'"))
             #expect(await message("vpc-cni") { $0.namespace = "other" }.contains("namespace kube-system only"))
             #expect(await message("vpc-cni") { $0.serviceAccountRoleARN = "arn:aws:iam::000000000000:role/none" }.contains("does not exist"))
         }
@@ -170,5 +178,34 @@ import Testing
             }
             for version in definition.versions { #expect(Set(version.defaultFor).isSubset(of: version.kubernetesVersions)) }
         }
+    }
+
+    @Test("settings are read from JSON and YAML, and become what the nodes follow")
+    func settings() throws {
+        let yaml = try AddonSettings("corefile: |\n  . {\n    forward . 10.0.0.2\n  }\nreplicaCount: 3\n")
+        #expect(yaml.problems(AddonSchemas.coredns).isEmpty && yaml.corefileProblem == nil)
+        #expect(yaml.configMaps(of: "coredns") == ["coredns": ["Corefile": ". {\n  forward . 10.0.0.2\n}\n"]])
+        #expect(try AddonSettings(nil).configMaps(of: "coredns")["coredns"]?["Corefile"]?.contains("forward . /etc/resolv.conf") == true)
+        let json = try AddonSettings(#"{"enableNetworkPolicy":"false","env":{"WARM_IP_TARGET":"3"}}"#)
+        #expect(json.problems(AddonSchemas.vpcCNI).isEmpty)
+        #expect(json.configMaps(of: "vpc-cni") == ["amazon-vpc-cni": ["enable-network-policy-controller": "false", "warm-ip-target": "3"]])
+        #expect(try AddonSettings("{}").configMaps(of: "vpc-cni")["amazon-vpc-cni"] == ["enable-network-policy-controller": "true"])
+        #expect(throws: AddonSettings.Unreadable.document) { try AddonSettings("a: b: c") }
+        #expect(throws: AddonSettings.Unreadable.document) { try AddonSettings("[1]") }
+        #expect(throws: AddonSettings.Unreadable.document) { try AddonSettings("a: 1\na: 2") }
+    }
+
+    @Test("settings are checked in the validator's words")
+    func schema() throws {
+        func problems(_ text: String, _ schema: AddonSchema = AddonSchemas.coredns) throws -> [String] { try AddonSettings(text).problems(schema) }
+        #expect(try problems(#"{"replicaCount":"3"}"#) == ["$.replicaCount: string found, integer expected"])
+        #expect(try problems(#"{"replicaCount":0}"#) == ["$.replicaCount: must have a minimum value of 1"])
+        #expect(try problems(#"{"replicaCount":2.5}"#) == ["$.replicaCount: number found, integer expected"])
+        #expect(try problems(#"{"autoScaling":{"enabled":"yes","other":1}}"#).count == 2)
+        #expect(try problems(#"{"tolerations":[{"key":"a"},"b"]}"#) == ["$.tolerations[1]: string found, object expected"])
+        #expect(try problems(#"{"podLabels":{"a":1}}"#) == ["$.podLabels.a: integer found, string expected"])
+        #expect(try problems(#"{"env":{"ENABLE_POD_ENI":"true"}}"#, AddonSchemas.vpcCNI).first?.contains("enumeration [false]") == true)
+        let document = AddonSchemas.vpcCNI.document(title: "vpc-cni")
+        #expect(document["properties"]?["enableNetworkPolicy"]?["enum"] == ["true", "false"] && document["additionalProperties"] == false)
     }
 }

@@ -70,7 +70,7 @@ import Testing
         #expect(
             Set(AccessPolicies.names).isSuperset(of: [
                 "AmazonEKSClusterAdminPolicy", "AmazonEKSAdminPolicy", "AmazonEKSEditPolicy", "AmazonEKSViewPolicy", "AmazonEKSAdminViewPolicy",
-                "AmazonEKSSecretReaderPolicy",
+                "AmazonEKSSecretReaderPolicy", "AmazonAIOpsAssistantPolicy", "AmazonARCRegionSwitchScalingPolicy",
             ]))
         #expect(AccessPolicies.name(inARN: "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy") == "AmazonEKSViewPolicy")
         for arn in ["arn:aws:iam::aws:policy/AmazonEKSViewPolicy", "arn:aws:eks:::cluster-access-policy/AmazonEKSViewPolicy", ""] {

@@ -9,6 +9,19 @@ import Testing
 @Suite struct PolicyRulesTests {
     private struct Unreadable: Error {}
 
+    @Test("policies act unless the add-on's settings say that they do not") func settings() throws {
+        func map(_ value: String) throws -> Object {
+            try Object([
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "amazon-vpc-cni"],
+                "data": ["enable-network-policy-controller": .string(value)],
+            ])
+        }
+        #expect(PolicyAgent.isEnforcing(nil))
+        for value in ["true", ""] { #expect(try PolicyAgent.isEnforcing(map(value))) }
+        let off = try map("false")
+        #expect(!PolicyAgent.isEnforcing(off))
+    }
+
     private func pod(
         _ name: String, _ address: String, namespace: String = "default", labels: [String: String] = [:], node: String = "node-a",
         spec: [(String, Value)] = []

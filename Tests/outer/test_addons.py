@@ -1,5 +1,7 @@
 """Add-ons as boto3 and kubectl see them: the catalogue, their life, their conflicts, and what they are in the cluster."""
 import json
+import socket
+import threading
 
 import pytest
 from aws_setup import client, cluster, fast, role, trust
@@ -60,7 +62,8 @@ def test_the_catalogue(eks):
 def test_configuration_schemas(eks):
     version = eks.describe_addon_versions(addonName="vpc-cni")["addons"][0]["addonVersions"][0]["addonVersion"]
     answer = eks.describe_addon_configuration(addonName="vpc-cni", addonVersion=version)
-    assert json.loads(answer["configurationSchema"])["type"] == "object"
+    schema = json.loads(answer["configurationSchema"])
+    assert schema["type"] == "object" and schema["properties"]["enableNetworkPolicy"]["type"] == "string"
     assert answer["podIdentityConfiguration"] == [
         {"serviceAccount": "aws-node", "recommendedManagedPolicies": ["arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy"]}]
     refused(lambda: eks.describe_addon_configuration(addonName="vpc-cni", addonVersion="v0"), "ResourceNotFoundException")
@@ -139,7 +142,10 @@ def test_what_is_refused(eks):
     create = lambda name, **settings: lambda: eks.create_addon(clusterName="demo", addonName=name, **settings)
     refused(create("none"), "InvalidParameterException", "Addon none specified is not supported")
     refused(create("coredns", addonVersion="v0"), "InvalidParameterException", "Addon version specified is not supported")
-    refused(create("coredns", configurationValues='{"replicaCount": 3}'), "InvalidParameterException", "Json schema validation failed")
+    words = "ConfigurationValue provided in request is not supported: Json schema validation failed with error: [$.replicaCount: string found, integer expected]"
+    refused(create("coredns", configurationValues='{"replicaCount": "3"}'), "InvalidParameterException", words)
+    refused(create("kube-proxy", configurationValues="mode: ipvs"), "InvalidParameterException", "does not have a value in the enumeration [nftables]")
+    refused(create("coredns", configurationValues=json.dumps({"corefile": ". {\n whoami\n}"})), "InvalidParameterException", "Corefile:2 - Error during parsing: Unknown directive 'whoami'")
     refused(create("aws-ebs-csi-driver"), "InvalidParameterException", "not implemented")
     refused(lambda: eks.create_addon(clusterName="none", addonName="coredns"), "ResourceNotFoundException")
 
@@ -154,3 +160,120 @@ def test_add_ons_go_with_their_cluster(demo, eks):
     eks.delete_cluster(name="demo")
     fast(eks.get_waiter("cluster_deleted")).wait(name="demo")
     refused(lambda: eks.describe_addon(clusterName="demo", addonName="coredns"), "ResourceNotFoundException", "No cluster found")
+
+
+CLIENTS = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: nginx, image: "nginx:1.15", command: [sh, -c, 'hostname >/www/index.html; exec nginx -g "daemon off;"'], readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: client, image: "nginx:1.15", command: [sleep, "100000"]}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: nobody}
+spec: {podSelector: {matchLabels: {app: web}}, ingress: []}
+"""
+COREFILE = """
+.:53 {{
+    errors
+    log
+    hosts {{
+        10.9.9.9 db.internal
+        fallthrough
+    }}
+    kubernetes cluster.local in-addr.arpa ip6.arpa {{
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+    }}
+    forward . /etc/resolv.conf
+    cache 30
+    reload
+}}
+corp.example:53 {{
+    forward . {server}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def noded(service):
+    """A second cluster, with a node and two pods."""
+    cluster(service, "noded", "10.94", nodes=1)
+    service.kubectl("apply", "-f", "-", input=CLIENTS)
+    service.kubectl("wait", "--for=condition=Ready", "pod/client", "pod/web", "--timeout=90s")
+    return service
+
+
+@pytest.fixture(scope="module")
+def other_dns():
+    """A DNS server of somebody else's on the host: 10.7.7.7 for every name."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("0.0.0.0", 0))
+
+    def answer():
+        while True:
+            question, address = server.recvfrom(4096)
+            if not question:
+                return
+            end = question.index(0, 12) + 5
+            record = b"\xc0\x0c" + question[end - 4:end] + b"\0\0\0\x05"
+            head = question[:2] + b"\x81\x80\0\1" + (b"\0\1" if question[end - 3] == 1 else b"\0\0") + b"\0\0\0\0"
+            server.sendto(head + question[12:end] + (record + b"\0\4\x0a\7\7\7" if question[end - 3] == 1 else b""), address)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    yield server.getsockname()[1]
+    server.sendto(b"", ("127.0.0.1", server.getsockname()[1]))
+    thread.join(timeout=10)
+    server.close()
+
+
+def lookup(service, name):
+    return service.kubectl("exec", "client", "--", "/bin/busybox", "nslookup", name, check=False).stdout
+
+
+def test_a_corefile_acts_on_the_nodes_at_once(noded, other_dns):
+    eks = client(noded, "eks")
+    assert "10.9.9.9" not in lookup(noded, "db.internal")
+    values = json.dumps({"corefile": COREFILE.format(server=f"10.94.0.1:{other_dns}"), "replicaCount": 3})
+    eks.create_addon(clusterName="noded", addonName="coredns", configurationValues=values)
+    fast(eks.get_waiter("addon_active")).wait(clusterName="noded", addonName="coredns")
+    assert eks.describe_addon(clusterName="noded", addonName="coredns")["addon"]["configurationValues"] == values
+    wait_for(lambda: "10.9.9.9" in lookup(noded, "db.internal"), "a name of the hosts' block")
+    assert "10.7.7.7" in lookup(noded, "anything.corp.example"), "the stub domain's server is asked"
+    assert "10.100.0.1" in lookup(noded, "kubernetes.default.svc.cluster.local")
+    noded.kubectl("patch", "configmap", "coredns", "-n", "kube-system", "--type=merge", "-p", json.dumps({"data": {"Corefile": ". {\n nonsense\n}"}}))
+    # The same Corefile goes on; the update meets the foreign field.
+    assert "10.9.9.9" in lookup(noded, "db.internal")
+    update = eks.update_addon(clusterName="noded", addonName="coredns", configurationValues="replicaCount: 2")["update"]
+    wait_for(lambda: eks.describe_update(name="noded", addonName="coredns", updateId=update["id"])["update"]["status"] == "Failed", "the conflict")
+    [issue] = eks.describe_addon(clusterName="noded", addonName="coredns")["addon"]["health"]["issues"]
+    assert issue["code"] == "ConfigurationConflict" and "ConfigMap coredns - .data.Corefile" in issue["message"]
+    eks.update_addon(clusterName="noded", addonName="coredns", configurationValues="replicaCount: 2", resolveConflicts="OVERWRITE")
+    fast(eks.get_waiter("addon_active")).wait(clusterName="noded", addonName="coredns")
+    wait_for(lambda: "10.9.9.9" not in lookup(noded, "db.internal"), "the standard Corefile")
+
+
+def test_network_policies_go_and_come_with_the_add_ons_setting(noded):
+    eks = client(noded, "eks")
+    address = noded.get("pod", "web")["status"]["podIP"]
+
+    def reaches():
+        return noded.kubectl("exec", "client", "--", "/bin/busybox", "timeout", "3", "wget", "-qO-", f"http://{address}/", check=False).returncode == 0
+    wait_for(lambda: not reaches(), "policies act by default")
+    eks.create_addon(clusterName="noded", addonName="vpc-cni", configurationValues=json.dumps({"enableNetworkPolicy": "false", "env": {"WARM_IP_TARGET": "2"}}))
+    fast(eks.get_waiter("addon_active")).wait(clusterName="noded", addonName="vpc-cni")
+    wait_for(reaches, "policies are off")
+    eks.update_addon(clusterName="noded", addonName="vpc-cni", configurationValues="enableNetworkPolicy: 'true'")
+    fast(eks.get_waiter("addon_active")).wait(clusterName="noded", addonName="vpc-cni")
+    wait_for(lambda: not reaches(), "policies are on again")

@@ -49,6 +49,8 @@ struct ForwardedAnswer: Sendable {
     /// For how long it may be kept, by its records; nil: not at all.
     private(set) var seconds: UInt32?
     let code: UInt8
+    /// No such name, or no record of the type asked for.
+    let isDenial: Bool
 
     /// Nil for what is no answer to this question.
     init?(_ message: ArraySlice<UInt8>, to question: ForwardedQuestion, id: UInt16) {
@@ -62,6 +64,7 @@ struct ForwardedAnswer: Sendable {
         isTruncated = bytes[2] & 0x02 != 0
         code = bytes[3] & 0xF
         let counts = (0..<3).map { Int(bytes[6 + $0 * 2]) << 8 | Int(bytes[7 + $0 * 2]) }
+        isDenial = counts[0] == 0 || code == ResponseCode.nameError.rawValue
         var reader = RecordReader(bytes[...], at: DNSNumber.headerBytes + questionBytes)
         var shortest: UInt32?
         var opt: Int?

@@ -64,7 +64,7 @@ final class DNSServer: Sendable {
             }
             guard count > 0 else { continue }
             let (client, size) = (from, length)
-            responder.respond(to: buffer[..<count], isStream: false) { answer in
+            responder.respond(to: buffer[..<count], isStream: false, client: SocketPeer(client)) { answer in
                 var client = client
                 // A client that is gone needs no answer.
                 _ = withUnsafePointer(to: &client) { pointer in
@@ -103,10 +103,11 @@ final class DNSServer: Sendable {
 
     private func serve(_ descriptor: Int32) {
         DNSSocket.setTimeout(descriptor, seconds: Self.idleSeconds)
+        let client = SocketPeer(of: descriptor)
         while !isStopped.load(ordering: .acquiring), let message = DNSSocket.readMessage(descriptor) {
             let isOpen = Mutex(false)
             // By TCP the answer is given before `respond` returns.
-            responder.respond(to: message[...], isStream: true) { answer in
+            responder.respond(to: message[...], isStream: true, client: client) { answer in
                 let isSent = DNSSocket.writeMessage(descriptor, answer)
                 isOpen.withLock { $0 = isSent }
             }

@@ -5,8 +5,6 @@ import KubeAPI
 struct ClusterZone: Sendable {
     /// Upstream: the version of the specification, at dns-version.
     private static let version = "1.1.0"
-    /// Seconds. Upstream: the plug-in's default.
-    static let ttl: UInt32 = 5
     /// Records of one answer; a headless Service may have more endpoints than fit even by TCP.
     private static let maximumRecords = 2000
     /// ExternalName services that lead to each other. Upstream: CoreDNS follows 8 at most.
@@ -16,9 +14,17 @@ struct ClusterZone: Sendable {
     let source: any ZoneSource
     /// The server's own address, `ns.dns` of the domain.
     let serverAddress: IPAddress?
+    /// Seconds. Upstream: the plug-in's default.
+    var ttl: UInt32 = 5
+    /// Whether names made of addresses are answered. Upstream: `pods insecure`, `pods disabled`.
+    var answersPods = true
 
     init(domain: String, source: any ZoneSource, serverAddress: IPAddress?) {
-        self.domain = DNSName(domain)
+        self.init(domain: DNSName(domain), source: source, serverAddress: serverAddress)
+    }
+
+    init(domain: DNSName, source: any ZoneSource, serverAddress: IPAddress?) {
+        self.domain = domain
         self.source = source
         self.serverAddress = serverAddress
     }
@@ -47,7 +53,7 @@ struct ClusterZone: Sendable {
         // Addresses that are no Service's and no endpoint's may have names elsewhere. Upstream: fallthrough of the reverse zones.
         let names = pointers(address)
         guard !names.isEmpty else { return .elsewhere }
-        let records = names.map { DNSRecord(name: name, ttl: Self.ttl, content: .pointer($0)) }
+        let records = names.map { DNSRecord(name: name, ttl: ttl, content: .pointer($0)) }
         return .answer(finished(records.filter { type == $0.type || type == DNSNumber.typeANY }))
     }
 
@@ -64,7 +70,7 @@ struct ClusterZone: Sendable {
                     records.filter { $0.name == current.name && ($0.type == type || type == DNSNumber.typeANY) }.prefix(Self.maximumRecords))
                 return .answer(finished(answers + matching, additionals: type == DNSNumber.typeSRV ? Self.targets(of: matching, in: records) : []))
             case .alias(let target):
-                answers.append(DNSRecord(name: current.name, ttl: Self.ttl, content: .alias(target)))
+                answers.append(DNSRecord(name: current.name, ttl: ttl, content: .alias(target)))
                 guard type == DNSNumber.typeA || type == DNSNumber.typeAAAA else {
                     // Other types than addresses have the alias alone, if that is what was asked for.
                     return .answer(finished(type == DNSNumber.typeCNAME || type == DNSNumber.typeANY ? answers : []))
@@ -91,19 +97,20 @@ struct ClusterZone: Sendable {
 
     private var authority: DNSRecord {
         DNSRecord(
-            name: domain, ttl: Self.ttl,
-            content: .authority(server: server, mailbox: DNSName(["hostmaster"] + domain.labels), serial: 1, ttl: Self.ttl))
+            name: domain, ttl: ttl,
+            content: .authority(server: server, mailbox: DNSName(["hostmaster"] + domain.labels), serial: 1, ttl: ttl))
     }
 
     // MARK: Names
 
     private func find(_ name: DNSName, _ labels: [String], _ type: UInt16) -> Found {
         switch labels {
-        case []: return .records([authority, DNSRecord(name: name, ttl: Self.ttl, content: .nameServer(server))])
-        case ["dns-version"]: return .records([DNSRecord(name: name, ttl: Self.ttl, content: .text(Self.version))])
+        case []: return .records([authority, DNSRecord(name: name, ttl: ttl, content: .nameServer(server))])
+        case ["dns-version"]: return .records([DNSRecord(name: name, ttl: ttl, content: .text(Self.version))])
         case ["ns", "dns"]: return .records(addresses(name, serverAddress.map { [$0] } ?? []))
         case ["dns"]: return .records([])
-        case ["svc"], ["pod"]: return .records([])
+        case ["svc"]: return .records([])
+        case ["pod"] where answersPods: return .records([])
         default: break
         }
         guard let kind = labels.last, labels.count >= 2 else { return .nothing }
@@ -111,14 +118,14 @@ struct ClusterZone: Sendable {
         let rest = Array(labels.dropLast(2))
         switch kind {
         case "svc": return service(name, namespace, rest)
-        case "pod": return pod(name, namespace, rest)
+        case "pod" where answersPods: return pod(name, namespace, rest)
         default: return .nothing
         }
     }
 
     private func addresses(_ name: DNSName, _ list: [IPAddress]) -> [DNSRecord] {
         var seen: Set<IPAddress> = []
-        return list.filter { seen.insert($0).inserted }.map { DNSRecord(name: name, ttl: Self.ttl, content: .address($0)) }
+        return list.filter { seen.insert($0).inserted }.map { DNSRecord(name: name, ttl: ttl, content: .address($0)) }
     }
 
     /// `1-2-3-4.NAMESPACE.pod`: whatever address is in the name. Upstream: findPods, mode insecure.
@@ -154,7 +161,7 @@ struct ClusterZone: Sendable {
         guard wanted == nil || !ports.isEmpty else { return .nothing }
         return .records(
             addresses(name, service.clusterIPs) + (name == own ? [] : addresses(own, service.clusterIPs))
-                + Self.services(name, ports.map { (own, $0.port) }))
+                + services(name, ports.map { (own, $0.port) }))
     }
 
     private func endpoints(
@@ -173,7 +180,7 @@ struct ClusterZone: Sendable {
         }
         // Upstream: the specification's 2.4: no endpoint, no name.
         guard !addresses.isEmpty else { return .nothing }
-        return .records(self.addresses(name, addresses) + Self.services(name, targets) + targetAddresses)
+        return .records(self.addresses(name, addresses) + services(name, targets) + targetAddresses)
     }
 
     private static func matches(_ port: ZoneService.Port, _ wanted: (port: String, protocol: String)?) -> Bool {
@@ -182,7 +189,7 @@ struct ClusterZone: Sendable {
     }
 
     /// Of equal weight, a hundred in all. Upstream: plugin.SRV.
-    private static func services(_ name: DNSName, _ targets: [(DNSName, UInt16)]) -> [DNSRecord] {
+    private func services(_ name: DNSName, _ targets: [(DNSName, UInt16)]) -> [DNSRecord] {
         var seen: Set<DNSRecord> = []
         let weight = UInt16(clamping: 100 / max(1, targets.count))
         return targets.map { DNSRecord(name: name, ttl: ttl, content: .service(priority: 0, weight: weight, port: $0.1, target: $0.0)) }
@@ -198,7 +205,7 @@ struct ClusterZone: Sendable {
     }
 
     /// The address that a name below in-addr.arpa or ip6.arpa stands for.
-    private static func reversed(_ name: DNSName) -> IPAddress? {
+    static func reversed(_ name: DNSName) -> IPAddress? {
         if let labels = name.below(DNSName(["in-addr", "arpa"])), labels.count == 4 { return IPAddress(labels.reversed().joined(separator: ".")) }
         guard let labels = name.below(DNSName(["ip6", "arpa"])), labels.count == 32, labels.allSatisfy({ $0.utf8.count == 1 }) else { return nil }
         let digits = labels.reversed().compactMap { UInt8($0, radix: 16) }

@@ -34,6 +34,8 @@ package struct AddonDefinition: Sendable, Equatable {
     package var needsNode = false
     /// False: it is listed as on AWS, and nothing here could run it.
     package var isBuilt = true
+    /// The settings it takes.
+    var schema = AddonSchema.object([:])
 
     package var requiresIAMPermissions: Bool { serviceAccounts.contains { !$0.policies.isEmpty } }
 
@@ -42,10 +44,8 @@ package struct AddonDefinition: Sendable, Equatable {
     /// The version for a cluster that asks for none.
     func standard(kubernetes: String) -> AddonVersion? { versions.first { $0.defaultFor.contains(kubernetes) } }
 
-    /// The settings it takes, as JSON schema. What is built into Eyrie takes none: what would be without effect is refused.
-    package var configurationSchema: String {
-        #"{"$schema":"http://json-schema.org/draft-06/schema#","additionalProperties":false,"properties":{},"title":"\#(name)","type":"object"}"#
-    }
+    /// The settings it takes, as JSON schema.
+    package var configurationSchema: String { String(decoding: schema.document(title: name).encoded, as: UTF8.self) }
 }
 
 /// The add-ons there are. They are parts of Eyrie's nodes and control planes, so a version is a name that clients can match: one code serves all.
@@ -65,25 +65,25 @@ package enum AddonCatalog {
 
     static let vpcCNI = AddonDefinition(
         name: "vpc-cni", type: "networking", serviceAccounts: [AddonServiceAccount("aws-node", policies: ["AmazonEKS_CNI_Policy"])],
-        versions: versions("v1.20.4-eksbuild.2", "v1.20.3-eksbuild.1", "v1.19.6-eksbuild.7"))
+        versions: versions("v1.20.4-eksbuild.2", "v1.20.3-eksbuild.1", "v1.19.6-eksbuild.7"), schema: AddonSchemas.vpcCNI)
 
     static let kubeProxy = AddonDefinition(
         name: "kube-proxy", type: "networking", serviceAccounts: [AddonServiceAccount("kube-proxy")],
         versions: KubernetesVersions.all.map {
             AddonVersion(name: "v\($0.patch)-eksbuild.2", kubernetesVersions: [$0.name], defaultFor: [$0.name])
-        })
+        }, schema: AddonSchemas.kubeProxy)
 
     static let coredns = AddonDefinition(
         name: "coredns", type: "networking", serviceAccounts: [AddonServiceAccount("coredns")],
-        versions: versions("v1.12.4-eksbuild.1", "v1.12.3-eksbuild.1", "v1.12.2-eksbuild.4"), needsNode: true)
+        versions: versions("v1.12.4-eksbuild.1", "v1.12.3-eksbuild.1", "v1.12.2-eksbuild.4"), needsNode: true, schema: AddonSchemas.coredns)
 
     static let podIdentityAgent = AddonDefinition(
         name: "eks-pod-identity-agent", type: "security", serviceAccounts: [AddonServiceAccount("eks-pod-identity-agent")],
-        versions: versions("v1.3.10-eksbuild.1", "v1.3.9-eksbuild.5"))
+        versions: versions("v1.3.10-eksbuild.1", "v1.3.9-eksbuild.5"), schema: AddonSchemas.podIdentityAgent)
 
     static let metricsServer = AddonDefinition(
         name: "metrics-server", type: "observability", owner: "community", serviceAccounts: [AddonServiceAccount("metrics-server")],
-        versions: versions("v0.8.0-eksbuild.3", "v0.7.2-eksbuild.4"), needsNode: true)
+        versions: versions("v0.8.0-eksbuild.3", "v0.7.2-eksbuild.4"), needsNode: true, schema: AddonSchemas.metricsServer)
 
     static let ebsCSIDriver = AddonDefinition(
         name: "aws-ebs-csi-driver", type: "storage",

@@ -20,19 +20,14 @@ enum AddonRequirements {
 
     /// Checks settings against the add-on's schema. Throws InvalidParameterException in EKS's words.
     static func checkConfiguration(_ text: String?, _ definition: AddonDefinition, _ fields: [String: AWSJSON]) throws(AWSError) {
-        guard let text, !text.isEmpty else { return }
-        // What cannot be read is no object either.
-        guard let members = (try? AWSJSON(parsing: Array(text.utf8)))?.objectValue else {
-            throw EKSFault.invalidParameter("ConfigurationValue provided in request is not supported: it must be a JSON object", fields)
+        func unsupported(_ reason: String) -> AWSError {
+            EKSFault.invalidParameter("ConfigurationValue provided in request is not supported: \(reason)", fields)
         }
-        guard members.isEmpty else {
-            let problems = members.keys.sorted().map {
-                "$.\($0.prefix(100)): is not defined in the schema and the schema does not allow additional properties"
-            }
-            throw EKSFault.invalidParameter(
-                "ConfigurationValue provided in request is not supported: Json schema validation failed with error: "
-                    + "[\(problems.joined(separator: ", "))]", fields)
-        }
+        let settings: AddonSettings
+        do { settings = try AddonSettings(text) } catch { throw unsupported("it must be a JSON or YAML object") }
+        let problems = settings.problems(definition.schema)
+        guard problems.isEmpty else { throw unsupported("Json schema validation failed with error: [\(problems.joined(separator: ", "))]") }
+        if let problem = settings.corefileProblem { throw unsupported(problem) }
     }
 
     /// Checks the service accounts that are to have roles. Throws InvalidParameterException in EKS's words.

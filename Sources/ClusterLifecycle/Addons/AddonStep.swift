@@ -94,12 +94,14 @@ extension LifecycleTables {
     }
 }
 
-/// What an add-on is in its cluster: service accounts in its namespace.
+/// What an add-on is in its cluster: service accounts in its namespace, and the ConfigMaps that tell the nodes its settings.
 package struct AddonObjects: Sendable, Equatable {
     package var name: String
     package var version: String
     package var namespace: String
     package var serviceAccounts: [String]
+    /// Their data, by name.
+    package var configMaps: [String: [String: String]]
     /// For all its service accounts; nil for none.
     package var roleARN: String?
     package var resolveConflicts: AddonConflictResolution
@@ -109,6 +111,8 @@ package struct AddonObjects: Sendable, Equatable {
         version = addon.version
         namespace = definition.namespace
         serviceAccounts = definition.serviceAccounts.map(\.name)
+        // Checked when they were given.
+        configMaps = (try? AddonSettings(addon.configurationValues))?.configMaps(of: definition.name) ?? [:]
         roleARN = addon.serviceAccountRoleARN
         resolveConflicts = addon.resolveConflicts
     }

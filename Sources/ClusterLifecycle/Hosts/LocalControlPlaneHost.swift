@@ -341,7 +341,7 @@ extension ControlPlaneAddon {
             case .none: nil
             }
         self.init(
-            name: addon.name, version: addon.version, namespace: addon.namespace, serviceAccounts: addon.serviceAccounts, roleARN: addon.roleARN,
-            overwrites: overwrites)
+            name: addon.name, version: addon.version, namespace: addon.namespace, serviceAccounts: addon.serviceAccounts,
+            configMaps: addon.configMaps, roleARN: addon.roleARN, overwrites: overwrites)
     }
 }

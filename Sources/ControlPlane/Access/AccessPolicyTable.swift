@@ -1,7 +1,20 @@
-/// What the access policies allow, in the notation of the bootstrap roles. Upstream: EKS User Guide, "Review access policy permissions".
+/// What the access policies allow, in the notation of the bootstrap roles. Upstream: EKS User Guide, "Review access policy permissions"; CloudWatch
+/// User Guide, "Integration with Amazon EKS"; Application Recovery Controller, "Amazon EKS resource scaling block".
 enum AccessPolicyTable {
     /// The policies for people and programs, whose rules the guide has as tables.
     static let userFacing = """
+        AmazonAIOpsAssistantPolicy
+          get,list | core | configmaps,events,namespaces,nodes,persistentvolumeclaims,persistentvolumes,pods,pods/log,services
+          get,list | apps | daemonsets,deployments,replicasets,statefulsets
+          get,list | batch | cronjobs,jobs
+          get,list | events.k8s.io | events
+          get,list | networking.k8s.io | ingressclasses,ingresses
+          get,list | storage.k8s.io | storageclasses
+          get,list | metrics.k8s.io | nodes,pods
+        AmazonARCRegionSwitchScalingPolicy
+          get,update | * | */scale
+          get | * | */status
+          get,patch | autoscaling | horizontalpodautoscalers
         AmazonEKSAdminPolicy
           create | authorization.k8s.io | localsubjectaccessreviews
           read,write | rbac.authorization.k8s.io | rolebindings,roles

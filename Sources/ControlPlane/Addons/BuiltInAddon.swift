@@ -1,3 +1,4 @@
+internal import ClusterDNS
 internal import KubeAPI
 internal import KubeAPIServer
 internal import KubeClient
@@ -12,6 +13,11 @@ package enum BuiltInAddon: String, CaseIterable, Sendable {
 
     /// Who writes the add-ons' objects. Upstream: EKS's user of this name.
     static let user = "eks:addon-manager"
+
+    /// The client that writes them.
+    static func client(_ server: APIServer) -> KubeClient {
+        KubeClient(transport: InProcessTransport(server, user: UserInfo(name: user, groups: [])), fieldManager: "eks")
+    }
 
     /// The objects, the one that switches last.
     func objects(_ cidr: ServiceCIDR) -> [(resource: GroupVersionResource, object: Value)] {
@@ -39,7 +45,11 @@ package enum BuiltInAddon: String, CaseIterable, Sendable {
                     ],
                 ],
             ]
-            return [(.serviceAccounts, account), (.services, service)]
+            let map: Value = [
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("coredns", labels),
+                "data": ["Corefile": .string(Corefile.standardText)],
+            ]
+            return [(.serviceAccounts, account), (.configMaps, map), (.services, service)]
         }
     }
 
@@ -62,7 +72,12 @@ package enum BuiltInAddon: String, CaseIterable, Sendable {
                 _ = try await client.get(resource, namespace: "kube-system", name: name)
                 continue
             } catch let error as StatusError where error.isNotFound {}
-            do { try await client.create(resource, object) } catch let error as StatusError where error.isAlreadyExists {}
+            // Settings are applied, so that the add-on, which has them by the same manager, may change them.
+            if resource == .configMaps {
+                try await client.patch(resource, namespace: "kube-system", name: name, type: .apply, object)
+            } else {
+                do { try await client.create(resource, object) } catch let error as StatusError where error.isAlreadyExists {}
+            }
         }
     }
 

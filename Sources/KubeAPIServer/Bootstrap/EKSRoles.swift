@@ -45,12 +45,12 @@ enum EKSRoles {
         ].map(ours)
     }
 
-    /// Who reads and writes the `aws-auth` ConfigMap, and who reads whether there is a service proxy.
+    /// Who reads and writes the `aws-auth` ConfigMap, and who reads whether there is a service proxy, and the settings of DNS and network policies.
     private static let namespaced = """
         kube-system/eks:authenticator
           read | core | configmaps | aws-auth
         kube-system/eks:kube-proxy
-          read | core | configmaps | kube-proxy-config
+          read | core | configmaps | amazon-vpc-cni,coredns,kube-proxy-config
         kube-system/eks:node-manager
           create | core | configmaps
           get,patch,update | core | configmaps | aws-auth
