@@ -57,6 +57,12 @@ extension LinuxResources {
         message.unified = unified
         return message
     }
+
+    init(_ message: Runtime_V1_LinuxContainerResources) {
+        self.init(
+            cpuPeriod: message.cpuPeriod, cpuQuota: message.cpuQuota, cpuShares: message.cpuShares, memoryLimit: message.memoryLimitInBytes,
+            oomScoreAdj: message.oomScoreAdj, unified: message.unified)
+    }
 }
 
 private func wrapped(_ number: Int64) -> Runtime_V1_Int64Value {
@@ -257,6 +263,7 @@ extension RuntimeContainerStatus {
         annotations = status.annotations
         mounts = status.mounts.map { ContainerMount(containerPath: $0.containerPath, hostPath: $0.hostPath, readOnly: $0.readonly) }
         logPath = status.logPath
+        resources = status.hasResources && status.resources.hasLinux ? LinuxResources(status.resources.linux) : nil
     }
 }
 

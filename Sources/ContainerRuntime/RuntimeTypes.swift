@@ -335,6 +335,8 @@ package struct RuntimeContainerStatus: Sendable, Hashable {
     package var annotations: [String: String]
     package var mounts: [ContainerMount]
     package var logPath: String
+    /// What its cgroup is set to; nil when the runtime does not tell.
+    package var resources: LinuxResources?
 
     package init(id: String, name: String, attempt: UInt32, state: ContainerState) {
         self.id = id
@@ -353,6 +355,7 @@ package struct RuntimeContainerStatus: Sendable, Hashable {
         annotations = [:]
         mounts = []
         logPath = ""
+        resources = nil
     }
 }
 

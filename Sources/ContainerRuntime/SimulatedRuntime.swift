@@ -15,6 +15,8 @@ package actor SimulatedRuntime: ContainerRuntime {
         package var createError: String?
         package var startError: String?
         package var startDelay: Duration = .zero
+        /// Every change of a container's resources fails with this message.
+        package var updateError: String?
         /// The process ends by itself this long after its start.
         package var exitsAfter: Duration?
         package var exitCode: Int32 = 0
@@ -220,6 +222,7 @@ package actor SimulatedRuntime: ContainerRuntime {
         status.labels = config.labels
         status.annotations = config.annotations
         status.mounts = config.mounts
+        status.resources = config.resources
         status.logPath = sandboxConfig.logDirectory + "/" + config.logPath
         containersByID[id] = Container(status: status, sandboxID: sandbox, script: script)
         journal.append("createContainer \(config.name)")
@@ -294,7 +297,10 @@ package actor SimulatedRuntime: ContainerRuntime {
     }
 
     package func updateContainerResources(_ id: String, _ resources: LinuxResources) async throws {
-        guard containersByID[id] != nil else { throw Self.missing(id) }
+        guard let container = containersByID[id] else { throw Self.missing(id) }
+        if let error = container.script.updateError { throw RuntimeError(.unknown, error) }
+        containersByID[id]?.status.resources = resources
+        journal.append("updateContainerResources \(container.status.name) \(resources.cpuShares) \(resources.cpuQuota) \(resources.memoryLimit)")
     }
 
     package func reopenContainerLog(_ id: String) async throws {

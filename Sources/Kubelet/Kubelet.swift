@@ -47,6 +47,7 @@ package struct Kubelet: Sendable {
             configuration: configuration, client: client, runtime: runtime, version: version, port: configuration.server?.port ?? 10250, now: now,
             logger: logger)
         let (wakes, wake) = AsyncStream<String>.makeStream()
+        let (rooms, room) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         // Only the newest list counts, and removing what it shows may take as long as a container's grace.
         let (present, seen) = AsyncStream<Set<String>>.makeStream(bufferingPolicy: .bufferingNewest(1))
         let actions = ProbeActions(runtime: runtime, userAgent: "kube-probe/1.36")
@@ -58,7 +59,9 @@ package struct Kubelet: Sendable {
                 now: now),
             prober: prober, probeActions: actions,
             volumes: PodVolumes(rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems),
-            cgroups: PodCgroups(mount: configuration.cgroupMount, root: configuration.cgroupRoot), objects: CachedObjects(client: client),
+            cgroups: PodCgroups(mount: configuration.cgroupMount, root: configuration.cgroupRoot),
+            allocations: PodAllocations(allocatable: configuration.allocatable), roomChanged: { room.yield() },
+            objects: CachedObjects(client: client),
             tokens: PodTokens(client: client, now: now), services: serviceInformer.lister, statuses: statuses, pleg: pleg,
             networkProblem: { node.networkProblem }, now: now, logger: logger)
         let workers = PodWorkers(services: services)
@@ -104,6 +107,7 @@ package struct Kubelet: Sendable {
                 change.yield(.synced)
             }
             group.addTask { for await uid in wakes { await workers.wake(uid) } }
+            group.addTask { for await _ in rooms { await workers.roomChanged() } }
             group.addTask { await pleg.run(changed: { wake.yield($0) }, present: { seen.yield($0) }) }
             group.addTask { for await uids in present { await workers.cleanUp(present: uids) } }
             await group.waitForAll()

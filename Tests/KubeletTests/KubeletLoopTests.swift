@@ -10,7 +10,7 @@ import Testing
 struct KubeletLoopTests {
     private func settings() -> KubeletConfiguration {
         var configuration = KubeletConfiguration(
-            nodeName: "n1", nodeIP: "10.1.0.1", capacity: ["cpu": Quantity(4), "memory": Quantity(8 << 30), "pods": Quantity(30)],
+            nodeName: "n1", nodeIP: "10.1.0.1", capacity: ["cpu": Quantity(4), "memory": Quantity(8 << 30), "pods": Quantity(100)],
             kubeletVersion: "v1.36.2-eyrie")
         configuration.managesCgroups = false
         configuration.managesPodFiles = false
@@ -249,6 +249,73 @@ struct KubeletLoopTests {
             #expect(await eventually { (main(api, "web")?["restartCount"]?.int ?? 0) >= 1 })
             #expect(await eventually { api.events("Killing").contains("Container main failed liveness probe, will be restarted") })
             #expect(await eventually { api.events("Unhealthy").contains("Liveness probe failed: no") })
+        }
+    }
+
+    private func sized(_ name: String, cpu: String, generation: Int64 = 1) -> Value {
+        var value = pod(name, extra: ["resources": ["requests": ["cpu": .string(cpu)], "limits": ["cpu": .string(cpu)]]])
+        value[path: "metadata", "generation"] = .int(generation)
+        return value
+    }
+
+    private func condition(_ api: FakeAPIServer, _ name: String, _ type: String) -> Value? {
+        api.get(.pods, "default", name)?[path: "status", "conditions"]?.array?.first { $0["type"]?.string == type }
+    }
+
+    /// As the subresource does: only the spec changes.
+    private func resize(_ api: FakeAPIServer, _ name: String, cpu: String) throws {
+        var value = try #require(api.get(.pods, "default", name))
+        let wished = sized(name, cpu: cpu)
+        value["spec"] = wished["spec"]
+        value[path: "metadata", "generation"] = .int((value[path: "metadata", "generation"]?.int ?? 0) + 1)
+        try api.put(.pods, value)
+    }
+
+    @Test("a running container gets other resources without a restart; what has no room waits until another pod goes")
+    func resizes() async throws {
+        try await run { api, runtime in
+            try api.put(.pods, sized("web", cpu: "500m"))
+            try api.put(.pods, sized("other", cpu: "2"))
+            #expect(await eventually { isReady(api, "web") && isReady(api, "other") })
+            try resize(api, "web", cpu: "1")
+            #expect(await eventually { main(api, "web")?[path: "resources", "limits", "cpu"] == "1" && !api.events("ResizeCompleted").isEmpty })
+            #expect(await runtime.journal.contains("updateContainerResources main 1024 100000 0"))
+            #expect(main(api, "web")?["restartCount"] == 0 && main(api, "web")?[path: "allocatedResources", "cpu"] == "1")
+            #expect(await eventually { condition(api, "web", "PodResizeInProgress") == nil })
+
+            try resize(api, "web", cpu: "3")
+            #expect(await eventually { condition(api, "web", "PodResizePending")?["reason"] == "Deferred" })
+            #expect(main(api, "web")?[path: "resources", "limits", "cpu"] == "1")
+            try api.remove(.pods, "default", "other")
+            #expect(await eventually { main(api, "web")?[path: "resources", "limits", "cpu"] == "3" })
+            #expect(await eventually { condition(api, "web", "PodResizePending") == nil })
+            try resize(api, "web", cpu: "30")
+            #expect(await eventually { condition(api, "web", "PodResizePending")?["reason"] == "Infeasible" })
+            #expect(await eventually { api.events("ResizeInfeasible").contains { $0.hasPrefix("Pod resize Infeasible: {\"containers\":[") } })
+        }
+    }
+
+    @Test("a runtime that refuses a change is told of in the condition, and the container runs on")
+    func resizeFails() async throws {
+        try await run({ $0.standard.updateError = "cgroup is stubborn" }) { api, _ in
+            try api.put(.pods, sized("web", cpu: "500m"))
+            #expect(await eventually { isReady(api, "web") })
+            try resize(api, "web", cpu: "1")
+            #expect(await eventually { condition(api, "web", "PodResizeInProgress")?["message"] == "cgroup is stubborn" })
+            #expect(condition(api, "web", "PodResizeInProgress")?["reason"] == "Error" && main(api, "web")?["restartCount"] == 0)
+            #expect(main(api, "web")?[path: "resources", "limits", "cpu"] == "500m" && main(api, "web")?[path: "allocatedResources", "cpu"] == "1")
+        }
+    }
+
+    @Test("a pod that the node has no room for is Failed at once, and nothing of it is made")
+    func outOfResources() async throws {
+        try await run { api, runtime in
+            try api.put(.pods, sized("big", cpu: "8"))
+            #expect(await eventually { phase(api, "big") == "Failed" })
+            let status = api.get(.pods, "default", "big")?["status"]
+            #expect(status?["reason"] == "OutOfcpu" && status?["containerStatuses"] == nil)
+            #expect(status?["message"] == "Pod was rejected: Node didn't have enough resource: cpu, requested: 8000, used: 0, capacity: 3900")
+            #expect(await runtime.journal.isEmpty)
         }
     }
 

@@ -117,6 +117,8 @@ struct RealContainerTests {
 
         try await serves(containerd, api: api, container: raw)
 
+        try await resizes(settings, api: api, runtime: runtime, container: raw)
+
         // A killed process comes back as another container with the same name.
         _ = try await runtime.execSync(raw, command: ["kill", "-9", "1"], timeout: .seconds(5))
         // A process cannot kill its own namespace's init: the runtime can.
@@ -153,6 +155,30 @@ struct RealContainerTests {
 }
 
 extension RealContainerTests {
+    /// Other limits for the running container, up and down again: its cgroup and its pod's follow.
+    private func resizes(_ settings: KubeletConfiguration, api: FakeAPIServer, runtime: CRIRuntime, container: String) async throws {
+        func cgroup(_ v1: String, _ v2: String) -> Int64? {
+            let pod = "\(settings.cgroupRoot)/kubepods/burstable/poduid-web"
+            return HostFigures.number("/sys/fs/cgroup/\(v1.replacing("POD", with: pod))")
+                ?? HostFigures.number("/sys/fs/cgroup\(v2.replacing("POD", with: pod))")
+        }
+        for (cpu, memory, quota, bytes) in [("800m", "96Mi", 80_000 as Int64, 96 << 20 as Int64), ("400m", "80Mi", 40_000, 80 << 20)] {
+            var value = try #require(api.get(.pods, "default", "web"))
+            var main = try #require(value[path: "spec", "containers"]?.array?.first)
+            main["resources"] = ["requests": ["cpu": "200m"], "limits": ["cpu": .string(cpu), "memory": .string(memory)]]
+            value[path: "spec", "containers"] = [main]
+            value[path: "metadata", "generation"] = .int((value[path: "metadata", "generation"]?.int ?? 0) + 1)
+            try api.put(.pods, value)
+            let status = { api.get(.pods, "default", "web")?[path: "status", "containerStatuses"]?.array?.first }
+            let done = await eventually(8) { status()?[path: "resources"] == main["resources"] && api.events("ResizeError").isEmpty }
+            #expect(done, "\(status()?.jsonString ?? "none") \(api.events("ResizeError"))")
+            let told = try await runtime.containerStatus(container)
+            #expect(told.state == .running && told.resources?.cpuQuota == quota && told.resources?.memoryLimit == bytes)
+            #expect(cgroup("memoryPOD/\(container)/memory.limit_in_bytes", "POD/\(container)/memory.max") == bytes)
+            #expect([204, 8].contains(cgroup("cpuPOD/cpu.shares", "POD/cpu.weight")), "200m as shares, or as a weight")
+        }
+    }
+
     /// Logs, followed to the container's end, and a command over WebSocket, through the kubelet's server.
     private func serves(_ containerd: Containerd, api: FakeAPIServer, container: String) async throws {
         let server = try KubeletServer.test(containerd.runtime, pods: [try #require(api.get(.pods, "default", "web"))])

@@ -37,24 +37,20 @@ struct PodCgroups: Sendable {
     /// Makes the pod's cgroup and sets its limits. Throws `FileError`.
     func make(_ pod: Pod) throws(FileError) {
         for qos in [QOSClass.guaranteed, .burstable, .bestEffort] { try makeGroup(classPath(qos)) }
-        let path = path(pod)
-        try makeGroup(path)
-        try set(path, "cpu", "cpu.shares", v2: "cpu.weight", shares(pod)) { String(CPUArithmetic.weight(shares: $0)) }
-        try set(classPath(.bestEffort), "cpu", "cpu.shares", v2: "cpu.weight", CPUArithmetic.minimumShares) {
-            String(CPUArithmetic.weight(shares: $0))
-        }
-        if pod.limitsAll("cpu"), let limit = pod.total("cpu", of: \.limits), limit.sign > 0 {
-            try set(path, "cpu", "cpu.cfs_quota_us", v2: "cpu.max", CPUArithmetic.quota(milli: limit.milliValue)) { "\($0) \(CPUArithmetic.period)" }
-        }
-        if pod.limitsAll("memory"), let limit = pod.total("memory", of: \.limits), limit.sign > 0 {
-            try set(path, "memory", "memory.limit_in_bytes", v2: "memory.max", limit.value) { String($0) }
-        }
+        try makeGroup(path(pod))
+        try set(classPath(.bestEffort), .shares, CPUArithmetic.minimumShares)
+        try apply(PodCgroupLimits(pod), to: pod)
     }
 
-    private func shares(_ pod: Pod) -> Int64 {
-        pod.qosClass == .bestEffort
-            ? CPUArithmetic.minimumShares
-            : CPUArithmetic.shares(milli: (pod.total("cpu", of: { $0.requests.isEmpty ? $0.limits : $0.requests }) ?? .zero).milliValue)
+    /// Sets a pod's limits. `onlyRaising` leaves alone what would become less: its containers must become smaller first.
+    func apply(_ limits: PodCgroupLimits, to pod: Pod, onlyRaising: Bool = false) throws(FileError) {
+        let path = path(pod)
+        // Zero: a limit once set cannot be taken back by a resize.
+        for (setting, number) in [(Setting.quota, limits.cpuQuota), (.memory, limits.memory)] where number > 0 {
+            if onlyRaising { guard let current = current(path, setting), number > current else { continue } }
+            try set(path, setting, number)
+        }
+        if !onlyRaising { try set(path, .shares, limits.cpuShares) }
     }
 
     private func makeGroup(_ path: String) throws(FileError) {
@@ -91,10 +87,45 @@ struct PodCgroups: Sendable {
         }
     }
 
-    private func set(_ path: String, _ controller: String, _ v1: String, v2: String, _ number: Int64, _ write: (Int64) -> String) throws(FileError) {
-        let file = isUnified ? "\(mount)\(path)/\(v2)" : "\(mount)/\(controller)\(path)/\(v1)"
+    /// A number of a cgroup: its file in cgroup v1 and v2.
+    private enum Setting {
+        case shares, quota, memory
+
+        var legacy: (controller: String, file: String) {
+            switch self {
+            case .shares: ("cpu", "cpu.shares")
+            case .quota: ("cpu", "cpu.cfs_quota_us")
+            case .memory: ("memory", "memory.limit_in_bytes")
+            }
+        }
+        var unified: String {
+            switch self {
+            case .shares: "cpu.weight"
+            case .quota: "cpu.max"
+            case .memory: "memory.max"
+            }
+        }
+    }
+
+    private func file(_ path: String, _ setting: Setting) -> String {
+        isUnified ? "\(mount)\(path)/\(setting.unified)" : "\(mount)/\(setting.legacy.controller)\(path)/\(setting.legacy.file)"
+    }
+
+    /// The limit that is set; nil when there is none, or it cannot be told.
+    private func current(_ path: String, _ setting: Setting) -> Int64? {
+        let text = (try? FileTree.read(file(path, setting), limit: 64)) ?? []  // No such controller.
+        // `-1` and `max` are no limit.
+        let number = String(decoding: text, as: UTF8.self).split(whereSeparator: \.isWhitespace).first.flatMap { Int64($0) }
+        return number.flatMap { $0 < 0 ? nil : $0 }
+    }
+
+    private func set(_ path: String, _ setting: Setting, _ number: Int64) throws(FileError) {
+        let file = file(path, setting)
         guard FileTree.exists(file) else { return }  // The kernel has no such controller.
-        try writeControl(file, isUnified ? write(number) : String(number))
+        var text = String(number)
+        if isUnified, setting == .shares { text = String(CPUArithmetic.weight(shares: number)) }
+        if isUnified, setting == .quota { text = "\(number) \(CPUArithmetic.period)" }
+        try writeControl(file, text)
     }
 
     private func writeControl(_ path: String, _ text: String) throws(FileError) {

@@ -31,33 +31,27 @@ extension Pod {
         }
         return guaranteed && limits.count == 2 ? .guaranteed : .burstable
     }
+}
 
-    /// The pod's requests or limits as a whole: the containers together, or an init container where that is more; sidecars run beside both. A limit
-    /// counts only when every container has one (`whole` is nil then). Upstream: resource.PodRequests, PodLimits.
-    func total(_ name: String, of read: (ContainerSpec) -> ResourceList) -> Quantity? {
-        var sum = Quantity.zero
-        var largest = Quantity.zero
-        var sidecars = Quantity.zero
-        var complete = true
-        for container in containers {
-            if let amount = read(container)[name] { sum += amount } else { complete = false }
+/// What a pod's own cgroup is set to; zero is no limit. A limit holds only when the pod has one as a whole, or each of its containers has.
+/// Upstream: cm.ResourceConfigForPod.
+struct PodCgroupLimits: Sendable, Equatable {
+    var cpuShares = CPUArithmetic.minimumShares
+    var cpuQuota: Int64 = 0
+    var memory: Int64 = 0
+
+    init(_ pod: Pod) {
+        guard pod.qosClass != .bestEffort else { return }
+        let requests = PodResources.requests(pod.object, .init(usesStatus: false))
+        let limits = PodResources.limits(pod.object, .init(usesStatus: false))
+        func holds(_ name: String) -> Bool {
+            pod.spec["resources"]["limits"][name] != nil || pod.allContainers.allSatisfy { ($0.limits[name]?.sign ?? 0) > 0 }
         }
-        for container in initContainers {
-            let amount = read(container)[name]
-            if amount == nil { complete = false }
-            if container.isSidecar {
-                sidecars += amount ?? .zero
-                largest = max(largest, sidecars)
-            } else {
-                largest = max(largest, sidecars + (amount ?? .zero))
-            }
-        }
-        let whole = max(sum + sidecars, largest) + (spec["overhead"].resourceList[name] ?? .zero)
-        return complete ? whole : (whole.isZero ? nil : whole)
+        // Without a request the limit stands in for it.
+        cpuShares = CPUArithmetic.shares(milli: (requests["cpu"] ?? limits["cpu"] ?? .zero).milliValue)
+        if holds("cpu") { cpuQuota = CPUArithmetic.quota(milli: limits["cpu"]?.milliValue ?? 0) }
+        if holds("memory") { memory = max(0, limits["memory"]?.value ?? 0) }
     }
-
-    /// Whether every container has a limit of the resource.
-    func limitsAll(_ name: String) -> Bool { allContainers.allSatisfy { ($0.limits[name]?.sign ?? 0) > 0 } }
 }
 
 /// Upstream: cm.MilliCPUToShares, MilliCPUToQuota and their constants.
@@ -79,6 +73,13 @@ enum CPUArithmetic {
     }
     /// The cgroup v2 weight of v1 shares. Upstream: libcontainer's ConvertCPUSharesToCgroupV2Value.
     static func weight(shares: Int64) -> Int64 { 1 + ((max(shares, 2) - 2) * 9999) / 262_142 }
+    /// Upstream: kuberuntime's sharesToMilliCPU, quotaToMilliCPU.
+    static func milli(shares: Int64) -> Int64 {
+        shares <= minimumShares ? 0 : (min(shares, maximumShares) &* 1000 &+ 1023) / 1024
+    }
+    static func milli(quota: Int64, period: Int64) -> Int64 {
+        quota <= 0 || period <= 0 ? 0 : quota.multipliedReportingOverflow(by: 1000).partialValue / period
+    }
 }
 
 extension ContainerSpec {

@@ -41,6 +41,8 @@ struct ContainerStatusView: Sendable, Equatable {
     var imageID = ""
     var containerID = ""
     var started = false
+    /// Its resources as they are in force; nil: as the spec has them.
+    var resources: Value?
 
     var termination: Termination? { if case .terminated(let end) = state { end } else { nil } }
     var isRunning: Bool { if case .running = state { true } else { false } }
@@ -88,7 +90,13 @@ struct ContainerStatuses: Sendable {
         view.containerID = id(current.id)
         view.restartCount = Int64(current.annotations[ContainerLabels.restartCount] ?? "") ?? Int64(current.attempt)
         switch current.state {
-        case .running: view.state = .running(startedAt: current.startedAt)
+        case .running:
+            view.state = .running(startedAt: current.startedAt)
+            if let resize = ContainerResize(spec, pod: pod, actual: current.resources, nodeMemory: 0), !spec.isEphemeral,
+                !spec.isInit || spec.isSidecar
+            {
+                view.resources = resize.inForce(spec.view["resources"].value ?? [:])
+            }
         case .created: view.state = .waiting(reason: waitingReason(spec), message: "")
         case .exited: view.state = .terminated(termination(current))
         case .unknown:
@@ -200,11 +208,7 @@ extension ContainerStatusView {
         if !containerID.isEmpty { value["containerID"] = .string(containerID) }
         value["started"] = .bool(started)
         if let requests = spec.view["resources"]["requests"].value, requests.object?.isEmpty == false { value["allocatedResources"] = requests }
-        if let resources = spec.view["resources"].value, resources.object?.isEmpty == false {
-            value["resources"] = resources
-        } else {
-            value["resources"] = [:]
-        }
+        value["resources"] = resources ?? spec.view["resources"].value ?? [:]
         let mounts = spec.view["volumeMounts"].elements.map { mount -> Value in
             var entry: Value = ["name": .string(mount["name"].string ?? ""), "mountPath": .string(mount["mountPath"].string ?? "")]
             if mount["readOnly"].bool == true {

@@ -23,6 +23,9 @@ struct PodStatusComputation: Sendable {
     var isTerminated = false
     /// A phase, reason and message decided elsewhere: a pod past its deadline, or refused.
     var verdict: (phase: PodPhase, reason: String, message: String)?
+    /// The pod was refused by this node: nothing of it was ever made.
+    var wasRejected = false
+    var resize = ResizeStanding()
 
     struct Outcome: Sendable {
         var phase: PodPhase
@@ -71,6 +74,8 @@ struct PodStatusComputation: Sendable {
             status["podIPs"] = .array(ips.map { ["ip": .string($0)] })
         }
         status["startTime"] = .string(pod.status["startTime"].string ?? now.rfc3339)
+        status["qosClass"] = .string(pod.qosClass.rawValue)
+        if wasRejected { return Outcome(phase: phase, value: status) }
         if !initSpecs.isEmpty { status["initContainerStatuses"] = .array(zip(initSpecs, inits).map { $1.value(spec: $0) }) }
         status["containerStatuses"] = .array(zip(mainSpecs, mains).map { $1.value(spec: $0) })
         let ephemeral = pod.ephemeralContainers
@@ -78,7 +83,6 @@ struct PodStatusComputation: Sendable {
             let views = specs.statuses(of: ephemeral, isInit: false)
             status["ephemeralContainerStatuses"] = .array(zip(ephemeral, views).map { $1.value(spec: $0) })
         }
-        status["qosClass"] = .string(pod.qosClass.rawValue)
         return Outcome(phase: phase, value: status)
     }
 
@@ -161,6 +165,8 @@ struct PodStatusComputation: Sendable {
         var isTrue: Bool
         var reason = ""
         var message = ""
+        /// The generation it speaks of, when that is not the newest.
+        var generation: Int64?
     }
 
     private func conditions(phase: PodPhase, inits: [ContainerStatusView], mains: [ContainerStatusView], initSpecs: [ContainerSpec]) -> [Value] {
@@ -182,6 +188,17 @@ struct PodStatusComputation: Sendable {
         all.append(ready)
         all.append(containersReady)
         all.append(Condition(type: "PodScheduled", isTrue: true))
+        if let pending = resize.pending {
+            all.append(
+                Condition(
+                    type: "PodResizePending", isTrue: true, reason: pending.reason.rawValue, message: pending.message, generation: pending.generation)
+            )
+        }
+        if let progress = resize.progress {
+            let reason = progress.error.isEmpty ? "" : "Error"
+            all.append(
+                Condition(type: "PodResizeInProgress", isTrue: true, reason: reason, message: progress.error, generation: progress.generation))
+        }
         return all.map(value)
     }
 
@@ -221,7 +238,7 @@ struct PodStatusComputation: Sendable {
         let old = pod.status["conditions"].elements.first { $0["type"].string == condition.type }
         let since = old["status"].string == status ? old["lastTransitionTime"].string : nil
         var value: Value = ["type": .string(condition.type), "status": .string(status)]
-        if let generation { value["observedGeneration"] = .int(generation) }
+        if let generation = condition.generation ?? generation { value["observedGeneration"] = .int(generation) }
         value["lastProbeTime"] = .null
         value["lastTransitionTime"] = .string(since ?? now.rfc3339)
         if !condition.reason.isEmpty { value["reason"] = .string(condition.reason) }
@@ -234,6 +251,8 @@ struct PodStatusComputation: Sendable {
 enum PodStatusPatch {
     /// The fields that the kubelet owns and takes away again. Conditions of other writers are left alone: the patch merges them by type.
     private static let removable = ["message", "reason", "podIP", "initContainerStatuses"]
+    /// Conditions that are there only while they hold.
+    private static let passing = ["PodResizePending", "PodResizeInProgress"]
 
     /// Nil when nothing has changed. `current` is the pod's status as the API server has it.
     static func patch(uid: String, from current: Value, to wanted: Value) -> Value? {
@@ -245,15 +264,17 @@ enum PodStatusPatch {
                     let old = (current["conditions"]?.array ?? []).first { $0["type"] == condition["type"] }
                     return !same(old, condition)
                 }
-                if !changed.isEmpty {
-                    // Null takes away a reason or message that has ceased.
-                    changes["conditions"] = .array(
-                        changed.map { condition in
-                            var condition = condition
-                            for field in ["reason", "message"] where condition[field] == nil { condition[field] = .null }
-                            return condition
-                        })
+                // Null takes away a reason or message that has ceased.
+                let written = changed.map { condition in
+                    var condition = condition
+                    for field in ["reason", "message"] where condition[field] == nil { condition[field] = .null }
+                    return condition
                 }
+                let gone = passing.filter { type in
+                    let isType = { (condition: Value) in condition["type"]?.string == type }
+                    return (current["conditions"]?.array ?? []).contains(where: isType) && !(value.array ?? []).contains(where: isType)
+                }.map { type -> Value in ["$patch": "delete", "type": .string(type)] }
+                if !written.isEmpty || !gone.isEmpty { changes["conditions"] = .array(written + gone) }
             case "podIPs", "hostIPs":
                 guard !same(current[key], value) else { continue }
                 let gone = (current[key]?.array ?? []).filter { old in !(value.array ?? []).contains(old) }

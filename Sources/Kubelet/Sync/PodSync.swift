@@ -9,7 +9,7 @@ struct PodActions: Sendable, Equatable {
         /// For the Killing event.
         var message: String
         var reason: Reason
-        enum Reason: Sendable, Equatable { case changed, livenessProbe, startupProbe, unknownState }
+        enum Reason: Sendable, Equatable { case changed, livenessProbe, startupProbe, unknownState, resize }
     }
     /// A container that is not started yet because it ended a short while ago.
     struct BackingOff: Sendable, Equatable {
@@ -26,6 +26,8 @@ struct PodActions: Sendable, Equatable {
     var sandboxID: String?
     var attempt: UInt32 = 0
     var kill: [Kill] = []
+    /// Running containers whose cgroups are to be changed.
+    var resize: [String] = []
     /// Names, in the order to start them. Ephemeral containers wait for nobody.
     var startEphemeral: [String] = []
     var startInit: [String] = []
@@ -33,7 +35,7 @@ struct PodActions: Sendable, Equatable {
     var backingOff: [BackingOff] = []
 
     var startsNothing: Bool { !createSandbox && startEphemeral.isEmpty && startInit.isEmpty && start.isEmpty }
-    var isIdle: Bool { !killPod && kill.isEmpty && startsNothing }
+    var isIdle: Bool { !killPod && kill.isEmpty && resize.isEmpty && startsNothing }
 }
 
 /// Probe outcomes that decide about restarts, by container ID. Nil: not probed, or no probe.
@@ -99,10 +101,11 @@ struct PodSync: Sendable {
                 continue
             }
             guard let kill = killIfUnfit(container, current) else {
+                if needsResize(container, current) { actions.resize.append(container.name) }
                 kept += 1
                 continue
             }
-            if restartsOnFailure || kill.reason == .changed { actions.start.append(container.name) }
+            if restartsOnFailure || kill.reason == .changed || kill.reason == .resize { actions.start.append(container.name) }
             actions.kill.append(kill)
         }
         if kept == 0, actions.start.isEmpty {
@@ -168,10 +171,21 @@ struct PodSync: Sendable {
         } else if verdicts.startupFailed.contains(current.id) {
             kill = PodActions.Kill(
                 id: current.id, name: container.name, message: "Container \(container.name) failed startup probe", reason: .startupProbe)
+        } else if let resize = resize(container, current), resize.needsRestart(container) {
+            return PodActions.Kill(
+                id: current.id, name: container.name, message: "Container \(container.name) resize requires restart", reason: .resize)
         }
         guard var kill else { return nil }
         if restartsOnFailure || kill.reason == .changed || container.isSidecar { kill.message += ", will be restarted" }
         return kill
+    }
+
+    private func resize(_ container: ContainerSpec, _ current: RuntimeContainerStatus) -> ContainerResize? {
+        ContainerResize(container, pod: pod, actual: current.resources, nodeMemory: 0)
+    }
+
+    private func needsResize(_ container: ContainerSpec, _ current: RuntimeContainerStatus) -> Bool {
+        resize(container, current).map { !$0.needsRestart(container) } ?? false
     }
 
     /// Init containers and sidecars, from the last to the first: the last one that has run tells how far the pod has come. Returns whether the pod is
@@ -200,6 +214,7 @@ struct PodSync: Sendable {
                     starts.append(container.name)
                     break
                 }
+                if needsResize(container, current) { actions.resize.append(container.name) }
                 if container.startupProbe != nil, !verdicts.startupSucceeded.contains(current.id) { break }
                 if isLast { initialized = true } else if !laterHasRun { starts.append(containers[index + 1].name) }
             case .exited:

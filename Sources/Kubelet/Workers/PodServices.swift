@@ -14,6 +14,9 @@ struct PodServices: Sendable {
     let probeActions: ProbeActions
     let volumes: PodVolumes
     let cgroups: PodCgroups
+    let allocations: PodAllocations
+    /// Something of the node has become free: pods may wait for it.
+    let roomChanged: @Sendable () -> Void
     let objects: any ReferencedObjects
     let tokens: any TokenSource
     /// All services of the cluster, for the variables that name them.

@@ -33,6 +33,9 @@ struct PodSyncPass: Sendable {
             return !actions.backingOff.isEmpty
         }
         try await kill(actions, runtime)
+        if !actions.killPod, actions.resize.isEmpty == false || actions.kill.contains(where: { $0.reason == .resize }) {
+            await worker.resized(PodResizer(services: services, pod: pod).perform(actions.resize, runtime))
+        }
         guard !actions.startsNothing else { return true }
         try await start(actions, runtime)
         return true

@@ -21,6 +21,9 @@ actor PodWorker {
     /// Termination messages by container ID.
     var messages: [String: String] = [:]
     var verdict: (phase: PodPhase, reason: String, message: String)?
+    /// The node refused the pod when it came.
+    private let wasRejected: Bool
+    private var resize = ResizeProgress()
     private var lastStatus: Value?
     /// Seconds until the next look, set by a pass.
     var wakeAfter: Double?
@@ -35,13 +38,22 @@ actor PodWorker {
     /// After a failure: doubled up to upstream's backOffPeriod.
     private static let firstErrorDelay = 1.0
 
+    /// A pod that is over already has nothing of the node; any other is admitted, or refused and ended.
     init(_ object: Object, services: PodServices) {
         let pod = Pod(object)
-        self.pod = pod
         uid = pod.uid
         self.services = services
         let isOver = pod.isBeingDeleted || pod.isTerminalInAPI
-        stage = isOver ? .terminating : .syncing
+        // One that is being deleted may still hold what it was given.
+        let refusal = pod.isTerminalInAPI ? nil : services.allocations.admit(pod)
+        let rejection = isOver ? nil : refusal
+        self.pod = services.allocations.given(pod)
+        stage = isOver || rejection != nil ? .terminating : .syncing
+        wasRejected = rejection != nil || pod.isTerminalInAPI && pod.status["containerStatuses"] == nil
+        if let rejection {
+            services.event(pod, nil, .warning, rejection.reason, rejection.message)
+            verdict = (.failed, rejection.reason, "Pod was rejected: \(rejection.message)")
+        }
         backOff = BackOff(initial: services.configuration.backOffInitial.inSeconds, limit: services.configuration.backOffLimit.inSeconds)
         (signals, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         signal.yield()
@@ -52,14 +64,14 @@ actor PodWorker {
 
     /// Takes over the pod's newest object.
     func update(_ object: Object) {
-        pod = Pod(object)
+        takeResize(Pod(object))
         if pod.isBeingDeleted { beginTerminating() }
         wake()
     }
 
     /// The pod's object is gone: whatever still runs is ended.
     func removed(_ object: Object) {
-        pod = Pod(object)
+        pod = services.allocations.given(Pod(object))
         isGoneFromAPI = true
         beginTerminating()
         wake()
@@ -159,7 +171,7 @@ actor PodWorker {
         let outcome = PodStatusComputation(
             pod: podWithOwnStatus, runtime: runtime, failures: failures, probes: services.prober.results(podUID: uid).standing, messages: messages,
             runtimeName: services.runtimeName, hostIPs: [services.configuration.nodeIP], now: services.now(), isTerminated: isTerminated,
-            verdict: verdict
+            verdict: verdict, wasRejected: wasRejected, resize: resize.standing(pending: services.allocations.pending(uid))
         ).compute()
         lastStatus = outcome.value
         if !isGoneFromAPI { services.statuses.set(pod, outcome.value) }
@@ -182,6 +194,7 @@ actor PodWorker {
     private func sync() async throws {
         var runtime = try await readRuntime()
         checkDeadline()
+        settleResize(runtime)
         var phase = await publish(runtime)
         if phase == .succeeded || phase == .failed { return endWork() }
         if !pod.hostNetwork, let problem = services.networkProblem() {
@@ -192,6 +205,7 @@ actor PodWorker {
         try Task.checkCancellation()
         if changedAnything {
             runtime = try await readRuntime()
+            settleResize(runtime)
             phase = await publish(runtime)
         } else if !failures.isEmpty {
             phase = await publish(runtime)
@@ -215,6 +229,57 @@ actor PodWorker {
         let message = "Pod was active on the node longer than the specified deadline"
         services.event(pod, nil, .normal, "DeadlineExceeded", message)
         verdict = (.failed, "DeadlineExceeded", message)
+    }
+
+    // MARK: resizing
+
+    /// Takes the pod's newest object with what it is given of its wishes.
+    private func takeResize(_ wished: Pod) {
+        let (given, outcome) = services.allocations.update(wished)
+        pod = given
+        switch outcome {
+        case .unchanged: break
+        case .granted:
+            resizeGranted(wished)
+            services.roomChanged()
+        case .pending(let pending, let isNews):
+            guard isNews else { break }
+            services.event(
+                wished, nil, .warning, "Resize\(pending.reason.rawValue)",
+                ResizeMessages.text("Pod resize \(pending.reason.rawValue)", wished, generation: pending.generation, error: pending.message))
+        }
+    }
+
+    /// Another pod has made room: this one got what it waited for.
+    func grantedLate() {
+        pod = services.allocations.given(pod)
+        resizeGranted(pod)
+        wake()
+    }
+
+    private func resizeGranted(_ pod: Pod) {
+        resize.granted(generation: pod.metadata.generation)
+        let text = ResizeMessages.text("Pod resize started", pod, generation: pod.metadata.generation)
+        services.event(pod, nil, .normal, "ResizeStarted", text)
+    }
+
+    /// What changing the containers gave; tried again after a while when it failed.
+    func resized(_ problem: String?) {
+        guard let problem else { return }
+        if resize.failed(problem, generation: pod.metadata.generation) {
+            let generation = resize.generation ?? pod.metadata.generation
+            services.event(pod, nil, .warning, "ResizeError", ResizeMessages.text("Pod resize error", pod, generation: generation, error: problem))
+        }
+        wake(after: ContainerStarter.retryPeriod)
+    }
+
+    private func settleResize(_ runtime: PodRuntimeStatus) {
+        let isOpen = AllocatedResources.resizable(pod).contains { container in
+            guard let current = runtime.latest(container.name), current.state == .running else { return false }
+            return ContainerResize(container, pod: pod, actual: current.resources, nodeMemory: 0) != nil
+        }
+        guard let generation = resize.settle(isOpen: isOpen, generation: pod.metadata.generation) else { return }
+        services.event(pod, nil, .normal, "ResizeCompleted", ResizeMessages.text("Pod resize completed", pod, generation: generation))
     }
 
     func setFailure(_ name: String, _ failure: StartFailure?) { failures[name] = failure }
@@ -280,6 +345,8 @@ actor PodWorker {
         }
         services.tokens.forget(podUID: uid)
         await services.images.forget(podUID: uid)
+        services.allocations.release(uid: uid)
+        services.roomChanged()
         stage = .terminated
         wake()
     }

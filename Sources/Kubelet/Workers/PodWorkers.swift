@@ -50,6 +50,11 @@ actor PodWorkers {
         await worker.removed(object)
     }
 
+    /// Something of the node has become free: resizes that wait for it are looked at again.
+    func roomChanged() async {
+        for uid in services.allocations.grantPending() { await workers[uid]?.grantedLate() }
+    }
+
     func wake(_ uid: String) { workers[uid]?.wake() }
     func wakeAll() { for worker in workers.values { worker.wake() } }
     var pods: [Object] {
