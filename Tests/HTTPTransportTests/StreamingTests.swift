@@ -1,4 +1,6 @@
 import Foundation
+import NIOCore
+import NIOPosix
 import Synchronization
 import Testing
 
@@ -238,6 +240,27 @@ struct StreamingTests {
         }
     }
 
+    @Test("what comes with the answer to an upgrade is not lost when the end comes at once, too")
+    func upgradeWithEarlyEnd() async throws {
+        let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nlast words"
+        let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AnswerAndEnd(answer)) }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(listener.localAddress?.port)
+        for _ in 0..<20 {
+            let client = try HTTPClient(configuration: HTTPClient.Configuration(address: .tcp(host: "127.0.0.1", port: port)))
+            let (_, tunnel) = try await client.upgrade("GET", "/", fields: ["Connection": "Upgrade", "Upgrade": "x"])
+            var received = ""
+            while let bytes = try await tunnel.read() { received += String(decoding: bytes, as: UTF8.self) }
+            #expect(received == "last words")
+            await tunnel.close()
+            await client.close()
+        }
+        try await listener.close().get()
+    }
+
     @Test("a tunnel's slow reader stops its writer")
     func tunnelBackpressure() async throws {
         let log = Log()
@@ -273,5 +296,19 @@ struct StreamingTests {
             try await writer.value
             await tunnel.close()
         }
+    }
+}
+
+/// Answers whatever comes first with a text, and closes.
+private final class AnswerAndEnd: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+    private let answer: String
+
+    init(_ answer: String) { self.answer = answer }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
+        context.close(promise: nil)
     }
 }

@@ -272,7 +272,7 @@ final class HTTP1ClientHandler: ChannelDuplexHandler, RemovableChannelHandler, @
                 let tunnel = try TunnelHandler.install(on: channel)
                 pipeline.removeHandler(self, promise: nil)
                 // Hands the bytes that came with the 101 to the tunnel.
-                pipeline.removeHandler(decoder, promise: nil)
+                try EndOfInputHold.remove(decoder, from: channel)
                 pipeline.removeHandler(encoder, promise: nil)
                 answer.resume(returning: .upgraded(fields, tunnel))
             } catch {

@@ -357,7 +357,7 @@ final class HTTP1ServerHandler: ChannelDuplexHandler, RemovableChannelHandler, R
             let tunnel = try TunnelHandler.install(on: channel) { exchange.disconnect() }
             pipeline.removeHandler(self, promise: nil)
             // Hands what it has buffered beyond the request to the tunnel.
-            pipeline.removeHandler(decoder, promise: nil)
+            try EndOfInputHold.remove(decoder, from: channel)
             return tunnel
         } catch {
             exchange.disconnect()
