@@ -1,4 +1,4 @@
-package import KubeAPI
+internal import KubeAPI
 internal import HTTPTransport
 internal import KubeAPIServer
 
