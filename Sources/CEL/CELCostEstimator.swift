@@ -9,6 +9,12 @@ struct CELSizeEstimate {
     static func + (a: CELSizeEstimate, b: CELSizeEstimate) -> CELSizeEstimate {
         CELSizeEstimate(min: CELCostEstimate.sum(a.min, b.min), max: CELCostEstimate.sum(a.max, b.max))
     }
+    static func * (a: CELSizeEstimate, b: CELSizeEstimate) -> CELSizeEstimate {
+        CELSizeEstimate(min: CELCostEstimate.product(a.min, b.min), max: CELCostEstimate.product(a.max, b.max))
+    }
+    func either(_ other: CELSizeEstimate) -> CELSizeEstimate { CELSizeEstimate(min: Swift.min(min, other.min), max: Swift.max(max, other.max)) }
+    /// What holds the sizes of all elements; of none, nothing.
+    static func any(of sizes: [CELSizeEstimate]) -> CELSizeEstimate { sizes.dropFirst().reduce(sizes.first ?? .exactly(0)) { $0.either($1) } }
     func cost(_ factor: Double) -> CELCostEstimate {
         CELCostEstimate(min: CELCostEstimate.scaled(min, factor), max: CELCostEstimate.scaled(max, factor))
     }
@@ -25,6 +31,8 @@ extension CELCostEstimate {
         let (product, overflow) = a.multipliedReportingOverflow(by: b)
         return overflow ? .max : product
     }
+    /// Rounded up; nothing by nothing is nothing.
+    static func quotient(_ a: UInt64, _ b: UInt64) -> UInt64 { b == 0 ? 0 : scaled(a, 1 / Double(b)) }
     static func scaled(_ size: UInt64, _ factor: Double) -> UInt64 {
         let scaled = (Double(size) * factor).rounded(.up)
         return UInt64(exactly: scaled) ?? .max
@@ -33,6 +41,8 @@ extension CELCostEstimate {
     static func * (a: CELCostEstimate, b: CELCostEstimate) -> CELCostEstimate {
         CELCostEstimate(min: product(a.min, b.min), max: product(a.max, b.max))
     }
+    /// Upstream: CostEstimate.MultiplyByCostFactor.
+    func scaled(_ factor: Double) -> CELCostEstimate { CELCostEstimate(min: Self.scaled(min, factor), max: Self.scaled(max, factor)) }
     func times(_ size: CELSizeEstimate) -> CELCostEstimate { CELCostEstimate(min: Self.product(min, size.min), max: Self.product(max, size.max)) }
     func either(_ other: CELCostEstimate) -> CELCostEstimate { CELCostEstimate(min: Swift.min(min, other.min), max: Swift.max(max, other.max)) }
 }
@@ -44,9 +54,12 @@ struct CELCostEstimator {
     /// What is known of a bound variable: its schema, or the size of what it ranges over.
     private var locals: [Int: Known] = [:]
 
-    private struct Known {
+    /// What is known of a value: where it comes from, its size, the sizes of its keys and values. Upstream: AstNode's path with computedSizes and
+    /// entrySizeEstimate.
+    struct Known {
         var schema: CELSchema?
         var size: CELSizeEstimate?
+        var entries: (key: CELSizeEstimate, value: CELSizeEstimate)?
     }
 
     init(_ environment: CELEnvironment, types checker: CELChecker) {
@@ -55,8 +68,6 @@ struct CELCostEstimator {
     }
 
     mutating func estimate(_ e: CELExpression) -> CELCostEstimate { cost(e).cost }
-
-    private static let stringFactor = CELCost.stringTraversalFactor
 
     /// The cost, and what is known of the result.
     private mutating func cost(_ e: CELExpression) -> (cost: CELCostEstimate, known: Known) {
@@ -68,16 +79,30 @@ struct CELCostEstimator {
         case .select(let operand, let field, let isTest):
             let inner = cost(operand)
             if isTest { return (inner.cost, Known()) }
-            return (inner.cost + .exactly(1), Known(schema: inner.known.schema.flatMap { Self.member($0, field) }))
+            // What is dynamic has no fields that would cost.
+            let own: UInt64 = if case .dyn = checker.finalType(operand) { 0 } else { 1 }
+            return (inner.cost + .exactly(own), Known(schema: inner.known.schema.flatMap { Self.member($0, field) }))
         case .call(let function, let target, let arguments): return call(e, function, target, arguments)
         case .list(let elements, _):
             var total = CELCostEstimate.exactly(CELCost.listCreation)
-            for element in elements { total = total + cost(element).cost }
-            return (total, Known(size: .exactly(UInt64(elements.count))))
+            var sizes: [CELSizeEstimate] = []
+            for element in elements {
+                let part = cost(element)
+                total = total + part.cost
+                sizes.append(Self.size(part.known, checker.finalType(element)))
+            }
+            return (total, Known(size: .exactly(UInt64(elements.count)), entries: (.exactly(1), .any(of: sizes))))
         case .map(let entries):
             var total = CELCostEstimate.exactly(CELCost.mapCreation)
-            for entry in entries { total = total + cost(entry.key).cost + cost(entry.value).cost }
-            return (total, Known(size: .exactly(UInt64(entries.count))))
+            var keys: [CELSizeEstimate] = []
+            var values: [CELSizeEstimate] = []
+            for entry in entries {
+                let (key, value) = (cost(entry.key), cost(entry.value))
+                total = total + key.cost + value.cost
+                keys.append(Self.size(key.known, checker.finalType(entry.key)))
+                values.append(Self.size(value.known, checker.finalType(entry.value)))
+            }
+            return (total, Known(size: .exactly(UInt64(entries.count)), entries: (.any(of: keys), .any(of: values))))
         case .message(_, let fields):
             var total = CELCostEstimate.exactly(CELCost.structCreation)
             for field in fields { total = total + cost(field.value).cost }
@@ -94,12 +119,25 @@ struct CELCostEstimator {
         }
     }
 
-    private static func size(_ known: Known, _ type: CELType) -> CELSizeEstimate {
+    /// Upstream: coster.computeSize. A number or a truth value that a schema declares has no size at all, as upstream's declared types have it.
+    static func size(_ known: Known, _ type: CELType) -> CELSizeEstimate {
         if let size = known.size { return size }
-        if let most = known.schema?.maxElements { return CELSizeEstimate(min: 0, max: most) }
+        if let schema = known.schema {
+            if let most = schema.maxElements { return CELSizeEstimate(min: 0, max: most) }
+            switch schema.type {
+            case .bool, .int, .double: return .exactly(0)
+            default: break
+            }
+        }
+        return isScalar(type) ? .exactly(1) : .unknown
+    }
+
+    /// Upstream: checker.isScalar.
+    private static func isScalar(_ type: CELType) -> Bool {
         switch type {
-        case .bool, .int, .uint, .double, .null, .duration, .timestamp, .type, .opaque: return .exactly(1)
-        default: return .unknown
+        case .bool, .int, .uint, .double, .duration, .timestamp: true
+        case .optional(let inner): isScalar(inner)
+        default: false
         }
     }
 
@@ -109,8 +147,9 @@ struct CELCostEstimator {
         case .bind, .optionalMap, .optionalFlatMap:
             locals[e.firstLocal] = macro.form == .bind ? operand.known : Known()
             let result = macro.result.map { cost($0) } ?? (.zero, Known())
-            let extra = macro.form == .bind ? CELCostEstimate.zero : CELCostEstimate(min: 1, max: 3)
-            return (operand.cost + (macro.form == .bind ? result.cost : CELCostEstimate(min: 0, max: result.cost.max)) + extra, result.known)
+            // A bind is a loop over an empty list, whose making costs.
+            if macro.form == .bind { return (operand.cost + result.cost + .exactly(CELCost.listCreation), result.known) }
+            return (operand.cost + CELCostEstimate(min: 0, max: result.cost.max) + CELCostEstimate(min: 1, max: 3), result.known)
         default: break
         }
         let size = Self.size(operand.known, checker.finalType(macro.operand))
@@ -120,12 +159,10 @@ struct CELCostEstimator {
             case .map(let values): values
             default: nil
             }
-        let isMap = if case .map = operand.known.schema?.shape { true } else { false }
-        let key = CELSchema.string()
-        locals[e.firstLocal] = Known(schema: macro.variables.count == 2 ? (isMap ? key : nil) : isMap ? key : element)
-        if macro.variables.count == 2 { locals[e.firstLocal + 1] = Known(schema: element) }
+        bind(e, macro, operand.known, element)
         var step = CELCostEstimate.zero
         var result = CELCostEstimate.exactly(1)
+        var entries: (key: CELSizeEstimate, value: CELSizeEstimate)?
         let condition = macro.condition.map { cost($0).cost }
         switch macro.form {
         case .all: step = CELCostEstimate.exactly(2) + CELCostEstimate(min: 1, max: CELCostEstimate.sum(1, condition?.max ?? 0))
@@ -134,135 +171,69 @@ struct CELCostEstimator {
             step = (condition ?? .zero) + CELCostEstimate(min: 1, max: 2)
             result = .exactly(2)
         default:
-            let body = (macro.result.map { cost($0).cost } ?? .exactly(1)) + .exactly(CELCost.listCreation + 2)
+            // The accumulator is made once, and each step adds a list of one to it; entries of maps are inserted.
+            let isMap = macro.form == .transformMap || macro.form == .transformMapEntry
+            let part = macro.result.map { cost($0) } ?? (.exactly(1), locals[e.firstLocal] ?? Known())
+            let own: UInt64 = macro.form == .transformMap ? 3 : macro.form == .transformMapEntry ? 2 : CELCost.listCreation + 2
+            let body = part.cost + .exactly(own)
             step = condition.map { $0 + CELCostEstimate(min: 1, max: body.max) } ?? body
+            result = .exactly(1 + (isMap ? CELCost.mapCreation : CELCost.listCreation))
+            if macro.form == .map || macro.form == .filter, condition == nil, let shown = macro.result {
+                entries = (.exactly(1), Self.size(part.known, checker.finalType(shown)))
+            }
         }
         var known = Known()
         switch macro.form {
-        case .filter: known = Known(schema: operand.known.schema, size: CELSizeEstimate(min: 0, max: size.max))
-        case .map, .transformList, .transformMap: known = Known(size: condition == nil ? size : CELSizeEstimate(min: 0, max: size.max))
+        case .filter: known = Known(schema: operand.known.schema, size: size)
+        case .map, .transformList, .transformMap, .transformMapEntry: known = Known(size: size, entries: entries)
         default: break
         }
         return (operand.cost + step.times(size) + result, known)
     }
 
+    /// The iteration variables: elements of lists, keys of maps, or both. Upstream: coster.pushIterSingle and its like.
+    private mutating func bind(_ e: CELExpression, _ macro: CELExpression.Macro, _ range: Known, _ element: CELSchema?) {
+        let isMap = if case .map = range.schema?.shape { true } else { false }
+        let key = Known(schema: isMap ? CELSchema.string() : nil, size: isMap ? nil : range.entries?.key)
+        let value = Known(schema: element, size: element == nil ? range.entries?.value : nil)
+        let isMapType = if case .map = checker.finalType(macro.operand) { true } else { false }
+        guard macro.variables.count == 2 else {
+            locals[e.firstLocal] = isMap || isMapType ? key : value
+            return
+        }
+        locals[e.firstLocal] = key
+        locals[e.firstLocal + 1] = value
+    }
+
     private mutating func call(
         _ e: CELExpression, _ function: String, _ target: CELExpression?, _ arguments: [CELExpression]
     ) -> (cost: CELCostEstimate, known: Known) {
-        var total = CELCostEstimate.zero
-        var sizes: [CELSizeEstimate] = []
-        var knowns: [Known] = []
-        let operands = (e.isQualifiedCall ? [] : target.map { [$0] } ?? []) + arguments
-        var costs: [CELCostEstimate] = []
-        for operand in operands {
-            let part = cost(operand)
-            costs.append(part.cost)
-            knowns.append(part.known)
-            sizes.append(Self.size(part.known, checker.finalType(operand)))
-        }
-        switch function {
-        case CELOperator.and where costs.count == 2, CELOperator.or where costs.count == 2:
-            // The right side may never be evaluated.
-            return (costs[0] + CELCostEstimate(min: 0, max: costs[1].max), Known())
-        case CELOperator.conditional where costs.count == 3:
-            let size = CELSizeEstimate(min: min(sizes[1].min, sizes[2].min), max: max(sizes[1].max, sizes[2].max))
-            return (costs[0] + costs[1].either(costs[2]), Known(schema: knowns[1].schema ?? knowns[2].schema, size: size))
-        default: break
-        }
-        for part in costs { total = total + part }
+        let member = e.isQualifiedCall ? nil : target
+        let targetPart = member.map { cost($0) }
+        var parts: [(cost: CELCostEstimate, known: Known)] = []
+        for argument in arguments { parts.append(cost(argument)) }
+        if function == "dyn", let part = parts.first { return (part.cost + .exactly(1), part.known) }
         let name = e.isQualifiedCall ? "\(target?.dottedName ?? "").\(function)" : function
-        let own = callCost(e, name, operands, sizes, knowns)
-        return (total + own.cost, own.known)
-    }
-
-    private func callCost(_ e: CELExpression, _ function: String, _ operands: [CELExpression], _ sizes: [CELSizeEstimate], _ knowns: [Known])
-        -> (cost: CELCostEstimate, known: Known)
-    {
-        guard let first = sizes.first else { return (.exactly(1), Known()) }
-        let overload = e.overloads.count == 1 ? e.overloads[0].id : ""
-        switch function {
-        case CELOperator.index, CELOperator.optionalIndex, CELOperator.optionalSelect:
-            var schema: CELSchema?
-            switch knowns[0].schema?.shape {
-            case .list(let items, _): schema = items
-            case .map(let values): schema = values
-            default: break
-            }
-            return (.exactly(1), Known(schema: schema))
-        case "check": return (.exactly(CELCost.authorizationCheck), Known())
-        case "isSorted", "sum", "max", "min", "indexOf", "lastIndexOf":
-            guard case .list(let element) = checker.finalType(operands[0]) else { return (first.cost(Self.stringFactor), Known()) }
-            var each = CELCostEstimate.exactly(1)
-            if element == .string || element == .bytes {
-                var inner = CELSizeEstimate.unknown
-                if case .list(let items, _) = knowns[0].schema?.shape, let most = items.maxElements { inner = CELSizeEstimate(min: 0, max: most) }
-                each = each + inner.cost(Self.stringFactor)
-            }
-            return (each.times(first), Known())
-        case "url", "cidr", "isIP", "isCIDR", "ip", "quantity", "isQuantity", "semver", "isSemver", "isURL", "jsonpatch.escapeKey", "startsWith",
-            "endsWith":
-            if overload == "cidr_ip" { return (.exactly(1), Known()) }
-            if function == "startsWith" || function == "endsWith" {
-                return (sizes.count > 1 ? sizes[1].cost(Self.stringFactor) : .exactly(1), Known())
-            }
-            return (first.cost(Self.stringFactor), Known())
-        case "lowerAscii", "upperAscii", "substring", "trim", "reverse": return (first.cost(Self.stringFactor), Known(size: first))
-        case "ip.isCanonical": return (first.cost(2 * Self.stringFactor), Known())
-        case "split": return (first.cost(2 * Self.stringFactor), Known(size: CELSizeEstimate(min: 0, max: first.max)))
-        case "replace": return (first.cost(2 * Self.stringFactor), Known(size: replaced(sizes)))
-        case "join":
-            var size = CELSizeEstimate.unknown
-            if case .list(let items, _) = knowns[0].schema?.shape, let most = items.maxElements {
-                size = CELSizeEstimate(min: 0, max: CELCostEstimate.product(first.max, most))
-            }
-            if sizes.count > 1 { size.max = CELCostEstimate.sum(size.max, CELCostEstimate.product(sizes[1].max, first.max)) }
-            return (size.cost(Self.stringFactor), Known(size: size))
-        case "matches", "find", "findAll":
-            guard sizes.count > 1 else { return (.exactly(1), Known()) }
-            let cost = (first + .exactly(1)).cost(Self.stringFactor) * sizes[1].cost(CELCost.regexLengthFactor)
-            return (cost, Known(size: CELSizeEstimate(min: 0, max: first.max)))
-        case "contains":
-            guard sizes.count > 1 else { return (.exactly(1), Known()) }
-            return (first.cost(Self.stringFactor) * sizes[1].cost(Self.stringFactor), Known())
-        case CELOperator.in:
-            guard sizes.count > 1, overload == "in_list" else { return (.exactly(1), Known()) }
-            return (CELCostEstimate.exactly(1).times(sizes[1]), Known())
-        case "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_":
-            guard sizes.count > 1 else { return (.exactly(1), Known()) }
-            let compared = CELSizeEstimate(min: 0, max: min(first.max, sizes[1].max))
-            let isScalar = [CELType.int, .uint, .double, .bool, .duration, .timestamp, .null].contains(checker.finalType(operands[0]))
-            return (isScalar ? .exactly(1) : compared.cost(Self.stringFactor), Known())
-        case "_+_":
-            guard sizes.count > 1 else { return (.exactly(1), Known()) }
-            let sum = first + sizes[1]
-            if overload == "add_string" || overload == "add_bytes" { return (sum.cost(Self.stringFactor), Known(size: sum)) }
-            return (.exactly(1), overload == "add_list" ? Known(schema: knowns[0].schema, size: sum) : Known())
-        case "containsIP", "containsCIDR":
-            var cost = CELSizeEstimate(min: 8, max: 32).cost(Self.stringFactor)
-            if function == "containsCIDR" { cost = cost + CELSizeEstimate(min: 4, max: 16).cost(Self.stringFactor) + .exactly(1) }
-            if overload.hasSuffix("_string"), sizes.count > 1 { cost = cost + sizes[1].cost(Self.stringFactor) }
-            return (cost, Known())
-        case "sets.contains", "sets.intersects", "sets.equivalent":
-            guard sizes.count > 1 else { return (.exactly(1), Known()) }
-            let product = CELCostEstimate.exactly(function == "sets.equivalent" ? 2 : 1).times(first).times(sizes[1])
-            return (product + .exactly(1), Known())
-        case "string", "bytes":
-            return (overload == "string_to_bytes" || overload == "bytes_to_string" ? first.cost(Self.stringFactor) : .exactly(1), Known(size: first))
-        case "distinct", "sort", "@sortByAssociatedKeys":
-            return (CELCostEstimate.exactly(1).times(first).times(first) + .exactly(1), Known(schema: knowns[0].schema, size: first))
-        case "validate": return (sizes.count > 1 ? sizes[1].cost(Self.stringFactor).times(.exactly(15)) : .exactly(1), Known())
-        default: return (.exactly(1), Known())
+        func operand(_ expression: CELExpression, _ known: Known) -> CELCallCost.Operand {
+            let type = checker.finalType(expression)
+            var literal: Int64?
+            if case .literal(.int(let number)) = expression.kind { literal = number }
+            return CELCallCost.Operand(type: type, known: known, size: Self.size(known, type), literal: literal)
         }
-    }
-
-    /// The size of a text after its replacements. Upstream: EstimateCallCost's "replace".
-    private func replaced(_ sizes: [CELSizeEstimate]) -> CELSizeEstimate {
-        guard sizes.count >= 3 else { return .unknown }
-        let (text, old, new) = (sizes[0], sizes[1], sizes[2])
-        if old.min == 0 {
-            return CELSizeEstimate(min: 0, max: CELCostEstimate.sum(CELCostEstimate.product(CELCostEstimate.sum(text.max, 1), new.max), text.max))
+        let call = CELCallCost(
+            function: name, target: member.flatMap { expression in targetPart.map { operand(expression, $0.known) } },
+            arguments: zip(arguments, parts).map { operand($0, $1.known) }, argumentCosts: parts.map(\.cost))
+        // The range that holds the costs of all overloads that the call may mean.
+        var total = CELCostEstimate(min: .max, max: 0)
+        var known = Known()
+        for overload in e.overloads {
+            let estimate = call.estimate(overload.id)
+            total = total.either(estimate.cost)
+            if known.schema == nil { known.schema = estimate.known.schema }
+            if let size = estimate.known.size { known.size = known.size.map { $0.either(size) } ?? size }
+            if known.entries == nil { known.entries = estimate.known.entries }
         }
-        if new.max <= old.min { return CELSizeEstimate(min: 0, max: text.max) }
-        return CELSizeEstimate(min: 0, max: CELCostEstimate.product(CELCostEstimate.scaled(text.max, 1 / Double(old.min)), new.max))
+        if e.overloads.isEmpty { total = .zero }
+        return ((targetPart?.cost ?? .zero) + total, known)
     }
 }

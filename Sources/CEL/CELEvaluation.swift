@@ -265,8 +265,8 @@ package final class CELEvaluation {
         for argument in call.arguments { arguments.append(try evaluate(argument)) }
         for overload in call.overloads where overload.accepts(arguments) {
             guard let implementation = overload.implementation else { continue }
-            // What is costly is charged before it is done; only the result of a join tells its cost.
-            if call.function == "join" {
+            // What is costly is charged before it is done; only the results of a join and a slice tell their costs.
+            if call.function == "join" || call.function == "slice" {
                 let result = try implementation(arguments)
                 try charge(CELCost.call(call.function, call.overloadID, arguments, result))
                 return result
@@ -388,7 +388,8 @@ package final class CELEvaluation {
                 }
                 let key = macro.firstLocal < frame.count ? frame[macro.firstLocal] : .null
                 let value = try evaluate(result)
-                try charge(2)
+                // The accumulator, the insertion, and the key that stands beside the value.
+                try charge(macro.form == .transformMap ? 3 : 2)
                 guard macro.form == .transformMapEntry else {
                     dictionary.set(key, value)
                     continue
