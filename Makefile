@@ -6,7 +6,7 @@ DEBUG := .build/debug/eyrie
 RELEASE := .build/release/eyrie
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench fuzz fuzz-ci bench-apiserver bench-aws bench-eks generate verify-generated clean
+.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench fuzz fuzz-ci bench-apiserver bench-scheduler bench-aws bench-eks generate verify-generated clean
 
 help:             ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -71,6 +71,10 @@ bench: release $(VENV)/ready  ## measures the figures of README and writes Bench
 bench-apiserver: deps  ## measures the API server and writes Benchmarks/results-apiserver.md (KBENCH=PROGRAM: with that generator)
 	EYRIE_ONLY=apiserver-bench $(SWIFT) build -c release --product apiserver-bench
 	python3 Benchmarks/run_apiserver.py $(CURDIR)/.build/release/apiserver-bench
+
+bench-scheduler: deps  ## measures the scheduler and the envelope and writes Benchmarks/results-scheduler.md
+	EYRIE_ONLY=scheduler-bench $(SWIFT) build -c release --product scheduler-bench
+	python3 Benchmarks/run_scheduler.py $(CURDIR)/.build/release/scheduler-bench
 
 bench-aws: deps    ## measures signatures, tokens, policies and log events on one core
 	EYRIE_ONLY=aws-bench $(SWIFT) build -c release --product aws-bench

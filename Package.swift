@@ -120,7 +120,7 @@ let testTargets: [Target] = [
     tests("EKSAPITests", ["EKSAPI"]),
 ]
 
-/// What figures are measured with (`make bench-apiserver`, `make bench-aws`), each by its name in EYRIE_ONLY; no part of an ordinary build.
+/// What figures are measured with (`make bench-apiserver`, `make bench-aws`, `make bench-scheduler`), each by its name in EYRIE_ONLY; no part of an ordinary build.
 let benchmarks: [Target] = [
     .executableTarget(
         name: "apiserver-bench", dependencies: ["KubeAPIServer", "KubeStorage", "KubeAPI", "HTTPTransport", "Certificates", "CLinux"],
@@ -128,6 +128,9 @@ let benchmarks: [Target] = [
     .executableTarget(
         name: "aws-bench", dependencies: ["AWSServices", "AWSProtocol", "HTTPTransport", log], path: "Benchmarks/aws-bench",
         swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "scheduler-bench", dependencies: ["KubeScheduler", "KubeAPIServer", "KubeStorage", "KubeClient", "KubeAPI", "CLinux"],
+        path: "Benchmarks/scheduler-bench", swiftSettings: swiftSettings),
 ].filter { $0.name == Context.environment["EYRIE_ONLY"] }
 
 /// The targets of the package, or with EYRIE_ONLY the named test target and its transitive dependencies.

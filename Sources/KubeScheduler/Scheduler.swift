@@ -86,8 +86,10 @@ package final class Scheduler: Sendable {
         storage = [claims, volumes, classes, csiNodes]
         lookup = VolumeLookup(claims: claims.indexer, volumes: volumes.indexer, classes: classes.indexer, csiNodes: csiNodes.indexer)
         others = [services, replicaSets, statefulSets, replicationControllers, budgets]
+        let serviceSelectors = ServiceSelectors()
+        serviceSelectors.follow(services)
         selectors = WorkloadSelectors(
-            services: services.indexer,
+            services: serviceSelectors,
             workloads: [
                 "ReplicaSet": replicaSets.indexer, "StatefulSet": statefulSets.indexer, "ReplicationController": replicationControllers.indexer,
             ])

@@ -318,7 +318,7 @@ struct ScoreTests {
         let pod = try pod("p", cpu: "1", memory: "2Gi")
         var cache = cache([try node("even"), try node("odd", cpu: "4", memory: "64Gi")])
         let nodes = cache.nodes
-        let scorer = try #require(NodeResourcesBalancedAllocation().prepareScore(CycleInput(pod: pod), nodes, &cache))
+        let scorer = try #require(NodeResourcesBalancedAllocation().prepareScore(CycleInput(pod: pod), Array(nodes.indices), &cache))
         #expect(nodes.map { scorer.score($0) } == [100, 89])
     }
 

@@ -74,6 +74,7 @@ func message(_ outcome: SchedulingCycle.Outcome) -> String? {
 func totals(_ pod: PodInfo, _ cache: SchedulerCache, workload: LabelSelector? = nil) -> [String: Int64] {
     var cache = cache
     let nodes = cache.nodes.filter(\.isPresent)
-    let totals = SchedulingCycle().totals(of: nodes, CycleInput(pod: pod, workloadSelector: workload), &cache)
+    var cycle = SchedulingCycle()
+    let totals = cycle.totals(of: nodes.map(\.place), CycleInput(pod: pod, workloadSelector: workload), nil, &cache)
     return Dictionary(uniqueKeysWithValues: zip(nodes.map(\.name), totals))
 }

@@ -30,13 +30,19 @@ struct SchedulerCache: Sendable {
     private(set) var imageNodes: [String: Int] = [:]
     /// Pods by selector and node, for the selectors that were asked for.
     private var counters = SelectorCounters()
-    /// Terms of bound pods that forbid others near them: places, by the value of the term's topology key, with the number of such pods.
-    private(set) var requiredAntiAffinity: [AffinityTerm: [String: Int]] = [:]
+    /// Terms of bound pods that forbid others near them, with the places of such pods.
+    private(set) var requiredAntiAffinity: [AffinityTerm: TermPlaces] = [:]
     /// The same for terms by which they like or dislike others near them.
-    private(set) var scoredAffinity: [WeightedAffinityTerm: [String: Int]] = [:]
+    private(set) var scoredAffinity: [WeightedAffinityTerm: TermPlaces] = [:]
+    /// The labels by which places were asked for.
+    private var topologies: [Topology] = []
+    private var topologyNumbers: [String: Int] = [:]
+    /// By node's place: which change of the cache was its last. What was computed of a node holds until it is another.
+    private(set) var versions: [UInt64] = []
+    private var lastChange: UInt64 = 0
+    /// Nodes that would rather not have every pod.
+    private(set) var dislikingNodes = 0
 
-    /// Where pods on nodes without the label are: no value of a label.
-    static let nowhere = "\0"
     /// What a bound pod's required affinity is worth to those it would like near it. Upstream: HardPodAffinityWeight.
     private static let hardPodAffinityWeight: Int64 = 1
 
@@ -47,9 +53,6 @@ struct SchedulerCache: Sendable {
         guard let place = places[name], nodes[place].isPresent else { return nil }
         return nodes[place]
     }
-
-    /// A label of a node, also of one that is gone: nil.
-    func label(_ key: String, of node: String) -> String? { places[node].flatMap { nodes[$0].labels[key] } }
 
     func isAssumed(_ uid: String) -> Bool { pods[uid]?.isAssumed ?? false }
     func nodeName(of uid: String) -> String? { pods[uid]?.nodeName }
@@ -62,44 +65,71 @@ struct SchedulerCache: Sendable {
 
     mutating func setNode(_ object: Object) {
         let place = place(of: object.metadata.name)
-        if nodes[place].isPresent { for image in nodes[place].images.keys { countImage(image, -1) } } else { nodeCount += 1 }
+        let isNew = !nodes[place].isPresent
+        if !isNew { count(nodes[place], -1) }
         let movesPods = nodes[place].podCount > 0 && nodes[place].labels != object.metadata.labels
         if movesPods { changeTerms(ofPodsOn: nodes[place].name, -1) }
+        for index in topologies.indices where !isNew { topologies[index].leave(place) }
         nodes[place].set(object)
-        if movesPods { changeTerms(ofPodsOn: nodes[place].name, 1) }
-        for image in nodes[place].images.keys { countImage(image, 1) }
+        for index in topologies.indices { topologies[index].enter(place, nodes[place].labels[topologies[index].key]) }
+        if movesPods {
+            changeTerms(ofPodsOn: nodes[place].name, 1)
+            counters.forgetValues()
+        }
+        count(nodes[place], 1)
+        touch(place)
     }
 
     mutating func removeNode(_ name: String) {
         guard let place = places[name], nodes[place].isPresent else { return }
-        for image in nodes[place].images.keys { countImage(image, -1) }
-        nodeCount -= 1
+        count(nodes[place], -1)
         changeTerms(ofPodsOn: name, -1)
+        for index in topologies.indices { topologies[index].leave(place) }
+        if nodes[place].podCount > 0 { counters.forgetValues() }
         nodes[place].unset()
         changeTerms(ofPodsOn: name, 1)
+        touch(place)
         dropIfUnused(name)
     }
 
-    private mutating func countImage(_ image: String, _ change: Int) {
-        let count = (imageNodes[image] ?? 0) + change
-        imageNodes[image] = count > 0 ? count : nil
+    /// Counts a present node and what it holds, or takes it out.
+    private mutating func count(_ node: NodeInfo, _ change: Int) {
+        nodeCount += change
+        if node.taints.contains(where: { $0.effect == "PreferNoSchedule" }) { dislikingNodes += change }
+        for image in node.images.keys {
+            let count = (imageNodes[image] ?? 0) + change
+            imageNodes[image] = count > 0 ? count : nil
+        }
+    }
+
+    private mutating func touch(_ place: Int) {
+        lastChange += 1
+        versions[place] = lastChange
     }
 
     private mutating func place(of name: String) -> Int {
         if let place = places[name] { return place }
-        places[name] = nodes.count
-        nodes.append(NodeInfo(name: name))
-        return nodes.count - 1
+        let place = nodes.count
+        places[name] = place
+        nodes.append(NodeInfo(name: name, place: place))
+        versions.append(0)
+        for index in topologies.indices { topologies[index].append() }
+        touch(place)
+        return place
     }
 
     private mutating func dropIfUnused(_ name: String) {
         guard let place = places[name], !nodes[place].isPresent, nodes[place].podCount == 0 else { return }
         places[name] = nil
-        let last = nodes.removeLast()
-        if place < nodes.count {
-            nodes[place] = last
-            places[last.name] = place
-        }
+        var last = nodes.removeLast()
+        versions.removeLast()
+        for index in topologies.indices { topologies[index].moveLast(to: place) }
+        counters.moveLast(nodes.count, to: place)
+        guard place < nodes.count else { return }
+        last.place = place
+        nodes[place] = last
+        places[last.name] = place
+        touch(place)
     }
 
     // MARK: Pods
@@ -123,8 +153,9 @@ struct SchedulerCache: Sendable {
         for claim in pod.claims { claims[claim, default: 0] += 1 }
         let place = place(of: node)
         nodes[place].add(pod)
-        counters.change(pod, node, 1)
-        changeTerms(pod, node, 1)
+        counters.change(pod, place, 1, topologies)
+        changeTerms(pod, place, 1)
+        touch(place)
     }
 
     /// Removes a pod and gives it; nil when it is not here.
@@ -141,43 +172,84 @@ struct SchedulerCache: Sendable {
             let left = (claims[claim] ?? 0) - 1
             claims[claim] = left > 0 ? left : nil
         }
-        if let place = places[pod.nodeName] { nodes[place].remove(pod.info) }
-        counters.change(pod.info, pod.nodeName, -1)
-        changeTerms(pod.info, pod.nodeName, -1)
+        if let place = places[pod.nodeName] {
+            nodes[place].remove(pod.info)
+            counters.change(pod.info, place, -1, topologies)
+            changeTerms(pod.info, place, -1)
+            touch(place)
+        }
         dropIfUnused(pod.nodeName)
         return pod
     }
 
     mutating func restore(_ pod: BoundPod) { insert(pod.info, pod.nodeName, assumed: pod.isAssumed) }
 
-    private mutating func changeTerms(_ pod: PodInfo, _ node: String, _ change: Int) {
-        func place(_ term: AffinityTerm) -> String { label(term.topologyKey, of: node) ?? Self.nowhere }
-        for term in pod.requiredAntiAffinity { requiredAntiAffinity.count(term, place(term), change) }
+    private mutating func changeTerms(_ pod: PodInfo, _ node: Int, _ change: Int) {
+        for term in pod.requiredAntiAffinity { requiredAntiAffinity.count(term, topology(term.topologyKey), topologies, node, change) }
         for term in pod.requiredAffinity {
-            scoredAffinity.count(WeightedAffinityTerm(term: term, weight: Self.hardPodAffinityWeight), place(term), change)
+            let weighted = WeightedAffinityTerm(term: term, weight: Self.hardPodAffinityWeight)
+            scoredAffinity.count(weighted, topology(term.topologyKey), topologies, node, change)
         }
-        for weighted in pod.preferredAffinity { scoredAffinity.count(weighted, place(weighted.term), change) }
+        for weighted in pod.preferredAffinity { scoredAffinity.count(weighted, topology(weighted.term.topologyKey), topologies, node, change) }
     }
 
     /// Before a node's labels change, and after: its pods are somewhere else then.
     private mutating func changeTerms(ofPodsOn node: String, _ change: Int) {
-        for uid in podsByNode[node] ?? [] { if let pod = pods[uid]?.info { changeTerms(pod, node, change) } }
+        guard let place = places[node] else { return }
+        for uid in podsByNode[node] ?? [] { if let pod = pods[uid]?.info { changeTerms(pod, place, change) } }
     }
 
     // MARK: Namespaces and counts
 
     mutating func setNamespace(_ name: String, labels: [String: String]?) { namespaces[name] = labels }
 
-    /// How many bound pods of a namespace match a selector, by node. Counted once, then kept.
-    mutating func matching(_ selector: LabelSelector, namespace: String, skipTerminating: Bool) -> [String: Int] {
-        let key = SelectorCounters.Key(namespace: namespace, selector: selector, skipTerminating: skipTerminating)
-        if let counts = counters.counts(key) { return counts }
-        let counts = pods.values.reduce(into: [String: Int]()) { counts, pod in
-            if key.matches(pod.info) { counts[pod.nodeName, default: 0] += 1 }
-        }
-        counters.insert(key, counts)
-        return counts
+    /// The number of a label in the cache's list of those by which places are known.
+    private mutating func topology(_ key: String) -> Int {
+        if let number = topologyNumbers[key] { return number }
+        topologyNumbers[key] = topologies.count
+        topologies.append(Topology(key: key, nodes: nodes))
+        return topologies.count - 1
     }
+
+    /// The places that a label makes of the nodes.
+    mutating func places(by key: String) -> Topology {
+        let number = topology(key)
+        return topologies[number]
+    }
+
+    /// How many bound pods of a namespace match a selector, by node's place; what is behind the end counts as 0. Counted once, then kept.
+    mutating func matching(_ selector: LabelSelector, namespace: String, skipTerminating: Bool) -> [Int32] {
+        let key = counted(selector, namespace, skipTerminating)
+        return counters.byNode(key)
+    }
+
+    /// The same by the places that the label `key` makes of the nodes, over several namespaces.
+    mutating func matching(_ selector: LabelSelector, namespaces: Set<String>, skipTerminating: Bool, by key: String) -> PlaceCounts {
+        let number = topology(key)
+        var sums: [Int32] = []
+        for namespace in namespaces {
+            let key = counted(selector, namespace, skipTerminating)
+            let counts = counters.byValue(key, number, topologies[number])
+            if sums.isEmpty {
+                sums = counts
+            } else {
+                for (value, count) in counts.enumerated() { PlaceCounts.add(Int(count), at: Int32(value), to: &sums) }
+            }
+        }
+        return PlaceCounts(values: topologies[number].values, counts: sums)
+    }
+
+    private mutating func counted(_ selector: LabelSelector, _ namespace: String, _ skipTerminating: Bool) -> SelectorCounters.Key {
+        let key = SelectorCounters.Key(namespace: namespace, selector: selector, skipTerminating: skipTerminating)
+        guard !counters.contains(key) else { return key }
+        var counts = [Int32](repeating: 0, count: nodes.count)
+        for pod in pods.values where key.matches(pod.info) { if let place = places[pod.nodeName] { counts[place] += 1 } }
+        counters.insert(key, byNode: counts)
+        return key
+    }
+
+    /// Where pods with a term are.
+    func places(of term: TermPlaces) -> PlaceCounts { PlaceCounts(values: topologies[term.topology].values, counts: term.counts) }
 
     /// The namespaces an affinity term speaks of.
     func namespaces(of term: AffinityTerm) -> Set<String> {
@@ -186,55 +258,26 @@ struct SchedulerCache: Sendable {
     }
 }
 
-extension Dictionary where Value == [String: Int] {
-    /// Changes one count of a table of counts, dropping what reaches zero.
-    mutating func count(_ key: Key, _ node: String, _ change: Int) {
-        let count = (self[key]?[node] ?? 0) + change
-        // In place: a copy of the inner table for each pod would make many pods of one term quadratic.
-        if count > 0 {
-            self[key, default: [:]][node] = count
-        } else {
-            self[key]?[node] = nil
-            if self[key]?.isEmpty ?? false { self[key] = nil }
-        }
-    }
+/// Pods that have one affinity term, by place.
+struct TermPlaces: Sendable {
+    /// The number of the term's label.
+    var topology: Int
+    /// By the number of the label's value.
+    var counts: [Int32] = []
+    /// All such pods, those on nodes without the label, too.
+    var total = 0
 }
 
-/// Numbers of pods that match a selector, by node, kept up as pods come and go.
-struct SelectorCounters: Sendable {
-    struct Key: Sendable, Hashable {
-        var namespace: String
-        var selector: LabelSelector
-        var skipTerminating: Bool
-
-        func matches(_ pod: PodInfo) -> Bool {
-            pod.namespace == namespace && !(skipTerminating && pod.isTerminating) && selector.matches(pod.labels)
+extension Dictionary where Value == TermPlaces {
+    /// Changes one count, dropping a term that no pod has any more.
+    fileprivate mutating func count(_ term: Key, _ topology: Int, _ topologies: [Topology], _ node: Int, _ change: Int) {
+        let number = topologies[topology].values[node]
+        // In place: a copy of the counts for each pod would make many pods of one term quadratic.
+        func apply(_ places: inout TermPlaces) -> Int {
+            places.total += change
+            if number != Topology.none { PlaceCounts.add(change, at: number, to: &places.counts) }
+            return places.total
         }
-    }
-
-    /// Selectors kept at most: each costs a match for every pod that comes or goes in its namespace.
-    static let limit = 1024
-
-    private var counts: [String: [Key: [String: Int]]] = [:]
-    private var size = 0
-
-    func counts(_ key: Key) -> [String: Int]? { counts[key.namespace]?[key] }
-
-    mutating func insert(_ key: Key, _ value: [String: Int]) {
-        if size >= Self.limit {
-            // All are made anew when asked for again: simpler than remembering which was used last, and as rare as it is cheap.
-            counts = [:]
-            size = 0
-        }
-        counts[key.namespace, default: [:]][key] = value
-        size += 1
-    }
-
-    mutating func change(_ pod: PodInfo, _ node: String, _ change: Int) {
-        guard let keys = counts[pod.namespace]?.keys else { return }
-        for key in keys where key.matches(pod) {
-            let count = (counts[pod.namespace]?[key]?[node] ?? 0) + change
-            counts[pod.namespace]?[key]?[node] = count > 0 ? count : nil
-        }
+        if apply(&self[term, default: TermPlaces(topology: topology)]) <= 0 { self[term] = nil }
     }
 }

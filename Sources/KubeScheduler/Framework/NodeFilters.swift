@@ -1,14 +1,25 @@
 /// What all filter plugins made of one pod, to be asked about each node. Upstream: RunFilterPluginsWithNominatedPods.
 struct NodeFilters {
+    private struct Entry {
+        var name: String
+        var place: Int
+        var filter: any NodeFilter
+    }
+
     private let plugins: [any FilterPlugin]
     private let input: CycleInput
-    private var filters: [(name: String, place: Int, filter: any NodeFilter)] = []
+    /// Those before the first that looks further than the node.
+    private var leading: [Entry] = []
+    private var others: [Entry] = []
 
     init(_ plugins: [any FilterPlugin], _ input: CycleInput, _ cache: inout SchedulerCache) {
         self.plugins = plugins
         self.input = input
+        let lead = plugins.firstIndex { !$0.looksOnlyAtNode } ?? plugins.count
         for (place, plugin) in plugins.enumerated() {
-            if let filter = plugin.prepareFilter(input, &cache) { filters.append((plugin.name, place, filter)) }
+            guard let filter = plugin.prepareFilter(input, &cache) else { continue }
+            let entry = Entry(name: plugin.name, place: place, filter: filter)
+            if place < lead { leading.append(entry) } else { others.append(entry) }
         }
     }
 
@@ -19,23 +30,34 @@ struct NodeFilters {
             if !nominated.isEmpty {
                 var crowded = node
                 for pod in nominated { crowded.add(pod) }
-                if let found = rejection(crowded) { return found }
+                if let found = ofAll(crowded) { return found }
             }
         }
-        return rejection(node)
+        return ofAll(node)
     }
 
-    private func rejection(_ node: NodeInfo) -> (plugin: String, rejection: Rejection)? {
-        for (name, _, filter) in filters { if let rejection = filter.filter(node) { return (name, rejection) } }
+    /// Of the plugins that look at the node only: the same for all pods with the same `NodeNeeds`, as long as the node does not change.
+    func leadingRejection(_ node: NodeInfo) -> (plugin: String, rejection: Rejection)? { Self.first(leading, node) }
+
+    /// Of the others.
+    func otherRejection(_ node: NodeInfo) -> (plugin: String, rejection: Rejection)? { Self.first(others, node) }
+
+    /// Whether plugins look further than at the node.
+    var hasOthers: Bool { !others.isEmpty }
+
+    private func ofAll(_ node: NodeInfo) -> (plugin: String, rejection: Rejection)? { Self.first(leading, node) ?? Self.first(others, node) }
+
+    private static func first(_ entries: [Entry], _ node: NodeInfo) -> (plugin: String, rejection: Rejection)? {
+        for entry in entries { if let rejection = entry.filter.filter(node) { return (entry.name, rejection) } }
         return nil
     }
 
     /// The same after pods have come or gone: only what looks at other pods is made anew.
     func renewed(_ cache: inout SchedulerCache) -> NodeFilters {
         var renewed = self
-        renewed.filters = filters.compactMap { name, place, filter in
-            guard plugins[place].looksAtOtherPods else { return (name, place, filter) }
-            return plugins[place].prepareFilter(input, &cache).map { (name, place, $0) }
+        renewed.others = others.compactMap { entry in
+            guard plugins[entry.place].looksAtOtherPods else { return entry }
+            return plugins[entry.place].prepareFilter(input, &cache).map { Entry(name: entry.name, place: entry.place, filter: $0) }
         }
         return renewed
     }

@@ -3,6 +3,8 @@ import KubeAPI
 /// A node with the sums of what its pods take, kept as pods come and go. Upstream: framework.NodeInfo.
 struct NodeInfo: Sendable {
     let name: String
+    /// Where it stands in the cache: the index of arrays that tell something of all nodes.
+    var place: Int
     /// False for a node that is known only by pods bound to it: deleted, or not seen yet.
     var isPresent = false
     var labels: [String: String] = [:]
@@ -20,7 +22,10 @@ struct NodeInfo: Sendable {
     /// Claims that pods use here, with their number.
     private(set) var claims: [String: Int] = [:]
 
-    init(name: String) { self.name = name }
+    init(name: String, place: Int) {
+        self.name = name
+        self.place = place
+    }
 
     /// Takes over what the Node object says.
     mutating func set(_ node: Object) {

@@ -55,7 +55,7 @@ struct NodeSelectorTerm: Sendable, Hashable {
 }
 
 /// `nodeSelector` and `requiredDuringSchedulingIgnoredDuringExecution`. Upstream: nodeaffinity.RequiredNodeAffinity.
-struct RequiredNodeAffinity: Sendable {
+struct RequiredNodeAffinity: Sendable, Hashable {
     var selector: [String: String]
     /// Nil: no affinity is asked for. Any one must match.
     var terms: [NodeSelectorTerm]?
@@ -84,4 +84,10 @@ struct RequiredNodeAffinity: Sendable {
         }
         return all
     }
+}
+
+/// Nodes that a pod would rather have. Upstream: core/v1 PreferredSchedulingTerm.
+struct PreferredNodes: Sendable, Hashable {
+    var weight: Int64
+    var term: NodeSelectorTerm
 }

@@ -44,6 +44,8 @@ protocol FilterPlugin: Sendable {
     /// Whether what it prepares depends on the pods of all nodes, so that it must prepare anew when a pod is thought away.
     /// Upstream: PreFilterExtensions.
     var looksAtOtherPods: Bool { get }
+    /// Whether its answer about a node follows from the node and what of the pod stands in its `NodeNeeds`.
+    var looksOnlyAtNode: Bool { get }
     /// Nil: the plugin has nothing to say about this pod (upstream's Skip).
     func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)?
     /// Why no node will do, whatever nodes there are; nil: some may. Upstream: a status of PreFilter that is no success.
@@ -54,6 +56,7 @@ protocol FilterPlugin: Sendable {
 
 extension FilterPlugin {
     var looksAtOtherPods: Bool { false }
+    var looksOnlyAtNode: Bool { false }
     func refusal(_ input: CycleInput) -> String? { nil }
     func candidates(_ input: CycleInput) -> Set<String>? { nil }
 }
@@ -61,12 +64,12 @@ extension FilterPlugin {
 /// What a plugin made of one pod and the nodes that are left, to be asked about each. Upstream: PreScore state with Score and NormalizeScore.
 protocol NodeScorer {
     func score(_ node: NodeInfo) -> Int64
-    /// Brings all nodes' scores into 0...100. `nodes` are those of `scores`, in the same order.
-    func normalize(_ scores: inout [Int64], _ nodes: [NodeInfo])
+    /// Brings all nodes' scores into 0...100. `places` are the nodes of `scores`, in the same order.
+    func normalize(_ scores: inout [Int64], _ places: [Int])
 }
 
 extension NodeScorer {
-    func normalize(_ scores: inout [Int64], _ nodes: [NodeInfo]) {}
+    func normalize(_ scores: inout [Int64], _ places: [Int]) {}
 
     /// Upstream: helper.DefaultNormalizeScore.
     func scaleToMaximum(_ scores: inout [Int64], reverse: Bool) {
@@ -87,6 +90,12 @@ protocol ScorePlugin: Sendable {
     var name: String { get }
     /// What this plugin's score counts among the others'. Upstream: the default profile's weights.
     var weight: Int64 { get }
-    /// Nil: the plugin has no preference for this pod.
-    func prepareScore(_ input: CycleInput, _ nodes: [NodeInfo], _ cache: inout SchedulerCache) -> (any NodeScorer)?
+    /// Whether its score of a node, before normalising, follows from the node and what of the pod stands in its `NodeNeeds`.
+    var looksOnlyAtNode: Bool { get }
+    /// `places` are the nodes, by their places in the cache, that are left. Nil: the plugin has no preference for this pod.
+    func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)?
+}
+
+extension ScorePlugin {
+    var looksOnlyAtNode: Bool { false }
 }

@@ -168,7 +168,7 @@ final class PodInfo: Sendable {
     let hostPorts: [HostPort]
     let tolerations: [Toleration]
     let nodeAffinity: RequiredNodeAffinity
-    let preferredNodes: [(weight: Int64, term: NodeSelectorTerm)]
+    let preferredNodes: [PreferredNodes]
     let requiredAffinity: [AffinityTerm]
     let requiredAntiAffinity: [AffinityTerm]
     let preferredAffinity: [WeightedAffinityTerm]
@@ -177,6 +177,7 @@ final class PodInfo: Sendable {
     let claims: [String]
     let images: [String]
     let containerCount: Int
+    let needs: NodeNeeds
 
     init(_ object: Object) {
         let meta = object.metadata
@@ -210,7 +211,7 @@ final class PodInfo: Sendable {
         tolerations = spec["tolerations"].elements.map(Toleration.init)
         nodeAffinity = RequiredNodeAffinity(spec)
         preferredNodes = spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].elements.compactMap { item in
-            item["preference"].map { (item["weight"].int ?? 0, NodeSelectorTerm($0)) }
+            item["preference"].map { PreferredNodes(weight: item["weight"].int ?? 0, term: NodeSelectorTerm($0)) }
         }
         let affinity = spec["affinity"]["podAffinity"]
         let antiAffinity = spec["affinity"]["podAntiAffinity"]
@@ -234,6 +235,9 @@ final class PodInfo: Sendable {
         }
         images = (containers + initContainers).compactMap { $0["image"].string }
         containerCount = containers.count + initContainers.count
+        needs = NodeNeeds(
+            requests: requests, nonZeroRequests: nonZeroRequests, hostPorts: hostPorts, tolerations: tolerations, nodeAffinity: nodeAffinity,
+            preferredNodes: preferredNodes, nodeName: nodeName)
     }
 
     func tolerates(_ taint: Taint) -> Bool { tolerations.contains { $0.tolerates(taint) } }

@@ -1,7 +1,7 @@
 import KubeAPI
 
 /// Amounts of compute resources. Upstream: framework.Resource.
-struct Resource: Sendable, Equatable {
+struct Resource: Sendable, Hashable {
     /// One request counts at most this much (a petabyte, or a trillion cores in thousandths): no node is larger, and sums over a node cannot
     /// overflow.
     static let limit: Int64 = 1 << 50

@@ -12,6 +12,11 @@ struct FitError: Error, Sendable, Equatable {
     /// Why making room would not help either; nil: it was not thought about, or does help.
     var preemption: String?
 
+    mutating func add(_ plugin: String, _ rejection: Rejection, times: Int = 1) {
+        for reason in rejection.reasons { reasons[reason, default: 0] += times }
+        plugins.insert(plugin)
+    }
+
     /// Upstream: FitError.Error.
     var message: String {
         var text = "0/\(nodeCount) nodes are available:"
@@ -41,6 +46,8 @@ struct SchedulingCycle: Sendable {
     var profile = Profile.standard
     /// Where the next search begins, so that all nodes get their turn when not all are looked at.
     private var nextStart = 0
+    /// Of the cache that the cycle works on, always the same one.
+    private var verdicts = NodeVerdicts()
 
     init(profile: Profile = .standard) { self.profile = profile }
 
@@ -73,7 +80,8 @@ struct SchedulingCycle: Sendable {
             return .node(name)
         }
         var error = FitError(nodeCount: cache.nodeCount, reasons: [:], plugins: [])
-        let feasible = search(filters, only, cache, &error)
+        let table = verdicts.table(input.pod.needs, nodes: cache.nodes.count, scorers: profile.scores.count)
+        let feasible = only.map { search(filters, among: $0, cache, &error) } ?? search(filters, table, cache, &error)
         if let only {
             let known = only.count { cache.node($0) != nil }
             let outside = cache.nodeCount - known
@@ -84,54 +92,86 @@ struct SchedulingCycle: Sendable {
         }
         switch feasible.count {
         case 0: return .unfit(error)
-        case 1: return .node(feasible[0].name)
-        default: return .node(best(of: feasible, input, &cache, random).name)
+        case 1: return .node(cache.nodes[feasible[0]].name)
+        default: return .node(cache.nodes[best(of: feasible, input, only == nil ? table : nil, &cache, random)].name)
         }
     }
 
-    private mutating func search(
-        _ filters: NodeFilters, _ only: Set<String>?, _ cache: SchedulerCache, _ error: inout FitError
-    ) -> [NodeInfo] {
-        var feasible: [NodeInfo] = []
-        func check(_ node: NodeInfo) {
-            guard let (name, rejection) = filters.rejection(node, cache) else { return feasible.append(node) }
-            for reason in rejection.reasons { error.reasons[reason, default: 0] += 1 }
-            error.plugins.insert(name)
+    /// Looks at the nodes that the pod names, all of them.
+    private func search(_ filters: NodeFilters, among names: Set<String>, _ cache: SchedulerCache, _ error: inout FitError) -> [Int] {
+        var feasible: [Int] = []
+        for name in names.sorted() {
+            guard let node = cache.node(name) else { continue }
+            if let (plugin, rejection) = filters.rejection(node, cache) { error.add(plugin, rejection) } else { feasible.append(node.place) }
         }
-        if let only {
-            for name in only.sorted() { if let node = cache.node(name) { check(node) } }
-            return feasible
-        }
-        let nodes = cache.nodes
+        return feasible
+    }
+
+    /// Looks at nodes in turn until enough are found.
+    private mutating func search(_ filters: NodeFilters, _ table: Int, _ cache: SchedulerCache, _ error: inout FitError) -> [Int] {
+        var feasible: [Int] = []
+        let count = cache.nodes.count
         let enough = Self.enough(of: cache.nodeCount)
-        let start = nodes.isEmpty ? 0 : nextStart % nodes.count
+        let start = count == 0 ? 0 : nextStart % count
+        let (hasOthers, areNominated) = (filters.hasOthers, !cache.nominator.isEmpty)
         var looked = 0
-        for offset in 0..<nodes.count {
-            let node = nodes[(start + offset) % nodes.count]
+        var refused: [Int] = []
+        while looked < count {
+            let place = start + looked < count ? start + looked : start + looked - count
             looked += 1
-            guard node.isPresent else { continue }
-            check(node)
+            let verdict = verdicts[table].verdict(place, cache.versions[place]) { place in
+                (cache.nodes[place].isPresent, filters.leadingRejection(cache.nodes[place]).map { ($0.plugin, $0.rejection) })
+            }
+            if verdict == .absent { continue }
+            if areNominated {
+                if let (plugin, rejection) = filters.rejection(cache.nodes[place], cache) {
+                    error.add(plugin, rejection)
+                } else {
+                    feasible.append(place)
+                }
+            } else if let rejection = verdict.rejection {
+                while refused.count <= rejection { refused.append(0) }
+                refused[rejection] += 1
+            } else if hasOthers, let (plugin, rejection) = filters.otherRejection(cache.nodes[place]) {
+                error.add(plugin, rejection)
+            } else {
+                feasible.append(place)
+            }
             if feasible.count >= enough { break }
+        }
+        for (place, times) in refused.enumerated() where times > 0 {
+            let (plugin, rejection) = verdicts[table].rejections[place]
+            error.add(plugin, rejection, times: times)
         }
         nextStart = start + looked
         return feasible
     }
 
     /// The highest sum of weighted scores; among equals, one at random. Upstream: prioritizeNodes and selectHost.
-    private func best(of nodes: [NodeInfo], _ input: CycleInput, _ cache: inout SchedulerCache, _ random: (Int) -> Int) -> NodeInfo {
-        let totals = totals(of: nodes, input, &cache)
+    private mutating func best(
+        of places: [Int], _ input: CycleInput, _ table: Int?, _ cache: inout SchedulerCache, _ random: (Int) -> Int
+    ) -> Int {
+        let totals = totals(of: places, input, table, &cache)
         let most = totals.max() ?? 0
         let equals = totals.indices.filter { totals[$0] == most }
         let choice = equals.isEmpty ? 0 : equals[min(equals.count - 1, max(0, random(equals.count)))]
-        return nodes[choice]
+        return places[choice]
     }
 
-    func totals(of nodes: [NodeInfo], _ input: CycleInput, _ cache: inout SchedulerCache) -> [Int64] {
-        var totals = [Int64](repeating: 0, count: nodes.count)
-        for plugin in profile.scores {
-            guard let scorer = plugin.prepareScore(input, nodes, &cache) else { continue }
-            var scores = nodes.map { scorer.score($0) }
-            scorer.normalize(&scores, nodes)
+    /// - Parameter table: where scores are kept that follow from the node alone; nil: nowhere.
+    mutating func totals(of places: [Int], _ input: CycleInput, _ table: Int? = nil, _ cache: inout SchedulerCache) -> [Int64] {
+        var totals = [Int64](repeating: 0, count: places.count)
+        var scores = totals
+        for (number, plugin) in profile.scores.enumerated() {
+            guard let scorer = plugin.prepareScore(input, places, &cache) else { continue }
+            if let table, plugin.looksOnlyAtNode {
+                for index in places.indices {
+                    scores[index] = verdicts[table].score(number, places[index]) { scorer.score(cache.nodes[$0]) }
+                }
+            } else {
+                for index in places.indices { scores[index] = scorer.score(cache.nodes[places[index]]) }
+            }
+            scorer.normalize(&scores, places)
             for index in totals.indices { totals[index] += min(maxNodeScore, max(0, scores[index])) * plugin.weight }
         }
         return totals

@@ -26,7 +26,7 @@ struct ImageLocality: ScorePlugin {
         }
     }
 
-    func prepareScore(_ input: CycleInput, _ nodes: [NodeInfo], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
+    func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
         let all = Double(max(1, cache.nodeCount))
         let images = input.pod.images.map(Self.normalized).compactMap { name -> (name: String, spread: Double)? in
             cache.imageNodes[name].map { (name, Double($0) / all) }

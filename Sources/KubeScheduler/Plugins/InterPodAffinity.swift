@@ -2,46 +2,33 @@ import KubeAPI
 
 /// Puts pods near those they want near, and away from those that they, or who, want distance. Upstream: plugins/interpodaffinity.
 ///
-/// All counts come from the cache's tables: of bound pods' terms by place, which are asked as they are, and of pods by selector and node. So the work
-/// grows with the number of terms and of nodes that hold matching pods, not with all pods, and not with nodes times places.
+/// All counts come from the cache's tables, which are kept as pods come and go: of bound pods' terms by place, and of pods by selector and place. So
+/// the work grows with the number of terms, not with pods, and a node costs an array's element for each term.
 struct InterPodAffinity: FilterPlugin, ScorePlugin {
     let name = "InterPodAffinity"
     let weight: Int64 = 2
     let looksAtOtherPods = true
-
-    /// A label and its value: nodes that share it are one place.
-    struct Topology: Hashable {
-        var key: String
-        var value: String
-    }
+    let looksOnlyAtNode = false
 
     private struct Filter: NodeFilter {
-        /// By topology key, the places where a pod stands that wants this one away.
-        var forbidden: [(key: String, places: [String: Int])]
-        /// Places where a pod stands that this one wants to be away from.
-        var avoided: Set<Topology>
-        var antiAffinityKeys: [String]
-        /// Places with a pod that matches all terms of affinity.
-        var wanted: Set<Topology>
-        var affinityKeys: [String]
+        /// Pods that want this one away.
+        var forbidden: [PlaceCounts]
+        /// By the pod's own terms of anti-affinity: pods it wants to be away from.
+        var avoided: [PlaceCounts]
+        /// By the pod's own terms of affinity: pods that match all of them.
+        var wanted: [PlaceCounts]
         /// The pod matches its own terms, and nobody else does: it is the first of its group and may go anywhere.
         var isFirst: Bool
 
         func filter(_ node: NodeInfo) -> Rejection? {
             var near = true
-            for key in affinityKeys {
-                guard let value = node.labels[key] else { return Self.affinityRejection }
-                if !wanted.contains(Topology(key: key, value: value)) { near = false }
+            for places in wanted {
+                guard let count = places.count(node) else { return Self.affinityRejection }
+                if count <= 0 { near = false }
             }
             if !near, !isFirst { return Self.affinityRejection }
-            for key in antiAffinityKeys {
-                if let value = node.labels[key], avoided.contains(Topology(key: key, value: value)) {
-                    return Rejection("node(s) didn't match pod anti-affinity rules")
-                }
-            }
-            for (key, places) in forbidden {
-                if let value = node.labels[key], places[value] != nil { return Rejection("node(s) didn't satisfy existing pods anti-affinity rules") }
-            }
+            if avoided.contains(where: { $0.count(node) ?? 0 > 0 }) { return Rejection("node(s) didn't match pod anti-affinity rules") }
+            if forbidden.contains(where: { $0.count(node) ?? 0 > 0 }) { return Rejection("node(s) didn't satisfy existing pods anti-affinity rules") }
             return nil
         }
 
@@ -49,17 +36,12 @@ struct InterPodAffinity: FilterPlugin, ScorePlugin {
     }
 
     private struct Scorer: NodeScorer {
-        var scores: [String: [String: Int64]]
+        /// Pods by place, with what each is worth.
+        var tables: [(places: PlaceCounts, weight: Int64)]
 
-        func score(_ node: NodeInfo) -> Int64 {
-            var sum: Int64 = 0
-            for (key, values) in scores {
-                if let value = node.labels[key], let score = values[value] { sum += score }
-            }
-            return sum
-        }
+        func score(_ node: NodeInfo) -> Int64 { tables.reduce(0) { $0 + $1.weight * Int64($1.places.count(node) ?? 0) } }
 
-        func normalize(_ scores: inout [Int64], _ nodes: [NodeInfo]) {
+        func normalize(_ scores: inout [Int64], _ places: [Int]) {
             let least = scores.min() ?? 0
             let range = (scores.max() ?? 0) - least
             for index in scores.indices {
@@ -71,56 +53,36 @@ struct InterPodAffinity: FilterPlugin, ScorePlugin {
     func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)? {
         let pod = input.pod
         let labels = cache.namespaces[pod.namespace] ?? [:]
-        let forbidden = cache.requiredAntiAffinity.filter { $0.key.matches(pod, namespaceLabels: labels) }.map {
-            (key: $0.key.topologyKey, places: $0.value)
-        }
+        let forbidden = cache.requiredAntiAffinity.filter { $0.key.matches(pod, namespaceLabels: labels) }.map { cache.places(of: $0.value) }
         if forbidden.isEmpty, pod.requiredAffinity.isEmpty, pod.requiredAntiAffinity.isEmpty { return nil }
-        var avoided: Set<Topology> = []
-        for term in pod.requiredAntiAffinity { avoided.formUnion(places(of: [term], keys: [term.topologyKey], &cache)) }
-        let keys = pod.requiredAffinity.map(\.topologyKey)
-        let wanted = pod.requiredAffinity.isEmpty ? [] : places(of: pod.requiredAffinity, keys: keys, &cache)
-        let isFirst = wanted.isEmpty && pod.requiredAffinity.allSatisfy { $0.matches(pod, namespaceLabels: labels) }
-        return Filter(
-            forbidden: forbidden, avoided: avoided, antiAffinityKeys: pod.requiredAntiAffinity.map(\.topologyKey), wanted: wanted, affinityKeys: keys,
-            isFirst: isFirst)
+        let avoided = pod.requiredAntiAffinity.flatMap { places(of: [$0], &cache) }
+        let wanted = places(of: pod.requiredAffinity, &cache)
+        let isFirst = wanted.allSatisfy(\.isEmpty) && pod.requiredAffinity.allSatisfy { $0.matches(pod, namespaceLabels: labels) }
+        return Filter(forbidden: forbidden, avoided: avoided, wanted: wanted, isFirst: isFirst)
     }
 
-    /// The places, by each key, of the pods that match all of `terms`.
-    private func places(of terms: [AffinityTerm], keys: [String], _ cache: inout SchedulerCache) -> Set<Topology> {
+    /// The pods that match all of `terms`, by the places that each term's key makes.
+    private func places(of terms: [AffinityTerm], _ cache: inout SchedulerCache) -> [PlaceCounts] {
         guard let first = terms.first else { return [] }
-        if terms.contains(where: \.selector.isNothing) { return [] }
         let selector = terms.count == 1 ? first.selector : LabelSelector(terms.flatMap(\.selector.requirements))
-        var namespaces = cache.namespaces(of: first)
+        var namespaces = terms.contains(where: \.selector.isNothing) ? [] : cache.namespaces(of: first)
         for term in terms.dropFirst() { namespaces.formIntersection(cache.namespaces(of: term)) }
-        var places: Set<Topology> = []
-        for namespace in namespaces {
-            for node in cache.matching(selector, namespace: namespace, skipTerminating: false).keys {
-                for key in keys { if let value = cache.label(key, of: node) { places.insert(Topology(key: key, value: value)) } }
-            }
-        }
-        return places
+        return terms.map { cache.matching(selector, namespaces: namespaces, skipTerminating: false, by: $0.topologyKey) }
     }
 
-    func prepareScore(_ input: CycleInput, _ nodes: [NodeInfo], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
+    func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
         let pod = input.pod
         if pod.preferredAffinity.isEmpty, cache.scoredAffinity.isEmpty { return nil }
-        var scores: [String: [String: Int64]] = [:]
-        func add(_ key: String, _ node: String, _ amount: Int64) {
-            guard let value = cache.label(key, of: node) else { return }
-            scores[key, default: [:]][value, default: 0] += amount
-        }
         let labels = cache.namespaces[pod.namespace] ?? [:]
-        for (weighted, counts) in cache.scoredAffinity where weighted.term.matches(pod, namespaceLabels: labels) {
-            for (value, count) in counts where value != SchedulerCache.nowhere {
-                scores[weighted.term.topologyKey, default: [:]][value, default: 0] += weighted.weight * Int64(count)
-            }
+        var tables: [(places: PlaceCounts, weight: Int64)] = []
+        for (weighted, places) in cache.scoredAffinity where weighted.term.matches(pod, namespaceLabels: labels) {
+            tables.append((cache.places(of: places), weighted.weight))
         }
         for weighted in pod.preferredAffinity {
-            for namespace in cache.namespaces(of: weighted.term) {
-                let counts = cache.matching(weighted.term.selector, namespace: namespace, skipTerminating: false)
-                for (node, count) in counts { add(weighted.term.topologyKey, node, weighted.weight * Int64(count)) }
-            }
+            let term = weighted.term
+            let counts = cache.matching(term.selector, namespaces: cache.namespaces(of: term), skipTerminating: false, by: term.topologyKey)
+            tables.append((counts, weighted.weight))
         }
-        return scores.isEmpty ? nil : Scorer(scores: scores)
+        return tables.allSatisfy(\.places.isEmpty) ? nil : Scorer(tables: tables)
     }
 }

@@ -2,6 +2,7 @@
 struct NodeAffinity: FilterPlugin, ScorePlugin {
     let name = "NodeAffinity"
     let weight: Int64 = 2
+    let looksOnlyAtNode = true
 
     private struct Filter: NodeFilter {
         var affinity: RequiredNodeAffinity
@@ -15,7 +16,7 @@ struct NodeAffinity: FilterPlugin, ScorePlugin {
         func score(_ node: NodeInfo) -> Int64 {
             pod.preferredNodes.reduce(0) { $0 + ($1.term.matches(node) ? min(100, max(0, $1.weight)) : 0) }
         }
-        func normalize(_ scores: inout [Int64], _ nodes: [NodeInfo]) { scaleToMaximum(&scores, reverse: false) }
+        func normalize(_ scores: inout [Int64], _ places: [Int]) { scaleToMaximum(&scores, reverse: false) }
     }
 
     func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)? {
@@ -24,7 +25,7 @@ struct NodeAffinity: FilterPlugin, ScorePlugin {
 
     func candidates(_ input: CycleInput) -> Set<String>? { input.pod.nodeAffinity.nodeNames }
 
-    func prepareScore(_ input: CycleInput, _ nodes: [NodeInfo], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
+    func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
         input.pod.preferredNodes.isEmpty ? nil : Scorer(pod: input.pod)
     }
 }

@@ -1,6 +1,7 @@
 /// Honours a node that the pod names itself. Upstream: plugins/nodename.
 struct NodeName: FilterPlugin {
     let name = "NodeName"
+    let looksOnlyAtNode = true
 
     private struct Filter: NodeFilter {
         var nodeName: String

@@ -1,6 +1,7 @@
 /// Keeps pods off nodes where their host ports are taken. Upstream: plugins/nodeports.
 struct NodePorts: FilterPlugin {
     let name = "NodePorts"
+    let looksOnlyAtNode = true
 
     private struct Filter: NodeFilter {
         var ports: [HostPort]

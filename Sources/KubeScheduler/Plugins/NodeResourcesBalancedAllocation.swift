@@ -2,6 +2,7 @@
 struct NodeResourcesBalancedAllocation: ScorePlugin {
     let name = "NodeResourcesBalancedAllocation"
     let weight: Int64 = 1
+    let looksOnlyAtNode = true
 
     private struct Scorer: NodeScorer {
         var requests: Resource
@@ -20,7 +21,7 @@ struct NodeResourcesBalancedAllocation: ScorePlugin {
         }
     }
 
-    func prepareScore(_ input: CycleInput, _ nodes: [NodeInfo], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
+    func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
         // A pod that asks for nothing balances nothing.
         input.pod.requests.milliCPU == 0 && input.pod.requests.memory == 0 ? nil : Scorer(requests: input.pod.requests)
     }

@@ -2,6 +2,7 @@
 struct NodeResourcesFit: FilterPlugin, ScorePlugin {
     let name = "NodeResourcesFit"
     let weight: Int64 = 1
+    let looksOnlyAtNode = true
 
     private struct Filter: NodeFilter {
         var requests: Resource
@@ -44,7 +45,7 @@ struct NodeResourcesFit: FilterPlugin, ScorePlugin {
 
     func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)? { Filter(requests: input.pod.requests) }
 
-    func prepareScore(_ input: CycleInput, _ nodes: [NodeInfo], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
+    func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
         Scorer(requests: input.pod.nonZeroRequests)
     }
 }

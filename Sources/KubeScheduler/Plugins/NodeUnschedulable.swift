@@ -1,6 +1,7 @@
 /// Keeps pods off cordoned nodes, unless they tolerate the taint that stands for it. Upstream: plugins/nodeunschedulable.
 struct NodeUnschedulable: FilterPlugin {
     let name = "NodeUnschedulable"
+    let looksOnlyAtNode = true
     static let taint = Taint(key: "node.kubernetes.io/unschedulable", effect: "NoSchedule")
 
     private struct Filter: NodeFilter {

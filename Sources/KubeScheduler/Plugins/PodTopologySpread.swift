@@ -6,15 +6,16 @@ struct PodTopologySpread: FilterPlugin, ScorePlugin {
     let name = "PodTopologySpread"
     let weight: Int64 = 2
     let looksAtOtherPods = true
+    let looksOnlyAtNode = false
 
     static let hostname = "kubernetes.io/hostname"
     static let zone = "topology.kubernetes.io/zone"
 
     private struct Filter: NodeFilter {
         struct Constraint {
-            var spread: TopologySpreadConstraint
-            /// Matching pods by value of the label.
-            var counts: [String: Int]
+            var maxSkew: Int64
+            /// Matching pods by place.
+            var pods: PlaceCounts
             /// The fewest in any place; 0 while there are fewer places than asked for.
             var least: Int
             /// 1 when the pod itself is of the group.
@@ -24,11 +25,12 @@ struct PodTopologySpread: FilterPlugin, ScorePlugin {
 
         func filter(_ node: NodeInfo) -> Rejection? {
             for constraint in constraints {
-                guard let value = node.labels[constraint.spread.topologyKey] else {
+                guard let count = constraint.pods.count(node) else {
                     return Rejection("node(s) didn't match pod topology spread constraints (missing required label)", unresolvable: true)
                 }
-                let skew = (constraint.counts[value] ?? 0) + constraint.own - constraint.least
-                if Int64(skew) > constraint.spread.maxSkew { return Rejection("node(s) didn't match pod topology spread constraints") }
+                if Int64(count + constraint.own - constraint.least) > constraint.maxSkew {
+                    return Rejection("node(s) didn't match pod topology spread constraints")
+                }
             }
             return nil
         }
@@ -38,22 +40,55 @@ struct PodTopologySpread: FilterPlugin, ScorePlugin {
         let pod = input.pod
         let hard = pod.spreadConstraints.filter(\.doNotSchedule)
         guard !hard.isEmpty else { return nil }
-        let tables = hard.map { cache.matching($0.selector, namespace: pod.namespace, skipTerminating: true) }
-        var counts = [[String: Int]](repeating: [:], count: hard.count)
-        for node in cache.nodes where node.isPresent {
-            // Only nodes that have all the labels are places at all.
-            guard hard.allSatisfy({ node.labels[$0.topologyKey] != nil }) else { continue }
-            for (index, constraint) in hard.enumerated() where Self.counts(node, for: constraint, pod) {
-                guard let value = node.labels[constraint.topologyKey] else { continue }
-                counts[index][value, default: 0] += tables[index][node.name] ?? 0
-            }
-        }
+        let topologies = hard.map { cache.places(by: $0.topologyKey) }
+        // Only nodes that have all the labels are places at all: mostly all nodes are.
+        let areComplete = topologies.allSatisfy { $0.unlabelled == 0 }
         return Filter(
-            constraints: hard.enumerated().map { index, constraint in
-                let places = counts[index]
-                let least = Int64(places.count) < constraint.minDomains ? 0 : places.values.min() ?? 0
-                return .init(spread: constraint, counts: places, least: least, own: constraint.selector.matches(pod.labels) ? 1 : 0)
+            constraints: hard.indices.map { index in
+                let (constraint, topology) = (hard[index], topologies[index])
+                let own = constraint.selector.matches(pod.labels) ? 1 : 0
+                guard areComplete, Self.countsAllNodes(constraint, pod) else {
+                    let (counts, isPlace) = Self.walk(index, hard, topology, pod, &cache)
+                    let least = Self.least(of: counts, where: { isPlace[$0] }, constraint)
+                    return .init(maxSkew: constraint.maxSkew, pods: PlaceCounts(values: topology.values, counts: counts), least: least, own: own)
+                }
+                let pods = cache.matching(constraint.selector, namespaces: [pod.namespace], skipTerminating: true, by: constraint.topologyKey)
+                let least = Self.least(of: pods.counts, size: topology.size, where: { topology.nodes[$0] > 0 }, constraint)
+                return .init(maxSkew: constraint.maxSkew, pods: pods, least: least, own: own)
             })
+    }
+
+    /// The fewest pods in any place. What is behind the end of `counts` is 0.
+    private static func least(
+        of counts: [Int32], size: Int? = nil, where isPlace: (Int) -> Bool, _ constraint: TopologySpreadConstraint
+    ) -> Int {
+        var least = Int32.max
+        var places: Int64 = 0
+        for number in 0..<(size ?? counts.count) where isPlace(number) {
+            places += 1
+            least = min(least, number < counts.count ? counts[number] : 0)
+        }
+        return places < constraint.minDomains || places == 0 ? 0 : Int(least)
+    }
+
+    /// Counts over all nodes, for constraints that leave some out: matching pods by the number of the label's value, and which numbers are places.
+    private static func walk(
+        _ index: Int, _ hard: [TopologySpreadConstraint], _ topology: Topology, _ pod: PodInfo, _ cache: inout SchedulerCache
+    ) -> (counts: [Int32], isPlace: [Bool]) {
+        let byNode = cache.matching(hard[index].selector, namespace: pod.namespace, skipTerminating: true)
+        var counts = [Int32](repeating: 0, count: topology.size)
+        var isPlace = [Bool](repeating: false, count: topology.size)
+        for node in cache.nodes where node.isPresent {
+            guard hard.allSatisfy({ node.labels[$0.topologyKey] != nil }), Self.counts(node, for: hard[index], pod) else { continue }
+            let number = Int(topology.values[node.place])
+            isPlace[number] = true
+            if node.place < byNode.count { counts[number] += byNode[node.place] }
+        }
+        return (counts, isPlace)
+    }
+
+    private static func countsAllNodes(_ constraint: TopologySpreadConstraint, _ pod: PodInfo) -> Bool {
+        !constraint.honorsNodeTaints && (!constraint.honorsNodeAffinity || pod.nodeAffinity.isEmpty)
     }
 
     private static func counts(_ node: NodeInfo, for constraint: TopologySpreadConstraint, _ pod: PodInfo) -> Bool {
@@ -64,32 +99,34 @@ struct PodTopologySpread: FilterPlugin, ScorePlugin {
 
     private struct Scorer: NodeScorer {
         struct Constraint {
-            var spread: TopologySpreadConstraint
-            /// By value of the label; by node name for the hostname.
-            var counts: [String: Int]
+            var maxSkew: Int64
+            /// By place; for the hostname by node.
+            var pods: PlaceCounts
+            var isHostname: Bool
             /// Places are fewer the coarser they are: the logarithm evens that out. Upstream: topologyNormalizingWeight.
             var weight: Double
         }
         var constraints: [Constraint]
-        var ignored: Set<String>
+        /// Places in the cache of nodes that lack a label.
+        var ignored: Set<Int>
 
         func score(_ node: NodeInfo) -> Int64 {
-            if ignored.contains(node.name) { return 0 }
+            if !ignored.isEmpty, ignored.contains(node.place) { return 0 }
             var sum = 0.0
             for constraint in constraints {
-                guard let value = node.labels[constraint.spread.topologyKey] else { continue }
-                let place = constraint.spread.topologyKey == PodTopologySpread.hostname ? node.name : value
-                sum += Double(constraint.counts[place] ?? 0) * constraint.weight + Double(constraint.spread.maxSkew - 1)
+                guard var count = constraint.pods.count(node) else { continue }
+                if constraint.isHostname { count = node.place < constraint.pods.counts.count ? Int(constraint.pods.counts[node.place]) : 0 }
+                sum += Double(count) * constraint.weight + Double(constraint.maxSkew - 1)
             }
             return Int64(sum.rounded(.toNearestOrAwayFromZero))
         }
 
-        func normalize(_ scores: inout [Int64], _ nodes: [NodeInfo]) {
-            let counted = scores.indices.filter { !ignored.contains(nodes[$0].name) }
+        func normalize(_ scores: inout [Int64], _ places: [Int]) {
+            let counted = ignored.isEmpty ? Array(scores.indices) : scores.indices.filter { !ignored.contains(places[$0]) }
             let least = counted.map { scores[$0] }.min() ?? 0
             let most = counted.map { scores[$0] }.max() ?? 0
             for index in scores.indices {
-                if ignored.contains(nodes[index].name) {
+                if !ignored.isEmpty, ignored.contains(places[index]) {
                     scores[index] = 0
                 } else {
                     scores[index] = most == 0 ? maxNodeScore : maxNodeScore * (most + least - scores[index]) / most
@@ -106,40 +143,47 @@ struct PodTopologySpread: FilterPlugin, ScorePlugin {
         ]
     }
 
-    func prepareScore(_ input: CycleInput, _ nodes: [NodeInfo], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
+    func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
         let pod = input.pod
         var soft = pod.spreadConstraints.filter { !$0.doNotSchedule }
         // By default, nodes that lack a zone are not left out.
         let requireAll = !pod.spreadConstraints.isEmpty
         if pod.spreadConstraints.isEmpty { soft = input.workloadSelector.map(Self.defaults) ?? [] }
         guard !soft.isEmpty else { return nil }
-        var ignored: Set<String> = []
-        var places = [Set<String>](repeating: [], count: soft.count)
-        for node in nodes {
-            if requireAll, !soft.allSatisfy({ node.labels[$0.topologyKey] != nil }) {
-                ignored.insert(node.name)
-                continue
-            }
-            for (index, constraint) in soft.enumerated() {
-                if let value = node.labels[constraint.topologyKey] { places[index].insert(value) }
-            }
+        let topologies = soft.map { cache.places(by: $0.topologyKey) }
+        var ignored: Set<Int> = []
+        if requireAll, topologies.contains(where: { $0.unlabelled > 0 }) {
+            ignored = Set(places.filter { place in topologies.contains { $0.values[place] == Topology.none } })
         }
-        let constraints = soft.enumerated().map { index, constraint -> Scorer.Constraint in
-            let table = cache.matching(constraint.selector, namespace: pod.namespace, skipTerminating: true)
+        let counted = ignored.isEmpty ? places : places.filter { !ignored.contains($0) }
+        let constraints = soft.indices.map { index -> Scorer.Constraint in
+            let (constraint, topology) = (soft[index], topologies[index])
             let isHostname = constraint.topologyKey == Self.hostname
-            let size = isHostname ? nodes.count - ignored.count : places[index].count
-            var counts: [String: Int] = [:]
-            for (name, count) in table {
-                if isHostname {
-                    counts[name] = count
-                } else if let node = cache.node(name), let value = node.labels[constraint.topologyKey], places[index].contains(value),
-                    Self.counts(node, for: constraint, pod)
-                {
-                    counts[value, default: 0] += count
-                }
+            let size = isHostname ? counted.count : Self.distinct(counted, topology)
+            let pods: PlaceCounts
+            if isHostname {
+                let byNode = cache.matching(constraint.selector, namespace: pod.namespace, skipTerminating: true)
+                pods = PlaceCounts(values: topology.values, counts: byNode)
+            } else if Self.countsAllNodes(constraint, pod) {
+                pods = cache.matching(constraint.selector, namespaces: [pod.namespace], skipTerminating: true, by: constraint.topologyKey)
+            } else {
+                pods = PlaceCounts(values: topology.values, counts: Self.walk(0, [constraint], topology, pod, &cache).counts)
             }
-            return .init(spread: constraint, counts: counts, weight: log(Double(size + 2)))
+            return .init(maxSkew: constraint.maxSkew, pods: pods, isHostname: isHostname, weight: log(Double(size + 2)))
         }
         return Scorer(constraints: constraints, ignored: ignored)
+    }
+
+    /// How many places the nodes are in.
+    private static func distinct(_ nodes: [Int], _ topology: Topology) -> Int {
+        var isSeen = [Bool](repeating: false, count: topology.size)
+        var count = 0
+        for node in nodes {
+            let number = topology.values[node]
+            guard number != Topology.none, !isSeen[Int(number)] else { continue }
+            isSeen[Int(number)] = true
+            count += 1
+        }
+        return count
     }
 }

@@ -2,6 +2,7 @@
 struct TaintToleration: FilterPlugin, ScorePlugin {
     let name = "TaintToleration"
     let weight: Int64 = 3
+    let looksOnlyAtNode = true
 
     private struct Filter: NodeFilter {
         var pod: PodInfo
@@ -18,14 +19,14 @@ struct TaintToleration: FilterPlugin, ScorePlugin {
         func score(_ node: NodeInfo) -> Int64 {
             Int64(node.taints.count { taint in taint.effect == "PreferNoSchedule" && !tolerations.contains { $0.tolerates(taint) } })
         }
-        func normalize(_ scores: inout [Int64], _ nodes: [NodeInfo]) { scaleToMaximum(&scores, reverse: true) }
+        func normalize(_ scores: inout [Int64], _ places: [Int]) { scaleToMaximum(&scores, reverse: true) }
     }
 
     func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)? { Filter(pod: input.pod) }
 
-    func prepareScore(_ input: CycleInput, _ nodes: [NodeInfo], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
+    func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
         // Every node would get the same score: no preference.
-        guard nodes.contains(where: { node in node.taints.contains { $0.effect == "PreferNoSchedule" } }) else { return nil }
+        guard cache.dislikingNodes > 0 else { return nil }
         return Scorer(tolerations: input.pod.tolerations.filter { $0.effect.isEmpty || $0.effect == "PreferNoSchedule" })
     }
 }

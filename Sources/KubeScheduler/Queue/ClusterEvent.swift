@@ -12,24 +12,30 @@ enum ClusterEvent: Sendable, Equatable {
     case storageChanged
 
     /// The plugins whose rejections this may end. Upstream: EventsToRegister of each plugin.
-    private var plugins: Set<String> {
+    var plugins: Set<String> {
         switch self {
-        case .nodeAdded:
-            [
-                "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "PodTopologySpread",
-                "InterPodAffinity", "VolumeBinding", "VolumeZone",
-            ]
-        case .nodeLabelsChanged: ["NodeAffinity", "PodTopologySpread", "InterPodAffinity", "VolumeBinding", "VolumeZone"]
-        case .nodeTaintsChanged: ["TaintToleration", "NodeUnschedulable", "PodTopologySpread"]
-        case .nodeAllocatableChanged: ["NodeResourcesFit"]
-        case .assignedPodChanged: ["InterPodAffinity", "PodTopologySpread"]
-        case .assignedPodRemoved:
-            ["NodeResourcesFit", "NodePorts", "InterPodAffinity", "PodTopologySpread", "VolumeRestrictions", "NodeVolumeLimits"]
-        case .namespaceChanged: ["InterPodAffinity"]
-        case .storageChanged: ["VolumeBinding", "VolumeZone", "VolumeRestrictions", "NodeVolumeLimits"]
+        case .nodeAdded: Self.ofNewNodes
+        case .nodeLabelsChanged: Self.ofLabels
+        case .nodeTaintsChanged: Self.ofTaints
+        case .nodeAllocatableChanged: Self.ofAllocatable
+        case .assignedPodChanged: Self.ofPods
+        case .assignedPodRemoved: Self.ofRemovedPods
+        case .namespaceChanged: Self.ofNamespaces
+        case .storageChanged: Self.ofStorage
         }
     }
 
-    /// Whether a pod that these plugins rejected is worth another try. None rejected it: there were no nodes at all, or something failed.
-    func concerns(_ rejectedBy: Set<String>) -> Bool { rejectedBy.isEmpty || !plugins.isDisjoint(with: rejectedBy) }
+    private static let ofNewNodes: Set = [
+        "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "PodTopologySpread",
+        "InterPodAffinity", "VolumeBinding", "VolumeZone",
+    ]
+    private static let ofLabels: Set = ["NodeAffinity", "PodTopologySpread", "InterPodAffinity", "VolumeBinding", "VolumeZone"]
+    private static let ofTaints: Set = ["TaintToleration", "NodeUnschedulable", "PodTopologySpread"]
+    private static let ofAllocatable: Set = ["NodeResourcesFit"]
+    private static let ofPods: Set = ["InterPodAffinity", "PodTopologySpread"]
+    private static let ofRemovedPods: Set = [
+        "NodeResourcesFit", "NodePorts", "InterPodAffinity", "PodTopologySpread", "VolumeRestrictions", "NodeVolumeLimits",
+    ]
+    private static let ofNamespaces: Set = ["InterPodAffinity"]
+    private static let ofStorage: Set = ["VolumeBinding", "VolumeZone", "VolumeRestrictions", "NodeVolumeLimits"]
 }

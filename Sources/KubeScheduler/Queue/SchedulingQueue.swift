@@ -52,7 +52,7 @@ struct SchedulingQueue: Sendable {
     private var heap: [HeapEntry] = []
     private var active: [String: (pod: QueuedPod, serial: UInt64)] = [:]
     private var backoff: [String: QueuedPod] = [:]
-    private var unschedulable: [String: QueuedPod] = [:]
+    private var unschedulable = UnschedulablePods()
     private var gated: [String: QueuedPod] = [:]
     private var serial: UInt64 = 0
 
@@ -89,7 +89,7 @@ struct SchedulingQueue: Sendable {
         pod.rejectedBy = rejectedBy
         pod.lastFailure = now
         pod.timestamp = now
-        unschedulable[pod.info.uid] = pod
+        unschedulable.insert(pod)
         return Timer(uid: pod.info.uid, after: Self.maxUnschedulable)
     }
 
@@ -105,8 +105,8 @@ struct SchedulingQueue: Sendable {
     /// Takes the pods that `event` concerns out of their waiting. The timers are for those that still have to sit out their backoff.
     mutating func move(_ event: ClusterEvent, now: Timestamp) -> [Timer] {
         var timers: [Timer] = []
-        for (uid, pod) in unschedulable where event.concerns(pod.rejectedBy) {
-            unschedulable[uid] = nil
+        for pod in unschedulable.concerned(by: event) {
+            unschedulable.remove(pod.info.uid)
             if Self.backoffLeft(pod, now) > 0 { timers.append(startBackoff(pod, now: now)) } else { activate(pod) }
         }
         return timers
@@ -122,14 +122,14 @@ struct SchedulingQueue: Sendable {
         } else if let pod = unschedulable[uid] {
             let left = Self.maxUnschedulable - now.timeInterval(since: pod.timestamp)
             if left > 0 { return Timer(uid: uid, after: left) }
-            unschedulable[uid] = nil
+            unschedulable.remove(uid)
             activate(pod)
         }
         return nil
     }
 
     @discardableResult mutating func remove(_ uid: String) -> QueuedPod? {
-        active.removeValue(forKey: uid)?.pod ?? backoff.removeValue(forKey: uid) ?? unschedulable.removeValue(forKey: uid)
+        active.removeValue(forKey: uid)?.pod ?? backoff.removeValue(forKey: uid) ?? unschedulable.remove(uid)
             ?? gated.removeValue(forKey: uid)
     }
 

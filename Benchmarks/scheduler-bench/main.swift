@@ -1,0 +1,39 @@
+import CLinux
+import Dispatch
+import Glibc
+
+// scheduler-bench served DIRECTORY NODES [WORKLOAD]   through an API server of this process, on stores in DIRECTORY
+// scheduler-bench alone NODES [WORKLOAD]              the scheduler with an API that costs nothing
+// Each workload is one line of JSON.
+signal(SIGPIPE, SIG_IGN)
+// As the service does.
+clinux_limit_malloc_arenas(2)
+
+func run(_ arguments: [String]) async throws {
+    func number(_ index: Int) throws -> Int {
+        guard index < arguments.count, let number = Int(arguments[index]), number > 0 else { throw BenchError("argument \(index) must be a number") }
+        return number
+    }
+    func workloads(_ nodes: Int, _ index: Int) -> [Workload] {
+        let all = Workload.all(nodes: nodes)
+        return index < arguments.count ? all.filter { $0.name == arguments[index] } : all
+    }
+    guard arguments.count >= 3 else { throw BenchError("usage: scheduler-bench served|alone …") }
+    switch arguments[1] {
+    case "served": for workload in workloads(try number(3), 4) { try await Throughput.served(workload, directory: arguments[2]) }
+    case "alone": for workload in workloads(try number(2), 3) { try await Throughput.alone(workload) }
+    default: throw BenchError("no command \(arguments[1])")
+    }
+}
+
+Task {
+    do {
+        try await run(CommandLine.arguments)
+        exit(0)
+    } catch {
+        let line = Array("scheduler-bench: \(error)\n".utf8)
+        _ = write(2, line, line.count)
+        exit(1)
+    }
+}
+dispatchMain()
