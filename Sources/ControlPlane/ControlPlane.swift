@@ -41,6 +41,22 @@ package actor ControlPlane {
         package var taints: [(key: String, value: String, effect: String)]
         /// The Kubernetes release of its kubelet: `1.36.2`; nil for the control plane's.
         package var version: String?
+        /// How it answers for instance metadata.
+        package var metadata = Metadata()
+        /// What is kept back for Kubernetes and for the system, as quantities by resource; what is not named is EKS's.
+        package var kubeReserved: [String: String] = [:]
+        package var systemReserved: [String: String] = [:]
+        /// The addresses of its pods' DNS; empty for the cluster's.
+        package var clusterDNS: [String] = []
+
+        /// Upstream: ec2 InstanceMetadataOptionsRequest.
+        package struct Metadata: Sendable {
+            package var isEnabled = true
+            package var requiresTokens = true
+            package var hopLimit = 2
+
+            package init() {}
+        }
 
         package init(
             name: String, address: String, instanceID: String, zone: String, vcpus: Int, memoryMiB: Int, maxPods: Int, labels: [String: String],
@@ -131,12 +147,20 @@ package actor ControlPlane {
             "memoryMiB": .int(Int64(node.memoryMiB)),
             "maxPods": .int(Int64(node.maxPods)),
             "kubeletVersion": .string(node.version.map(ControlPlaneConfiguration.gitVersion) ?? configuration.gitVersion),
-            "clusterDNS": [.string(cidr.address(BuiltInAddon.dnsOffset))],
+            "clusterDNS": .array(
+                node.clusterDNS.isEmpty ? [.string(cidr.address(BuiltInAddon.dnsOffset))] : node.clusterDNS.map { .string($0) }),
+            "kubeReserved": Value(node.kubeReserved), "systemReserved": Value(node.systemReserved),
             "labels": Value(node.labels),
             "taints": .array(node.taints.map { ["key": .string($0.key), "value": .string($0.value), "effect": .string($0.effect)] }),
         ]
         if let identity = configuration.workloadIdentity, let endpoint = identity.endpointURL {
-            settings["cloud"] = ["endpoint": .string(endpoint), "region": .string(identity.region), "clusterName": .string(configuration.name)]
+            settings["cloud"] = [
+                "endpoint": .string(endpoint), "region": .string(identity.region), "clusterName": .string(configuration.name),
+                "metadata": [
+                    "isEnabled": .bool(node.metadata.isEnabled), "requiresTokens": .bool(node.metadata.requiresTokens),
+                    "hopLimit": .int(Int64(node.metadata.hopLimit)),
+                ],
+            ]
         }
         return [
             "node.json": settings.jsonBytes, "ca.pem": Array(running.pki.authority.certificatePEM.utf8),

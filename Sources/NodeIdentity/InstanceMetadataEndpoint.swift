@@ -1,8 +1,8 @@
 package import AWSProtocol
 package import HTTPTransport
 
-/// The instance metadata service of a node, at 169.254.169.254: version 2 alone, so every answer needs a token. Only the node and its pods are
-/// answered; the content is the service's. Upstream: EC2 User Guide, "Use the Instance Metadata Service to access instance metadata".
+/// The instance metadata service of a node, at 169.254.169.254: version 2, so an answer needs a token, unless the instance's options let version 1
+/// in. Only the node and its pods are answered; the content is the service's. Upstream: EC2 User Guide, "Use the Instance Metadata Service to access instance metadata".
 package struct InstanceMetadataEndpoint: HTTPResponder {
     package static let address = "169.254.169.254"
     private static let tokenPath = "/latest/api/token"
@@ -21,22 +21,25 @@ package struct InstanceMetadataEndpoint: HTTPResponder {
     }
 
     package func respond(to head: HTTPRequestHead, body: HTTPBodyStream) async -> HTTPResponse {
-        guard let origin = cloud.origin(of: head) else { return HTTPResponse(status: 403) }
+        guard cloud.isMetadataEnabled, let origin = cloud.origin(of: head) else { return HTTPResponse(status: 403) }
         // A proxy in between would hand tokens to whoever it serves.
         guard head.fields["X-Forwarded-For"] == nil else { return HTTPResponse(status: 403) }
         if head.path == Self.tokenPath { return token(head, origin) }
         guard head.method == "GET" else { return HTTPResponse(status: 405, fields: ["Allow": "GET, PUT"]) }
-        guard let token = head.fields[Self.tokenField], let remaining = tokens.remaining(token, now: clock.now), isWithinReach(origin) else {
-            return HTTPResponse(status: 401, fields: ["Content-Type": "text/plain"])
-        }
+        guard let remaining = remaining(head, origin) else { return HTTPResponse(status: 401, fields: ["Content-Type": "text/plain"]) }
         guard let path = Self.latest(head.path) else { return Self.text("1.0\nlatest", remaining) }
         do {
             let answer = try await transport.send("GET", path, fields: [:], body: [])
-            return HTTPResponse(
-                status: answer.status, fields: ["Content-Type": "text/plain", Self.lifetimeField: String(remaining)], body: .bytes(answer.body))
+            return HTTPResponse(status: answer.status, fields: Self.fields(remaining), body: .bytes(answer.body))
         } catch {
             return HTTPResponse(status: 503)
         }
+    }
+
+    /// The seconds that the caller's token has left, none where no token is needed; nil for a caller who may not be answered.
+    private func remaining(_ head: HTTPRequestHead, _ origin: NodeCloud.Origin) -> Int? {
+        guard let token = head.fields[Self.tokenField] else { return cloud.requiresMetadataTokens ? nil : Self.withoutToken }
+        return isWithinReach(origin) ? tokens.remaining(token, now: clock.now) : nil
     }
 
     private func isWithinReach(_ origin: NodeCloud.Origin) -> Bool { origin == .node || cloud.metadataHopLimit > 1 }
@@ -52,7 +55,15 @@ package struct InstanceMetadataEndpoint: HTTPResponder {
     }
 
     private static func text(_ text: String, _ lifetime: Int) -> HTTPResponse {
-        HTTPResponse(status: 200, fields: ["Content-Type": "text/plain", lifetimeField: String(lifetime)], body: .bytes(Array(text.utf8)))
+        HTTPResponse(status: 200, fields: fields(lifetime), body: .bytes(Array(text.utf8)))
+    }
+
+    /// An answer of version 1 says nothing of a token.
+    private static let withoutToken = 0
+    private static func fields(_ lifetime: Int) -> HTTPFields {
+        var fields: HTTPFields = ["Content-Type": "text/plain"]
+        if lifetime != withoutToken { fields[lifetimeField] = String(lifetime) }
+        return fields
     }
 
     /// The path in the newest version, which all others are answered from: `/1.0/meta-data` is `/latest/meta-data`. Nil for the root.

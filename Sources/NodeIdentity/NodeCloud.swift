@@ -12,6 +12,10 @@ package struct NodeCloud: Sendable {
     package var podAddresses: Set<String>
     /// Hops that an answer with a token may go: with one it does not reach pods. Upstream: EC2 HttpPutResponseHopLimit; 2 in EKS's launch templates.
     package var metadataHopLimit = 2
+    /// Instance metadata is not answered without a token. Upstream: EC2 HttpTokens.
+    package var requiresMetadataTokens = true
+    /// Whether instance metadata is answered at all. Upstream: EC2 HttpEndpoint.
+    package var isMetadataEnabled = true
 
     package init(endpoint: String, region: String, clusterName: String, nodeAddress: String, podAddresses: Set<String>) {
         self.endpoint = endpoint

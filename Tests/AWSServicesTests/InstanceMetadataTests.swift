@@ -31,6 +31,17 @@ import Testing
         #expect(try AWSJSON(parsing: Array(text.utf8))["instanceId"] == "i-1")
     }
 
+    @Test("user data comes as it was given, tags where the instance may learn them, and a spot instance says so")
+    func launched() {
+        var metadata = Self.metadata
+        metadata.userData = [0, 255]
+        metadata.isSpot = true
+        #expect(metadata.answer("user-data") == .bytes([0, 255]) && metadata.answer("") == .text("dynamic/\nmeta-data/\nuser-data"))
+        #expect(metadata.answer("meta-data/instance-life-cycle") == .text("spot") && metadata.answer("meta-data/tags/instance") == .missing)
+        metadata.tags = ["Name": "a", "b": "", "with/slash": "c"]
+        #expect(metadata.answer("meta-data/tags/instance/") == .text("Name\nb") && metadata.answer("meta-data/tags/instance/Name") == .text("a"))
+    }
+
     private struct Next: HTTPResponder {
         func respond(to head: HTTPRequestHead, body: HTTPBodyStream) async -> HTTPResponse { HTTPResponse(status: 299) }
     }

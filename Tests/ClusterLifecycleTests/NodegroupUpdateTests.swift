@@ -22,7 +22,7 @@ import Testing
     private func begin(_ world: World, force: Bool = false) async throws -> UpdateRecord {
         var input = UpdateNodegroupVersionInput(clusterName: "demo", name: "ng")
         input.force = force
-        return try await world.service.updateNodegroupVersion(input)
+        return try await world.service.updateNodegroupVersion(input, caller: world.caller)
     }
 
     @Test("all nodes are replaced by ones of the cluster's version: new ones come first, old ones are drained")
@@ -162,7 +162,7 @@ import Testing
             func error(_ change: (inout UpdateNodegroupVersionInput) -> Void) async -> AWSError? {
                 var input = UpdateNodegroupVersionInput(clusterName: "demo", name: "ng")
                 change(&input)
-                return await refusal { _ = try await world.service.updateNodegroupVersion(input) }
+                return await refusal { _ = try await world.service.updateNodegroupVersion(input, caller: world.caller) }
             }
             #expect(await error { $0.version = "1.34" }?.message.contains("cannot be rolled back") == true)
             #expect(await error { $0.version = "1.99" }?.code == "InvalidParameterException")

@@ -112,6 +112,21 @@ private let cloud = NodeCloud(
         let endpoint = InstanceMetadataEndpoint(near, transport: FakeService.eks())
         #expect(await endpoint.respond(to: request("PUT", "/latest/api/token", from: address, lifetime), body: .empty).status == status)
     }
+
+    @Test("where tokens are optional version 1 is answered, but no wrong token; a service that is disabled answers nothing")
+    func options() async {
+        var open = cloud
+        open.requiresMetadataTokens = false
+        open.metadataHopLimit = 1
+        let endpoint = InstanceMetadataEndpoint(open, transport: FakeService.eks())
+        let answer = await endpoint.respond(to: request("GET", "/latest/meta-data/instance-id", from: "10.0.0.9"), body: .empty)
+        #expect(answer.status == 200 && answer.fields["X-aws-ec2-metadata-token-ttl-seconds"] == nil)
+        let wrong: HTTPFields = ["X-aws-ec2-metadata-token": "x"]
+        #expect(await endpoint.respond(to: request("GET", "/latest/meta-data/instance-id", wrong), body: .empty).status == 401)
+        open.isMetadataEnabled = false
+        let disabled = InstanceMetadataEndpoint(open, transport: FakeService.eks())
+        #expect(await disabled.respond(to: request("GET", "/latest/meta-data/instance-id"), body: .empty).status == 403)
+    }
 }
 
 @Suite struct PodIdentityAgentTests {

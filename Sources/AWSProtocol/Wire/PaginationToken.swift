@@ -73,6 +73,11 @@ package enum Base64URL {
         return String(decoding: out, as: UTF8.self)
     }
 
+    /// The standard alphabet, with its padding or without; nil for what is none.
+    package static func decodeStandard(_ text: some StringProtocol) -> [UInt8]? {
+        decode(String(text.filter { !$0.isWhitespace }.map { $0 == "+" ? "-" : $0 == "/" ? "_" : $0 }.prefix { $0 != "=" }))
+    }
+
     /// Nil for padding, other alphabets, impossible lengths and bits beyond the last byte that are not zero. Upstream: Go's
     /// base64.RawURLEncoding.Strict().
     package static func decode(_ text: some StringProtocol) -> [UInt8]? {

@@ -140,6 +140,13 @@ struct EC2InstanceRecord: Codable, Sendable, Equatable {
     var state: String
     var launchedAt: Double
     var terminatedAt: Double?
+    /// Bought on the spot market, not on demand; nil on demand.
+    var isSpot: Bool?
+    var keyName: String?
+    /// As it was given: in base 64.
+    var userData: String?
+    /// Nil for the image's own.
+    var metadataOptions: InstanceMetadataOptions?
 
     static let stateCodes = ["pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80]
 }

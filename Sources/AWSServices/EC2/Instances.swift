@@ -12,6 +12,7 @@ extension XMLWriter {
         leaf("privateDnsName", isGone ? "" : instance.privateDNSName)
         leaf("dnsName", "")
         leaf("instanceType", instance.instanceType)
+        leaf("keyName", instance.keyName)
         leaf("amiLaunchIndex", 0)
         leaf("launchTime", AWSTimestamp.extendedMilliseconds(instance.launchedAt))
         element("placement") { xml in
@@ -31,6 +32,8 @@ extension XMLWriter {
         leaf("virtualizationType", "hvm")
         leaf("hypervisor", "xen")
         leaf("ebsOptimized", false)
+        if instance.isSpot ?? false { leaf("instanceLifecycle", "spot") }
+        metadataOptions(instance.metadataOptions ?? InstanceMetadataOptions())
         list("networkInterfaceSet", of: instance.interfaceIDs.compactMap { tables.interfaces[$0] }) { xml, interface in
             xml.leaf("networkInterfaceId", interface.id)
             xml.leaf("subnetId", interface.subnetID)
@@ -78,6 +81,8 @@ extension EC2Service {
                 case "private-dns-name": [instance.privateDNSName]
                 case "instance.group-id", "network-interface.group-id": instance.groupIDs
                 case "image-id": [instance.imageID]
+                case "key-name": [instance.keyName].compactMap { $0 }
+                case "instance-lifecycle": instance.isSpot ?? false ? ["spot"] : []
                 case "architecture": [instance.architecture]
                 case "reservation-id": [instance.reservationID]
                 case "owner-id": [call.network.account]

@@ -39,6 +39,14 @@ package struct InstanceLaunch: Sendable {
     /// Secondary addresses for pods, spread over as many interfaces as that takes.
     package var podAddresses: Int
     package var tags: [String: String]
+    /// Of its network interfaces.
+    package var interfaceTags: [String: String] = [:]
+    package var isSpot = false
+    /// A key pair that must exist.
+    package var keyName: String?
+    /// In base 64.
+    package var userData: String?
+    package var metadataOptions = InstanceMetadataOptions()
 
     package init(
         instanceID: String, instanceType: String, imageID: String, subnetID: String, groupIDs: [String], podAddresses: Int, tags: [String: String]
@@ -167,6 +175,7 @@ extension EC2Network {
         return try await state.update { tables in
             if let known = tables.instances[launch.instanceID] { return try tables.facts(known) }
             let subnet = try tables.subnet(launch.subnetID)
+            if let key = launch.keyName { try tables.requireKeyPair(key) }
             // Each interface holds its own address and as many for pods as fit beside it.
             let perInterface = type.addressesPerInterface - 1
             var remaining = min(max(0, launch.podAddresses), type.podAddresses)
@@ -179,15 +188,20 @@ extension EC2Network {
                 interface.attachment = NetworkInterfaceRecord.Attachment(
                     id: AWSIdentifier.resource("eni-attach"), instanceID: launch.instanceID, deviceIndex: interfaces.count, attachedAt: now)
                 tables.put(interface)
+                tables.setTags(launch.interfaceTags, on: interface.id)
                 interfaces.append(interface)
                 remaining -= secondary
             } while remaining > 0 && interfaces.count < type.maxInterfaces
             guard let first = interfaces.first, let address = IPv4Address(first.primaryAddress) else { throw EC2Fault.noFreeAddresses(subnet.id) }
-            let instance = EC2InstanceRecord(
+            var instance = EC2InstanceRecord(
                 id: launch.instanceID, reservationID: AWSIdentifier.resource("r"), imageID: launch.imageID, instanceType: type.name,
                 subnetID: subnet.id,
                 vpcID: subnet.vpcID, zone: subnet.zone, privateDNSName: self.privateDNSName(of: address), privateAddress: first.primaryAddress,
                 interfaceIDs: interfaces.map(\.id), groupIDs: launch.groupIDs, architecture: type.architecture, state: "pending", launchedAt: now)
+            instance.isSpot = launch.isSpot
+            instance.keyName = launch.keyName
+            instance.userData = launch.userData
+            instance.metadataOptions = launch.metadataOptions
             tables.instances[instance.id] = instance
             tables.setTags(launch.tags, on: instance.id)
             return try tables.facts(instance)

@@ -1,3 +1,5 @@
+import AWSProtocol
+
 /// A running instance as the cloud controllers of its cluster see it.
 package struct RunningInstance: Sendable, Equatable {
     package var id: String
@@ -7,7 +9,27 @@ package struct RunningInstance: Sendable, Equatable {
     package var privateAddress: String
 }
 
+/// What an instance was launched with and may learn of itself.
+package struct LaunchedInstance: Sendable, Equatable {
+    package var isSpot: Bool
+    /// Decoded.
+    package var userData: [UInt8]?
+    package var tags: [String: String]
+    package var metadataOptions: InstanceMetadataOptions
+}
+
 extension EC2Network {
+    /// Nil when there is no such instance.
+    package func launched(_ id: String) async -> LaunchedInstance? {
+        await state.read { tables in
+            tables.instances[id].map { instance in
+                LaunchedInstance(
+                    isSpot: instance.isSpot ?? false, userData: instance.userData.flatMap { Base64URL.decodeStandard($0) }, tags: tables.tags(of: id),
+                    metadataOptions: instance.metadataOptions ?? InstanceMetadataOptions())
+            }
+        }
+    }
+
     /// The primary addresses of those of the interfaces that exist, in the given order.
     package func primaryAddresses(ofInterfaces ids: [String]) async -> [String] {
         await state.read { tables in ids.compactMap { tables.interfaces[$0]?.primaryAddress } }

@@ -29,6 +29,11 @@ package struct InstanceMetadata: Sendable, Equatable {
     /// The role of its instance profile: name, and the profile's ARN.
     package var roleName: String
     package var profileARN: String
+    package var isSpot = false
+    /// What the instance was launched with; nil for nothing.
+    package var userData: [UInt8]?
+    /// Nil where the instance may not learn them.
+    package var tags: [String: String]?
 
     package init(
         instanceID: String, account: String, region: String, zone: String, zoneID: String, instanceType: String, imageID: String,
@@ -64,11 +69,21 @@ package struct InstanceMetadata: Sendable, Equatable {
 
     /// The documents by their path below `latest/`, without the credentials' content.
     var documents: [String: String] {
+        var documents = standardDocuments
+        // The content is not text: it has an answer of its own.
+        if userData != nil { documents[Self.userDataPath] = "" }
+        for (key, value) in tags ?? [:] where !key.contains("/") && key != "." && key != ".." { documents["meta-data/tags/instance/\(key)"] = value }
+        return documents
+    }
+
+    private static let userDataPath = "user-data"
+
+    private var standardDocuments: [String: String] {
         let partition = ARN.partition(ofRegion: region)
         let interface = "meta-data/network/interfaces/macs/\(macAddress)"
         return [
             "meta-data/ami-id": imageID, "meta-data/ami-launch-index": "0", "meta-data/hostname": privateDNSName,
-            "meta-data/instance-action": "none", "meta-data/instance-id": instanceID, "meta-data/instance-life-cycle": "on-demand",
+            "meta-data/instance-action": "none", "meta-data/instance-id": instanceID, "meta-data/instance-life-cycle": isSpot ? "spot" : "on-demand",
             "meta-data/instance-type": instanceType, "meta-data/local-hostname": privateDNSName, "meta-data/local-ipv4": primaryAddress,
             "meta-data/mac": macAddress, "meta-data/placement/availability-zone": zone, "meta-data/placement/availability-zone-id": zoneID,
             "meta-data/placement/region": region, "meta-data/services/domain": "amazonaws.com", "meta-data/services/partition": partition,
@@ -101,6 +116,7 @@ package struct InstanceMetadata: Sendable, Equatable {
     /// What is at a path.
     enum Answer: Sendable, Equatable {
         case text(String)
+        case bytes([UInt8])
         case credentials
         case missing
     }
@@ -109,6 +125,7 @@ package struct InstanceMetadata: Sendable, Equatable {
     func answer(_ path: String) -> Answer {
         let documents = documents
         if path == credentialsPath { return .credentials }
+        if path == Self.userDataPath { return userData.map(Answer.bytes) ?? .missing }
         if let text = documents[path] { return .text(text) }
         let folder = path.isEmpty || path.hasSuffix("/") ? path : path + "/"
         var names: Set<String> = []

@@ -33,6 +33,7 @@ package struct InstanceMetadataService: HTTPResponder {
         switch metadata.answer(path) {
         case .missing: return HTTPResponse(status: 404)
         case .text(let text): return HTTPResponse(status: 200, fields: ["Content-Type": "text/plain"], body: .bytes(Array(text.utf8)))
+        case .bytes(let bytes): return HTTPResponse(status: 200, fields: ["Content-Type": "application/octet-stream"], body: .bytes(bytes))
         case .credentials:
             do {
                 let document = try await credentials(address).metadataDocument

@@ -162,6 +162,14 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             memoryMiB: instance.memoryMiB, maxPods: instance.maxPods, labels: instance.labels,
             taints: instance.taints.map { (key: $0.key, value: $0.value ?? "", effect: $0.effect) } + [Self.uninitialized])
         node.version = instance.version.flatMap { KubernetesVersions.named($0)?.patch }
+        if let options = instance.metadataOptions {
+            node.metadata.isEnabled = options.isEnabled
+            node.metadata.requiresTokens = options.requiresTokens
+            node.metadata.hopLimit = options.hopLimit
+        }
+        node.kubeReserved = instance.kubelet?.kubeReserved ?? [:]
+        node.systemReserved = instance.kubelet?.systemReserved ?? [:]
+        node.clusterDNS = instance.kubelet?.clusterDNS ?? []
         return NodeBootstrap(files: try await entry.controlPlane.nodeFiles(node))
     }
 

@@ -1,3 +1,5 @@
+package import AWSServices
+
 /// How far one instance has come.
 ///
 /// ```
@@ -74,6 +76,11 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     package var version: String?
     /// The release it was launched as, of its group's then: `1.36.2-20260901`.
     package var releaseVersion: String?
+    /// The version of its group's launch template that it was launched by.
+    package var templateVersion: Int?
+    package var metadataOptions: InstanceMetadataOptions?
+    /// What its launch template says of its kubelet.
+    var kubelet: KubeletSettings?
     /// When its node's drain began, seconds since 1970.
     package var drainingSince: Double?
 

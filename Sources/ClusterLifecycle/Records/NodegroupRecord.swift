@@ -70,6 +70,7 @@ package struct NodegroupRecord: Codable, Sendable, Equatable {
     /// `1.36.2-20260901`
     package var releaseVersion: String
     package var scaling: ScalingConfig
+    /// In the order of preference; empty where the launch template names the type.
     package var instanceTypes: [String]
     package var subnetIDs: [String]
     package var amiType: String
@@ -88,6 +89,8 @@ package struct NodegroupRecord: Codable, Sendable, Equatable {
     package var autoScalingGroupName: String
     package var status: NodegroupStatus
     package var health: [HealthIssue]
+    /// The user's launch template; nil for a group without one.
+    package var template: NodegroupTemplate?
     /// Set while the nodes are replaced by ones of another release.
     package var rollout: NodegroupRollout?
     /// Set until the nodes have their new labels and taints.
@@ -96,6 +99,8 @@ package struct NodegroupRecord: Codable, Sendable, Equatable {
     /// The version that instances are launched with.
     var launchVersion: String { rollout?.version ?? version }
     var launchRelease: String { rollout?.releaseVersion ?? releaseVersion }
+    /// The launch template that instances are launched by.
+    var launchTemplate: NodegroupTemplate? { rollout?.template ?? template }
 
     package init(
         clusterName: String, name: String, id: String, arn: String, createdAt: Double, version: String, releaseVersion: String,

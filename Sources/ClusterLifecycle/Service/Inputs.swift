@@ -43,6 +43,7 @@ package struct CreateNodegroupInput: Sendable {
     package var labels: [String: String] = [:]
     package var taints: [NodeTaint] = []
     package var diskSize: Int?
+    package var launchTemplate: LaunchTemplateReference?
     package var version: String?
     package var releaseVersion: String?
     package var updateConfig: NodegroupUpdateConfig?

@@ -22,7 +22,7 @@ extension EKSService {
     /// What the instance with this primary address may know of itself; nil when there is none.
     package func instanceMetadata(primaryAddress: String) async -> InstanceMetadata? {
         let account = configuration.account
-        return await state.read { tables -> InstanceMetadata? in
+        let known = await state.read { tables -> InstanceMetadata? in
             guard let (instance, owner) = tables.instance(primaryAddress: primaryAddress) else { return nil }
             let role = ARN(owner.roleARN)?.resourceParts.last.map(String.init) ?? ""
             return InstanceMetadata(
@@ -35,6 +35,11 @@ extension EKSService {
                 architecture: instance.labels["kubernetes.io/arch"] == "arm64" ? "arm64" : "x86_64", launchedAt: instance.createdAt,
                 roleName: role, profileARN: "arn:\(ARN.partition(ofRegion: instance.region)):iam::\(account):instance-profile/eks-\(owner.id)")
         }
+        guard var metadata = known, let launched = await network.launched(metadata.instanceID) else { return known }
+        metadata.isSpot = launched.isSpot
+        metadata.userData = launched.userData
+        if launched.metadataOptions.showsTags { metadata.tags = launched.tags }
+        return metadata
     }
 
     /// Credentials of the node role for the instance with this primary address. Throws `AccessDenial` when the role does not trust EC2 any more, or

@@ -27,21 +27,44 @@ enum NodegroupRequirements {
         }
     }
 
-    /// The AMI type of the group, and that all types run it. Only the host's own architecture can be run.
-    static func amiType(asked: String?, types: [InstanceTypeFacts]) throws(AWSError) -> String {
-        #if arch(arm64)
-            let (hosted, other, standard) = ("arm64", "x86_64", "AL2023_ARM_64_STANDARD")
-        #else
-            let (hosted, other, standard) = ("x86_64", "arm64", "AL2023_x86_64_STANDARD")
-        #endif
+    #if arch(arm64)
+        private static let (hosted, other, standard) = ("arm64", "x86_64", "AL2023_ARM_64_STANDARD")
+    #else
+        private static let (hosted, other, standard) = ("x86_64", "arm64", "AL2023_x86_64_STANDARD")
+    #endif
+
+    /// The AMI type of a group without an image of its own, and that all types run it. Only the host's own architecture can be run.
+    static func amiType(asked: String?, hasTemplate: Bool, types: [InstanceTypeFacts]) throws(AWSError) -> String {
         let amiType = asked ?? standard
+        guard amiType != "CUSTOM" else {
+            throw EKSFault.invalidParameter(
+                hasTemplate
+                    ? "The launch template must specify an image id for Custom ami type node group"
+                    : "Launch template details can't be null for Custom ami type node group")
+        }
         guard amiType == standard else { throw EKSFault.notImplemented("The amiType \(amiType) (this machine runs \(standard))") }
-        let wrong = types.filter { $0.architecture != hosted }.map(\.name)
+        try checkArchitecture(hosted, types, amiType: amiType)
+        return amiType
+    }
+
+    /// Throws InvalidRequestException for types of another architecture than the host's, or than the image's.
+    static func checkArchitecture(_ architecture: String, _ types: [InstanceTypeFacts], amiType: String) throws(AWSError) {
+        let wrong = types.filter { $0.architecture != hosted || architecture != hosted }.map(\.name)
         guard wrong.isEmpty else {
             throw EKSFault.invalidRequest(
                 "[\(wrong.joined(separator: ", "))] is not a valid instance type for requested amiType \(amiType): it is \(other)")
         }
-        return amiType
+    }
+
+    /// The types of these names. Throws InvalidParameterException when some do not exist. Upstream: 20 types at most.
+    static func instanceTypes(_ names: [String]) throws(AWSError) -> [InstanceTypeFacts] {
+        guard names.count <= 20 else { throw EKSFault.invalidParameter("A node group can have 20 instance types at most") }
+        let unknown = names.filter { InstanceTypes.all[$0] == nil }
+        guard unknown.isEmpty else {
+            throw EKSFault.invalidParameter(
+                "The following supplied instance types do not exist: [\(unknown.map { String($0.prefix(64)) }.joined(separator: ", "))]")
+        }
+        return names.compactMap { InstanceTypes.all[$0] }
     }
 
     static func checkLabels(_ labels: [String: String]) throws(AWSError) {
@@ -50,7 +73,7 @@ enum NodegroupRequirements {
                 throw EKSFault.invalidParameter(
                     "Label cannot contain reserved prefixes [\(reservedLabelPrefixes.joined(separator: ", "))]: \(key.prefix(100))")
             }
-            guard isLabelKey(key), isLabelPart(value, mayBeEmpty: true) else {
+            guard isLabel(key, value) else {
                 throw EKSFault.invalidParameter("Invalid label \(key.prefix(100))=\(value.prefix(100))")
             }
         }
@@ -64,6 +87,9 @@ enum NodegroupRequirements {
             }
         }
     }
+
+    /// Whether a node may have this label.
+    static func isLabel(_ key: String, _ value: String) -> Bool { isLabelKey(key) && isLabelPart(value, mayBeEmpty: true) }
 
     /// Upstream: apimachinery validation.IsQualifiedName.
     private static func isLabelKey(_ key: String) -> Bool {
@@ -150,40 +176,28 @@ extension EKSService {
         for subnet in subnets where subnet.vpcID != cluster.network.vpcID {
             throw EKSFault.invalidParameter("Subnet \(subnet.id) is in VPC \(subnet.vpcID), the cluster is in VPC \(cluster.network.vpcID)")
         }
-        let names = input.instanceTypes.isEmpty ? ["t3.medium"] : input.instanceTypes
-        let unknown = names.filter { InstanceTypes.all[$0] == nil }
-        guard unknown.isEmpty else {
-            throw EKSFault.invalidParameter(
-                "The following supplied instance types do not exist: [\(unknown.map { String($0.prefix(64)) }.joined(separator: ", "))]")
-        }
-        let amiType = try NodegroupRequirements.amiType(asked: input.amiType, types: names.compactMap { InstanceTypes.all[$0] })
+        var template: NodegroupTemplate?
+        if let reference = input.launchTemplate { template = try await self.template(reference, caller) }
+        let launch = try LaunchSettings(input, template, cluster)
         try NodegroupRequirements.checkLabels(input.labels)
         try NodegroupRequirements.checkTaints(input.taints)
         try TagFault.checkNew(input.tags)
         let capacity = input.capacityType ?? "ON_DEMAND"
         guard capacity != "CAPACITY_BLOCK" else { throw EKSFault.notImplemented("The capacityType CAPACITY_BLOCK") }
-        guard input.version == nil || input.version == cluster.version else {
-            throw EKSFault.invalidParameter(
-                "Requested Nodegroup version \(input.version?.prefix(32) ?? "") is not the cluster's version \(cluster.version)")
-        }
-        let release = KubernetesVersions.named(cluster.version)?.nodeReleaseVersion ?? cluster.version
-        guard input.releaseVersion == nil || input.releaseVersion == release else {
-            throw EKSFault.invalidParameter(
-                "Requested release version \(input.releaseVersion?.prefix(64) ?? "") is not valid for kubernetes version "
-                    + "\(cluster.version): it is \(release)"
-            )
-        }
         let diskSize = input.diskSize ?? 20
         guard (1...16_384).contains(diskSize) else { throw EKSFault.invalidParameter("diskSize must be from 1 to 16384 GiB") }
         let id = AWSIdentifier.uuid()
-        return NodegroupRecord(
+        var record = NodegroupRecord(
             clusterName: cluster.name, name: input.name, id: id, arn: configuration.arn("nodegroup/\(cluster.name)/\(input.name)/\(id)"),
             createdAt: clock.now,
-            version: cluster.version, releaseVersion: release, scaling: scaling, instanceTypes: names, subnetIDs: subnetIDs, amiType: amiType,
-            capacityType: capacity, nodeRoleARN: input.nodeRoleARN, labels: input.labels, taints: input.taints, diskSize: diskSize,
+            version: launch.version, releaseVersion: launch.releaseVersion, scaling: scaling, instanceTypes: launch.instanceTypes,
+            subnetIDs: subnetIDs, amiType: launch.amiType, capacityType: capacity, nodeRoleARN: input.nodeRoleARN, labels: input.labels,
+            taints: input.taints, diskSize: diskSize,
             updateConfig: input.updateConfig ?? NodegroupUpdateConfig(maxUnavailable: 1), nodeRepairEnabled: input.nodeRepairEnabled,
             tags: input.tags,
             clientRequestToken: input.token?.token, autoScalingGroupName: "eks-\(input.name)-\(id)")
+        record.template = template
+        return record
     }
 
     private func checkNodeRole(_ arn: String) async throws {

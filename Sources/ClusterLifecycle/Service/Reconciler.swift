@@ -391,7 +391,10 @@ actor Reconciler {
             current.status = status
             current.health = health
             if let rollout = current.rollout {
-                if updates == .successful { (current.version, current.releaseVersion) = (rollout.version, rollout.releaseVersion) }
+                if updates == .successful {
+                    (current.version, current.releaseVersion, current.template) = (rollout.version, rollout.releaseVersion, rollout.template)
+                    if rollout.template?.instanceType != nil { current.instanceTypes = [] }
+                }
                 current.rollout = nil
             }
             tables.nodegroups[key] = current

@@ -16,7 +16,7 @@ struct DrainInstanceStep {
     static let patience = Duration.seconds(60)
 
     func run(_ instance: InstanceRecord, _ rollout: NodegroupRollout?, _ context: StepContext) async throws -> Outcome {
-        let isGentle = rollout.map { !$0.isForced && instance.releaseVersion != $0.releaseVersion } ?? false
+        let isGentle = rollout.map { !$0.isForced && instance.generation != $0.generation } ?? false
         let since = try await begin(instance, context)
         let limit = isGentle ? context.configuration.evictionTimeout : Self.patience
         let remaining = limit - .seconds(context.clock.now - since)

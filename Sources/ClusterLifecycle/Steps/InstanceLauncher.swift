@@ -18,6 +18,10 @@ struct InstanceRequest: Sendable {
     /// `1.36`
     var version: String?
     var releaseVersion: String?
+    /// Of its node group: its key, user data, metadata options and the tags of its interfaces are the instance's.
+    var template: NodegroupTemplate?
+    var isSpot = false
+    var kubelet = KubeletSettings()
 
     init(type: InstanceTypeFacts, imageID: String) {
         self.type = type
@@ -45,15 +49,21 @@ struct InstanceLauncher {
         var tags = request.tags
         tags[LaunchInstancesStep.clusterTag] = cluster.name
         tags["kubernetes.io/cluster/\(cluster.name)"] = "owned"
-        let facts = try await context.network.launch(
-            InstanceLaunch(
-                instanceID: AWSIdentifier.resource("i"), instanceType: type.name, imageID: request.imageID, subnetID: subnet.id,
-                groupIDs: request.securityGroupIDs, podAddresses: podAddresses, tags: tags))
+        var launch = InstanceLaunch(
+            instanceID: AWSIdentifier.resource("i"), instanceType: type.name, imageID: request.imageID, subnetID: subnet.id,
+            groupIDs: request.securityGroupIDs, podAddresses: podAddresses, tags: tags)
+        launch.isSpot = request.isSpot
+        launch.keyName = request.template?.keyName
+        launch.userData = request.template?.userData
+        launch.interfaceTags = request.template?.interfaceTags ?? [:]
+        launch.metadataOptions = request.template?.metadataOptions ?? InstanceMetadataOptions()
+        let facts = try await context.network.launch(launch)
         // Nodes of Auto Mode are called after their instances.
         let nodeName = request.claim == nil ? facts.privateDNSName : facts.id
         var record = InstanceRecord(
             instanceID: facts.id, clusterName: cluster.name, nodegroup: request.nodegroup, nodeName: nodeName, instanceType: type.name,
-            vcpus: type.vcpus, memoryMiB: type.memoryMiB, maxPods: type.maxPods, vpcID: facts.vpcID, vpcCIDR: facts.vpcCIDR, subnetID: subnet.id,
+            vcpus: type.vcpus, memoryMiB: type.memoryMiB, maxPods: request.kubelet.maxPods ?? type.maxPods, vpcID: facts.vpcID,
+            vpcCIDR: facts.vpcCIDR, subnetID: subnet.id,
             subnetCIDR: facts.subnetCIDR, zone: facts.zone, region: context.configuration.region, networkInterfaceIDs: facts.interfaceIDs,
             primaryAddress: facts.primaryAddress, macAddress: facts.macAddress, podAddresses: facts.podAddresses,
             securityGroupIDs: request.securityGroupIDs, labels: request.labels, taints: request.taints, createdAt: context.clock.now)
@@ -61,6 +71,9 @@ struct InstanceLauncher {
         record.version = request.version
         record.releaseVersion = request.releaseVersion
         record.claim = request.claim
+        record.templateVersion = request.template?.version
+        record.metadataOptions = launch.metadataOptions
+        record.kubelet = request.kubelet
         let launched = record
         try await context.state.update { $0.instances[launched.instanceID] = launched }
         return launched

@@ -25,22 +25,22 @@ struct NodegroupPlan: Equatable {
             if let rollout = group.rollout { return RolloutPlan.plan(group, rollout, instances) }
             let surplus = live.count - group.scaling.desiredSize
             if surplus < 0 { plan.launch = -surplus }
-            if surplus > 0 { for instance in victims(live, surplus, release: group.releaseVersion) { plan.remove(instance) } }
+            if surplus > 0 { for instance in victims(live, surplus, wanted: group.generation) { plan.remove(instance) } }
             plan.isSettled = surplus == 0 && live.allSatisfy { $0.phase == .ready }
         }
         return plan
     }
 
-    /// Who goes first: nodes of another release (a rollout that failed left them), nodes that are not Ready, then those in the fullest zone, then the oldest. Upstream: EC2 Auto Scaling, "Default termination
+    /// Who goes first: nodes of another generation (a rollout that failed left them), nodes that are not Ready, then those in the fullest zone, then the oldest. Upstream: EC2 Auto Scaling, "Default termination
     /// policy".
-    static func victims(_ live: [InstanceRecord], _ count: Int, release: String? = nil) -> [InstanceRecord] {
+    static func victims(_ live: [InstanceRecord], _ count: Int, wanted: LaunchGeneration? = nil) -> [InstanceRecord] {
         var remaining = live
         var chosen: [InstanceRecord] = []
         while chosen.count < count {
             var perZone: [String: Int] = [:]
             for instance in remaining { perZone[instance.zone, default: 0] += 1 }
             let next = remaining.min { a, b in
-                let (aStranger, bStranger) = (isStranger(a, release), isStranger(b, release))
+                let (aStranger, bStranger) = (isStranger(a, wanted), isStranger(b, wanted))
                 if aStranger != bStranger { return aStranger }
                 let (aReady, bReady) = (a.phase == .ready, b.phase == .ready)
                 if aReady != bReady { return bReady }
@@ -55,9 +55,9 @@ struct NodegroupPlan: Equatable {
         return chosen
     }
 
-    private static func isStranger(_ instance: InstanceRecord, _ release: String?) -> Bool {
-        guard let release, let own = instance.releaseVersion else { return false }
-        return own != release
+    private static func isStranger(_ instance: InstanceRecord, _ wanted: LaunchGeneration?) -> Bool {
+        guard let wanted, let own = instance.generation else { return false }
+        return own != wanted
     }
 
     mutating func remove(_ instance: InstanceRecord) {

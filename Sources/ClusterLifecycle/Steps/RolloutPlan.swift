@@ -1,4 +1,4 @@
-/// A node group on its way to another release. Kept with the group so that it goes on after a crash; gone when it has succeeded or failed.
+/// A node group on its way to another release, or to another version of its launch template. Kept with the group so that it goes on after a crash; gone when it has succeeded or failed.
 package struct NodegroupRollout: Codable, Sendable, Equatable {
     /// `1.36`
     package var version: String
@@ -8,6 +8,8 @@ package struct NodegroupRollout: Codable, Sendable, Equatable {
     package var isForced: Bool
     /// Of its update.
     package var updateID: String
+    /// The launch template in the version it goes to; nil for a group without one.
+    package var template: NodegroupTemplate?
 }
 
 /// What a node group on its way to another release needs next. A pure function. Upstream: EKS User Guide, "Understand each phase of node updates":
@@ -29,8 +31,8 @@ enum RolloutPlan {
         let isMinimal = group.updateConfig.updateStrategy == "MINIMAL"
         let live = instances.filter { $0.phase == .launching || $0.phase == .joining || $0.phase == .ready }
         let leaving = instances.count - live.count
-        let new = live.filter { $0.releaseVersion == rollout.releaseVersion }
-        let old = live.filter { $0.releaseVersion != rollout.releaseVersion }
+        let new = live.filter { $0.generation == rollout.generation }
+        let old = live.filter { $0.generation != rollout.generation }
         // Nodes that never were have nothing to drain.
         plan.terminate = old.filter { $0.phase != .ready }.map(\.instanceID)
         let oldReady = old.filter { $0.phase == .ready }

@@ -40,6 +40,9 @@ extension HealthIssue {
         case "InvalidSubnetID.NotFound": code = "Ec2SubnetNotFound"
         case "InvalidGroup.NotFound": code = "Ec2SecurityGroupNotFound"
         case "InvalidVpcID.NotFound": code = "VpcNotFound"
+        case "InvalidInstanceType": code = "Ec2InstanceTypeDoesNotExist"
+        case "InvalidKeyPair.NotFound": code = "Ec2LaunchTemplateInvalidConfiguration"
+        case "Ec2LaunchTemplateInvalidConfiguration", "NodeCreationFailure", "IamNodeRoleNotFound": code = error.code
         default: code = "InternalFailure"
         }
         self.init(code: code, message: error.message, resourceIDs: resourceIDs)

@@ -15,12 +15,12 @@ extension EKSAPI {
         },
         "UpdateNodegroupVersion": { call in
             var input = UpdateNodegroupVersionInput(clusterName: call.required("clusterName"), name: call.required("nodegroupName"))
-            if call.input["launchTemplate"] != nil { throw EKSFault.notImplemented("UpdateNodegroupVersion's launchTemplate") }
+            input.launchTemplate = call.launchTemplate
             input.version = call.string("version")
             input.releaseVersion = call.string("releaseVersion")
             input.force = call.input["force"]?.boolValue ?? false
             input.token = call.token(now: call.service.now)
-            return ["update": try await call.service.updateNodegroupVersion(input).json]
+            return ["update": try await call.service.updateNodegroupVersion(input, caller: call.caller).json]
         },
         "UpdateNodegroupConfig": { call in ["update": try await call.service.updateNodegroupConfig(try call.updateNodegroupConfigInput()).json] },
     ]
@@ -28,7 +28,7 @@ extension EKSAPI {
 
 extension EKSCall {
     fileprivate func createNodegroupInput() throws(AWSError) -> CreateNodegroupInput {
-        for member in ["launchTemplate", "remoteAccess", "warmPoolConfig"] where input[member] != nil {
+        for member in ["remoteAccess", "warmPoolConfig"] where input[member] != nil {
             throw EKSFault.notImplemented("CreateNodegroup's \(member)")
         }
         var result = CreateNodegroupInput(
@@ -58,6 +58,7 @@ extension EKSCall {
         result.labels = input["labels"]?.stringMap ?? [:]
         result.taints = try taints(input["taints"])
         result.diskSize = input["diskSize"]?.intValue
+        result.launchTemplate = launchTemplate
         result.version = string("version")
         result.releaseVersion = string("releaseVersion")
         result.updateConfig = try updateConfig()
@@ -65,6 +66,12 @@ extension EKSCall {
         result.tags = input["tags"]?.stringMap ?? [:]
         result.token = token(now: service.now)
         return result
+    }
+
+    fileprivate var launchTemplate: LaunchTemplateReference? {
+        input["launchTemplate"].map {
+            LaunchTemplateReference(id: $0["id"]?.stringValue, name: $0["name"]?.stringValue, version: $0["version"]?.stringValue)
+        }
     }
 
     private func taints(_ list: AWSJSON?) throws(AWSError) -> [NodeTaint] {
@@ -122,9 +129,11 @@ extension NodegroupRecord {
             "scalingConfig": [
                 "minSize": .integer(scaling.minSize), "maxSize": .integer(scaling.maxSize), "desiredSize": .integer(scaling.desiredSize),
             ],
-            "instanceTypes": .strings(instanceTypes), "subnets": .strings(subnetIDs), "amiType": .string(amiType), "nodeRole": .string(nodeRoleARN),
+            "instanceTypes": instanceTypes.isEmpty ? nil : .strings(instanceTypes), "subnets": .strings(subnetIDs), "amiType": .string(amiType),
+            "nodeRole": .string(nodeRoleARN),
             "labels": .map(labels), "taints": taints.isEmpty ? nil : .array(taints.map(\.json)),
-            "resources": ["autoScalingGroups": [["name": .string(autoScalingGroupName)]]], "diskSize": .integer(diskSize),
+            "resources": ["autoScalingGroups": [["name": .string(autoScalingGroupName)]]], "diskSize": template == nil ? .integer(diskSize) : nil,
+            "launchTemplate": template?.json,
             "health": ["issues": .array(health.map(\.json))], "updateConfig": .compact(update),
             "nodeRepairConfig": nodeRepairEnabled ? ["enabled": true] : nil, "tags": .map(tags),
         ]

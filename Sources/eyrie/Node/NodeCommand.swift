@@ -102,8 +102,14 @@ struct NodeBootstrapFiles {
         // The CNI plug-in's own list. A file that cannot be read leaves pods without credentials, and nobody else with them.
         let plugins = SmallFile.read(paths.cniList).flatMap { try? JSONDocument($0).root["plugins"].elements }
         let addresses = plugins.map { plugins in plugins.flatMap { $0["addresses"].strings } } ?? []
-        return NodeCloud(
+        var answers = NodeCloud(
             endpoint: endpoint, region: region, clusterName: cluster, nodeAddress: root["nodeIP"].string ?? "", podAddresses: Set(addresses))
+        if let metadata = cloud["metadata"] {
+            answers.isMetadataEnabled = metadata["isEnabled"].bool ?? true
+            answers.requiresMetadataTokens = metadata["requiresTokens"].bool ?? true
+            answers.metadataHopLimit = Int(metadata["hopLimit"].int ?? 2)
+        }
+        return answers
     }
 
     /// The kubelet's configuration for this machine.
@@ -122,7 +128,9 @@ struct NodeBootstrapFiles {
             .init(key: $0["key"].string ?? "", value: $0["value"].string ?? "", effect: $0["effect"].string ?? "")
         }
         configuration.providerID = root["providerID"].string ?? ""
-        configuration.reserved = Self.reserved(vcpus: root["vcpus"].int ?? 1, maxPods: root["maxPods"].int ?? 17)
+        let kept = Self.reserved(vcpus: root["vcpus"].int ?? 1, maxPods: root["maxPods"].int ?? 17)
+        let forKubernetes = kept.merging(Self.quantities(root["kubeReserved"])) { $1 }
+        configuration.reserved = forKubernetes.merging(Self.quantities(root["systemReserved"]), uniquingKeysWith: +)
         configuration.clusterDNS = root["clusterDNS"].strings
         configuration.resolverConfiguration = ClusterDNS.hostResolverPath
         configuration.rootDirectory = paths.kubelet
@@ -146,6 +154,9 @@ struct NodeBootstrapFiles {
         list["memory"] = try? Quantity("\(255 + 11 * maxPods)Mi")
         return list
     }
+
+    /// Quantities by resource, as they are named; one that is none is left out.
+    private static func quantities(_ list: JSONView?) -> ResourceList { list.stringMap.compactMapValues { try? Quantity($0) } }
 
     private static func diskBytes(_ path: String) -> Int64 {
         var status = statvfs()

@@ -33,6 +33,14 @@ package enum EKSImages {
                 kubernetesVersion: version.minor)
         }
     }
+
+    /// Nil when there is no such image.
+    package static func image(id: String) -> Image? { all.first { $0.id == id } }
+
+    /// The image of a release version: `1.36.2-20260901`.
+    package static func image(release: String, architecture: String) -> Image? {
+        all.first { $0.releaseVersion == release && $0.architecture == architecture }
+    }
 }
 
 extension XMLWriter {

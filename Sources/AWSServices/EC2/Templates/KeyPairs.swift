@@ -60,6 +60,20 @@ struct SSHPublicKey: Sendable {
     }
 }
 
+extension EC2Tables {
+    /// Throws InvalidKeyPair.NotFound.
+    func requireKeyPair(_ name: String) throws(AWSError) {
+        guard keyPairs.values.contains(where: { $0.name == name }) else {
+            throw AWSError("InvalidKeyPair.NotFound", "The key pair '\(name.prefix(255))' does not exist")
+        }
+    }
+}
+
+extension EC2Network {
+    /// Throws InvalidKeyPair.NotFound.
+    package func requireKeyPair(_ name: String) async throws { try await state.read { try $0.requireKeyPair(name) } }
+}
+
 extension XMLWriter {
     fileprivate mutating func keyPair(_ pair: KeyPairRecord, _ tags: [String: String]) {
         leaf("keyPairId", pair.id)
@@ -114,9 +128,7 @@ extension EC2Service {
         "DescribeKeyPairs": EC2Operation("*") { call in
             let tables = try await call.read { $0 }
             let names = call.parameters.strings("KeyName")
-            for name in names where !tables.keyPairs.values.contains(where: { $0.name == name }) {
-                throw AWSError("InvalidKeyPair.NotFound", "The key pair '\(name)' does not exist")
-            }
+            for name in names { try tables.requireKeyPair(name) }
             let isWithKey = call.parameters["IncludePublicKey"] == "true"
             let found = try call.describe(
                 tables.keyPairs.rows.filter { names.isEmpty || names.contains($0.value.name) }, ids: call.parameters.strings("KeyPairId"),

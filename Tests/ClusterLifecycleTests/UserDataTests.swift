@@ -1,0 +1,103 @@
+import AWSProtocol
+import Testing
+
+@testable import AWSServices
+@testable import ClusterLifecycle
+
+@Suite struct UserDataTests {
+    private func template(_ text: String, image: String? = nil) throws -> NodegroupTemplate {
+        let encoded = Base64URL.encodeStandard(Array(text.utf8))
+        var data: [String: AWSJSON] = ["UserData": .string(encoded)]
+        if let image { data["ImageId"] = .string(image) }
+        return try NodegroupTemplate(LaunchTemplateFacts(id: "lt-1", name: "t", version: 1, data: .object(data)))
+    }
+
+    private func settings(_ text: String, image: String? = nil) throws -> KubeletSettings {
+        try KubeletSettings(try template(text, image: image))
+    }
+
+    private func archive(_ parts: [(type: String, text: String)]) -> String {
+        let bodies = parts.map { "--==X==\r\nContent-Type: \($0.type); charset=\"us-ascii\"\r\n\r\n\($0.text)\r\n" }
+        return "MIME-Version: 1.0\r\nContent-Type: multipart/mixed;\r\n boundary=\"==X==\"\r\n\r\n" + bodies.joined() + "--==X==--\r\n"
+    }
+
+    private func config(_ kubelet: String) -> String {
+        "---\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec:\n  kubelet:\n" + kubelet
+    }
+
+    @Test("settings of all NodeConfigs are taken over, the last wins; what does nothing is named")
+    func nodeConfigs() throws {
+        let first = config(
+            """
+                config:
+                  maxPods: 20
+                  shutdownGracePeriod: 30s
+                  kubeReserved: {cpu: 100m}
+                  registerWithTaints: [{key: a, value: b, effect: NoSchedule}]
+                flags:
+                - --node-labels=team=x,node.kubernetes.io/kind=y
+                - --v=4
+            """)
+        let second = config("    config: {maxPods: 30, clusterDNS: [10.0.0.10]}\n    flags: ['--register-with-taints=c:NoExecute,a=z:NoSchedule']\n")
+        let type = NodeConfig.contentType
+        let found = try settings(archive([(type, first), ("text/x-shellscript", "#!/bin/sh\nexit 1"), (type, second)]))
+        #expect(found.maxPods == 30 && found.labels == ["team": "x", "node.kubernetes.io/kind": "y"] && found.clusterDNS == ["10.0.0.10"])
+        #expect(found.kubeReserved == ["cpu": "100m"] && found.systemReserved.isEmpty)
+        #expect(found.taints == [NodeTaint(key: "c", effect: "NoExecute"), NodeTaint(key: "a", value: "z", effect: "NoSchedule")])
+        #expect(
+            found.ignored == ["spec.kubelet.config.shutdownGracePeriod", "the kubelet's flag --v", "a part of type text/x-shellscript"])
+    }
+
+    @Test("parts may be in base 64, and an archive may lack its end")
+    func encodings() throws {
+        let part = Base64URL.encodeStandard(Array(config("    config: {maxPods: 11}\n").utf8))
+        let text =
+            "Content-Type: multipart/mixed; boundary=B\n\n--B\nContent-Transfer-Encoding: base64\nContent-Type: application/node.eks.aws\n\n\(part)\n"
+        #expect(try settings(text).maxPods == 11 && settings("").maxPods == nil)
+        #expect(UserData(archive: Array("Content-Type: multipart/mixed; boundary=B\n\nprologue".utf8))?.parts.isEmpty == true)
+    }
+
+    @Test(
+        "what is no archive is refused, unless the image is the user's",
+        arguments: ["#!/bin/bash\necho", "Content-Type: multipart/mixed\n\n", "Content-Type: text/plain; boundary=B\n\n--B--"])
+    func noArchive(_ text: String) throws {
+        let error = #expect(throws: AWSError.self) { _ = try settings(text) }
+        #expect(error?.code == "Ec2LaunchTemplateInvalidConfiguration" && error?.message == "User data was not in the MIME multipart format.")
+        #expect(try settings("#!/bin/bash\n", image: "ami-1").ignored == ["a part of type text/x-shellscript"])
+        #expect(try settings(config("    config: {maxPods: 5}\n"), image: "ami-1").maxPods == 5)
+    }
+
+    @Test(
+        "what a node would not come up with is refused",
+        arguments: [
+            ("    config: {maxPods: -1}\n", "maxPods"), ("    config: {maxPods: x}\n", "maxPods"), ("    flags: ['--max-pods=1e9']\n", "maxPods"),
+            ("    config: {kubeReserved: {cpu: much}}\n", "no quantity"), ("    flags: ['--node-labels=a b=c']\n", "invalid label"),
+            ("    flags: ['--node-labels=kubernetes.io/role=x']\n", "unknown 'kubernetes.io'"),
+            ("    flags: ['--register-with-taints=a=b:Never']\n", "invalid taint"), ("    flags: ['--register-with-taints=']\n", ""),
+            ("\tx: [\n", "not YAML"),
+        ])
+    func refused(_ kubelet: String, _ reason: String) throws {
+        let text = archive([(NodeConfig.contentType, config(kubelet))])
+        guard !reason.isEmpty else {
+            #expect(try settings(text).taints.isEmpty)
+            return
+        }
+        let error = #expect(throws: AWSError.self) { _ = try settings(text) }
+        #expect(error?.code == "NodeCreationFailure" && error?.message.contains(reason) == true, "\(error?.message ?? "")")
+    }
+
+    @Test("a NodeConfig is one")
+    func otherKinds() {
+        for document in ["apiVersion: v1\nkind: Pod\n", "[]", "null"] {
+            let error = #expect(throws: AWSError.self) { _ = try settings(archive([(NodeConfig.contentType, document)])) }
+            #expect(error?.message.contains("is no NodeConfig of node.eks.aws/v1alpha1") == true)
+        }
+    }
+
+    @Test("user data beyond 16 KB and archives of too many parts are none")
+    func limits() {
+        let header = "Content-Type: multipart/mixed; boundary=B\n\n"
+        #expect(UserData(archive: Array((header + String(repeating: "x", count: 16_384)).utf8)) == nil)
+        #expect(UserData(archive: Array((header + String(repeating: "--B\n\n", count: 200)).utf8)) == nil)
+    }
+}
