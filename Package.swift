@@ -115,8 +115,8 @@ let testTargets: [Target] = [
     tests("AWSProtocolTests", ["AWSProtocol"]),
     tests("NodeIdentityTests", ["NodeIdentity"]),
     tests("AWSServicesTests", ["AWSServices", "HTTPTransport", crypto]),
-    tests("ControlPlaneTests", ["ControlPlane", "KubeClient", "KubeAPI", "HTTPTransport"]),
-    tests("ClusterLifecycleTests", ["ClusterLifecycle"]),
+    tests("ControlPlaneTests", ["ControlPlane", "CloudControllers", "KubeClient", "KubeAPI", "HTTPTransport"]),
+    tests("ClusterLifecycleTests", ["ClusterLifecycle", "CloudControllers"]),
     tests("EKSAPITests", ["EKSAPI"]),
 ]
 

@@ -19,8 +19,11 @@ enum ClusterAPIServer {
         settings.requestHeader = try RequestHeaderAuthenticator(front)
         settings.tokenWebhooks = configuration.webhooks.tokens.map { [$0] } ?? []
         settings.authorizationWebhooks = configuration.webhooks.authorization.map { [$0] } ?? []
-        if let identity = configuration.workloadIdentity {
-            settings.mutators = { [WorkloadIdentityAdmission(identity: identity, reader: $0)] }
+        let (fargate, identity) = (configuration.fargate, configuration.workloadIdentity)
+        settings.mutators = { reader in
+            // As EKS's webhooks follow one another, by their names.
+            let first: [any AdmissionPlugin] = [FargateAdmission(book: fargate, reader: reader)]
+            return first + (identity.map { [WorkloadIdentityAdmission(identity: $0, reader: reader)] } ?? [])
         }
         let minor = configuration.version.split(separator: ".").dropFirst().first.map(String.init) ?? ""
         var server = APIServer.Configuration(

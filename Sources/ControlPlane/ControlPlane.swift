@@ -57,6 +57,8 @@ package actor ControlPlane {
 
             package init() {}
         }
+        /// A machine of Fargate's: for one pod, without an agent that answers for the cloud.
+        package var isFargate = false
 
         package init(
             name: String, address: String, instanceID: String, zone: String, vcpus: Int, memoryMiB: Int, maxPods: Int, labels: [String: String],
@@ -82,6 +84,7 @@ package actor ControlPlane {
         var client: KubeClient
         var loops: Task<Void, Never>
         var readiness: NodeReadinessFeed
+        var fargate: FargateDesk
         var issuer: ServiceAccountTokenIssuer
     }
 
@@ -121,6 +124,7 @@ package actor ControlPlane {
         running.server.beginShutdown()
         running.loops.cancel()
         running.readiness.finish()
+        running.fargate.finish()
         await withTaskGroup(of: Void.self) { group in
             for listener in running.listeners { group.addTask { await listener.stop(grace: Self.stopGrace) } }
         }
@@ -153,7 +157,7 @@ package actor ControlPlane {
             "labels": Value(node.labels),
             "taints": .array(node.taints.map { ["key": .string($0.key), "value": .string($0.value), "effect": .string($0.effect)] }),
         ]
-        if let identity = configuration.workloadIdentity, let endpoint = identity.endpointURL {
+        if !node.isFargate, let identity = configuration.workloadIdentity, let endpoint = identity.endpointURL {
             settings["cloud"] = [
                 "endpoint": .string(endpoint), "region": .string(identity.region), "clusterName": .string(configuration.name),
                 "metadata": [
@@ -180,6 +184,15 @@ package actor ControlPlane {
         guard let running else { throw ControlPlaneError.notReady("it does not run") }
         // Who may look at everything.
         return (Self.client(running.server, "system:kube-controller-manager"), running.server)
+    }
+
+    /// Nil while the control plane does not run.
+    func fargateDesk() -> FargateDesk? { running?.fargate }
+
+    /// The client that removes pods of profiles that go. Throws when the control plane does not run.
+    func fargateManager() throws -> KubeClient {
+        guard let running else { throw ControlPlaneError.notReady("it does not run") }
+        return Self.client(running.server, "eks:fargate-manager")
     }
 
     /// What service accounts' tokens are verified with. Throws when the control plane does not run.
@@ -256,12 +269,13 @@ package actor ControlPlane {
             for listener in listeners { apiLogger?.debug("Serving securely", metadata: ["port": "\(listener.port)"]) }
             let readiness = NodeReadinessFeed()
             let issuer = try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM)
-            let loops = Task { await run(configuration, pki, issuer, server, readiness, logger) }
+            let fargate = FargateDesk()
+            let loops = Task { await run(configuration, pki, issuer, server, readiness, fargate, logger) }
             let port = listeners.first?.port ?? 0
             return Running(
                 endpoint: Endpoint(url: "https://\(configuration.publicHost):\(port)", certificateAuthorityPEM: pki.authority.certificatePEM),
                 pki: pki,
-                server: server, listeners: listeners, client: client, loops: loops, readiness: readiness, issuer: issuer)
+                server: server, listeners: listeners, client: client, loops: loops, readiness: readiness, fargate: fargate, issuer: issuer)
         } catch {
             await server.stop()
             throw error
@@ -327,7 +341,7 @@ package actor ControlPlane {
     /// Controllers, scheduler and feeds, until cancelled.
     private static func run(
         _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ issuer: ServiceAccountTokenIssuer, _ server: APIServer,
-        _ readiness: NodeReadinessFeed, _ logger: Logger
+        _ readiness: NodeReadinessFeed, _ fargate: FargateDesk, _ logger: Logger
     ) async {
         func component(_ type: ControlPlaneLogType, _ label: String) -> Logger {
             guard let logs = configuration.logs else { return logger }
@@ -355,6 +369,10 @@ package actor ControlPlane {
             client: self.client(server, "eks:cloud-controller-manager"), provider: CloudInstanceProvider(cloud: configuration.cloud),
             informers: environment.informers, logger: logger, metrics: server.workQueues)
         let awsAuth = AWSAuthFollower(client: self.client(server, AWSAuthFollower.user), book: configuration.access, logger: logger)
+        let fargateScheduler = FargateScheduler(
+            client: self.client(server, "eks:fargate-scheduler"), informers: environment.informers, logger: logger,
+            publish: { fargate.publish($0) })
+        fargate.open(fargateScheduler)
         let services = configuration.loadBalancers.map {
             ServiceController(
                 client: self.client(server, "eks:cloud-controller-manager"), provider: $0, informers: environment.informers, logger: logger)
@@ -365,6 +383,7 @@ package actor ControlPlane {
             group.addTask { await ControllerRunner.run(environment) }
             group.addTask { await scheduler.run() }
             group.addTask { await cloud.run() }
+            group.addTask { await fargateScheduler.run() }
         }
     }
 }

@@ -127,6 +127,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var webhooks = AccessWebhooks()
     /// The AWS identities and identity providers that the cluster knows; shared with who verifies the tokens.
     package var access = AccessBook()
+    /// The profiles by which pods run on Fargate; shared with who keeps them.
+    package var fargate = FargateBook()
     /// Whether a new cluster has the built-in add-ons without being asked.
     package var installsAddons = true
     /// Where the logs of components go that the cluster's user wants.

@@ -22,9 +22,9 @@ struct ControlGroups {
     }
 
     /// Makes the groups with their limits and returns the cgroup.procs files that the machine's init must join. Throws `CommandError`.
-    func create(vcpus: Int, memoryMiB: Int) throws -> [String] {
+    func create(milliCPU: Int, memoryMiB: Int) throws -> [String] {
         let bytes = String(memoryMiB << 20)
-        let quota = String(vcpus * Self.period)
+        let quota = String(milliCPU * Self.period / 1_000)
         if Self.isUnified {
             var parent = Self.root
             for part in path.split(separator: "/") {

@@ -134,7 +134,7 @@ package actor LinuxMachines {
         try await networks.use(machine.network.vpcID, cidr: machine.network.vpcCIDR, by: machine.instanceID)
         try await network.add(address: machine.network.gateway, prefixLength: machine.network.prefixLength)
         try await network.connect(machine, paths)
-        let procs = try ControlGroups(path: paths.cgroup).create(vcpus: machine.vcpus, memoryMiB: machine.memoryMiB)
+        let procs = try ControlGroups(path: paths.cgroup).create(milliCPU: machine.milliCPU, memoryMiB: machine.memoryMiB)
         try SmallFile.write(paths.configuration, Array(MachineRun.encode(machine, procs).utf8))
         let pid = try Command.spawnSession([configuration.executable, MachineRun.command, paths.directory], log: paths.log)
         guard let identity = ProcessIdentity(pid: pid) else {

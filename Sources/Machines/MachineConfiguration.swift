@@ -4,8 +4,8 @@ package struct MachineConfiguration: Sendable, Codable, Equatable {
     package var instanceID: String
     /// The private DNS name: `ip-10-0-1-17.us-east-1.compute.internal`.
     package var hostName: String
-    /// The instance type's size, which its cgroup is held to.
-    package var vcpus: Int
+    /// The instance's size, which its cgroup is held to; thousandths of a vCPU.
+    package var milliCPU: Int
     package var memoryMiB: Int
     package var network: Network
     /// The instance's secondary addresses, which pods get.
@@ -32,12 +32,12 @@ package struct MachineConfiguration: Sendable, Codable, Equatable {
     }
 
     package init(
-        instanceID: String, hostName: String, vcpus: Int, memoryMiB: Int, network: Network, podAddresses: [String],
+        instanceID: String, hostName: String, milliCPU: Int, memoryMiB: Int, network: Network, podAddresses: [String],
         registryMirrors: [String: String] = [:]
     ) {
         self.instanceID = instanceID
         self.hostName = hostName
-        self.vcpus = vcpus
+        self.milliCPU = milliCPU
         self.memoryMiB = memoryMiB
         self.network = network
         self.podAddresses = podAddresses

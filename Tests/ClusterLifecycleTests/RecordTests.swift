@@ -44,15 +44,18 @@ import Testing
             try await until("ACTIVE") { try await world.service.describeFargateProfile("demo", "fp").status == .active }
             #expect(await error { _ in }?.message == "A Fargate Profile already exists with this name in this cluster.")
             #expect(await refusal { _ = try await world.service.deleteCluster("demo") }?.message == "Cluster has Fargate profiles attached")
-            for index in 1..<10 { _ = try await create { $0.name = "fp\(index)" } }
+            for index in 1..<10 {
+                _ = try await create { $0.name = "fp\(index)" }
+                try await until("ACTIVE") { try await world.service.describeFargateProfile("demo", "fp\(index)").status == .active }
+            }
             #expect(await error { $0.name = "fp10" }?.code == "ResourceLimitExceededException")
             let arn = try await world.service.describeFargateProfile("demo", "fp").arn
             try await world.service.changeTags(of: arn, add: ["k": "v"], remove: [])
             #expect(try await world.service.tags(of: arn) == ["k": "v"])
             for name in try await world.service.listFargateProfiles("demo") {
                 #expect(try await world.service.deleteFargateProfile("demo", name).status == .deleting)
+                try await world.gone { _ = try await world.service.describeFargateProfile("demo", name) }
             }
-            try await world.gone { _ = try await world.service.describeFargateProfile("demo", "fp") }
             try await until("all gone") { try await world.service.listFargateProfiles("demo").isEmpty }
             _ = try await world.service.deleteCluster("demo")
         }

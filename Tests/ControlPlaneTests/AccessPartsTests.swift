@@ -59,7 +59,7 @@ import Testing
             ("dev", "dev", true), ("dev", "dev-1", false), ("dev-*", "dev-1", true), ("dev-*", "prod-1", false), ("*", "x", true),
             ("*-dev-*", "a-dev-b", true), ("*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false), ("a*", "a", true), ("", "a", false),
         ])
-    func patterns(_ pattern: String, _ name: String, _ matches: Bool) { #expect(NamespacePattern.matches(pattern, name) == matches) }
+    func patterns(_ pattern: String, _ name: String, _ matches: Bool) { #expect(WildcardPattern.matches(pattern, name) == matches) }
 
     @Test("every line of the policies' tables is a rule, and the basic policies are there")
     func table() {

@@ -16,6 +16,7 @@ import Testing
         let endpoint: ControlPlane.Endpoint
         let client: KubeClient
         let book: AccessBook
+        let fargate: FargateBook
 
         static func start(in directory: String? = nil, encryptionKeyName: String? = nil) async throws -> Fixture {
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)
@@ -28,7 +29,7 @@ import Testing
             configuration.auditPolicy = AuditPolicy(
                 rules: [
                     AuditPolicy.Rule(.metadata, userGroups: ["system:serviceaccounts:kube-system"]),
-                    AuditPolicy.Rule(.metadata, users: ControllerIdentityTests.users),
+                    AuditPolicy.Rule(.metadata, users: ControllerIdentityTests.users + ControllerIdentityTests.fargateUsers),
                 ], omitStages: [.requestReceived])
             configuration.encryptionKeyName = encryptionKeyName
             let controlPlane = ControlPlane(configuration)
@@ -40,7 +41,7 @@ import Testing
                     credentials: .bearerToken { "administrator" }))
             return Fixture(
                 directory: directory, controlPlane: controlPlane, endpoint: endpoint, client: KubeClient(transport: transport),
-                book: configuration.access)
+                book: configuration.access, fargate: configuration.fargate)
         }
 
         /// The cloud has an instance for nodes of one name.

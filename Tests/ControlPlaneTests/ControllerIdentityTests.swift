@@ -37,6 +37,8 @@ extension ControlPlaneTests.Fixture {
     static let users = [
         "system:kube-controller-manager", "system:kube-scheduler", "eks:cloud-controller-manager", "eks:node-manager", "eks:authenticator",
     ]
+    /// Those that have nothing to do where there is no Fargate.
+    static let fargateUsers = ["eks:fargate-scheduler", "eks:fargate-manager"]
 
     private func node(_ name: String, _ spec: Value = [:]) -> Value {
         ["apiVersion": "v1", "kind": "Node", "metadata": ["name": .string(name)], "spec": spec]

@@ -147,6 +147,8 @@ struct EC2InstanceRecord: Codable, Sendable, Equatable {
     var userData: String?
     /// Nil for the image's own.
     var metadataOptions: InstanceMetadataOptions?
+    /// Whether it is Fargate's, of whose machines EC2 shows the network interface only. Nil as false.
+    var isFargate: Bool?
 
     static let stateCodes = ["pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80]
 }

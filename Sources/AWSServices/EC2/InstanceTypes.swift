@@ -10,6 +10,18 @@ package struct InstanceTypeFacts: Sendable, Equatable {
     package var addressesPerInterface: Int
     package var isBurstable: Bool
 
+    package init(
+        name: String, vcpus: Int, memoryMiB: Int, architecture: String, maxInterfaces: Int, addressesPerInterface: Int, isBurstable: Bool
+    ) {
+        self.name = name
+        self.vcpus = vcpus
+        self.memoryMiB = memoryMiB
+        self.architecture = architecture
+        self.maxInterfaces = maxInterfaces
+        self.addressesPerInterface = addressesPerInterface
+        self.isBurstable = isBurstable
+    }
+
     /// The most pods a node of this type takes. Upstream: amazon-eks-ami, eni-max-pods: every interface's own address is no pod's, host-network
     /// pods need none.
     package var maxPods: Int { maxInterfaces * (addressesPerInterface - 1) + 2 }

@@ -66,7 +66,7 @@ extension EC2Service {
         "DescribeInstances": EC2Operation("*") { call in
             let tables = try await call.read { $0 }
             let found = try call.describe(
-                tables.instances.rows, ids: call.parameters.strings("InstanceId"), tags: tables.tags.rows,
+                tables.instances.rows.filter { $0.value.isFargate != true }, ids: call.parameters.strings("InstanceId"), tags: tables.tags.rows,
                 missing: { AWSError("InvalidInstanceID.NotFound", "The instance ID '\($0)' does not exist") }
             ) { instance, filter in
                 switch filter {

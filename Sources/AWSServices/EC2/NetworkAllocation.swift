@@ -47,6 +47,8 @@ package struct InstanceLaunch: Sendable {
     /// In base 64.
     package var userData: String?
     package var metadataOptions = InstanceMetadataOptions()
+    /// A machine of Fargate: of no instance type, and not shown among the account's instances.
+    package var isFargate = false
 
     package init(
         instanceID: String, instanceType: String, imageID: String, subnetID: String, groupIDs: [String], podAddresses: Int, tags: [String: String]
@@ -168,17 +170,15 @@ extension EC2Network {
     /// Launches an instance in state pending, or finds the one of this id. Throws `AWSError`: InvalidInstanceType,
     /// InsufficientFreeAddressesInSubnet, …
     package func launch(_ launch: InstanceLaunch) async throws -> InstanceFacts {
-        guard let type = InstanceTypes.all[launch.instanceType] else {
-            throw AWSError("InvalidInstanceType", "The instance type '\(launch.instanceType)' does not exist")
-        }
+        let size = try launch.size()
         let now = clock.now
         return try await state.update { tables in
             if let known = tables.instances[launch.instanceID] { return try tables.facts(known) }
             let subnet = try tables.subnet(launch.subnetID)
             if let key = launch.keyName { try tables.requireKeyPair(key) }
             // Each interface holds its own address and as many for pods as fit beside it.
-            let perInterface = type.addressesPerInterface - 1
-            var remaining = min(max(0, launch.podAddresses), type.podAddresses)
+            let perInterface = size.podAddressesPerInterface
+            var remaining = min(max(0, launch.podAddresses), size.podAddresses)
             var interfaces: [NetworkInterfaceRecord] = []
             repeat {
                 let secondary = min(remaining, perInterface)
@@ -191,17 +191,19 @@ extension EC2Network {
                 tables.setTags(launch.interfaceTags, on: interface.id)
                 interfaces.append(interface)
                 remaining -= secondary
-            } while remaining > 0 && interfaces.count < type.maxInterfaces
+            } while remaining > 0 && interfaces.count < size.interfaces
             guard let first = interfaces.first, let address = IPv4Address(first.primaryAddress) else { throw EC2Fault.noFreeAddresses(subnet.id) }
+            let name = (launch.isFargate ? "fargate-" : "") + self.privateDNSName(of: address)
             var instance = EC2InstanceRecord(
-                id: launch.instanceID, reservationID: AWSIdentifier.resource("r"), imageID: launch.imageID, instanceType: type.name,
+                id: launch.instanceID, reservationID: AWSIdentifier.resource("r"), imageID: launch.imageID, instanceType: launch.instanceType,
                 subnetID: subnet.id,
-                vpcID: subnet.vpcID, zone: subnet.zone, privateDNSName: self.privateDNSName(of: address), privateAddress: first.primaryAddress,
-                interfaceIDs: interfaces.map(\.id), groupIDs: launch.groupIDs, architecture: type.architecture, state: "pending", launchedAt: now)
+                vpcID: subnet.vpcID, zone: subnet.zone, privateDNSName: name, privateAddress: first.primaryAddress,
+                interfaceIDs: interfaces.map(\.id), groupIDs: launch.groupIDs, architecture: size.architecture, state: "pending", launchedAt: now)
             instance.isSpot = launch.isSpot
             instance.keyName = launch.keyName
             instance.userData = launch.userData
             instance.metadataOptions = launch.metadataOptions
+            if launch.isFargate { instance.isFargate = true }
             tables.instances[instance.id] = instance
             tables.setTags(launch.tags, on: instance.id)
             return try tables.facts(instance)
@@ -237,6 +239,17 @@ extension EC2Network {
 
     /// Seconds a terminated instance is still described. Upstream: EC2 User Guide, "Terminate Amazon EC2 instances".
     private static let terminatedVisibility: Double = 3_600
+}
+
+extension InstanceLaunch {
+    /// How many interfaces and addresses it may take. Throws InvalidInstanceType.
+    fileprivate func size() throws(AWSError) -> (interfaces: Int, podAddressesPerInterface: Int, podAddresses: Int, architecture: String) {
+        if isFargate { return (1, 1, 1, "x86_64") }
+        guard let type = InstanceTypes.all[instanceType] else {
+            throw AWSError("InvalidInstanceType", "The instance type '\(instanceType)' does not exist")
+        }
+        return (type.maxInterfaces, type.addressesPerInterface - 1, type.podAddresses, type.architecture)
+    }
 }
 
 extension InterfaceFacts {

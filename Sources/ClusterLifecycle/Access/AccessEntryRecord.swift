@@ -65,7 +65,7 @@ package struct AccessEntryRecord: Codable, Sendable, Equatable {
     /// Seconds since 1970.
     package var createdAt: Double
     package var modifiedAt: Double
-    /// Whether EKS made it for a managed node group: it goes with the last group of its role.
+    /// Whether EKS made it for a managed node group or a Fargate profile: it goes with the last of its role.
     package var isOfNodegroups: Bool
 
     package init(

@@ -48,10 +48,14 @@ extension StepContext {
             policies: [AssociatedPolicy(arn: policy.description, namespaces: nil, associatedAt: clock.now)], createdAt: clock.now)
     }
 
-    /// The entry by which a managed node group's nodes join.
-    func nodeRoleEntry(_ cluster: String, roleARN: String, principalID: String?) -> AccessEntryRecord? {
+    /// The entry by which the nodes of a managed node group or of a Fargate profile join.
+    func nodeRoleEntry(_ cluster: String, roleARN: String, principalID: String?, _ kind: NodeRoleKind) -> AccessEntryRecord? {
         guard let principal = IAMPrincipal(roleARN) else { return nil }
-        let type = AccessEntryType.ec2Linux
+        let type: AccessEntryType =
+            switch kind {
+            case .instances: .ec2Linux
+            case .fargate: .fargateLinux
+            }
         return AccessEntryRecord(
             clusterName: cluster, principalARN: principal.arn, principalID: principalID,
             arn: configuration.arn("\(principal.entryResource(cluster))/\(AWSIdentifier.uuid())"), type: type,

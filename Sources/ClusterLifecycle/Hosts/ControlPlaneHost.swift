@@ -1,3 +1,4 @@
+package import CloudControllers
 package import ControlPlane
 
 /// Where a running control plane is reached.
@@ -108,8 +109,18 @@ package protocol ControlPlaneHost: Sendable {
     func issuerDocuments(_ clusterName: String) async -> IssuerDocuments?
     /// Who may enter the cluster, from now on and when it starts. Rules of an older revision than the last are passed over.
     func setAccess(_ rules: ClusterAccessRules, of clusterName: String) async
-    /// Adds the role of managed nodes to the cluster's `aws-auth` ConfigMap, or takes it out. A cluster that does not run has nobody to tell.
-    func mapNodeRole(_ arn: String, isWanted: Bool, in clusterName: String) async throws
+    /// Adds a role of nodes to the cluster's `aws-auth` ConfigMap, or takes it out. A cluster that does not run has nobody to tell.
+    func mapNodeRole(_ arn: String, of kind: NodeRoleKind, isWanted: Bool, in clusterName: String) async throws
+    /// By which profiles new pods run on Fargate, from now on and when the cluster starts. Profiles of an older revision than the last are passed over.
+    func setFargateProfiles(_ profiles: FargateProfiles, of clusterName: String) async
+    /// All pods on Fargate, once the cluster knows them, and all of them again at each change. Ends when the control plane stops or is deleted.
+    func fargatePods(_ clusterName: String) async -> AsyncStream<[FargatePod]>
+    /// Binds a pod to a node. Nothing to do for one that is gone or bound.
+    func bindPod(_ pod: FargatePod, to nodeName: String, in clusterName: String) async throws
+    /// Tells a pod's owner why it waits. Nothing to do when it is gone.
+    func reportPod(_ pod: FargatePod, _ message: String, in clusterName: String) async throws
+    /// Deletes the pods of a Fargate profile. They may be there for a while.
+    func deletePods(ofFargateProfile profile: String, in clusterName: String) async throws
     /// The versions in use in a cluster. Throws what keeps the cluster from telling.
     func inspect(_ clusterName: String) async throws -> ClusterInspection
     /// Brings an add-on's objects into the cluster. Throws `AddonConflict`, and what keeps the cluster from taking them.

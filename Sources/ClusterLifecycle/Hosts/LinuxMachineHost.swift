@@ -14,7 +14,7 @@ package struct LinuxMachineHost: MachineHost {
     package func start(_ spec: MachineSpec) async throws {
         try await machines.start(
             MachineConfiguration(
-                instanceID: spec.instanceID, hostName: spec.hostName, vcpus: spec.vcpus, memoryMiB: spec.memoryMiB,
+                instanceID: spec.instanceID, hostName: spec.hostName, milliCPU: spec.milliCPU, memoryMiB: spec.memoryMiB,
                 network: .init(
                     vpcID: spec.vpcID, vpcCIDR: spec.vpcCIDR, gateway: spec.gatewayAddress, address: spec.primaryAddress,
                     prefixLength: spec.prefixLength),

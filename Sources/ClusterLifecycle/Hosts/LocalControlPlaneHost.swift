@@ -1,5 +1,6 @@
 internal import AWSProtocol
 package import AWSServices
+package import CloudControllers
 package import ControlPlane
 internal import FoundationEssentials
 internal import Logging
@@ -46,6 +47,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private var entries: [String: Entry] = [:]
     /// Who may enter, by cluster: known before a control plane starts and after it has stopped.
     private var books: [String: AccessBook] = [:]
+    /// The Fargate profiles, by cluster, as long.
+    private var fargateBooks: [String: FargateBook] = [:]
     private let logger = Logger(label: "eyrie.clusters")
 
     /// `directory` holds a directory for each cluster; `issuerBase` is the URL below which OIDC issuers are named; `podEndpoint` the one at which
@@ -150,17 +153,19 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     package func delete(_ clusterName: String) async throws {
         await stop(clusterName)
         books[clusterName] = nil
+        fargateBooks[clusterName] = nil
         try await balancers.removeAll(prefix: HostLoadBalancers.prefix(clusterName))
         try await networks.release(by: user(clusterName))
         try await Command.run(["rm", "-rf", "--one-file-system", path(clusterName)])
     }
 
     package func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap {
-        guard let entry = entries[cluster.name] else { throw ControlPlaneError.notReady("cluster \(cluster.name) is not running") }
+        let controlPlane = try running(cluster.name)
         var node = ControlPlane.Node(
             name: instance.nodeName, address: instance.primaryAddress, instanceID: instance.instanceID, zone: instance.zone, vcpus: instance.vcpus,
             memoryMiB: instance.memoryMiB, maxPods: instance.maxPods, labels: instance.labels,
             taints: instance.taints.map { (key: $0.key, value: $0.value ?? "", effect: $0.effect) } + [Self.uninitialized])
+        node.isFargate = instance.fargate != nil
         node.version = instance.version.flatMap { KubernetesVersions.named($0)?.patch }
         if let options = instance.metadataOptions {
             node.metadata.isEnabled = options.isEnabled
@@ -170,7 +175,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         node.kubeReserved = instance.kubelet?.kubeReserved ?? [:]
         node.systemReserved = instance.kubelet?.systemReserved ?? [:]
         node.clusterDNS = instance.kubelet?.clusterDNS ?? []
-        return NodeBootstrap(files: try await entry.controlPlane.nodeFiles(node))
+        return NodeBootstrap(files: try await controlPlane.nodeFiles(node))
     }
 
     package func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness> {
@@ -190,9 +195,39 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
     package func setAccess(_ rules: ClusterAccessRules, of clusterName: String) { book(clusterName).set(rules) }
 
-    package func mapNodeRole(_ arn: String, isWanted: Bool, in clusterName: String) async throws {
+    package func mapNodeRole(_ arn: String, of kind: NodeRoleKind, isWanted: Bool, in clusterName: String) async throws {
         guard let entry = entries[clusterName] else { return }
-        try await entry.controlPlane.mapNodeRole(arn, isWanted: isWanted)
+        try await entry.controlPlane.mapNodeRole(arn, of: kind, isWanted: isWanted)
+    }
+
+    package func setFargateProfiles(_ profiles: FargateProfiles, of clusterName: String) { fargateBook(clusterName).set(profiles) }
+
+    private func fargateBook(_ clusterName: String) -> FargateBook {
+        if let book = fargateBooks[clusterName] { return book }
+        let book = FargateBook()
+        fargateBooks[clusterName] = book
+        return book
+    }
+
+    package func fargatePods(_ clusterName: String) async -> AsyncStream<[FargatePod]> {
+        await entries[clusterName]?.controlPlane.fargatePods() ?? AsyncStream { $0.finish() }
+    }
+
+    package func bindPod(_ pod: FargatePod, to nodeName: String, in clusterName: String) async throws {
+        try await running(clusterName).bind(pod, to: nodeName)
+    }
+
+    package func reportPod(_ pod: FargatePod, _ message: String, in clusterName: String) async throws {
+        try await running(clusterName).report(message, of: pod)
+    }
+
+    package func deletePods(ofFargateProfile profile: String, in clusterName: String) async throws {
+        try await running(clusterName).deletePods(ofFargateProfile: profile)
+    }
+
+    private func running(_ clusterName: String) throws -> ControlPlane {
+        guard let entry = entries[clusterName] else { throw ControlPlaneError.notReady("cluster \(clusterName) is not running") }
+        return entry.controlPlane
     }
 
     private func book(_ clusterName: String) -> AccessBook {
@@ -303,6 +338,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         }
         configuration.access = book
         configuration.webhooks = webhooks
+        configuration.fargate = fargateBook(cluster.name)
         configuration.publicHost = publicHost
         configuration.encryptionKeyName = cluster.encryption?.keyARN
         configuration.privateAddresses = privateAddresses

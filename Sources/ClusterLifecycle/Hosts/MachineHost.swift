@@ -1,4 +1,4 @@
-/// Everything a machine host needs to run one instance of a node group.
+/// Everything a machine host needs to run one instance.
 package struct MachineSpec: Codable, Sendable, Equatable {
     /// `i-` and 17 hexadecimal digits.
     package var instanceID: String
@@ -8,7 +8,10 @@ package struct MachineSpec: Codable, Sendable, Equatable {
     package var hostName: String
     /// `t3.medium`
     package var instanceType: String
+    /// Of its node; at least one.
     package var vcpus: Int
+    /// What the machine may use, in thousandths of a vCPU.
+    package var milliCPU: Int
     package var memoryMiB: Int
     package var vpcID: String
     /// `10.0.0.0/16`
@@ -37,7 +40,8 @@ package struct MachineSpec: Codable, Sendable, Equatable {
     package var bootstrap: NodeBootstrap
 
     package init(
-        instanceID: String, clusterName: String, nodegroup: String, hostName: String, instanceType: String, vcpus: Int, memoryMiB: Int, vpcID: String,
+        instanceID: String, clusterName: String, nodegroup: String, hostName: String, instanceType: String, vcpus: Int, milliCPU: Int, memoryMiB: Int,
+        vpcID: String,
         vpcCIDR: String, subnetID: String, subnetCIDR: String, gatewayAddress: String, primaryAddress: String, prefixLength: Int,
         podAddresses: [String],
         macAddress: String, securityGroupIDs: [String], zone: String, region: String, maxPods: Int, labels: [String: String], taints: [NodeTaint],
@@ -49,6 +53,7 @@ package struct MachineSpec: Codable, Sendable, Equatable {
         self.hostName = hostName
         self.instanceType = instanceType
         self.vcpus = vcpus
+        self.milliCPU = milliCPU
         self.memoryMiB = memoryMiB
         self.vpcID = vpcID
         self.vpcCIDR = vpcCIDR

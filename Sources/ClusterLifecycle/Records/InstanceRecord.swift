@@ -1,5 +1,24 @@
 package import AWSServices
 
+/// The pod that an instance of Fargate is for.
+package struct FargateTask: Codable, Sendable, Equatable {
+    package var profile: String
+    package var podUID: String
+    /// For messages.
+    package var namespace: String
+    package var podName: String
+    /// Thousandths of a vCPU.
+    package var milliCPU: Int
+
+    package init(profile: String, podUID: String, namespace: String, podName: String, milliCPU: Int) {
+        self.profile = profile
+        self.podUID = podUID
+        self.namespace = namespace
+        self.podName = podName
+        self.milliCPU = milliCPU
+    }
+}
+
 /// How far one instance has come.
 ///
 /// ```
@@ -36,12 +55,12 @@ package struct InstanceClaim: Codable, Sendable, Equatable {
     }
 }
 
-/// An instance of a node group or a NodeClaim as the lifecycle keeps it. EC2 holds a record of the same id with its addresses.
+/// An instance of a node group, a NodeClaim or Fargate as the lifecycle keeps it. EC2 holds a record of the same id with its addresses.
 package struct InstanceRecord: Codable, Sendable, Equatable {
     /// `i-` and 17 hexadecimal digits.
     package var instanceID: String
     package var clusterName: String
-    /// Empty: it is a NodeClaim's.
+    /// Empty: it is a NodeClaim's, or Fargate's.
     package var nodegroup: String
     /// Nil: it is a node group's.
     package var claim: InstanceClaim?
@@ -83,6 +102,11 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     var kubelet: KubeletSettings?
     /// When its node's drain began, seconds since 1970.
     package var drainingSince: Double?
+    /// The pod that it is for; nil for one of a node group.
+    package var fargate: FargateTask?
+
+    /// What its machine may use, in thousandths of a vCPU.
+    var milliCPU: Int { fargate?.milliCPU ?? vcpus * 1_000 }
 
     package init(
         instanceID: String, clusterName: String, nodegroup: String, nodeName: String, instanceType: String, vcpus: Int, memoryMiB: Int, maxPods: Int,

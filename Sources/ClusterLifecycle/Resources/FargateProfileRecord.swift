@@ -32,14 +32,15 @@ package struct FargateProfileRecord: Codable, Sendable, Equatable {
     package var tags: [String: String]
 
     var key: String { LifecycleTables.key(clusterName, name) }
+}
 
-    static func settle(_ tables: inout LifecycleTables) {
-        for profile in tables.fargateProfiles.values {
-            switch profile.status {
-            case .active: break
-            case .creating: tables.fargateProfiles[profile.key]?.status = .active
-            case .deleting: tables.fargateProfiles[profile.key] = nil
-            }
-        }
+extension LifecycleTables {
+    func fargateProfiles(of cluster: String) -> [FargateProfileRecord] { fargateProfiles.values.filter { $0.clusterName == cluster } }
+
+    func fargateInstances(of cluster: String) -> [InstanceRecord] { instances.values.filter { $0.clusterName == cluster && $0.fargate != nil } }
+
+    /// The instances for one pod.
+    func instances(ofPod uid: String, in cluster: String) -> [InstanceRecord] {
+        instances.values.filter { $0.clusterName == cluster && $0.fargate?.podUID == uid }.sorted { $0.instanceID < $1.instanceID }
     }
 }

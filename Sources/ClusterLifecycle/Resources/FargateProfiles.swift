@@ -25,6 +25,14 @@ enum FargateRequirements {
     static let labelLimit = 5
     static let service = "eks-fargate-pods.amazonaws.com"
 
+    /// A cluster makes or removes one profile at a time. Upstream: eks DeleteFargateProfile; the message as EKS answers.
+    static func busy(_ verb: String, _ name: String, _ other: FargateProfileRecord) -> AWSError {
+        EKSFault.inUse(
+            "Cannot \(verb) Fargate Profile \(name) because cluster \(other.clusterName) currently has Fargate profile \(other.name) in status "
+                + other.status.rawValue,
+            ["clusterName": .string(other.clusterName), "fargateProfileName": .string(name)])
+    }
+
     static func checkSelectors(_ selectors: [FargateSelector]) throws(AWSError) {
         guard !selectors.isEmpty else { throw EKSFault.invalidParameter("Fargate profile must have at least one selector") }
         guard selectors.count <= selectorLimit else {
@@ -41,7 +49,7 @@ enum FargateRequirements {
 
 extension EKSService {
     /// Records a new profile in CREATING. Upstream: eks CreateFargateProfile. Throws InvalidParameterException, InvalidRequestException,
-    /// ResourceLimitExceededException, ResourceNotFoundException.
+    /// ResourceLimitExceededException, ResourceNotFoundException, ResourceInUseException.
     package func createFargateProfile(_ input: CreateFargateProfileInput, caller: AWSCaller) async throws -> FargateProfileRecord {
         let operation = "CreateFargateProfile/\(input.clusterName)"
         let key = LifecycleTables.key(input.clusterName, input.name)
@@ -62,10 +70,13 @@ extension EKSService {
             guard tables.fargateProfiles.values.count(where: { $0.clusterName == cluster.name }) < FargateRequirements.perCluster else {
                 throw EKSFault.limit("The cluster has the most Fargate profiles it can have: \(FargateRequirements.perCluster)", fields)
             }
+            if let other = tables.fargateProfiles(of: cluster.name).first(where: { $0.status != .active }) {
+                throw FargateRequirements.busy("create", input.name, other)
+            }
             tables.fargateProfiles[key] = record
             tables.remember(operation, input.token, made: key)
         }
-        await reconciler.wake(.records)
+        await reconciler.wake(.fargateProfile(cluster: input.clusterName, name: input.name))
         return record
     }
 
@@ -125,15 +136,18 @@ extension EKSService {
         }
     }
 
-    /// Sets a profile to DELETING. Upstream: eks DeleteFargateProfile. Throws ResourceNotFoundException.
+    /// Sets a profile to DELETING. Upstream: eks DeleteFargateProfile. Throws ResourceNotFoundException, ResourceInUseException.
     package func deleteFargateProfile(_ cluster: String, _ name: String) async throws -> FargateProfileRecord {
         let profile = try await state.update { tables in
             var profile = try tables.fargateProfile(cluster, name)
+            if let other = tables.fargateProfiles(of: cluster).first(where: { $0.status == .deleting && $0.name != name }) {
+                throw FargateRequirements.busy("delete", name, other)
+            }
             profile.status = .deleting
             tables.fargateProfiles[profile.key] = profile
             return profile
         }
-        await reconciler.wake(.records)
+        await reconciler.wake(.fargateProfile(cluster: cluster, name: name))
         return profile
     }
 }

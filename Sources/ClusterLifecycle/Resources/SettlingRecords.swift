@@ -1,9 +1,7 @@
 /// Resources that have states and nothing outside their records that must be made first: what is CREATING or UPDATING becomes ACTIVE, what is DELETING
 /// goes, all in one pass of the reconciler. It is begun again after a crash.
 enum SettlingRecords {
-    static let all: [@Sendable (inout LifecycleTables) -> Void] = [
-        FargateProfileRecord.settle, CapabilityRecord.settle, AnywhereSubscriptionRecord.settle,
-    ]
+    static let all: [@Sendable (inout LifecycleTables) -> Void] = [CapabilityRecord.settle, AnywhereSubscriptionRecord.settle]
 
     static func settle(_ tables: inout LifecycleTables) { for settle in all { settle(&tables) } }
 }

@@ -1,5 +1,6 @@
 import AWSProtocol
 import AWSServices
+import CloudControllers
 import Logging
 
 /// What is reconciled, each on its own and never twice at once.
@@ -12,10 +13,13 @@ enum ReconcileKey: Hashable, Sendable {
     /// A refresh of a cluster's insights.
     case insights(String)
     case addon(cluster: String, name: String)
+    case fargateProfile(cluster: String, name: String)
+    case fargatePod(cluster: String, uid: String)
 
-    /// Who decides what becomes of an instance: its node group; its cluster, where its NodeClaim is.
+    /// Who decides what becomes of an instance: its node group; its pod; its cluster, where its NodeClaim is.
     static func owner(of instance: InstanceRecord) -> ReconcileKey {
-        instance.claim == nil ? .nodegroup(cluster: instance.clusterName, name: instance.nodegroup) : .cluster(instance.clusterName)
+        if let task = instance.fargate { return .fargatePod(cluster: instance.clusterName, uid: task.podUID) }
+        return instance.claim == nil ? .nodegroup(cluster: instance.clusterName, name: instance.nodegroup) : .cluster(instance.clusterName)
     }
 }
 
@@ -26,7 +30,7 @@ enum ReconcileKey: Hashable, Sendable {
 /// whoever depends on it
 /// ```
 actor Reconciler {
-    private let context: StepContext
+    let context: StepContext
     private var logger: Logger { context.logger }
 
     private let queue: AsyncStream<ReconcileKey>
@@ -39,15 +43,16 @@ actor Reconciler {
     private var settling: [CheckedContinuation<Void, Never>] = []
 
     /// Control planes started by this process: only they take bootstraps and drains.
-    private var serving: Set<String> = []
+    var serving: Set<String> = []
     private var starting: [String: Task<ClusterRecord, any Error>] = [:]
     /// Clusters whose making was called off between two steps.
     private var calledOff: Set<String> = []
-    private var watches: [String: Task<Void, Never>] = [:]
+    private var watches: [String: [Task<Void, Never>]] = [:]
+    var fargate = FargateDemand()
     /// What the readiness feeds said last, by cluster and node.
-    private var readiness: [String: [String: Bool]] = [:]
-    /// Node groups that may not launch before a moment, after failures in a row: seconds since 1970.
-    private var notBefore: [ReconcileKey: (count: Int, moment: Double)] = [:]
+    var readiness: [String: [String: Bool]] = [:]
+    /// Node groups and pods that may not launch before a moment, after failures in a row: seconds since 1970.
+    var notBefore: [ReconcileKey: (count: Int, moment: Double)] = [:]
 
     init(_ context: StepContext) {
         self.context = context
@@ -90,7 +95,7 @@ actor Reconciler {
                 }
             }
         }
-        for watch in watches.values { watch.cancel() }
+        for watch in watches.values.joined() { watch.cancel() }
         // This task is cancelled by now; stopping control planes must not be.
         let (names, controlPlanes) = (serving, context.controlPlanes)
         serving = []
@@ -117,6 +122,8 @@ actor Reconciler {
                 case .insights(let cluster): try await InsightsStep().refresh(cluster, context)
                 case .records: try await context.state.update { SettlingRecords.settle(&$0) }
                 case .addon(let cluster, let name): try await reconcileAddon(cluster, name)
+                case .fargateProfile(let cluster, let name): try await reconcileFargateProfile(cluster, name)
+                case .fargatePod(let cluster, let uid): try await reconcileFargatePod(cluster, uid)
                 }
                 failures[key] = nil
             } catch is CancellationError {
@@ -241,6 +248,7 @@ actor Reconciler {
         guard !serving.contains(cluster.name) else { return }
         do {
             await context.publishAccess(of: cluster.name)
+            await context.publishFargate(of: cluster.name)
             let endpoint = try await context.controlPlanes.start(cluster)
             try await context.state.update { tables in
                 guard var current = tables.clusters[cluster.name], current.id == cluster.id else { return }
@@ -262,8 +270,9 @@ actor Reconciler {
         guard await context.state.read({ $0.clusters[name].map { $0.status != .deleting } ?? false }) else { return wake(.cluster(name)) }
         serving.insert(name)
         wake(.insights(name))
-        if watches[name] == nil { watches[name] = Task { await self.watchReadiness(name) } }
+        if watches[name] == nil { watches[name] = [Task { await self.watchReadiness(name) }, Task { await self.watchFargate(name) }] }
         await wakeNodegroups(of: name)
+        await wakeFargateProfiles(of: name)
         await wakeAddons(of: name)
     }
 
@@ -289,7 +298,8 @@ actor Reconciler {
     }
 
     private func forget(_ name: String) {
-        watches.removeValue(forKey: name)?.cancel()
+        for watch in watches.removeValue(forKey: name) ?? [] { watch.cancel() }
+        fargate.forget(name)
         serving.remove(name)
         calledOff.remove(name)
         readiness[name] = nil
@@ -306,17 +316,15 @@ actor Reconciler {
         guard let (group, cluster, instances) = read else { return }
         let plan = NodegroupPlan.plan(group, instances)
         if plan.isGone { return try await remove(group) }
-        try await mark(plan)
+        try await mark(drain: plan.drain, terminate: plan.terminate)
         guard group.status != .deleting else { return }
         if let change = group.nodeChange, serving.contains(clusterName) { try await ChangeNodesStep().run(group, change, instances, context) }
         if plan.isSettled { return try await settle(group) }
         guard plan.launch > 0, serving.contains(clusterName) else { return }
         let reconcileKey = ReconcileKey.nodegroup(cluster: clusterName, name: name)
-        if let moment = notBefore[reconcileKey]?.moment, moment > context.clock.now {
-            return wake(reconcileKey, after: .seconds(moment - context.clock.now))
-        }
+        guard !isHeldBack(reconcileKey) else { return }
         do {
-            try await NodeRoleAccessStep().run(group, cluster, context)
+            try await NodeRoleAccessStep().run(group.nodeRoleARN, cluster, context)
             try await LaunchInstancesStep().run(group, cluster, instances, count: plan.launch, context)
         } catch {
             try Task.checkCancellation()
@@ -327,13 +335,13 @@ actor Reconciler {
         }
     }
 
-    private func mark(_ plan: NodegroupPlan) async throws {
-        guard !plan.drain.isEmpty || !plan.terminate.isEmpty else { return }
+    func mark(drain: [String] = [], terminate: [String]) async throws {
+        guard !drain.isEmpty || !terminate.isEmpty else { return }
         try await context.state.update { tables in
-            for id in plan.drain { tables.instances[id]?.phase = .draining }
-            for id in plan.terminate { tables.instances[id]?.phase = .terminating }
+            for id in drain { tables.instances[id]?.phase = .draining }
+            for id in terminate { tables.instances[id]?.phase = .terminating }
         }
-        for id in plan.drain + plan.terminate { wake(.instance(id)) }
+        for id in drain + terminate { wake(.instance(id)) }
     }
 
     private func remove(_ group: NodegroupRecord) async throws {
@@ -346,7 +354,8 @@ actor Reconciler {
             }
         }
         notBefore[.nodegroup(cluster: group.clusterName, name: group.name)] = nil
-        try await NodeRoleAccessStep.remove(group, isServing: serving.contains(group.clusterName), context)
+        try await NodeRoleAccessStep().remove(
+            group.nodeRoleARN, of: group.clusterName, isServing: serving.contains(group.clusterName), context)
         wake(.cluster(group.clusterName))
     }
 
@@ -371,12 +380,24 @@ actor Reconciler {
             try await finish(
                 group, status: .degraded, health: [issue], updates: .failed,
                 errors: [HealthIssue(code: EKSErrorCode.of(issue), message: issue.message, resourceIDs: issue.resourceIDs)])
-            let count = notBefore[key]?.count ?? 0
-            let delay = delay(after: count)
-            notBefore[key] = (count + 1, context.clock.now + delay.inSeconds)
-            wake(key, after: delay)
+            holdBack(key)
         default: break
         }
+    }
+
+    /// Lets `key` launch again after a while, longer each time.
+    func holdBack(_ key: ReconcileKey) {
+        let count = notBefore[key]?.count ?? 0
+        let delay = delay(after: count)
+        notBefore[key] = (count + 1, context.clock.now + delay.inSeconds)
+        wake(key, after: delay)
+    }
+
+    /// Whether `key` may not launch yet; it is looked at again when it may.
+    func isHeldBack(_ key: ReconcileKey) -> Bool {
+        guard let moment = notBefore[key]?.moment, moment > context.clock.now else { return false }
+        wake(key, after: .seconds(moment - context.clock.now))
+        return true
     }
 
     private func finish(_ group: NodegroupRecord, status: NodegroupStatus, health: [HealthIssue], updates: UpdateStatus, errors: [HealthIssue])
@@ -440,7 +461,8 @@ actor Reconciler {
         case .terminating:
             try await TerminateInstanceStep().run(instance, isClusterServing: isServing, context)
             readiness[instance.clusterName]?[instance.nodeName] = nil
-            wake(ReconcileKey.owner(of: instance))
+            wake(.owner(of: instance))
+            if let task = instance.fargate { wake(.fargateProfile(cluster: instance.clusterName, name: task.profile)) }
         }
     }
 
@@ -450,9 +472,10 @@ actor Reconciler {
                 guard tables.instances[instance.instanceID]?.phase == .joining else { return }
                 tables.instances[instance.instanceID]?.phase = .ready
             }
-            wake(ReconcileKey.owner(of: instance))
-            return
+            return wake(.owner(of: instance))
         }
+        // A pod's node is its own: it is bound as soon as the cluster knows the node.
+        if instance.fargate != nil, isRegistered(instance.nodeName, in: instance.clusterName) { wake(.owner(of: instance)) }
         let timeout = context.configuration.nodeJoinTimeout.inSeconds
         let waited = context.clock.now - (instance.startedAt ?? context.clock.now)
         let remaining = timeout - waited
@@ -462,7 +485,8 @@ actor Reconciler {
             let report = await context.machines.report(instance.instanceID)
             let message =
                 "\(instance.nodeName) has not joined the cluster after \(Int(waited)) seconds" + (report.isEmpty ? "" : "; its log ends: \(report)")
-            if let group { try await tell(group, HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [instance.instanceID])) }
+            let issue = HealthIssue(code: "NodeCreationFailure", message: message, resourceIDs: [instance.instanceID])
+            if let group { try await tell(group, issue) } else { try await tellPod(of: instance, issue.message) }
             return wake(.instance(instance.instanceID), after: .seconds(min(remaining, slow)))
         }
         let message = "Instances failed to join the kubernetes cluster: \(instance.nodeName) was not Ready within \(Int(timeout)) seconds"
@@ -518,6 +542,9 @@ actor Reconciler {
         }
         dirty.insert(.instance(instance.instanceID))
         if let group { try await fail(group, issue) }
+        guard instance.fargate != nil else { return }
+        holdBack(.owner(of: instance))
+        try await tellPod(of: instance, issue.message)
     }
 
     // MARK: Add-ons
@@ -560,17 +587,4 @@ actor Reconciler {
 
 extension Duration {
     fileprivate var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
-}
-
-/// Upstream: eks ErrorCode, the codes of Update.errors: fewer than health issues have.
-enum EKSErrorCode {
-    static func of(_ issue: HealthIssue) -> String {
-        switch issue.code {
-        case "InsufficientFreeAddresses", "NodeCreationFailure", "PodEvictionFailure", "ClusterUnreachable", "AccessDenied": issue.code
-        case "Ec2SubnetNotFound": "SubnetNotFound"
-        case "Ec2SecurityGroupNotFound": "SecurityGroupNotFound"
-        case "AsgInstanceLaunchFailures": "NodeCreationFailure"
-        default: "Unknown"
-        }
-    }
 }

@@ -1,3 +1,4 @@
+package import CloudControllers
 package import ControlPlane
 
 /// Control planes and machines that exist only as a note: the whole life of clusters and node groups without Kubernetes, root or time. What it is
@@ -44,6 +45,11 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     private var clusters: Set<String> = []
     private var inspections: [String: ClusterInspection] = [:]
     private var held: [CheckedContinuation<Void, Never>] = []
+    /// The Fargate profiles that control planes were told last, by cluster.
+    package private(set) var fargateProfiles: [String: FargateProfiles] = [:]
+    /// The pods on Fargate, by cluster.
+    package private(set) var pods: [String: [FargatePod]] = [:]
+    private var podFeeds: [String: [AsyncStream<[FargatePod]>.Continuation]] = [:]
     private var feeds: [String: [AsyncStream<NodeReadiness>.Continuation]] = [:]
     private var ready: [String: Set<String>] = [:]
     private nonisolated let exitStream: AsyncStream<String>
@@ -88,6 +94,7 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         calls.append("stop \(clusterName)")
         clusters.remove(clusterName)
         for feed in feeds.removeValue(forKey: clusterName) ?? [] { feed.finish() }
+        for feed in podFeeds.removeValue(forKey: clusterName) ?? [] { feed.finish() }
     }
 
     package func delete(_ clusterName: String) async throws {
@@ -153,8 +160,42 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
 
     package func setAccess(_ rules: ClusterAccessRules, of clusterName: String) async { access[clusterName] = rules }
 
-    package func mapNodeRole(_ arn: String, isWanted: Bool, in clusterName: String) async throws {
+    package func mapNodeRole(_ arn: String, of kind: NodeRoleKind, isWanted: Bool, in clusterName: String) async throws {
         calls.append("\(isWanted ? "map" : "unmap") \(arn)")
+    }
+
+    package func setFargateProfiles(_ profiles: FargateProfiles, of clusterName: String) async { fargateProfiles[clusterName] = profiles }
+
+    package func fargatePods(_ clusterName: String) async -> AsyncStream<[FargatePod]> {
+        let (stream, input) = AsyncStream<[FargatePod]>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        input.yield(pods[clusterName] ?? [])
+        podFeeds[clusterName, default: []].append(input)
+        return stream
+    }
+
+    /// Has the cluster have these pods on Fargate.
+    package func set(pods: [FargatePod], of clusterName: String) {
+        self.pods[clusterName] = pods
+        for feed in podFeeds[clusterName] ?? [] { feed.yield(pods) }
+    }
+
+    package func bindPod(_ pod: FargatePod, to nodeName: String, in clusterName: String) async throws {
+        calls.append("bind \(pod.name) \(nodeName)")
+        set(
+            pods: (pods[clusterName] ?? []).map { known in
+                var known = known
+                if known.uid == pod.uid, known.nodeName == nil { known.nodeName = nodeName }
+                return known
+            }, of: clusterName)
+    }
+
+    package func reportPod(_ pod: FargatePod, _ message: String, in clusterName: String) async throws {
+        calls.append("report \(pod.name): \(message)")
+    }
+
+    package func deletePods(ofFargateProfile profile: String, in clusterName: String) async throws {
+        guard !faults.podsStay else { return }
+        set(pods: (pods[clusterName] ?? []).filter { $0.profile != profile }, of: clusterName)
     }
 
     package func start(_ spec: MachineSpec) async throws {

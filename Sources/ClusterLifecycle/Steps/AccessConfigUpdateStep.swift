@@ -1,7 +1,7 @@
 import AWSServices
 
 /// Gives a cluster the authentication mode that its update names. With its first entries come those of whom the cluster knew without: its creator
-/// and the roles of its managed node groups. Upstream: EKS User Guide, "Legacy cluster access configuration".
+/// and the roles of its managed node groups and Fargate profiles. Upstream: EKS User Guide, "Legacy cluster access configuration".
 struct AccessConfigUpdateStep: ClusterUpdateStep {
     let type = "AccessConfigUpdate"
     static let modeParameter = "AuthenticationMode"
@@ -12,15 +12,17 @@ struct AccessConfigUpdateStep: ClusterUpdateStep {
         else { return }
         let creatorID = await context.identities.principalID(arn: cluster.access.creatorARN)
         let creator = context.creatorEntry(cluster, principalID: creatorID)
-        let roles = try await context.state.update { tables -> [String] in
-            guard var current = tables.clusters[cluster.name], current.id == cluster.id else { return [] }
+        let roles = try await context.state.update { tables -> (instances: [String], fargate: [String]) in
+            guard var current = tables.clusters[cluster.name], current.id == cluster.id else { return ([], []) }
             let isFirst = !current.access.mode.hasEntries && mode.hasEntries
             current.access.authenticationMode = mode.rawValue
             tables.clusters[cluster.name] = current
             if isFirst, let creator { tables.set(creator) }
-            return mode.hasEntries ? tables.nodegroups(of: cluster.name).map(\.nodeRoleARN) : []
+            guard mode.hasEntries else { return ([], []) }
+            return (tables.nodegroups(of: cluster.name).map(\.nodeRoleARN), tables.fargateProfiles(of: cluster.name).map(\.roleARN))
         }
-        try await NodeRoleAccessStep.addEntries(roles, cluster.name, context)
+        try await NodeRoleAccessStep().addEntries(roles.instances, cluster.name, context)
+        try await NodeRoleAccessStep(kind: .fargate).addEntries(roles.fargate, cluster.name, context)
         await context.publishAccess(of: cluster.name)
     }
 }

@@ -1,7 +1,7 @@
 import AWSProtocol
 import AWSServices
 
-/// An instance as its owner, a node group or a NodeClaim, asks for it.
+/// An instance as its owner, a node group, a NodeClaim or a pod on Fargate, asks for it.
 struct InstanceRequest: Sendable {
     var type: InstanceTypeFacts
     var imageID: String
@@ -9,6 +9,8 @@ struct InstanceRequest: Sendable {
     var nodegroup = ""
     /// Nil: no NodeClaim's.
     var claim: InstanceClaim?
+    /// Nil: no pod's on Fargate. Else the type is Fargate's own, without a name.
+    var fargate: FargateTask?
     var securityGroupIDs: [String] = []
     /// The owner's; those by which EKS finds its instances again are added.
     var tags: [String: String] = [:]
@@ -57,6 +59,7 @@ struct InstanceLauncher {
         launch.userData = request.template?.userData
         launch.interfaceTags = request.template?.interfaceTags ?? [:]
         launch.metadataOptions = request.template?.metadataOptions ?? InstanceMetadataOptions()
+        launch.isFargate = request.fargate != nil
         let facts = try await context.network.launch(launch)
         // Nodes of Auto Mode are called after their instances.
         let nodeName = request.claim == nil ? facts.privateDNSName : facts.id
@@ -74,6 +77,7 @@ struct InstanceLauncher {
         record.templateVersion = request.template?.version
         record.metadataOptions = launch.metadataOptions
         record.kubelet = request.kubelet
+        record.fargate = request.fargate
         let launched = record
         try await context.state.update { $0.instances[launched.instanceID] = launched }
         return launched
@@ -82,12 +86,15 @@ struct InstanceLauncher {
     /// The well-known labels of every node. Upstream: kubelet and cloud provider labels.
     static func labels(_ type: InstanceTypeFacts, nodeName: String, _ subnet: SubnetFacts, _ region: String) -> [String: String] {
         let architecture = type.architecture == "arm64" ? "arm64" : "amd64"
-        return [
+        var labels = [
             "kubernetes.io/hostname": nodeName, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture, "beta.kubernetes.io/os": "linux",
-            "beta.kubernetes.io/arch": architecture, "node.kubernetes.io/instance-type": type.name, "beta.kubernetes.io/instance-type": type.name,
+            "beta.kubernetes.io/arch": architecture,
             "topology.kubernetes.io/region": region, "topology.kubernetes.io/zone": subnet.zone,
             "failure-domain.beta.kubernetes.io/region": region, "failure-domain.beta.kubernetes.io/zone": subnet.zone,
             "topology.k8s.aws/zone-id": subnet.zoneID,
         ]
+        // Fargate has none.
+        if !type.name.isEmpty { for key in ["node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type"] { labels[key] = type.name } }
+        return labels
     }
 }

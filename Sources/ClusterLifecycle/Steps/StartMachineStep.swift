@@ -19,7 +19,8 @@ struct StartMachineStep {
         let block = IPv4Block(instance.subnetCIDR)
         return MachineSpec(
             instanceID: instance.instanceID, clusterName: instance.clusterName, nodegroup: instance.nodegroup, hostName: instance.nodeName,
-            instanceType: instance.instanceType, vcpus: instance.vcpus, memoryMiB: instance.memoryMiB, vpcID: instance.vpcID,
+            instanceType: instance.instanceType, vcpus: instance.vcpus, milliCPU: instance.milliCPU, memoryMiB: instance.memoryMiB,
+            vpcID: instance.vpcID,
             vpcCIDR: instance.vpcCIDR,
             subnetID: instance.subnetID, subnetCIDR: instance.subnetCIDR, gatewayAddress: block?.address(at: 1)?.description ?? "",
             primaryAddress: instance.primaryAddress, prefixLength: block?.prefixLength ?? 24, podAddresses: instance.podAddresses,

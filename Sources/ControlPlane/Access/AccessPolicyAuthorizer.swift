@@ -32,7 +32,7 @@ extension AccessBook.Grant {
     private func isInScope(_ attributes: AuthorizationAttributes) -> Bool {
         guard let namespaces else { return true }
         guard attributes.isResourceRequest, !attributes.namespace.isEmpty else { return false }
-        return namespaces.contains { NamespacePattern.matches($0, attributes.namespace) }
+        return namespaces.contains { WildcardPattern.matches($0, attributes.namespace) }
     }
 
     /// As EKS's audit log has it.
@@ -40,33 +40,5 @@ extension AccessBook.Grant {
         let kind = namespaces == nil ? "ClusterRoleBinding" : "RoleBinding"
         return "EKS Access Policy: allowed by \(kind) \("\(principalARN)+\(policyARN)".goQuoted) of ClusterRole \(policyARN.goQuoted) to User "
             + principalID.goQuoted
-    }
-}
-
-/// The names of namespaces in an access scope: `*` stands for any characters.
-package enum NamespacePattern {
-    /// In time that grows with both lengths, whatever the pattern.
-    package static func matches(_ pattern: String, _ name: String) -> Bool {
-        let (pattern, name) = (Array(pattern.utf8), Array(name.utf8))
-        let star = UInt8(ascii: "*")
-        var (at, in_) = (0, 0)
-        /// Where the last star was, and what it stands for until now.
-        var (lastStar, lastMatch) = (-1, 0)
-        while in_ < name.count {
-            if at < pattern.count, pattern[at] == star {
-                (lastStar, lastMatch) = (at, in_)
-                at += 1
-            } else if at < pattern.count, pattern[at] == name[in_] {
-                at += 1
-                in_ += 1
-            } else if lastStar >= 0 {
-                lastMatch += 1
-                (at, in_) = (lastStar + 1, lastMatch)
-            } else {
-                return false
-            }
-        }
-        while at < pattern.count, pattern[at] == star { at += 1 }
-        return at == pattern.count
     }
 }

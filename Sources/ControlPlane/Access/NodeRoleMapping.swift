@@ -1,14 +1,35 @@
 internal import KubeAPI
 internal import KubeClient
 
+/// Whose role nodes have: the two that EKS writes into `aws-auth` itself. Upstream: EKS User Guide, "Apply the aws-auth ConfigMap to your cluster",
+/// and "Fargate Pod execution role".
+package enum NodeRoleKind: Sendable {
+    case instances
+    case fargate
+
+    var userName: String {
+        switch self {
+        case .instances: "system:node:{{EC2PrivateDNSName}}"
+        case .fargate: "system:node:{{SessionName}}"
+        }
+    }
+
+    var groups: Value {
+        switch self {
+        case .instances: ["system:bootstrappers", "system:nodes"]
+        case .fargate: ["system:bootstrappers", "system:nodes", "system:node-proxier"]
+        }
+    }
+}
+
 /// The entries of node roles in the `aws-auth` ConfigMap, as EKS writes them for managed node groups of clusters without access entries. Upstream:
 /// EKS User Guide, "Apply the aws-auth ConfigMap to your cluster".
 struct NodeRoleMapping {
     /// Tries when somebody else writes the ConfigMap at the same time.
     private static let attempts = 5
-    private static let userName = "system:node:{{EC2PrivateDNSName}}"
 
     let client: KubeClient
+    var kind = NodeRoleKind.instances
 
     /// Adds the entry of a role, and the ConfigMap when there is none. A role that stands there already, however, stays as it is; so does a section
     /// that is no list: it is somebody's to mend. Throws `StatusError`.
@@ -18,8 +39,8 @@ struct NodeRoleMapping {
             guard !entries.contains(where: { Self.role($0) == arn.lowercased() }) else { return nil }
             return entries + [
                 [
-                    "groups": ["system:bootstrappers", "system:nodes"], "rolearn": .string(arn),
-                    "username": .string(Self.userName),
+                    "groups": kind.groups, "rolearn": .string(arn),
+                    "username": .string(kind.userName),
                 ]
             ]
         }
@@ -29,7 +50,7 @@ struct NodeRoleMapping {
     func remove(roleARN: String) async throws {
         let arn = Self.withoutPath(roleARN).lowercased()
         try await change(createIfMissing: false) { entries in
-            let rest = entries.filter { Self.role($0) != arn || $0["username"]?.string != Self.userName }
+            let rest = entries.filter { Self.role($0) != arn || $0["username"]?.string != kind.userName }
             return rest.count == entries.count ? nil : rest
         }
     }
@@ -87,8 +108,8 @@ struct NodeRoleMapping {
 
 extension ControlPlane {
     /// Adds a node role to the `aws-auth` ConfigMap, or takes it out. Throws when the control plane does not run, and `StatusError`.
-    package func mapNodeRole(_ arn: String, isWanted: Bool) async throws {
-        let mapping = NodeRoleMapping(client: try nodeManager())
+    package func mapNodeRole(_ arn: String, of kind: NodeRoleKind = .instances, isWanted: Bool) async throws {
+        let mapping = NodeRoleMapping(client: try nodeManager(), kind: kind)
         if isWanted { try await mapping.add(roleARN: arn) } else { try await mapping.remove(roleARN: arn) }
     }
 }

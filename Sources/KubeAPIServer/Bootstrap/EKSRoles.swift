@@ -16,6 +16,13 @@ enum EKSRoles {
           delete,get,list,patch,watch | core | nodes
           get,list,watch | core | pods
           create | core | pods/eviction
+        eks:fargate-scheduler
+          create,patch,update | core,events.k8s.io | events
+          get,list,watch | core | pods
+          create | core | pods/binding
+          patch,update | core | pods/status
+        eks:fargate-manager
+          delete,get,list,watch | core | pods
         system:coredns
           list,watch | core | endpoints,services,pods,namespaces
           list,watch | discovery.k8s.io | endpointslices
@@ -36,6 +43,8 @@ enum EKSRoles {
             BootstrapBindings.clusterRoleBinding("eks:network-policies", role: "eks:network-policies", [network]),
             BootstrapBindings.clusterRoleBinding(
                 "eks:cloud-controller-manager", role: "eks:cloud-controller-manager", [.user("eks:cloud-controller-manager")]),
+            BootstrapBindings.clusterRoleBinding("eks:fargate-scheduler", role: "eks:fargate-scheduler", [.user("eks:fargate-scheduler")]),
+            BootstrapBindings.clusterRoleBinding("eks:fargate-manager", role: "eks:fargate-manager", [.user("eks:fargate-manager")]),
             BootstrapBindings.clusterRoleBinding("eks:node-manager", role: "eks:node-manager", [.user("eks:node-manager")]),
             BootstrapBindings.clusterRoleBinding(
                 "eks:node-bootstrapper", role: "eks:node-bootstrapper", [.group("system:bootstrappers"), .group("system:nodes")]),
