@@ -174,8 +174,8 @@ package actor ControlPlane {
         ]
     }
 
-    /// Readiness of all nodes, then each change: (node name, is Ready). Ends when the control plane stops.
-    package func nodeReadiness() -> AsyncStream<(name: String, isReady: Bool)> {
+    /// All nodes as they are, then each change. Ends when the control plane stops.
+    package func nodeReadiness() -> AsyncStream<NodeObservation> {
         running?.readiness.subscribe() ?? AsyncStream { $0.finish() }
     }
 

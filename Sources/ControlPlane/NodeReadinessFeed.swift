@@ -2,11 +2,43 @@ internal import KubeAPI
 internal import KubeClient
 internal import Synchronization
 
-/// Readiness of nodes as streams: the present state to each new subscriber, then the changes. Fed by the nodes' informer.
+/// What a node says of itself: whether it is Ready, and the conditions by which it is unhealthy.
+package struct NodeObservation: Sendable, Equatable {
+    /// A condition that is not as it should be. Upstream: core/v1 NodeCondition.
+    package struct Problem: Sendable, Equatable {
+        package var condition: String
+        package var reason: String
+        /// Of its last transition, seconds since 1970.
+        package var since: Double
+    }
+    package var name: String
+    package var isReady = false
+    package var problems: [Problem] = []
+
+    /// One that is gone.
+    init(name: String) { self.name = name }
+
+    /// Conditions whose type ends in `Ready` should be True; pressures are the scheduler's and the kubelet's matter.
+    init(_ node: Object) {
+        name = node.metadata.name
+        for condition in node["status"]["conditions"].elements {
+            guard let type = condition["type"].string, type.hasSuffix("Ready") else { continue }
+            let status = condition["status"].string
+            if type == "Ready", status == "True" { isReady = true }
+            // Only the kubelet's own silence makes a node unhealthy, not that of who reports more.
+            guard status == "False" || (type == "Ready" && status == "Unknown") else { continue }
+            let since = condition["lastTransitionTime"].string.flatMap { Timestamp(rfc3339: $0) }
+            let seconds = since.map { Double($0.microseconds) / 1_000_000 } ?? 0
+            problems.append(Problem(condition: type, reason: condition["reason"].string ?? "", since: seconds))
+        }
+    }
+}
+
+/// Observations of nodes as streams: the present state to each new subscriber, then the changes. Fed by the nodes' informer.
 final class NodeReadinessFeed: Sendable {
     private struct State {
-        var ready: [String: Bool] = [:]
-        var subscribers: [Int: AsyncStream<(name: String, isReady: Bool)>.Continuation] = [:]
+        var nodes: [String: NodeObservation] = [:]
+        var subscribers: [Int: AsyncStream<NodeObservation>.Continuation] = [:]
         var next = 0
         var isFinished = false
     }
@@ -16,15 +48,15 @@ final class NodeReadinessFeed: Sendable {
     func follow(_ informer: SharedInformer) {
         informer.addHandler(
             InformerHandler(
-                added: { [self] node in update(node.metadata.name, Self.isReady(node)) },
-                updated: { [self] _, node in update(node.metadata.name, Self.isReady(node)) },
+                added: { [self] node in update(node.metadata.name, NodeObservation(node)) },
+                updated: { [self] _, node in update(node.metadata.name, NodeObservation(node)) },
                 deleted: { [self] node in update(node.metadata.name, nil) }))
     }
 
-    func subscribe() -> AsyncStream<(name: String, isReady: Bool)> {
-        let (stream, continuation) = AsyncStream.makeStream(of: (name: String, isReady: Bool).self)
+    func subscribe() -> AsyncStream<NodeObservation> {
+        let (stream, continuation) = AsyncStream.makeStream(of: NodeObservation.self)
         let id = state.withLock { state -> Int? in
-            for (name, isReady) in state.ready { continuation.yield((name, isReady)) }
+            for node in state.nodes.values { continuation.yield(node) }
             guard !state.isFinished else { return nil }
             state.next += 1
             state.subscribers[state.next] = continuation
@@ -48,15 +80,11 @@ final class NodeReadinessFeed: Sendable {
     }
 
     /// Nil: the node is gone, told as not Ready.
-    private func update(_ name: String, _ isReady: Bool?) {
+    private func update(_ name: String, _ node: NodeObservation?) {
         state.withLock { state in
-            guard state.ready[name] != isReady else { return }
-            state.ready[name] = isReady
-            for subscriber in state.subscribers.values { subscriber.yield((name, isReady ?? false)) }
+            guard state.nodes[name] != node else { return }
+            state.nodes[name] = node
+            for subscriber in state.subscribers.values { subscriber.yield(node ?? NodeObservation(name: name)) }
         }
-    }
-
-    private static func isReady(_ node: Object) -> Bool {
-        node["status"]["conditions"].elements.contains { $0["type"].string == "Ready" && $0["status"].string == "True" }
     }
 }

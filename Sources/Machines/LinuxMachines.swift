@@ -97,6 +97,11 @@ package actor LinuxMachines {
         try await exclusively(instanceID) { try await self.terminateNow(instanceID) }
     }
 
+    /// Ends a machine with everything in it and keeps its files: it may be started again. Repeating it is no error.
+    package func halt(_ instanceID: String) async throws {
+        try await exclusively(instanceID) { try await self.haltNow(instanceID) }
+    }
+
     private func exclusively(_ id: String, _ body: @escaping @Sendable () async throws -> Void) async throws {
         let before = busy[id]
         let task = Task {
@@ -146,6 +151,13 @@ package actor LinuxMachines {
     }
 
     private func terminateNow(_ id: String) async throws {
+        try await haltNow(id)
+        try await Command.run(["rm", "-rf", "--one-file-system", paths(id).directory])
+        try await networks.release(by: id)
+        logger.info("machine terminated", metadata: ["instance": "\(id)"])
+    }
+
+    private func haltNow(_ id: String) async throws {
         let paths = paths(id)
         watchers[id]?.cancel()
         if let process = processes[id] {
@@ -163,9 +175,6 @@ package actor LinuxMachines {
         }
         try await VPCNetwork.disconnect(paths)
         try await groups.remove()
-        try await Command.run(["rm", "-rf", "--one-file-system", paths.directory])
-        try await networks.release(by: id)
-        logger.info("machine terminated", metadata: ["instance": "\(id)"])
     }
 
     private func adopt(_ id: String, _ identity: ProcessIdentity) {

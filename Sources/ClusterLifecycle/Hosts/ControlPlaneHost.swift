@@ -24,16 +24,19 @@ package struct NodeBootstrap: Codable, Sendable, Equatable {
     package init(files: [String: [UInt8]]) { self.files = files }
 }
 
-/// One observation of a node's readiness in its cluster.
+/// One observation of a node in its cluster.
 package struct NodeReadiness: Sendable, Equatable {
     package var clusterName: String
     package var nodeName: String
     package var isReady: Bool
+    /// The conditions by which it is unhealthy.
+    package var problems: [NodeProblem]
 
-    package init(clusterName: String, nodeName: String, isReady: Bool) {
+    package init(clusterName: String, nodeName: String, isReady: Bool, problems: [NodeProblem] = []) {
         self.clusterName = clusterName
         self.nodeName = nodeName
         self.isReady = isReady
+        self.problems = problems
     }
 }
 
@@ -94,7 +97,7 @@ package protocol ControlPlaneHost: Sendable {
     func delete(_ clusterName: String) async throws
     /// The files with which `instance` joins `cluster`: kubeconfig, CA, kubelet settings.
     func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap
-    /// Readiness of the cluster's nodes: the present state of every node first, then each change. Ends when the control plane stops or is deleted.
+    /// Readiness and health of the cluster's nodes: the present state of every node first, then each change. Ends when the control plane stops or is deleted.
     func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness>
     /// Cordons the node and evicts its pods, as far as disruption budgets allow, for `patience` at most. Returns whether the pods are gone; a node that
     /// is not there is drained.

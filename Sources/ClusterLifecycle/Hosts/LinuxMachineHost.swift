@@ -24,6 +24,8 @@ package struct LinuxMachineHost: MachineHost {
 
     package func terminate(_ instanceID: String) async throws { try await machines.terminate(instanceID) }
 
+    package func halt(_ instanceID: String) async throws { try await machines.halt(instanceID) }
+
     package func running() async -> Set<String> { await machines.running }
 
     package func exits() -> AsyncStream<String> { machines.exits }

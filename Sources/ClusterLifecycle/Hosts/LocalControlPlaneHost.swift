@@ -186,7 +186,10 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         }
         let source = await entry.controlPlane.nodeReadiness()
         let relay = Task {
-            for await (name, isReady) in source { continuation.yield(NodeReadiness(clusterName: clusterName, nodeName: name, isReady: isReady)) }
+            for await node in source {
+                let problems = node.problems.map { NodeProblem(condition: $0.condition, reason: $0.reason, since: $0.since) }
+                continuation.yield(NodeReadiness(clusterName: clusterName, nodeName: node.name, isReady: node.isReady, problems: problems))
+            }
             continuation.finish()
         }
         continuation.onTermination = { _ in relay.cancel() }

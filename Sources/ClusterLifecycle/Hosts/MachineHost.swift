@@ -82,6 +82,8 @@ package protocol MachineHost: Sendable {
     func start(_ spec: MachineSpec) async throws
     /// Ends the machine and removes what it left behind. Terminating what is not there succeeds.
     func terminate(_ instanceID: String) async throws
+    /// Ends the machine and keeps its disk: `start` starts it again. Halting what does not run succeeds.
+    func halt(_ instanceID: String) async throws
     /// The instance ids of all machines alive now.
     func running() async -> Set<String>
     /// Instance ids of machines that died without `terminate`. One consumer: the lifecycle.

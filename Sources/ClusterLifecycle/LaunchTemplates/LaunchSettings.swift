@@ -46,6 +46,9 @@ struct LaunchSettings: Sendable, Equatable {
 
     private static func checkConflicts(_ input: CreateNodegroupInput, _ template: NodegroupTemplate) throws(AWSError) {
         guard input.diskSize == nil else { throw EKSFault.invalidParameter("Disk size must be specified within the launch template.") }
+        guard input.remoteAccess == nil else {
+            throw EKSFault.invalidParameter("Remote access configuration cannot be specified with a launch template.")
+        }
         try template.checkTypes(input.instanceTypes)
         guard template.imageID != nil else { return }
         guard input.amiType == nil || input.amiType == "CUSTOM" else {

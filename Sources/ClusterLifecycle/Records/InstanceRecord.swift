@@ -102,6 +102,10 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     var kubelet: KubeletSettings?
     /// When its node's drain began, seconds since 1970.
     package var drainingSince: Double?
+    /// Set while its node is repaired.
+    package var repair: NodeRepair?
+    /// When its node's last repair was done, seconds since 1970.
+    package var repairedAt: Double?
     /// The pod that it is for; nil for one of a node group.
     package var fargate: FargateTask?
 

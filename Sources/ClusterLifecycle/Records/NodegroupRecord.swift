@@ -82,7 +82,9 @@ package struct NodegroupRecord: Codable, Sendable, Equatable {
     /// Gibibytes.
     package var diskSize: Int
     package var updateConfig: NodegroupUpdateConfig
-    package var nodeRepairEnabled: Bool
+    /// Nil: nothing is repaired.
+    package var nodeRepair: NodeRepairConfig?
+    package var remoteAccess: RemoteAccessConfig?
     package var tags: [String: String]
     package var clientRequestToken: String?
     /// `eks-<name>-<uuid>`, as the Auto Scaling group is called.
@@ -107,7 +109,7 @@ package struct NodegroupRecord: Codable, Sendable, Equatable {
         scaling: ScalingConfig,
         instanceTypes: [String] = ["t3.medium"], subnetIDs: [String], amiType: String = "AL2023_x86_64_STANDARD", capacityType: String = "ON_DEMAND",
         nodeRoleARN: String, labels: [String: String] = [:], taints: [NodeTaint] = [], diskSize: Int = 20,
-        updateConfig: NodegroupUpdateConfig = NodegroupUpdateConfig(maxUnavailable: 1), nodeRepairEnabled: Bool = false, tags: [String: String] = [:],
+        updateConfig: NodegroupUpdateConfig = NodegroupUpdateConfig(maxUnavailable: 1), tags: [String: String] = [:],
         clientRequestToken: String? = nil, autoScalingGroupName: String, status: NodegroupStatus = .creating, health: [HealthIssue] = []
     ) {
         self.clusterName = clusterName
@@ -128,7 +130,6 @@ package struct NodegroupRecord: Codable, Sendable, Equatable {
         self.taints = taints
         self.diskSize = diskSize
         self.updateConfig = updateConfig
-        self.nodeRepairEnabled = nodeRepairEnabled
         self.tags = tags
         self.clientRequestToken = clientRequestToken
         self.autoScalingGroupName = autoScalingGroupName

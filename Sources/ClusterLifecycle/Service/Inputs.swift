@@ -47,7 +47,8 @@ package struct CreateNodegroupInput: Sendable {
     package var version: String?
     package var releaseVersion: String?
     package var updateConfig: NodegroupUpdateConfig?
-    package var nodeRepairEnabled = false
+    package var nodeRepair: NodeRepairConfig?
+    package var remoteAccess: RemoteAccessConfig?
     package var tags: [String: String] = [:]
     package var token: IdempotencyToken?
 
@@ -68,7 +69,7 @@ package struct UpdateNodegroupConfigInput: Sendable {
     package var desiredSize: Int?
     package var nodes = NodeChange()
     package var updateConfig: NodegroupUpdateConfig?
-    package var nodeRepairEnabled: Bool?
+    package var nodeRepair: NodeRepairConfig?
     package var token: IdempotencyToken?
 
     package init(clusterName: String, name: String) {

@@ -179,6 +179,7 @@ extension EKSService {
         var template: NodegroupTemplate?
         if let reference = input.launchTemplate { template = try await self.template(reference, caller) }
         let launch = try LaunchSettings(input, template, cluster)
+        if let access = input.remoteAccess { try await RemoteAccessStep.check(access, cluster, network) }
         try NodegroupRequirements.checkLabels(input.labels)
         try NodegroupRequirements.checkTaints(input.taints)
         try TagFault.checkNew(input.tags)
@@ -193,10 +194,12 @@ extension EKSService {
             version: launch.version, releaseVersion: launch.releaseVersion, scaling: scaling, instanceTypes: launch.instanceTypes,
             subnetIDs: subnetIDs, amiType: launch.amiType, capacityType: capacity, nodeRoleARN: input.nodeRoleARN, labels: input.labels,
             taints: input.taints, diskSize: diskSize,
-            updateConfig: input.updateConfig ?? NodegroupUpdateConfig(maxUnavailable: 1), nodeRepairEnabled: input.nodeRepairEnabled,
+            updateConfig: input.updateConfig ?? NodegroupUpdateConfig(maxUnavailable: 1),
             tags: input.tags,
             clientRequestToken: input.token?.token, autoScalingGroupName: "eks-\(input.name)-\(id)")
         record.template = template
+        record.nodeRepair = input.nodeRepair
+        record.remoteAccess = input.remoteAccess
         return record
     }
 

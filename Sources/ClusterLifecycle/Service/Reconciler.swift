@@ -51,6 +51,8 @@ actor Reconciler {
     var fargate = FargateDemand()
     /// What the readiness feeds said last, by cluster and node.
     var readiness: [String: [String: Bool]] = [:]
+    var problems: [String: [String: [NodeProblem]]] = [:]
+    var repairTimers: [ReconcileKey: Double] = [:]
     /// Node groups and pods that may not launch before a moment, after failures in a row: seconds since 1970.
     var notBefore: [ReconcileKey: (count: Int, moment: Double)] = [:]
 
@@ -303,6 +305,7 @@ actor Reconciler {
         serving.remove(name)
         calledOff.remove(name)
         readiness[name] = nil
+        problems[name] = nil
     }
 
     // MARK: Node groups
@@ -319,12 +322,14 @@ actor Reconciler {
         try await mark(drain: plan.drain, terminate: plan.terminate)
         guard group.status != .deleting else { return }
         if let change = group.nodeChange, serving.contains(clusterName) { try await ChangeNodesStep().run(group, change, instances, context) }
-        if plan.isSettled { return try await settle(group) }
+        let isRepairing = try await repair(group, instances)
+        if plan.isSettled, !isRepairing { return try await settle(group, cluster) }
         guard plan.launch > 0, serving.contains(clusterName) else { return }
         let reconcileKey = ReconcileKey.nodegroup(cluster: clusterName, name: name)
         guard !isHeldBack(reconcileKey) else { return }
         do {
             try await NodeRoleAccessStep().run(group.nodeRoleARN, cluster, context)
+            let group = try await RemoteAccessStep().run(group, cluster, context)
             try await LaunchInstancesStep().run(group, cluster, instances, count: plan.launch, context)
         } catch {
             try Task.checkCancellation()
@@ -338,6 +343,8 @@ actor Reconciler {
     func mark(drain: [String] = [], terminate: [String]) async throws {
         guard !drain.isEmpty || !terminate.isEmpty else { return }
         try await context.state.update { tables in
+            // Those that were to come again go for good.
+            for id in drain + terminate { tables.instances[id]?.repair = nil }
             for id in drain { tables.instances[id]?.phase = .draining }
             for id in terminate { tables.instances[id]?.phase = .terminating }
         }
@@ -345,6 +352,7 @@ actor Reconciler {
     }
 
     private func remove(_ group: NodegroupRecord) async throws {
+        guard try await RemoteAccessStep.remove(group, context) else { return }
         try await context.state.update { tables in
             let key = LifecycleTables.key(group.clusterName, group.name)
             guard tables.nodegroups[key]?.id == group.id else { return }
@@ -360,10 +368,14 @@ actor Reconciler {
     }
 
     /// All wanted nodes are Ready.
-    private func settle(_ group: NodegroupRecord) async throws {
+    private func settle(_ group: NodegroupRecord, _ cluster: ClusterRecord) async throws {
         let key = ReconcileKey.nodegroup(cluster: group.clusterName, name: group.name)
         notBefore[key] = nil
         guard group.status == .creating || group.status == .updating || group.status == .degraded else { return }
+        // A group without nodes has come this far without it.
+        do { _ = try await RemoteAccessStep().run(group, cluster, context) } catch let error as AWSError {
+            return try await fail(group, HealthIssue(error, resourceIDs: []))
+        }
         try await finish(group, status: .active, health: [], updates: .successful, errors: [])
     }
 
@@ -461,6 +473,7 @@ actor Reconciler {
         case .terminating:
             try await TerminateInstanceStep().run(instance, isClusterServing: isServing, context)
             readiness[instance.clusterName]?[instance.nodeName] = nil
+            problems[instance.clusterName]?[instance.nodeName] = nil
             wake(.owner(of: instance))
             if let task = instance.fargate { wake(.fargateProfile(cluster: instance.clusterName, name: task.profile)) }
         }
@@ -472,6 +485,7 @@ actor Reconciler {
                 guard tables.instances[instance.instanceID]?.phase == .joining else { return }
                 tables.instances[instance.instanceID]?.phase = .ready
             }
+            try await NodeRepairStep.finish(instance, context)
             return wake(.owner(of: instance))
         }
         // A pod's node is its own: it is bound as soon as the cluster knows the node.
@@ -571,13 +585,8 @@ actor Reconciler {
     private func watchReadiness(_ cluster: String) async {
         while !Task.isCancelled {
             for await change in await context.controlPlanes.nodeReadiness(cluster) {
-                readiness[cluster, default: [:]][change.nodeName] = change.isReady
+                await note(change)
                 await wakeAddons(of: cluster)
-                let ids = await context.state.read { tables in
-                    tables.instances.values.filter { $0.clusterName == cluster && $0.nodeName == change.nodeName && $0.phase == .joining }.map(
-                        \.instanceID)
-                }
-                for id in ids { wake(.instance(id)) }
             }
             // The feed ended: the control plane was replaced, or goes. Ask again unless it goes.
             do { try await Task.sleep(for: context.configuration.firstRetry) } catch { return }

@@ -104,9 +104,10 @@ extension NodegroupRecord {
             }
             if let strategy = config.updateStrategy { parameters.append(UpdateParameter(type: "UpdateStrategy", value: strategy)) }
         }
-        if let repair = input.nodeRepairEnabled {
-            nodeRepairEnabled = repair
-            parameters.append(UpdateParameter(type: "NodeRepairEnabled", value: String(repair)))
+        if let repair = input.nodeRepair {
+            nodeRepair = repair
+            parameters.append(UpdateParameter(type: "NodeRepairEnabled", value: String(repair.isEnabled)))
+            parameters.append(UpdateParameter(type: "NodeRepairConfig", json: repair.json))
         }
         return parameters
     }

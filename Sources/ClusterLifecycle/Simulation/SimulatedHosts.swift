@@ -212,9 +212,21 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         specs[instanceID] = nil
     }
 
+    package func halt(_ instanceID: String) async throws {
+        calls.append("halt \(instanceID)")
+        specs[instanceID] = nil
+    }
+
     package func running() async -> Set<String> { Set(specs.keys) }
 
     package nonisolated func exits() -> AsyncStream<String> { exitStream }
+
+    /// Has a node tell of itself what a monitoring agent or its lease would.
+    package func report(_ nodeName: String, isReady: Bool, _ problems: [NodeProblem], cluster: String = "demo") {
+        for feed in feeds[cluster] ?? [] {
+            feed.yield(NodeReadiness(clusterName: cluster, nodeName: nodeName, isReady: isReady, problems: problems))
+        }
+    }
 
     /// Ends a machine as `kill -9` of its init would.
     package func kill(_ instanceID: String) {

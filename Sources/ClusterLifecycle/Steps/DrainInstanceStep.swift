@@ -1,5 +1,5 @@
 /// Evicts a node's pods, politely: draining becomes terminating. A node of a rollout that is not forced is given up on when its pods may not be evicted
-/// in time.
+/// in time; one that is repaired goes in any case.
 struct DrainInstanceStep {
     /// What one look at a drain came to.
     enum Outcome: Equatable {
@@ -18,12 +18,18 @@ struct DrainInstanceStep {
     func run(_ instance: InstanceRecord, _ rollout: NodegroupRollout?, _ context: StepContext) async throws -> Outcome {
         let isGentle = rollout.map { !$0.isForced && instance.generation != $0.generation } ?? false
         let since = try await begin(instance, context)
-        let limit = isGentle ? context.configuration.evictionTimeout : Self.patience
+        // A kubelet that is away ends no pod; one that is there has the time of an update.
+        let isAlive = instance.repair.map { $0.problem.condition != "Ready" } ?? false
+        let limit = isGentle || isAlive ? context.configuration.evictionTimeout : Self.patience
         let remaining = limit - .seconds(context.clock.now - since)
         let isLast = remaining <= Self.round
         let isDrained = try await context.controlPlanes.drainNode(
             instance.clusterName, nodeName: instance.nodeName, patience: max(.zero, min(remaining, Self.round)))
         guard isDrained || (isLast && !isGentle) else { return isLast ? .failed : .goesOn }
+        if instance.isRebooting {
+            try await NodeRepairStep.reboot(instance, context)
+            return .drained
+        }
         try await context.controlPlanes.deleteNode(instance.clusterName, nodeName: instance.nodeName)
         try await context.state.update { tables in
             guard var current = tables.instances[instance.instanceID], current.phase == .draining else { return }

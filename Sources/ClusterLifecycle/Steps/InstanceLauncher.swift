@@ -20,7 +20,8 @@ struct InstanceRequest: Sendable {
     /// `1.36`
     var version: String?
     var releaseVersion: String?
-    /// Of its node group: its key, user data, metadata options and the tags of its interfaces are the instance's.
+    var keyName: String?
+    /// Of its node group: its user data, metadata options and the tags of its interfaces are the instance's.
     var template: NodegroupTemplate?
     var isSpot = false
     var kubelet = KubeletSettings()
@@ -55,7 +56,7 @@ struct InstanceLauncher {
             instanceID: AWSIdentifier.resource("i"), instanceType: type.name, imageID: request.imageID, subnetID: subnet.id,
             groupIDs: request.securityGroupIDs, podAddresses: podAddresses, tags: tags)
         launch.isSpot = request.isSpot
-        launch.keyName = request.template?.keyName
+        launch.keyName = request.keyName
         launch.userData = request.template?.userData
         launch.interfaceTags = request.template?.interfaceTags ?? [:]
         launch.metadataOptions = request.template?.metadataOptions ?? InstanceMetadataOptions()

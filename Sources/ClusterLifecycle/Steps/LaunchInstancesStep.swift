@@ -84,6 +84,7 @@ struct LaunchInstancesStep {
         request.version = group.launchVersion
         request.releaseVersion = group.launchRelease
         request.template = group.launchTemplate
+        request.keyName = group.launchTemplate?.keyName ?? group.remoteAccess?.keyName
         request.isSpot = group.isSpot
         request.kubelet = kubelet
         return request
@@ -92,7 +93,7 @@ struct LaunchInstancesStep {
     /// Those of the launch template in place of the cluster's. Upstream: EKS User Guide, "Using custom security groups".
     private static func securityGroups(_ group: NodegroupRecord, _ cluster: ClusterRecord) -> [String] {
         let own = group.launchTemplate?.securityGroupIDs ?? []
-        return own.isEmpty ? [cluster.network.clusterSecurityGroupID].compactMap { $0 } : own
+        return own.isEmpty ? [cluster.network.clusterSecurityGroupID, group.remoteAccess?.groupID].compactMap { $0 } : own
     }
 
     private static func tags(_ group: NodegroupRecord) -> [String: String] {

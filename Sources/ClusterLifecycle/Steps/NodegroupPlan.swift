@@ -13,7 +13,7 @@ struct NodegroupPlan: Equatable {
 
     static func plan(_ group: NodegroupRecord, _ instances: [InstanceRecord]) -> NodegroupPlan {
         var plan = NodegroupPlan()
-        let live = instances.filter { $0.phase == .launching || $0.phase == .joining || $0.phase == .ready }
+        let live = instances.filter { $0.phase == .launching || $0.phase == .joining || $0.phase == .ready || $0.isRebooting }
         switch group.status {
         case .deleting, .deleteFailed:
             for instance in live { plan.remove(instance) }

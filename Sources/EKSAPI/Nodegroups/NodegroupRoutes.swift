@@ -28,7 +28,7 @@ extension EKSAPI {
 
 extension EKSCall {
     fileprivate func createNodegroupInput() throws(AWSError) -> CreateNodegroupInput {
-        for member in ["remoteAccess", "warmPoolConfig"] where input[member] != nil {
+        for member in ["warmPoolConfig"] where input[member] != nil {
             throw EKSFault.notImplemented("CreateNodegroup's \(member)")
         }
         var result = CreateNodegroupInput(
@@ -62,7 +62,8 @@ extension EKSCall {
         result.version = string("version")
         result.releaseVersion = string("releaseVersion")
         result.updateConfig = try updateConfig()
-        result.nodeRepairEnabled = input["nodeRepairConfig"]?["enabled"]?.boolValue ?? false
+        result.nodeRepair = try nodeRepair()
+        result.remoteAccess = try remoteAccess()
         result.tags = input["tags"]?.stringMap ?? [:]
         result.token = token(now: service.now)
         return result
@@ -98,9 +99,22 @@ extension EKSCall {
         result.nodes.setTaints = try taints(input["taints"]?["addOrUpdateTaints"])
         result.nodes.removeTaints = try taints(input["taints"]?["removeTaints"])
         result.updateConfig = try updateConfig()
-        result.nodeRepairEnabled = input["nodeRepairConfig"]?["enabled"]?.boolValue
+        result.nodeRepair = try nodeRepair()
         result.token = token(now: service.now)
         return result
+    }
+
+    private func nodeRepair() throws(AWSError) -> NodeRepairConfig? {
+        guard let config = input["nodeRepairConfig"] else { return nil }
+        return try NodeRepairConfig(config)
+    }
+
+    private func remoteAccess() throws(AWSError) -> RemoteAccessConfig? {
+        guard let access = input["remoteAccess"] else { return nil }
+        guard let key = access["ec2SshKey"]?.stringValue else {
+            throw EKSFault.invalidParameter("Remote access needs an ec2SshKey, with or without source security groups")
+        }
+        return RemoteAccessConfig(keyName: key, sourceGroupIDs: access["sourceSecurityGroups"]?.stringArray ?? [])
     }
 
     private func updateConfig() throws(AWSError) -> NodegroupUpdateConfig? {
@@ -132,11 +146,22 @@ extension NodegroupRecord {
             "instanceTypes": instanceTypes.isEmpty ? nil : .strings(instanceTypes), "subnets": .strings(subnetIDs), "amiType": .string(amiType),
             "nodeRole": .string(nodeRoleARN),
             "labels": .map(labels), "taints": taints.isEmpty ? nil : .array(taints.map(\.json)),
-            "resources": ["autoScalingGroups": [["name": .string(autoScalingGroupName)]]], "diskSize": template == nil ? .integer(diskSize) : nil,
+            "resources": .compact([
+                "autoScalingGroups": [["name": .string(autoScalingGroupName)]],
+                "remoteAccessSecurityGroup": remoteAccess?.groupID.map(AWSJSON.string),
+            ]),
+            "remoteAccess": remoteAccess?.json, "diskSize": template == nil ? .integer(diskSize) : nil,
             "launchTemplate": template?.json,
             "health": ["issues": .array(health.map(\.json))], "updateConfig": .compact(update),
-            "nodeRepairConfig": nodeRepairEnabled ? ["enabled": true] : nil, "tags": .map(tags),
+            "nodeRepairConfig": nodeRepair?.json, "tags": .map(tags),
         ]
         return .compact(members)
+    }
+}
+
+extension RemoteAccessConfig {
+    /// Upstream: eks RemoteAccessConfig.
+    fileprivate var json: AWSJSON {
+        .compact(["ec2SshKey": .string(keyName), "sourceSecurityGroups": sourceGroupIDs.isEmpty ? nil : .strings(sourceGroupIDs)])
     }
 }
