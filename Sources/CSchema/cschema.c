@@ -15,8 +15,12 @@ static const unsigned char columns[] = {
 static const unsigned char protobuf[] = {
 #embed "data/protobuf.txt"
 };
+static const unsigned char descriptions[] = {
+#embed "data/descriptions.txt"
+};
 
 struct cschema_text cschema_types(void) { return (struct cschema_text){types, sizeof types}; }
 struct cschema_text cschema_resources(void) { return (struct cschema_text){resources, sizeof resources}; }
 struct cschema_text cschema_columns(void) { return (struct cschema_text){columns, sizeof columns}; }
+struct cschema_text cschema_descriptions(void) { return (struct cschema_text){descriptions, sizeof descriptions}; }
 struct cschema_text cschema_protobuf(void) { return (struct cschema_text){protobuf, sizeof protobuf}; }

@@ -113,6 +113,7 @@ def test_kubectl_finds_out_what_is_served(kubectl):
     assert "apiextensions.k8s.io/v1" in kubectl("api-versions").split()
     assert kubectl("get", "--raw", "/readyz") == "ok"
     assert "FIELDS:" in kubectl("explain", "deployments.spec.strategy")
+    assert "ImagePullPolicy is Always, Never or IfNotPresent." in kubectl("explain", "pods.spec.containers")
     assert "topologySpreadConstraints" in kubectl("explain", "pods", "--recursive")
 
 

@@ -17,3 +17,5 @@ struct cschema_text cschema_resources(void);
 struct cschema_text cschema_columns(void);
 /// Protobuf numbers: data/protobuf.txt, which tools/generate-protobuf.py writes.
 struct cschema_text cschema_protobuf(void);
+/// What types and fields are for, written by hand: data/descriptions.txt.
+struct cschema_text cschema_descriptions(void);

@@ -133,6 +133,7 @@ struct EmbeddedTable {
     static var types: EmbeddedTable { EmbeddedTable(cschema_types()) }
     static var resources: EmbeddedTable { EmbeddedTable(cschema_resources()) }
     static var columns: EmbeddedTable { EmbeddedTable(cschema_columns()) }
+    static var descriptions: EmbeddedTable { EmbeddedTable(cschema_descriptions()) }
 
     /// Calls `body` with every line that is neither empty nor a comment.
     func forEachLine(_ body: (Substring) -> Void) {

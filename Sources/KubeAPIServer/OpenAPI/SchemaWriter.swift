@@ -7,6 +7,10 @@ struct SchemaWriter {
     let prefix: String
     /// In OpenAPI v3 a reference with anything beside it stands in `allOf`.
     let wrapsReferences: Bool
+    private let descriptions = SchemaDescriptions()
+
+    /// The type of the metadata of every object.
+    static let objectMeta = "apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
     /// The types that are written as references although they are scalars, as upstream does; clients print their names.
     private static let quantity = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -66,10 +70,13 @@ struct SchemaWriter {
     /// One object type with its fields.
     func schema(_ type: SchemaType) -> Value {
         var schema: Value = ["type": "object"]
+        if let text = descriptions.text(of: type) { schema["description"] = .string(text) }
         let required = type.fields.filter(\.required).map(\.name)
         if !required.isEmpty { schema["required"] = Value(required) }
-        let descriptions = type.name == MetadataDescriptions.type ? MetadataDescriptions.fields : [:]
-        if !type.fields.isEmpty { schema["properties"] = .object(Members(type.fields.map { ($0.name, property($0, descriptions[$0.name])) })) }
+        if !type.fields.isEmpty {
+            schema["properties"] = .object(
+                Members(type.fields.map { ($0.name, property($0, descriptions.text(of: $0.name, in: type))) }))
+        }
         if type.atomic { schema["x-kubernetes-map-type"] = "atomic" }
         if let kind = type.kind { schema["x-kubernetes-group-version-kind"] = [Self.kind(kind)] }
         return schema
@@ -129,7 +136,7 @@ struct SchemaWriter {
             "DeleteOptions", "Status", "APIResourceList", "WatchEvent", "Patch", "APIGroup", "APIGroupList", "APIVersions",
         ].map { "apimachinery.pkg.apis.meta.v1." + $0 }
         for row in rows {
-            names.append(row.isCustom ? MetadataDescriptions.type : row.typeName)
+            names.append(row.isCustom ? Self.objectMeta : row.typeName)
             for kind in [GroupVersionKind(group: row.group, version: row.version, kind: row.listKind)] + row.subresources.map(\.kind) {
                 if let type = table.type(of: kind) { names.append(type.name) }
             }
