@@ -1,7 +1,7 @@
 import Crypto
 import Glibc
 
-/// A key that seals the keys of values, in a file of mode 0600: each value has a key of its own, sealed in front of it. Upstream: apiserver's envelope
+/// A key that seals the keys of values, in a file of mode 0600 or from wherever its bytes come: each value has a key of its own, sealed in front of it. Upstream: apiserver's envelope
 /// encryption (KMS), with AES-256-GCM for both.
 package struct EnvelopeKey: Sendable {
     /// Why a value could not be opened, or the key file not be used.
@@ -28,6 +28,15 @@ package struct EnvelopeKey: Sendable {
         key = SymmetricKey(size: .bits256)
         try SecretFile.write(path, key.withUnsafeBytes { Array($0) })
     }
+
+    /// The key with these bytes. Throws for any other number of them than a key has.
+    package init(_ bytes: [UInt8]) throws {
+        guard bytes.count == Self.keyLength else { throw Failure(description: "a key has \(Self.keyLength) bytes") }
+        key = SymmetricKey(data: bytes)
+    }
+
+    /// Bytes for a new key.
+    package static func newKey() -> [UInt8] { SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) } }
 
     /// Seals `value` for the entry `name`. Throws when the cipher does.
     package func seal(_ value: [UInt8], for name: String) throws -> [UInt8] {

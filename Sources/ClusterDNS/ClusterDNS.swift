@@ -71,7 +71,7 @@ package struct ClusterDNS: Sendable {
         do {
             for informer in informers { try await informer.waitForSync() }
             let responder = Responder((try? blocks()) ?? blocks(.standard))
-            async let following: Void = follow(responder)
+            async let _: Void = follow(responder)
             while true {
                 do {
                     let server = try DNSServer(address: configuration.address, port: configuration.port, responder: responder)

@@ -299,7 +299,10 @@ package actor ControlPlane {
     private static func store(_ configuration: ControlPlaneConfiguration) async throws -> any Store {
         let store = try SQLiteStore(path: "\(configuration.directory)/store.db")
         guard let key = configuration.encryptionKeyName else { return store }
-        do { return try await SecretEncryption.open(store, directory: configuration.directory, keyName: key) } catch {
+        do {
+            return try await SecretEncryption.open(
+                store, directory: configuration.directory, keyName: key, wrapping: configuration.keyWrapping)
+        } catch {
             await store.close()
             throw error
         }

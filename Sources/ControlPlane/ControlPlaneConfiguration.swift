@@ -112,6 +112,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var privateAddresses: [String] = []
     /// What the key is called that seals Secrets in the store; nil leaves them as they are. A store once sealed needs its key.
     package var encryptionKeyName: String?
+    /// Who keeps what opens that key; nil leaves it as a file.
+    package var keyWrapping: KeyWrapping?
     /// Who may reach the public endpoint.
     package var publicAccess = PublicAccess()
     /// The OIDC issuer named in service-account tokens.

@@ -26,6 +26,8 @@ struct DataDirectory: Sendable {
     var certificateAuthorityKey: String { "\(path)/ca.key" }
     var serviceFile: String { "\(path)/service.json" }
     var settingsFile: String { "\(path)/settings.json" }
+    /// What the secrets of KMS's keys are sealed with.
+    var keyServiceKey: String { "\(path)/kms.key" }
     var credentialsFile: String { "\(path)/credentials.json" }
     var log: String { "\(path)/serve.log" }
     func kubeconfig(_ cluster: String) -> String { "\(path)/kubeconfig/\(cluster)" }

@@ -1,4 +1,6 @@
 import AWSProtocol
+import Certificates
+import FoundationEssentials
 import HTTPTransport
 import Synchronization
 import Testing
@@ -24,8 +26,9 @@ extension Account {
         let account = try await Account()
         let time = Mutex(1_795_399_200.0)
         let keys = try await KMSKeys(
-            storage: account.storage, account: "000000000000", region: "eu-central-1", clock: AWSClock { time.withLock { $0 } })
-        let service = KMSService(keys: keys, authorizer: account.identities)
+            storage: account.storage, account: "000000000000", region: "eu-central-1", seal: try EnvelopeKey(EnvelopeKey.newKey()),
+            clock: AWSClock { time.withLock { $0 } })
+        let service = KMSService(keys: keys, identities: account.identities)
         func call(_ action: String, _ input: AWSJSON) async throws -> AWSJSON { try await account.json(service, "TrentService." + action, input) }
         func code(_ action: String, _ input: AWSJSON) async -> String {
             do {
@@ -43,7 +46,7 @@ extension Account {
         }
         #expect(await code("DescribeKey", ["KeyId": "alias/none"]) == "NotFoundException")
         #expect(await code("CreateKey", ["KeySpec": "RSA_2048"]) == "UnsupportedOperationException")
-        #expect(await code("Encrypt", ["KeyId": id]) == "UnknownOperationException")
+        #expect(await code("Sign", ["KeyId": id]) == "UnknownOperationException")
         #expect(await code("CreateKey", ["Policy": "{"]) == "MalformedPolicyDocumentException")
         _ = try await call("ScheduleKeyDeletion", ["KeyId": id, "PendingWindowInDays": 7])
         #expect(await code("DisableKey", ["KeyId": id]) == "KMSInvalidStateException")

@@ -238,17 +238,45 @@ final class MovableClock: Sendable {
             try ClusterEncryption(resources: ["secrets"], keyARN: "arn:aws:kms:us-west-2:0:key/a", region: "eu-central-1")
         }
         #expect(throws: AWSError.self) { try ClusterEncryption(resources: ["secrets"], keyARN: "key", region: "eu-central-1") }
-        let encryption = try ClusterEncryption(resources: ["secrets"], keyARN: "arn:aws:kms:eu-central-1:0:key/a", region: "eu-central-1")
         let world = try await World()
+        let missing = try ClusterEncryption(
+            resources: ["secrets"], keyARN: "arn:aws:kms:eu-central-1:000000000000:key/a", region: "eu-central-1")
+        let key = try await world.createKey()
+        let encryption = try ClusterEncryption(resources: ["secrets"], keyARN: key, region: "eu-central-1")
         try await world.running {
             try await active(world)
-            let update = try await world.service.associateEncryption("demo", encryption, token: nil)
+            func associate(_ encryption: ClusterEncryption) async throws -> UpdateRecord {
+                try await world.service.associateEncryption("demo", encryption, caller: world.caller, token: nil)
+            }
+            #expect(await refusal { _ = try await associate(missing) }?.code == "InvalidParameterException")
+            _ = try await world.kms("DisableKey", ["KeyId": .string(key)])
+            let disabled = await refusal { _ = try await associate(encryption) }
+            #expect(disabled?.message.contains("is disabled") == true)
+            _ = try await world.kms("EnableKey", ["KeyId": .string(key)])
+            let update = try await associate(encryption)
+            let grant = try #require(try await world.kms("ListGrants", ["KeyId": .string(key)])["Grants"]?.arrayValue?.first)
+            #expect(grant["GranteePrincipal"] == .string(World.clusterRole))
+            var granted = encryption
+            granted.grantID = grant["GrantId"]?.stringValue
             #expect(update.type == "AssociateEncryptionConfig" && update.parameters.map(\.type) == ["EncryptionConfig"])
             try await finished(world, update)
-            #expect(try await world.service.describeCluster("demo").encryption == encryption)
-            #expect(await world.hosts.records["demo"]?.encryption == encryption)
-            let again = await refusal { _ = try await world.service.associateEncryption("demo", encryption, token: nil) }
-            #expect(again?.code == "InvalidParameterException")
+            #expect(try await world.service.describeCluster("demo").encryption == granted)
+            #expect(await world.hosts.records["demo"]?.encryption == granted)
+            #expect(await refusal { _ = try await associate(encryption) }?.code == "InvalidParameterException")
+            func health(_ wanted: [String]) async throws {
+                try await until("the health is \(wanted)") { try await world.service.describeCluster("demo").health.map(\.code) == wanted }
+            }
+            _ = try await world.kms("DisableKey", ["KeyId": .string(key)])
+            try await health(["KmsKeyDisabled"])
+            _ = try await world.kms("EnableKey", ["KeyId": .string(key)])
+            try await health([])
+            _ = try await world.kms("ScheduleKeyDeletion", ["KeyId": .string(key)])
+            try await health(["KmsKeyMarkedForDeletion"])
+            _ = try await world.kms("CancelKeyDeletion", ["KeyId": .string(key)])
+            _ = try await world.kms("EnableKey", ["KeyId": .string(key)])
+            try await health([])
+            _ = try await world.kms("RevokeGrant", ["KeyId": .string(key), "GrantId": grant["GrantId"] ?? ""])
+            try await health(["KmsGrantRevoked"])
         }
     }
 

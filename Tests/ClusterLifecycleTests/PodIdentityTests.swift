@@ -143,6 +143,45 @@ import Testing
         }
     }
 
+    @Test("a policy limits what the pods' credentials may; it leaves no room for session tags")
+    func policy() async throws {
+        let world = try await world()
+        _ = try await world.call(
+            world.iam, "AttachRolePolicy", ["RoleName": "app", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"])
+        let policy = #"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"eks:ListClusters","Resource":"*"}]}"#
+        try await world.running {
+            try await active(world)
+            var wanted = input()
+            wanted.policy = policy
+            let tags = await refusal { _ = try await world.service.createPodIdentity(wanted, caller: world.caller) }
+            #expect(tags?.code == "InvalidParameterException" && tags?.message.contains("disableSessionTags must be set to true") == true)
+            wanted.disableSessionTags = true
+            wanted.policy = "{"
+            let malformed = await refusal { _ = try await world.service.createPodIdentity(wanted, caller: world.caller) }
+            #expect(malformed?.code == "InvalidParameterException" && malformed?.message.hasPrefix("Invalid policy") == true)
+            wanted.policy = policy
+            let made = try await world.service.createPodIdentity(wanted, caller: world.caller)
+            #expect(made.policy == policy)
+            func may(_ action: String) async throws -> Bool {
+                let pod = try await world.service.podCredentials(cluster: "demo", token: "default/app/web-0")
+                let caller = try #require(await world.identities.credential(accessKeyID: pod.credentials.accessKeyID)).caller
+                do {
+                    try await world.identities.authorize(caller, action: action, resource: "*")
+                    return true
+                } catch is AccessDenial { return false }
+            }
+            #expect(try await may("eks:ListClusters"))
+            #expect(try await !may("eks:CreateCluster"))
+            var change = UpdatePodIdentityInput(clusterName: "demo", id: made.id)
+            change.disableSessionTags = false
+            #expect(
+                await refusal { _ = try await world.service.updatePodIdentity(change, caller: world.caller) }?.code == "InvalidParameterException")
+            change.policy = ""
+            #expect(try await world.service.updatePodIdentity(change, caller: world.caller).policy == nil)
+            #expect(try await may("eks:CreateCluster"))
+        }
+    }
+
     @Test("associations go with their cluster")
     func deletion() async throws {
         let world = try await world()

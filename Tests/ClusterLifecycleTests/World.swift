@@ -1,5 +1,6 @@
 import AWSProtocol
 import AWSServices
+import Certificates
 import Logging
 import Testing
 
@@ -13,6 +14,7 @@ struct World: Sendable {
     let storage: MemoryRowStorage
     let identities: IdentityStore
     let network: EC2Network
+    let keys: KMSKeys
     let hosts: SimulatedHosts
     let service: EKSService
     let caller: AWSCaller
@@ -28,6 +30,9 @@ struct World: Sendable {
         self.hosts = hosts
         identities = try await IdentityStore(storage: storage)
         network = try await EC2Network(storage: storage, account: identities.account, region: "eu-central-1")
+        keys = try await KMSKeys(
+            storage: storage, account: identities.account, region: "eu-central-1", seal: try EnvelopeKey(EnvelopeKey.newKey()),
+            clock: clock)
         let admin = try await identities.administratorCredentials()
         caller = try #require(await identities.credential(accessKeyID: admin.accessKeyID)).caller
         var configuration = EKSConfiguration(region: "eu-central-1", account: identities.account)
@@ -37,8 +42,8 @@ struct World: Sendable {
         configuration.firstRetry = .milliseconds(5)
         configuration.longestRetry = .milliseconds(20)
         service = try await EKSService(
-            configuration: configuration, storage: storage, network: network, identities: identities, controlPlanes: hosts, machines: hosts,
-            clock: clock,
+            configuration: configuration, storage: storage, network: network, identities: identities, keys: keys, controlPlanes: hosts,
+            machines: hosts, clock: clock,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
         iam = IAMService(identities: identities)
         ec2 = EC2Service(network: network, authorizer: identities)
@@ -55,6 +60,22 @@ struct World: Sendable {
             service: "x",
             region: "eu-central-1", requestID: "r", caller: caller, query: [], body: Array(form.utf8))
         return String(decoding: try await target.handle(request).body, as: UTF8.self)
+    }
+
+    /// Calls KMS.
+    func kms(_ action: String, _ input: AWSJSON) async throws -> AWSJSON {
+        let request = AWSRequest(
+            head: .init(
+                method: "POST", target: "/", fields: ["X-Amz-Target": "TrentService.\(action)"], authority: "x",
+                connection: .init(remoteAddress: "", localAddress: "")),
+            service: "kms", region: "eu-central-1", requestID: "r", caller: caller, query: [], body: input.encoded)
+        let body = try await KMSService(keys: keys, identities: identities).handle(request).body
+        return body.isEmpty ? [:] : try AWSJSON(parsing: body)
+    }
+
+    /// A new key's ARN.
+    func createKey() async throws -> String {
+        try #require(try await kms("CreateKey", [:])["KeyMetadata"]?["Arn"]?.stringValue)
     }
 
     func role(_ name: String, service: String, policies: [String]) async throws {

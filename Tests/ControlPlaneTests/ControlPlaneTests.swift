@@ -18,7 +18,9 @@ import Testing
         let book: AccessBook
         let fargate: FargateBook
 
-        static func start(in directory: String? = nil, encryptionKeyName: String? = nil) async throws -> Fixture {
+        static func start(
+            in directory: String? = nil, encryptionKeyName: String? = nil, keyWrapping: KeyWrapping? = nil
+        ) async throws -> Fixture {
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)
             let directory = directory ?? mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
             var configuration = ControlPlaneConfiguration(
@@ -32,6 +34,7 @@ import Testing
                     AuditPolicy.Rule(.metadata, users: ControllerIdentityTests.users + ControllerIdentityTests.fargateUsers),
                 ], omitStages: [.requestReceived])
             configuration.encryptionKeyName = encryptionKeyName
+            configuration.keyWrapping = keyWrapping
             let controlPlane = ControlPlane(configuration)
             let endpoint = try await controlPlane.start()
             let port = Int(endpoint.url.split(separator: ":").last ?? "") ?? 0

@@ -1,6 +1,7 @@
 import Foundation
 import KubeAPI
 import KubeClient
+import Synchronization
 import Testing
 
 @testable import ControlPlane
@@ -19,6 +20,35 @@ import Testing
             guard let bytes = FileManager.default.contents(atPath: "\(directory)/cluster/\(name)") else { return false }
             return bytes.range(of: Data(text.utf8)) != nil || bytes.range(of: Data(encoded.utf8)) != nil
         }
+    }
+
+    @Test("a key that the cloud keeps stands on the disk wrapped, and a cluster whose key cannot be unwrapped does not start")
+    func wrapping() async throws {
+        struct Refused: Error {}
+        let allows = Mutex(true)
+        // The cloud's part: what is wrapped is of no use to who does not know how.
+        let wrapping = KeyWrapping(
+            wrap: { $0.map { $0 ^ 0x5A } },
+            unwrap: { wrapped in
+                guard allows.withLock({ $0 }) else { throw Refused() }
+                return wrapped.map { $0 ^ 0x5A }
+            })
+        let first = try await ControlPlaneTests.Fixture.start(encryptionKeyName: Self.key, keyWrapping: wrapping)
+        let directory = first.directory
+        try await first.client.create(.secrets, secret("one", "words-of-one"))
+        await first.controlPlane.stop()
+        #expect(!holds(directory, "words-of-one"))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(directory)/cluster/encryption") == ["arn-aws-kms-eu-1-0-key-one.wrapped"])
+        allows.withLock { $0 = false }
+        await #expect(throws: Refused.self) {
+            _ = try await ControlPlaneTests.Fixture.start(in: directory, encryptionKeyName: Self.key, keyWrapping: wrapping)
+        }
+        allows.withLock { $0 = true }
+        let second = try await ControlPlaneTests.Fixture.start(in: directory, encryptionKeyName: Self.key, keyWrapping: wrapping)
+        let found = try await second.client.get(.secrets, namespace: "default", name: "one")
+        #expect(found["data"]["a"].string == Data("words-of-one".utf8).base64EncodedString())
+        await second.controlPlane.stop()
+        try FileManager.default.removeItem(atPath: directory)
     }
 
     @Test("with a key the Secrets that there are leave the disk in plain, new ones never stand there, and clients see no difference")

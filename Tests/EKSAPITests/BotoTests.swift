@@ -1,5 +1,6 @@
 import AWSProtocol
 import AWSServices
+import Certificates
 import ClusterLifecycle
 import Dispatch
 import Glibc
@@ -25,8 +26,10 @@ struct Stack: Sendable {
         let configuration = EKSConfiguration(region: "eu-central-1", account: identities.account)
         let hosts = SimulatedHosts()
         service = try await EKSService(
-            configuration: configuration, storage: storage, network: network, identities: identities, controlPlanes: hosts, machines: hosts,
-            logger: quiet)
+            configuration: configuration, storage: storage, network: network, identities: identities,
+            keys: KMSKeys(
+                storage: storage, account: identities.account, region: "eu-central-1", seal: try EnvelopeKey(EnvelopeKey.newKey())),
+            controlPlanes: hosts, machines: hosts, logger: quiet)
         let eks = EKSAPI(service: service, authorizer: identities, configuration: configuration, paginationKey: Array("test".utf8))
         let services: [any AWSService] = [
             eks, IAMService(identities: identities), STSService(identities: identities), EC2Service(network: network, authorizer: identities),

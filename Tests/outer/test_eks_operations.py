@@ -238,7 +238,11 @@ def test_secrets_leave_the_disk_in_plain_when_a_key_is_associated(service, eks):
     def on_disk():
         return any(word in path.read_bytes() for path in store.parent.glob("store.db*"))
     assert on_disk()
-    config = [{"resources": ["secrets"], "provider": {"keyArn": f"arn:aws:kms:{REGION}:000000000000:key/one"}}]
+    kms = client(service, "kms")
+    key = kms.create_key(Description="secrets of ops")["KeyMetadata"]["Arn"]
+    config = [{"resources": ["secrets"], "provider": {"keyArn": key}}]
+    missing = [{"resources": ["secrets"], "provider": {"keyArn": key[:-1] + "x"}}]
+    assert error(lambda: eks.associate_encryption_config(clusterName="ops", encryptionConfig=missing))[0] == "InvalidParameterException"
     update = eks.associate_encryption_config(clusterName="ops", encryptionConfig=config)["update"]
     assert update["type"] == "AssociateEncryptionConfig"
     updated(eks, update)
@@ -248,6 +252,38 @@ def test_secrets_leave_the_disk_in_plain_when_a_key_is_associated(service, eks):
     service.kill()
     service.start()
     wait_for(lambda: "quiet" in service.kubectl("get", "secrets", check=False).stdout, "the secret after a restart")
+    [grant] = kms.list_grants(KeyId=key)["Grants"]
+    assert grant["GranteePrincipal"].endswith(":role/ops-cluster") and set(grant["Operations"]) == {"Encrypt", "Decrypt", "DescribeKey"}
+
+    def health():
+        return [issue["code"] for issue in eks.describe_cluster(name="ops")["cluster"]["health"]["issues"]]
+    kms.disable_key(KeyId=key)
+    wait_for(lambda: health() == ["KmsKeyDisabled"], "the key's state in the cluster's health")
+    assert service.kubectl("get", "secret", "quiet", check=False).returncode == 0, "a cluster that serves goes on"
+    service.kill()
+    service.start()
+    wait_for(lambda: health() == ["KmsKeyDisabled"], "without its key the cluster does not start")
+    assert service.kubectl("get", "secret", "quiet", check=False).returncode != 0
+    kms.enable_key(KeyId=key)
+    wait_for(lambda: health() == [] and service.kubectl("get", "secret", "quiet", check=False).returncode == 0, "the cluster is back with its key")
+
+
+def test_keys_encrypt_and_decrypt(service):
+    kms = client(service, "kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName="alias/words", TargetKeyId=key)
+    sealed = kms.encrypt(KeyId="alias/words", Plaintext=b"word", EncryptionContext={"for": "test"})["CiphertextBlob"]
+    assert kms.decrypt(CiphertextBlob=sealed, EncryptionContext={"for": "test"})["Plaintext"] == b"word"
+    assert error(lambda: kms.decrypt(CiphertextBlob=sealed))[0] == "InvalidCiphertextException"
+    data = kms.generate_data_key(KeyId=key, KeySpec="AES_256")
+    assert len(data["Plaintext"]) == 32 and kms.decrypt(CiphertextBlob=data["CiphertextBlob"])["Plaintext"] == data["Plaintext"]
+    assert len(kms.generate_random(NumberOfBytes=12)["Plaintext"]) == 12
+    service.kill()
+    service.start()
+    assert kms.decrypt(CiphertextBlob=sealed, EncryptionContext={"for": "test"})["Plaintext"] == b"word", "keys outlive the service"
+    assert (service.data / "kms.key").stat().st_mode & 0o777 == 0o600
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    assert error(lambda: kms.decrypt(CiphertextBlob=sealed, EncryptionContext={"for": "test"}))[0] == "KMSInvalidStateException"
 
 
 def test_fargate_profile(service, eks):

@@ -156,6 +156,23 @@ def test_conditions_on_session_tags_and_target_roles(demo):
     demo.kubectl("delete", "pod", "ours", "theirs", "far", "--wait", "--grace-period=0", "--force")
 
 
+def test_a_policy_limits_the_pods_credentials(demo):
+    eks = client(demo, "eks")
+    role(demo, "wide", trust(*TRUST), ["AdministratorAccess"])
+    demo.kubectl("create", "serviceaccount", "narrow")
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": "*"}]})
+    wanted = dict(clusterName="demo", namespace="default", serviceAccount="narrow", roleArn=arn("wide"), policy=policy)
+    assert error_of(lambda: eks.create_pod_identity_association(**wanted)) == "InvalidParameterException", "session tags are in the way"
+    made = eks.create_pod_identity_association(disableSessionTags=True, **wanted)["association"]
+    assert made["policy"] == policy
+    run_pod(demo, "narrow", "narrow")
+    found = credentials_in(demo, "narrow")
+    keys = (found["AccessKeyId"], found["SecretAccessKey"], found["Token"])
+    assert client(demo, "eks", keys).describe_cluster(name="demo")["cluster"]["name"] == "demo"
+    assert error_of(lambda: client(demo, "eks", keys).list_clusters()) == "AccessDeniedException"
+    demo.kubectl("delete", "pod", "narrow", "--wait", "--grace-period=0", "--force")
+
+
 def test_the_agent_is_an_add_on(demo):
     run_pod(demo, "agent", "app")
     assert "AccessKeyId" in credentials_in(demo, "agent")

@@ -1,4 +1,5 @@
 package import AWSProtocol
+package import Certificates
 
 /// Upstream: kms KeyMetadata, with what hangs on the key.
 struct KMSKeyRecord: Codable, Sendable, Equatable {
@@ -14,6 +15,8 @@ struct KMSKeyRecord: Codable, Sendable, Equatable {
     /// Days between rotations; nil when it is not rotated.
     var rotationDays: Int?
     var tags: [String: String]
+    /// Its secrets, the newest last; nil until it is used for the first time.
+    var material: [KMSMaterial]?
 
     var state: String { deletionAt != nil ? "PendingDeletion" : isEnabled ? "Enabled" : "Disabled" }
 }
@@ -31,15 +34,17 @@ struct KMSAliasRecord: Codable, Sendable, Equatable {
 struct KMSTables: DurableTables {
     var keys = Table<KMSKeyRecord>("kms.keys")
     var aliases = Table<KMSAliasRecord>("kms.aliases")
+    var grants = Table<KMSGrantRecord>("kms.grants")
 
     init() {}
 
     mutating func load(from storage: any RowStorage) async throws {
         try await keys.load(from: storage)
         try await aliases.load(from: storage)
+        try await grants.load(from: storage)
     }
 
-    mutating func takeChanges() -> [RowChange] { keys.takeChanges() + aliases.takeChanges() }
+    mutating func takeChanges() -> [RowChange] { keys.takeChanges() + aliases.takeChanges() + grants.takeChanges() }
 
     /// The key of an id, an ARN, an alias or an alias' ARN. Throws NotFoundException.
     func key(_ name: String, now: Double) throws(AWSError) -> KMSKeyRecord {
@@ -52,30 +57,41 @@ struct KMSTables: DurableTables {
         return key
     }
 
-    /// Keys whose time has come go, with their aliases.
+    /// Keys whose time has come go, with their aliases and grants: what was encrypted with them is lost.
     mutating func removeDeleted(now: Double) {
         for key in keys.values {
             guard let end = key.deletionAt, end <= now else { continue }
             for alias in aliases.values where alias.keyID == key.id { aliases[alias.name] = nil }
+            for grant in grants.values where grant.keyID == key.id { grants[grant.id] = nil }
             keys[key.id] = nil
         }
     }
 }
 
-/// One region's keys, as records: nothing is encrypted with them. Behind KMS's API, and asked by EKS for the keys of secrets.
+/// One region's keys. Behind KMS's API, and asked by EKS for the keys of secrets. The keys' secrets stand in the records sealed with the service's own
+/// key, which is a file.
 package final class KMSKeys: Sendable {
     let account: String
     let region: String
     let clock: AWSClock
     let state: DurableState<KMSTables>
+    let seal: EnvelopeKey
+    /// ARNs of keys whose state or grants changed. One consumer.
+    package let changes: AsyncStream<String>
+    private let changed: AsyncStream<String>.Continuation
 
-    /// Loads the keys. Throws what the storage throws.
-    package init(storage: any RowStorage, account: String, region: String, clock: AWSClock = .system) async throws {
+    /// Loads the keys. `seal` is the service's own key. Throws what the storage throws.
+    package init(storage: any RowStorage, account: String, region: String, seal: EnvelopeKey, clock: AWSClock = .system) async throws {
         self.account = account
         self.region = region
         self.clock = clock
+        self.seal = seal
         state = try await DurableState(storage: storage)
+        (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1024))
     }
+
+    /// Tells who follows `changes` of a key.
+    func tell(_ arn: String) { changed.yield(arn) }
 
     func arn(_ resource: String) -> String {
         ARN(partition: ARN.partition(ofRegion: region), service: "kms", region: region, account: account, resource: resource).description

@@ -3,6 +3,7 @@ package import AWSProtocol
 /// One KMS call on its way.
 struct KMSCall: Sendable {
     var keys: KMSKeys
+    var identities: IdentityStore
     var call: JSONCall
     var now: Double { call.now }
 
@@ -11,12 +12,14 @@ struct KMSCall: Sendable {
     /// The key a call names, changed. Throws NotFoundException, KMSInvalidStateException for one that is to be deleted.
     func change(_ change: @Sendable (inout KMSKeyRecord) throws -> Void) async throws -> AWSJSON? {
         let (name, now) = (try keyID(), now)
-        try await keys.state.update { tables in
+        let arn = try await keys.state.update { tables in
             var key = try tables.key(name, now: now)
             guard key.deletionAt == nil else { throw AWSError("KMSInvalidStateException", "\(key.arn) is pending deletion.") }
             try change(&key)
             tables.keys[key.id] = key
+            return key.arn
         }
+        keys.tell(arn)
         return nil
     }
 
@@ -60,30 +63,39 @@ package struct KMSService: AWSService {
 
     static let pages = PaginationTokens(key: Array(AWSIdentifier.secret().utf8))
     static let handlers: [String: KMSHandler] = keyHandlers.merging(aliasHandlers) { first, _ in first }
+    /// Those that ask for leave themselves: what they need depends on more than the key they name.
+    static let ownHandlers: [String: KMSHandler] = cryptoHandlers.merging(grantHandlers) { first, _ in first }
 
     private let keys: KMSKeys
-    private let authorizer: any AWSAuthorizer
+    private let identities: IdentityStore
 
-    package init(keys: KMSKeys, authorizer: any AWSAuthorizer) {
+    /// `identities` judge callers together with the keys' own policies.
+    package init(keys: KMSKeys, identities: IdentityStore) {
         self.keys = keys
-        self.authorizer = authorizer
+        self.identities = identities
     }
 
     package func handle(_ request: AWSRequest) async throws -> AWSResponse {
         let call = KMSCall(
-            keys: keys, call: try JSONCall(request, targetPrefix: "TrentService", badInput: "ValidationException", now: keys.clock.now))
-        let name = try call.call.string("KeyId") ?? call.call.string("TargetKeyId")
-        var resource = "*"
-        if let name {
-            let known = await keys.key(name)?.arn
-            resource = known ?? (name.hasPrefix("arn:") ? name : keys.arn("key/" + name))
-        }
-        try await authorizer.authorize(
-            request.caller, action: "kms:" + call.call.action, resource: resource, context: call.call.context(tags: try call.tags()))
+            keys: keys, identities: identities,
+            call: try JSONCall(request, targetPrefix: "TrentService", badInput: "ValidationException", now: keys.clock.now))
+        if let handler = KMSService.ownHandlers[call.call.action] { return .json11(try await handler(call)) }
+        try await authorize(call)
         guard let handler = KMSService.handlers[call.call.action] else {
-            throw AWSError(
-                "UnknownOperationException", "The operation \(call.call.action.prefix(100)) is not implemented by Eyrie: keys are records.")
+            throw AWSError("UnknownOperationException", "The operation \(call.call.action.prefix(100)) is not implemented by Eyrie.")
         }
         return .json11(try await handler(call))
+    }
+
+    /// By the policy of the key that a call names; without one, and for a key that is not there, by IAM alone. Throws `AccessDenial`.
+    private func authorize(_ call: KMSCall) async throws {
+        let now = call.now
+        let context = call.call.context(tags: try call.tags())
+        let name = try call.call.string("KeyId") ?? call.call.string("TargetKeyId")
+        if let name, let key = await keys.state.read({ try? $0.key(name, now: now) }) {
+            return try await keys.authorize(call.call.request.caller, call.call.action, key, identities: identities, context: context)
+        }
+        let resource = name.map { $0.hasPrefix("arn:") ? $0 : keys.arn("key/" + $0) } ?? "*"
+        try await identities.authorize(call.call.request.caller, action: "kms:" + call.call.action, resource: resource, context: context)
     }
 }

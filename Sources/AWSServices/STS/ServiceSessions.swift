@@ -1,4 +1,4 @@
-import AWSProtocol
+package import AWSProtocol
 
 /// Temporary credentials of a role. Upstream: sts Credentials with AssumedRoleUser.
 package struct RoleCredentials: Sendable, Equatable {
@@ -39,6 +39,8 @@ package struct ServiceSession: Sendable {
     package var targetRoleARN: String?
     /// What the first role tells the target's trust policy, `sts:ExternalId`.
     package var externalID: String?
+    /// A session policy: the credentials that are given out may no more than it allows, too. It does not limit the way to the target.
+    package var policy: String?
 
     package init(roleARN: String, service: String, sessionName: String, duration: Int, sourceARN: String) {
         self.roleARN = roleARN
@@ -51,7 +53,17 @@ package struct ServiceSession: Sendable {
     /// The session that is asked of a role. All its tags are transitive. Upstream: EKS User Guide, "Grant Pods access based on tags".
     fileprivate func request(_ arn: String) -> SessionRequest {
         SessionRequest(
-            roleARN: arn, name: sessionName, seconds: duration, attributes: SessionAttributes(tags: tags, transitiveTagKeys: tags.keys.sorted()))
+            roleARN: arn, name: sessionName, seconds: duration,
+            limits: policy.flatMap { arn == targetRoleARN ?? roleARN ? SessionLimits(policy: $0, policyARNs: []) : nil },
+            attributes: SessionAttributes(tags: tags, transitiveTagKeys: tags.keys.sorted()))
+    }
+
+    /// A session policy as IAM would take it. Throws MalformedPolicyDocument, PackedPolicyTooLarge.
+    package static func check(policy: String) throws(AWSError) {
+        try PolicyDocument.checkIdentityPolicy(policy)
+        guard policy.count <= SessionLimits.roomForPolicies else {
+            throw AWSError("PackedPolicyTooLarge", "The session's policy is larger than \(SessionLimits.roomForPolicies) characters.")
+        }
     }
 }
 

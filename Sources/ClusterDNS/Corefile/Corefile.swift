@@ -1,4 +1,4 @@
-package import KubeAPI
+import KubeAPI
 
 /// What a Corefile says that this server does: server blocks with the plug-ins kubernetes, hosts, forward, cache and log. The plug-ins that look after
 /// a process of CoreDNS (errors, health, ready, prometheus, loop, reload, loadbalance) have nothing to change here. Any other is an error, as is an

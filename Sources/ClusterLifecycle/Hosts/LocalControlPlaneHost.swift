@@ -34,6 +34,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private let network: EC2Network
     private let networks: VPCNetworks
     private let tokens: EKSTokenVerifier
+    private let keys: KMSKeys
     private let publicHost: String
     private let issuerBase: String
     private let podEndpoint: String?
@@ -55,13 +56,15 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     /// pods find AWS's services; `identityProviderAuthorityPEM` the CA certificates by which identity providers are known, nil: the system's;
     /// `webhooks` the services outside that all clusters ask about tokens and rights.
     package init(
-        directory: String, network: EC2Network, networks: VPCNetworks, tokens: EKSTokenVerifier, publicHost: String, issuerBase: String,
+        directory: String, network: EC2Network, networks: VPCNetworks, tokens: EKSTokenVerifier, keys: KMSKeys, publicHost: String,
+        issuerBase: String,
         podEndpoint: String? = nil, identityProviderAuthorityPEM: String? = nil, webhooks: AccessWebhooks = AccessWebhooks()
     ) {
         self.directory = directory
         self.network = network
         self.networks = networks
         self.tokens = tokens
+        self.keys = keys
         self.publicHost = publicHost
         self.identityProviderAuthorityPEM = identityProviderAuthorityPEM
         self.webhooks = webhooks
@@ -344,6 +347,10 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         configuration.fargate = fargateBook(cluster.name)
         configuration.publicHost = publicHost
         configuration.encryptionKeyName = cluster.encryption?.keyARN
+        if let use = cluster.keyUse {
+            let keys = keys
+            configuration.keyWrapping = KeyWrapping(wrap: { try await keys.wrap($0, use) }, unwrap: { try await keys.unwrap($0, use) })
+        }
         configuration.privateAddresses = privateAddresses
         configuration.loadBalancers = HostLoadBalancers(cluster: cluster, network: network, balancers: balancers)
         configuration.installsAddons = cluster.bootstrapSelfManagedAddons

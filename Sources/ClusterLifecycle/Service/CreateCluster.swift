@@ -106,6 +106,14 @@ extension EKSService {
         if let replayed { return replayed }
         let record = try await newCluster(input, caller: caller, now: now)
         let creator = record.access.mode.hasEntries ? context.creatorEntry(record, principalID: String(caller.userID.prefix { $0 != ":" })) : nil
+        do { return try await keep(record, creator, input) } catch {
+            if let grant = record.encryption?.grantID { try await keys.retire(grant: grant) }
+            throw error
+        }
+    }
+
+    /// Records a new cluster, or finds that it is there by the same request.
+    private func keep(_ record: ClusterRecord, _ creator: AccessEntryRecord?, _ input: CreateClusterInput) async throws -> ClusterRecord {
         let created = try await state.update { tables -> ClusterRecord in
             // The same request may have been sent twice at once.
             if let name = try tables.replay("CreateCluster", input.token), let known = tables.clusters[name] { return known }
@@ -173,7 +181,7 @@ extension EKSService {
             enabledLogTypes: input.enabledLogTypes, supportType: input.supportType ?? "EXTENDED", deletionProtection: input.deletionProtection,
             bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons, zonalShiftEnabled: input.zonalShiftEnabled, tags: input.tags,
             clientRequestToken: input.token?.token)
-        record.encryption = input.encryption
+        if let encryption = input.encryption { record.encryption = try await grant(encryption, to: record, caller: caller) }
         return record
     }
 

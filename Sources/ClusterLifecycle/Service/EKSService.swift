@@ -38,6 +38,7 @@ package actor EKSService {
     nonisolated let state: DurableState<LifecycleTables>
     nonisolated let network: EC2Network
     nonisolated let identities: IdentityStore
+    nonisolated let keys: KMSKeys
     nonisolated let clock: AWSClock
     nonisolated let context: StepContext
     nonisolated let reconciler: Reconciler
@@ -46,18 +47,19 @@ package actor EKSService {
 
     /// Loads the records. Nothing starts before `run`. Throws what the storage throws.
     package init(
-        configuration: EKSConfiguration, storage: any RowStorage, network: EC2Network, identities: IdentityStore, controlPlanes: any ControlPlaneHost,
-        machines: any MachineHost, clock: AWSClock = .system, logger: Logger
+        configuration: EKSConfiguration, storage: any RowStorage, network: EC2Network, identities: IdentityStore, keys: KMSKeys,
+        controlPlanes: any ControlPlaneHost, machines: any MachineHost, clock: AWSClock = .system, logger: Logger
     ) async throws {
         self.configuration = configuration
         self.network = network
         self.identities = identities
+        self.keys = keys
         self.clock = clock
         self.controlPlanes = controlPlanes
         state = try await DurableState(storage: storage)
         context = StepContext(
-            configuration: configuration, state: state, network: network, identities: identities, controlPlanes: controlPlanes, machines: machines,
-            clock: clock, logger: logger)
+            configuration: configuration, state: state, network: network, identities: identities, keys: keys, controlPlanes: controlPlanes,
+            machines: machines, clock: clock, logger: logger)
         reconciler = Reconciler(context)
     }
 
@@ -67,6 +69,7 @@ package actor EKSService {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.reconciler.run() }
             group.addTask { await self.followCalendar() }
+            group.addTask { await self.followKeys() }
         }
     }
 

@@ -10,6 +10,8 @@ package struct CreatePodIdentityInput: Sendable {
     package var tags: [String: String] = [:]
     package var disableSessionTags: Bool?
     package var targetRoleARN: String?
+    /// A session policy.
+    package var policy: String?
     package var token: IdempotencyToken?
 
     package init(clusterName: String, namespace: String, serviceAccount: String, roleARN: String) {
@@ -28,6 +30,8 @@ package struct UpdatePodIdentityInput: Sendable {
     package var disableSessionTags: Bool?
     /// The empty text takes the target away.
     package var targetRoleARN: String?
+    /// The empty text takes the session policy away.
+    package var policy: String?
     package var token: IdempotencyToken?
 
     package init(clusterName: String, id: String) {
@@ -51,6 +55,16 @@ enum PodIdentityRequirements {
         guard isName(serviceAccount, longest: 253, dots: true) else {
             throw EKSFault.invalidParameter(
                 "Invalid serviceAccount '\(serviceAccount.prefix(100))': it must be the name of a Kubernetes service account", fields)
+        }
+    }
+
+    /// A session policy must be one, and leaves no room for session tags. Upstream: eks PodIdentityAssociation.policy, "disableSessionTags must be set to
+    /// true".
+    static func checkPolicy(_ record: PodIdentityRecord, _ fields: [String: AWSJSON]) throws(AWSError) {
+        guard let policy = record.policy else { return }
+        do { try ServiceSession.check(policy: policy) } catch { throw EKSFault.invalidParameter("Invalid policy: \(error.message)", fields) }
+        guard record.disableSessionTags == true else {
+            throw EKSFault.invalidParameter("disableSessionTags must be set to true when a policy is specified", fields)
         }
     }
 
@@ -81,6 +95,7 @@ extension EKSService {
         try await checkPodRole(input.roleARN, target: input.targetRoleARN, caller, fields)
         let id = PodIdentityRequirements.newID()
         let record = newPodIdentity(input, id: id)
+        try PodIdentityRequirements.checkPolicy(record, fields)
         return try await state.update { tables in
             let cluster = try tables.cluster(input.clusterName)
             guard cluster.status != .deleting else { throw EKSFault.invalidRequest("Cluster '\(cluster.name)' is being deleted", fields) }
@@ -98,6 +113,7 @@ extension EKSService {
             arn: configuration.arn("podidentityassociation/\(input.clusterName)/\(id)"), id: id, tags: input.tags, createdAt: clock.now)
         record.disableSessionTags = input.disableSessionTags
         if let target = input.targetRoleARN, !target.isEmpty { record.target(target, configuration) }
+        record.policy = input.policy.flatMap { $0.isEmpty ? nil : $0 }
         return record
     }
 
@@ -161,6 +177,8 @@ extension EKSService {
             record.roleARN = input.roleARN ?? record.roleARN
             record.disableSessionTags = input.disableSessionTags ?? record.disableSessionTags
             if let target = input.targetRoleARN { record.target(target, configuration) }
+            if let policy = input.policy { record.policy = policy.isEmpty ? nil : policy }
+            try PodIdentityRequirements.checkPolicy(record, fields)
             record.modifiedAt = now
             tables.podIdentities[record.id] = record
             tables.remember(operation, input.token, made: record.id)

@@ -70,6 +70,7 @@ extension EKSService {
         }
         session.targetRoleARN = association.targetRoleARN
         session.externalID = association.externalID
+        session.policy = association.policy
         do {
             let credentials = try await identities.credentials(for: session)
             return PodCredentials(subject: subject, audience: EKSService.podIdentityAudience, association: association, credentials: credentials)

@@ -193,6 +193,7 @@ actor Reconciler {
         case .creating: try await create(cluster)
         case .active, .updating:
             try await keepServing(cluster)
+            try await KeyHealthStep().run(cluster, context)
             try await ClusterUpdateRunner(context: context).run(name)
         case .deleting: try await delete(cluster)
         case .failed: break
@@ -260,7 +261,7 @@ actor Reconciler {
             }
         } catch {
             try Task.checkCancellation()
-            let issue = HealthIssue(code: "ClusterUnreachable", message: "\(error)")
+            let issue = (error as? KMSKeyUnusable).map { HealthIssue($0) } ?? HealthIssue(code: "ClusterUnreachable", message: "\(error)")
             try await setStatus(cluster, from: cluster.status, to: cluster.status, health: [issue])
             throw error
         }

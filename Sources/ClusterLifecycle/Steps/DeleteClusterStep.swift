@@ -7,6 +7,7 @@ struct DeleteClusterStep {
             // Somebody's own interfaces use it: EKS leaves it behind too.
             context.logger.warning("cluster security group is in use and stays", metadata: ["cluster": "\(cluster.name)", "group": "\(group)"])
         }
+        if let grant = cluster.encryption?.grantID { try await context.keys.retire(grant: grant) }
         try await context.state.update { tables in
             guard tables.clusters[cluster.name]?.id == cluster.id else { return }
             tables.clusters[cluster.name] = nil

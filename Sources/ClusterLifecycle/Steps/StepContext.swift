@@ -8,6 +8,7 @@ struct StepContext: Sendable {
     var state: DurableState<LifecycleTables>
     var network: EC2Network
     var identities: IdentityStore
+    var keys: KMSKeys
     var controlPlanes: any ControlPlaneHost
     var machines: any MachineHost
     var clock: AWSClock
@@ -30,6 +31,10 @@ enum ClusterCreation {
 extension HealthIssue {
     /// An error as a health issue. EC2's errors have codes of their own in EKS.
     init(_ error: any Error, resourceIDs: [String]) {
+        if let unusable = error as? KMSKeyUnusable {
+            self.init(unusable)
+            return
+        }
         guard let error = error as? AWSError else {
             self.init(code: "InternalFailure", message: "\(error)", resourceIDs: resourceIDs)
             return

@@ -8,7 +8,11 @@ extension EKSAPI {
             guard let encryption = try call.encryption() else {
                 throw EKSFault.invalidParameter("encryptionConfig must name a provider's keyArn", ["clusterName": .string(name)])
             }
-            return ["update": try await call.service.associateEncryption(name, encryption, token: call.token(now: call.service.now)).json]
+            return [
+                "update": try await call.service.associateEncryption(
+                    name, encryption, caller: call.caller, token: call.token(now: call.service.now)
+                ).json
+            ]
         }
     ]
 }

@@ -31,29 +31,25 @@ extension EKSAPI {
 
 extension EKSCall {
     fileprivate func createPodIdentityInput() throws(AWSError) -> CreatePodIdentityInput {
-        try refuseSessionPolicy()
         var result = CreatePodIdentityInput(
             clusterName: required("clusterName"), namespace: required("namespace"), serviceAccount: required("serviceAccount"),
             roleARN: required("roleArn"))
         result.tags = input["tags"]?.stringMap ?? [:]
         result.disableSessionTags = input["disableSessionTags"]?.boolValue
         result.targetRoleARN = string("targetRoleArn")
+        result.policy = string("policy")
         result.token = token(now: service.now)
         return result
     }
 
     fileprivate func updatePodIdentityInput() throws(AWSError) -> UpdatePodIdentityInput {
-        try refuseSessionPolicy()
         var result = UpdatePodIdentityInput(clusterName: required("clusterName"), id: required("associationId"))
         result.roleARN = string("roleArn")
         result.disableSessionTags = input["disableSessionTags"]?.boolValue
         result.targetRoleARN = string("targetRoleArn")
+        result.policy = string("policy")
         result.token = token(now: service.now)
         return result
-    }
-
-    private func refuseSessionPolicy() throws(AWSError) {
-        if let policy = string("policy"), !policy.isEmpty { throw EKSFault.notImplemented("The association's policy") }
     }
 }
 

@@ -1,5 +1,6 @@
 import AWSProtocol
 import AWSServices
+import Certificates
 import ClusterLifecycle
 import ControlPlane
 import EKSAPI
@@ -46,7 +47,8 @@ struct Service {
         let logs = try logs(directory)
         let identities = try await IdentityStore(storage: storage)
         let network = try await EC2Network(storage: storage, account: identities.account, region: configuration.region)
-        let keys = try await KMSKeys(storage: storage, account: identities.account, region: configuration.region)
+        let keys = try await KMSKeys(
+            storage: storage, account: identities.account, region: configuration.region, seal: try EnvelopeKey(path: directory.keyServiceKey))
         let credentials = try await identities.administratorCredentials()
         let written = DataDirectory.Credentials(accessKeyID: credentials.accessKeyID, secretAccessKey: credentials.secretAccessKey)
         // Written only when they are others: a start with a full disk need not write them again.
@@ -72,14 +74,14 @@ struct Service {
         let relays = try await startRelays(networks)
         let tokens = EKSTokenVerifier(configuration: .init(partition: "aws", endpointURLs: [endpoint, podEndpoint]), source: identities)
         let controlPlanes = LocalControlPlaneHost(
-            directory: directory.clusters, network: network, networks: networks, tokens: tokens, publicHost: configuration.host,
+            directory: directory.clusters, network: network, networks: networks, tokens: tokens, keys: keys, publicHost: configuration.host,
             issuerBase: "\(endpoint)\(OIDCEndpoint.path)", podEndpoint: podEndpoint,
             identityProviderAuthorityPEM: configuration.identityProviderAuthorityPEM,
             webhooks: configuration.webhooks)
         let eksSettings = EKSConfiguration(region: configuration.region, account: identities.account)
         let eks = try await EKSService(
             configuration: eksSettings, storage: storage, network: network,
-            identities: identities, controlPlanes: controlPlanes,
+            identities: identities, keys: keys, controlPlanes: controlPlanes,
             machines: LinuxMachineHost(machines: machines, registryMirrors: relays.mirrors), logger: logger)
         // Pages begun before a restart end with an error and are asked for again.
         let paginationKey = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
@@ -91,7 +93,7 @@ struct Service {
                         EKSAPI(service: eks, authorizer: identities, configuration: eksSettings, paginationKey: paginationKey),
                         EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
                         STSService(identities: identities, keys: ClusterIssuers(service: eks)),
-                        KMSService(keys: keys, authorizer: identities), SSMService(authorizer: identities, region: configuration.region),
+                        KMSService(keys: keys, identities: identities), SSMService(authorizer: identities, region: configuration.region),
                         LogsService(store: logs, authorizer: identities, account: identities.account, region: configuration.region),
                     ],
                     regions: [configuration.region], verifier: SignatureVerifier(source: identities), logger: logger)))
