@@ -58,6 +58,7 @@ let modules: [Target] = [
     module("KubeControllers", ["KubeClient", "Certificates", log]),
     module("KubeScheduler", ["KubeClient", log]),
     module("CloudControllers", ["KubeClient", log]),
+    module("AutoMode", ["KubeScheduler", "KubeControllers", "KubeClient", log]),
     module("CRIProtocol", [swiftProtobuf]),
     module("ContainerRuntime", ["CRIProtocol", "HTTPTransport", log]),
     module("Processes", ["CLinux"]),
@@ -74,12 +75,15 @@ let modules: [Target] = [
     module(
         "ControlPlane",
         [
-            "KubeAPIServer", "KubeControllers", "KubeScheduler", "CloudControllers", "ClusterDNS", "KubeStorage", "KubeClient", "Certificates",
-            "HTTPTransport", "Processes", log,
+            "KubeAPIServer", "KubeControllers", "KubeScheduler", "CloudControllers", "AutoMode", "ClusterDNS", "KubeStorage", "KubeClient",
+            "Certificates", "HTTPTransport", "Processes", log,
         ]),
     module(
         "ClusterLifecycle",
-        ["ControlPlane", "CloudControllers", "ClusterDNS", "Machines", "Processes", "AWSServices", "AWSProtocol", "RecordStore", "KubeAPI", log]),
+        [
+            "ControlPlane", "CloudControllers", "AutoMode", "ClusterDNS", "Machines", "Processes", "AWSServices", "AWSProtocol", "RecordStore",
+            "KubeAPI", log,
+        ]),
     module("EKSAPI", ["ClusterLifecycle", "AWSServices", "AWSProtocol"]),
     .executableTarget(
         name: "eyrie",
@@ -111,12 +115,13 @@ let testTargets: [Target] = [
     tests("NetworkPoliciesTests", ["NetworkPolicies", "Nftables", "KubeAPI"]),
     tests("KubeProxyTests", ["KubeProxy", "Nftables", "Processes", "KubeAPI"]),
     tests("CloudControllersTests", ["CloudControllers", "KubeAPI"]),
+    tests("AutoModeTests", ["AutoMode", "KubeAPI", "KubeClient", "KubeScheduler"]),
     tests("MachinesTests", ["Machines", "Processes", "Nftables"]),
     tests("AWSProtocolTests", ["AWSProtocol"]),
     tests("NodeIdentityTests", ["NodeIdentity"]),
     tests("AWSServicesTests", ["AWSServices", "HTTPTransport", crypto]),
-    tests("ControlPlaneTests", ["ControlPlane", "CloudControllers", "KubeClient", "KubeAPI", "HTTPTransport"]),
-    tests("ClusterLifecycleTests", ["ClusterLifecycle", "CloudControllers"]),
+    tests("ControlPlaneTests", ["ControlPlane", "AutoMode", "CloudControllers", "KubeClient", "KubeAPI", "HTTPTransport"]),
+    tests("ClusterLifecycleTests", ["ClusterLifecycle", "AutoMode", "CloudControllers"]),
     tests("EKSAPITests", ["EKSAPI"]),
 ]
 

@@ -1,3 +1,4 @@
+internal import AutoMode
 internal import Certificates
 internal import CloudControllers
 internal import HTTPTransport
@@ -380,7 +381,9 @@ package actor ControlPlane {
             ServiceController(
                 client: self.client(server, "eks:cloud-controller-manager"), provider: $0, informers: environment.informers, logger: logger)
         }
+        let autoMode = autoMode(configuration, server, environment.informers, component(.controllerManager, "eyrie.automode"))
         await withDiscardingTaskGroup { group in
+            if let autoMode { group.addTask { await autoMode.run(configuration.autoMode) } }
             if let services { group.addTask { await services.run() } }
             group.addTask { await awsAuth.run() }
             group.addTask { await ControllerRunner.run(environment) }
@@ -388,5 +391,15 @@ package actor ControlPlane {
             group.addTask { await cloud.run() }
             group.addTask { await fargateScheduler.run() }
         }
+    }
+
+    private static func autoMode(
+        _ configuration: ControlPlaneConfiguration, _ server: APIServer, _ informers: InformerFactory, _ logger: Logger
+    ) -> AutoModeRunner? {
+        guard let provider = configuration.nodeProvider, let cidr = ServiceCIDR(configuration.serviceCIDR) else { return nil }
+        return AutoModeRunner(
+            provider: provider, client: client(server, AutoMode.user), reader: client(server, "system:kube-controller-manager"),
+            informers: informers,
+            addons: { for addon in BuiltInAddon.allCases { try await addon.install(client(server, BuiltInAddon.user), cidr) } }, logger: logger)
     }
 }

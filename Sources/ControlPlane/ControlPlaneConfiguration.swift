@@ -1,3 +1,4 @@
+package import AutoMode
 package import CloudControllers
 internal import KubeAPI
 package import KubeAPIServer
@@ -123,6 +124,9 @@ package struct ControlPlaneConfiguration: Sendable {
     package var cloud: CloudInstances
     /// Makes the load balancers of Services; nil: there are none, and Services wait for their addresses.
     package var loadBalancers: (any LoadBalancerProvider)?
+    /// Launches the nodes of EKS Auto Mode; nil: it cannot be switched on.
+    package var nodeProvider: (any NodeProvider)?
+    package var autoMode = AutoModeSwitch()
     /// What pods are given to work with AWS; nil: nothing.
     package var workloadIdentity: WorkloadIdentity?
     /// Services outside that are asked about tokens and rights.

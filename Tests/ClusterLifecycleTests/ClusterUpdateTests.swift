@@ -31,7 +31,7 @@ final class MovableClock: Sendable {
     }
 
     @discardableResult private func change(_ world: World, _ change: ClusterChange) async throws -> UpdateRecord {
-        let update = try await world.service.updateClusterConfig("demo", change, token: nil)
+        let update = try await world.service.updateClusterConfig("demo", change, token: nil, caller: world.caller)
         #expect(update.status == .inProgress)
         try await finished(world, update)
         return update
@@ -144,7 +144,9 @@ final class MovableClock: Sendable {
             #expect(try await world.service.listUpdates("demo", of: .cluster).isEmpty)
             // Extended support has begun: it cannot be left.
             let policy = ClusterChange.upgradePolicy(UpgradePolicyUpdate(supportType: "STANDARD"))
-            #expect(await refusal { _ = try await world.service.updateClusterConfig("demo", policy, token: nil) }?.code == "InvalidRequestException")
+            #expect(
+                await refusal { _ = try await world.service.updateClusterConfig("demo", policy, token: nil, caller: world.caller) }?.code
+                    == "InvalidRequestException")
             time.set(Self.summer)
             try await change(world, policy)
             time.set(version.endOfStandardSupport + 1)
@@ -162,7 +164,7 @@ final class MovableClock: Sendable {
         try await world.running {
             try await active(world)
             func error(_ update: EndpointAccessUpdate) async -> AWSError? {
-                await refusal { _ = try await world.service.updateClusterConfig("demo", .endpointAccess(update), token: nil) }
+                await refusal { _ = try await world.service.updateClusterConfig("demo", .endpointAccess(update), token: nil, caller: world.caller) }
             }
             #expect(
                 await error(EndpointAccessUpdate(publicAccess: true))?.message == "Cluster is already at the desired configuration with "
@@ -192,7 +194,10 @@ final class MovableClock: Sendable {
             _ = try await world.createCluster(first)
             try await world.cluster(.active)
             func error(_ ids: [String]) async -> AWSError? {
-                await refusal { _ = try await world.service.updateClusterConfig("demo", .vpcConfig(VpcConfigUpdate(subnetIDs: ids)), token: nil) }
+                await refusal {
+                    _ = try await world.service.updateClusterConfig(
+                        "demo", .vpcConfig(VpcConfigUpdate(subnetIDs: ids)), token: nil, caller: world.caller)
+                }
             }
             #expect(await error([subnets[0], subnets[3]])?.message.contains("exact set of AZs 'eu-central-1a,eu-central-1b'") == true)
             #expect(await error(first)?.message.hasPrefix("Cluster is already at the desired configuration") == true)
@@ -217,13 +222,15 @@ final class MovableClock: Sendable {
                 update.parameters.first?.value
                     == #"{"clusterLogging":[{"enabled":true,"types":["api","scheduler"]},{"enabled":false,"types":["audit"]}]}"#)
             #expect(try await world.service.describeCluster("demo").enabledLogTypes == ["api", "scheduler"])
-            let same = await refusal { _ = try await world.service.updateClusterConfig("demo", logging, token: nil) }
+            let same = await refusal { _ = try await world.service.updateClusterConfig("demo", logging, token: nil, caller: world.caller) }
             #expect(same?.message == "No changes needed for the logging config provided")
             try await change(world, .zonalShift(ZonalShiftUpdate(enabled: true)))
             try await change(world, .deletionProtection(DeletionProtectionUpdate(enabled: true)))
             #expect(await refusal { _ = try await world.service.deleteCluster("demo") }?.code == "InvalidRequestException")
             let again = ClusterChange.deletionProtection(DeletionProtectionUpdate(enabled: true))
-            #expect(await refusal { _ = try await world.service.updateClusterConfig("demo", again, token: nil) }?.code == "InvalidParameterException")
+            #expect(
+                await refusal { _ = try await world.service.updateClusterConfig("demo", again, token: nil, caller: world.caller) }?.code
+                    == "InvalidParameterException")
             try await change(world, .deletionProtection(DeletionProtectionUpdate(enabled: false)))
             _ = try await world.service.deleteCluster("demo")
         }
@@ -286,9 +293,9 @@ final class MovableClock: Sendable {
         try await world.running { try await active(world) }
         let change = ClusterChange.zonalShift(ZonalShiftUpdate(enabled: true))
         let token = IdempotencyToken(token: "t", parameters: ["a": 1], createdAt: world.service.now)
-        let update = try await world.service.updateClusterConfig("demo", change, token: token)
-        #expect(try await world.service.updateClusterConfig("demo", change, token: token).id == update.id)
-        let busy = await refusal { _ = try await world.service.updateClusterConfig("demo", change, token: nil) }
+        let update = try await world.service.updateClusterConfig("demo", change, token: token, caller: world.caller)
+        #expect(try await world.service.updateClusterConfig("demo", change, token: token, caller: world.caller).id == update.id)
+        let busy = await refusal { _ = try await world.service.updateClusterConfig("demo", change, token: nil, caller: world.caller) }
         #expect(busy?.code == "ResourceInUseException")
         #expect(busy?.message == "Cannot ZonalShiftConfigUpdate because cluster demo currently has update \(update.id) in progress")
         #expect(await refusal { _ = try await world.service.deleteCluster("demo") }?.message.contains("in progress") == true)

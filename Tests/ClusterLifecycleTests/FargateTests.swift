@@ -63,7 +63,7 @@ import Testing
             let described = try await world.call(world.ec2, "DescribeInstances", [:])
             #expect(!described.contains("<instanceId>"), "EC2 does not show Fargate's machines")
             let nodes = specs.map(\.hostName)
-            #expect(await world.network.instance(privateDNSName: nodes[0])?.privateDNSName == nodes[0])
+            #expect(await world.network.instance(ofNode: nodes[0])?.privateDNSName == nodes[0])
             #expect(await world.service.instanceMetadata(primaryAddress: specs.first?.primaryAddress ?? "") == nil)
             await world.hosts.set(pods: [], of: "demo")
             try await nothingLeft(world, subnets)

@@ -1,3 +1,4 @@
+import AutoMode
 import Glibc
 import HTTPTransport
 import KubeAPI
@@ -19,7 +20,8 @@ import Testing
         let fargate: FargateBook
 
         static func start(
-            in directory: String? = nil, encryptionKeyName: String? = nil, keyWrapping: KeyWrapping? = nil
+            in directory: String? = nil, encryptionKeyName: String? = nil, keyWrapping: KeyWrapping? = nil,
+            nodeProvider: (any NodeProvider)? = nil, autoMode: AutoModeSwitch = AutoModeSwitch()
         ) async throws -> Fixture {
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)
             let directory = directory ?? mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
@@ -31,10 +33,13 @@ import Testing
             configuration.auditPolicy = AuditPolicy(
                 rules: [
                     AuditPolicy.Rule(.metadata, userGroups: ["system:serviceaccounts:kube-system"]),
-                    AuditPolicy.Rule(.metadata, users: ControllerIdentityTests.users + ControllerIdentityTests.fargateUsers),
+                    AuditPolicy.Rule(
+                        .metadata, users: ControllerIdentityTests.users + ControllerIdentityTests.fargateUsers + [AutoMode.user]),
                 ], omitStages: [.requestReceived])
             configuration.encryptionKeyName = encryptionKeyName
             configuration.keyWrapping = keyWrapping
+            configuration.nodeProvider = nodeProvider
+            configuration.autoMode = autoMode
             let controlPlane = ControlPlane(configuration)
             let endpoint = try await controlPlane.start()
             let port = Int(endpoint.url.split(separator: ":").last ?? "") ?? 0

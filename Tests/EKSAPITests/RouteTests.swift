@@ -102,7 +102,8 @@ import Testing
     }
 
     static let unbuiltMembers: [(String, AWSJSON)] = [
-        ("outpostConfig", ["outpostArns": [], "controlPlaneInstanceType": "m5.large"]), ("computeConfig", ["enabled": true]),
+        ("outpostConfig", ["outpostArns": [], "controlPlaneInstanceType": "m5.large"]),
+        ("kubernetesNetworkConfig", ["elasticLoadBalancing": ["enabled": true, "gatewayApi": ["crds": [:]]]]),
         ("kubernetesNetworkConfig", ["ipFamily": "ipv6"]),
     ]
 

@@ -42,7 +42,9 @@ import Testing
         "modules import only what the architecture allows",
         arguments: [
             ("KubeControllers", ["KubeStorage", "KubeAPIServer"]), ("KubeScheduler", ["KubeStorage", "KubeAPIServer"]),
-            ("CloudControllers", ["KubeStorage", "KubeAPIServer"]), ("Kubelet", ["KubeStorage", "KubeAPIServer", "ControlPlane"]),
+            ("CloudControllers", ["KubeStorage", "KubeAPIServer"]),
+            ("AutoMode", ["KubeStorage", "KubeAPIServer", "ControlPlane", "AWSServices"]),
+            ("Kubelet", ["KubeStorage", "KubeAPIServer", "ControlPlane"]),
             ("KubeProxy", ["KubeStorage", "KubeAPIServer", "ControlPlane"]), ("ClusterDNS", ["KubeStorage", "KubeAPIServer", "ControlPlane"]),
             (
                 "EKSAPI",

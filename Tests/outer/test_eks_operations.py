@@ -193,7 +193,7 @@ def test_other_settings(eks):
     assert error(lambda: eks.delete_cluster(name="ops"))[0] == "InvalidRequestException"
     updated(eks, eks.update_cluster_config(name="ops", deletionProtection=False)["update"])
     code, message = error(lambda: eks.update_cluster_config(name="ops", computeConfig={"enabled": True}))
-    assert "not implemented" in message
+    assert code == "InvalidParameterException" and "all either fully enabled or fully disabled" in message
 
 
 def test_updates_are_listed_in_pages(eks):

@@ -45,12 +45,13 @@ extension EC2Network {
         }
     }
 
-    /// The instance of a private DNS name that is not terminated.
-    package func instance(privateDNSName name: String) async -> RunningInstance? {
+    /// The instance of a node that is not terminated: nodes are called by its private DNS name, those of EKS Auto Mode by its id.
+    package func instance(ofNode name: String) async -> RunningInstance? {
         await state.read { tables in
-            guard let instance = tables.instances.values.first(where: { $0.privateDNSName == name && $0.state != "terminated" }) else { return nil }
+            let found = tables.instances[name] ?? tables.instances.values.first { $0.privateDNSName == name && $0.state != "terminated" }
+            guard let instance = found, instance.state != "terminated" else { return nil }
             return RunningInstance(
-                id: instance.id, privateDNSName: name, instanceType: instance.instanceType,
+                id: instance.id, privateDNSName: instance.privateDNSName, instanceType: instance.instanceType,
                 zone: tables.subnets[instance.subnetID]?.zone ?? "", privateAddress: instance.privateAddress)
         }
     }
@@ -58,5 +59,46 @@ extension EC2Network {
     /// Whether an instance of this id exists and is not terminated.
     package func instanceExists(_ id: String) async -> Bool {
         await state.read { tables in tables.instances[id].map { $0.state != "terminated" } ?? false }
+    }
+}
+
+/// Selects resources: by id, or by name and all of some tags. A tag's value `*` stands for any. Upstream: eks.amazonaws.com/v1 SubnetSelectorTerm,
+/// SecurityGroupSelectorTerm.
+package struct ResourceTerm: Sendable, Equatable {
+    package var id: String?
+    package var name: String?
+    package var tags: [String: String]
+
+    package init(id: String?, name: String?, tags: [String: String]) {
+        self.id = id
+        self.name = name
+        self.tags = tags
+    }
+
+    func matches(id: String, name: String, tags: [String: String]) -> Bool {
+        if let wanted = self.id { return wanted == id }
+        guard self.name != nil || !self.tags.isEmpty, self.name.map({ $0 == name }) ?? true else { return false }
+        return self.tags.allSatisfy { key, value in tags[key].map { value == "*" || value == $0 } ?? false }
+    }
+}
+
+extension EC2Network {
+    /// The subnets of a VPC that any of the terms selects, by id.
+    package func subnets(in vpcID: String, matching terms: [ResourceTerm]) async -> [SubnetFacts] {
+        let ids = await state.read { tables in
+            tables.subnets.values.filter { subnet in
+                subnet.vpcID == vpcID && terms.contains { $0.matches(id: subnet.id, name: "", tags: tables.tags(of: subnet.id)) }
+            }.map(\.id).sorted()
+        }
+        return await subnets(ids)
+    }
+
+    /// The security groups of a VPC that any of the terms selects, by id.
+    package func securityGroups(in vpcID: String, matching terms: [ResourceTerm]) async -> [(id: String, name: String)] {
+        await state.read { tables in
+            tables.securityGroups.values.filter { group in
+                group.vpcID == vpcID && terms.contains { $0.matches(id: group.id, name: group.name, tags: tables.tags(of: group.id)) }
+            }.map { (id: $0.id, name: $0.name) }.sorted { $0.id < $1.id }
+        }
     }
 }

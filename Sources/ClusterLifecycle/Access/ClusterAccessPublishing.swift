@@ -50,12 +50,17 @@ extension StepContext {
 
     /// The entry by which the nodes of a managed node group or of a Fargate profile join.
     func nodeRoleEntry(_ cluster: String, roleARN: String, principalID: String?, _ kind: NodeRoleKind) -> AccessEntryRecord? {
-        guard let principal = IAMPrincipal(roleARN) else { return nil }
         let type: AccessEntryType =
             switch kind {
             case .instances: .ec2Linux
             case .fargate: .fargateLinux
             }
+        return nodeRoleEntry(cluster, roleARN: roleARN, principalID: principalID, type: type)
+    }
+
+    /// The entry by which nodes join, as EKS makes it itself.
+    func nodeRoleEntry(_ cluster: String, roleARN: String, principalID: String?, type: AccessEntryType) -> AccessEntryRecord? {
+        guard let principal = IAMPrincipal(roleARN) else { return nil }
         return AccessEntryRecord(
             clusterName: cluster, principalARN: principal.arn, principalID: principalID,
             arn: configuration.arn("\(principal.entryResource(cluster))/\(AWSIdentifier.uuid())"), type: type,

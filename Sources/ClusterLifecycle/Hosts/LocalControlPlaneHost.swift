@@ -1,6 +1,7 @@
 internal import AWSProtocol
 package import AWSServices
 package import CloudControllers
+package import AutoMode
 package import ControlPlane
 internal import FoundationEssentials
 internal import Logging
@@ -25,6 +26,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         var controlPlane: ControlPlane
         var settings: Settings
         var publicAccess: PublicAccess
+        var autoMode: AutoModeSwitch
         var logs: ControlPlaneLogs?
         /// Tells the cloud controllers that instances came or went.
         var instancesChanged: AsyncStream<Void>.Continuation
@@ -42,6 +44,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private let webhooks: AccessWebhooks
     /// Whether EKS Pod Identity has a role for a service account of a cluster.
     private var associations: @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool = { _, _, _ in false }
+    /// Launches the nodes of a cluster's EKS Auto Mode; nil: there is none.
+    private var nodeProvider: (@Sendable (_ cluster: String) -> any NodeProvider)?
     private let balancers = HostBalancers()
     /// Writes log lines to a stream of a cluster's group; nil: there is nowhere to.
     private var logDelivery: LogDelivery?
@@ -95,6 +99,9 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         self.associations = associations
     }
 
+    /// Says who launches the nodes of EKS Auto Mode; before the first control plane starts.
+    package func launch(nodes: @escaping @Sendable (_ cluster: String) -> any NodeProvider) { nodeProvider = nodes }
+
     package func start(_ cluster: ClusterRecord) async throws -> ControlPlaneEndpoint {
         let addresses = await network.primaryAddresses(ofInterfaces: cluster.network.networkInterfaceIDs)
         try await networks.use(cluster.network.vpcID, cidr: cluster.network.vpcCIDR, by: user(cluster.name))
@@ -110,6 +117,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             controlPlane = entry.controlPlane
             entry.logs?.enable(cluster.enabledLogTypes)
             entry.publicAccess.set(admits)
+            entry.autoMode.set(AutoModeSettings(cluster))
             await controlPlane.enforcePublicAccess()
         } else {
             if let old = entries[cluster.name] { try await retire(old, keeping: addresses, vpc) }
@@ -119,7 +127,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             configuration.publicAccess.set(admits)
             controlPlane = ControlPlane(configuration)
             entries[cluster.name] = Entry(
-                controlPlane: controlPlane, settings: settings, publicAccess: configuration.publicAccess, logs: configuration.logs,
+                controlPlane: controlPlane, settings: settings, publicAccess: configuration.publicAccess, autoMode: configuration.autoMode,
+                logs: configuration.logs,
                 instancesChanged: changed)
         }
         let endpoint = try await controlPlane.start()
@@ -332,7 +341,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             authenticate: { try await authenticator.identity(of: $0) },
             cloud: CloudInstances(
                 instance: { name in
-                    await network.instance(privateDNSName: name).map {
+                    await network.instance(ofNode: name).map {
                         NodeInstance(
                             instanceID: $0.id, nodeName: name, instanceType: $0.instanceType, zone: $0.zone, region: region,
                             privateAddress: $0.privateAddress)
@@ -354,6 +363,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         configuration.privateAddresses = privateAddresses
         configuration.loadBalancers = HostLoadBalancers(cluster: cluster, network: network, balancers: balancers)
         configuration.installsAddons = cluster.bootstrapSelfManagedAddons
+        configuration.nodeProvider = nodeProvider?(cluster.name)
+        configuration.autoMode.set(AutoModeSettings(cluster))
         configuration.logs = logs(of: cluster)
         configuration.logs.map { $0.follow(configuration.access.log) }
         return configuration

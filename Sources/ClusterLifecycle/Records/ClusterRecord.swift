@@ -118,6 +118,8 @@ package struct ClusterRecord: Codable, Sendable, Equatable {
     package var lastUpgrade: ClusterUpgrade?
     /// Nil: Secrets are in the store as they are.
     package var encryption: ClusterEncryption?
+    /// Nil: EKS Auto Mode is off.
+    package var autoMode: AutoModeConfig?
 
     package init(
         name: String, id: String, arn: String, accountID: String, region: String, createdAt: Double, version: String,

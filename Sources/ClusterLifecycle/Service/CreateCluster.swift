@@ -105,15 +105,16 @@ extension EKSService {
         }
         if let replayed { return replayed }
         let record = try await newCluster(input, caller: caller, now: now)
+        let nodes = await context.autoModeEntry(record)
         let creator = record.access.mode.hasEntries ? context.creatorEntry(record, principalID: String(caller.userID.prefix { $0 != ":" })) : nil
-        do { return try await keep(record, creator, input) } catch {
+        do { return try await keep(record, [creator, nodes].compactMap { $0 }, input) } catch {
             if let grant = record.encryption?.grantID { try await keys.retire(grant: grant) }
             throw error
         }
     }
 
     /// Records a new cluster, or finds that it is there by the same request.
-    private func keep(_ record: ClusterRecord, _ creator: AccessEntryRecord?, _ input: CreateClusterInput) async throws -> ClusterRecord {
+    private func keep(_ record: ClusterRecord, _ entries: [AccessEntryRecord], _ input: CreateClusterInput) async throws -> ClusterRecord {
         let created = try await state.update { tables -> ClusterRecord in
             // The same request may have been sent twice at once.
             if let name = try tables.replay("CreateCluster", input.token), let known = tables.clusters[name] { return known }
@@ -121,7 +122,7 @@ extension EKSService {
                 throw EKSFault.inUse("Cluster already exists with name: \(record.name)", ["clusterName": .string(record.name)])
             }
             tables.clusters[record.name] = record
-            if let creator { tables.set(creator) }
+            for entry in entries { tables.set(entry) }
             tables.remember("CreateCluster", input.token, made: record.name)
             return record
         }
@@ -153,10 +154,12 @@ extension EKSService {
                 "bootstrapClusterCreatorAdminPermissions must be true if cluster authentication mode is set to CONFIG_MAP",
                 ["clusterName": .string(input.name)])
         }
+        let autoMode = try input.autoMode.created(mode: mode, bootstrapsAddons: input.bootstrapSelfManagedAddons, cluster: input.name)
         let role = await identities.roleFacts(arn: input.roleARN, services: ["eks.amazonaws.com"], actions: [ClusterRequirements.describeSubnets])
         try ClusterRequirements.checkRole(role, arn: input.roleARN, cluster: input.name)
         try await identities.authorize(
             caller, action: "iam:PassRole", resource: input.roleARN, context: ["iam:passedtoservice": ["eks.amazonaws.com"]])
+        if let role = autoMode?.nodeRoleARN { try await checkAutoModeRole(role, caller) }
         let subnetIDs = input.subnetIDs.uniqued
         let subnets = await network.subnets(subnetIDs)
         try ClusterRequirements.checkSubnets(subnets, asked: subnetIDs, cluster: input.name)
@@ -179,9 +182,11 @@ extension EKSService {
                 authenticationMode: mode, bootstrapClusterCreatorAdminPermissions: input.bootstrapClusterCreatorAdminPermissions,
                 creatorARN: caller.principalARN),
             enabledLogTypes: input.enabledLogTypes, supportType: input.supportType ?? "EXTENDED", deletionProtection: input.deletionProtection,
-            bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons, zonalShiftEnabled: input.zonalShiftEnabled, tags: input.tags,
+            bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons ?? (autoMode == nil), zonalShiftEnabled: input.zonalShiftEnabled,
+            tags: input.tags,
             clientRequestToken: input.token?.token)
         if let encryption = input.encryption { record.encryption = try await grant(encryption, to: record, caller: caller) }
+        record.autoMode = autoMode
         return record
     }
 

@@ -18,8 +18,10 @@ package struct CreateClusterInput: Sendable {
     /// Of api, audit, authenticator, controllerManager, scheduler.
     package var enabledLogTypes: [String] = []
     package var deletionProtection = false
-    package var bootstrapSelfManagedAddons = true
+    /// Nil: the caller does not say.
+    package var bootstrapSelfManagedAddons: Bool?
     package var zonalShiftEnabled = false
+    package var autoMode = AutoModeRequest()
     package var tags: [String: String] = [:]
     package var token: IdempotencyToken?
 

@@ -203,7 +203,7 @@ extension EKSService {
         return record
     }
 
-    private func checkNodeRole(_ arn: String) async throws {
+    func checkNodeRole(_ arn: String) async throws {
         guard let parsed = ARN(arn), parsed.service == "iam", parsed.resource.hasPrefix("role/") else {
             throw EKSFault.invalidParameter("Error in role params: '\(arn.prefix(200))' is not the ARN of an IAM role")
         }

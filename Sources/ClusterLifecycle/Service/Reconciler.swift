@@ -195,6 +195,7 @@ actor Reconciler {
             try await keepServing(cluster)
             try await KeyHealthStep().run(cluster, context)
             try await ClusterUpdateRunner(context: context).run(name)
+            _ = try await endClaimedInstances(name)
         case .deleting: try await delete(cluster)
         case .failed: break
         }
@@ -293,9 +294,17 @@ actor Reconciler {
         starting[name]?.cancel()
     }
 
+    /// True: there are none. Their own end wakes the cluster again.
+    private func endClaimedInstances(_ name: String) async throws -> Bool {
+        guard let cluster = await context.state.read({ $0.clusters[name] }) else { return true }
+        let ending = try await EndClaimedInstancesStep().run(cluster, context)
+        for id in ending { wake(.instance(id)) }
+        return ending.isEmpty
+    }
+
     private func delete(_ cluster: ClusterRecord) async throws {
         // Node groups go first; DeleteCluster saw to it, and this holds for records of any origin.
-        guard await context.state.read({ $0.attachment(to: cluster.name) == nil }) else { return }
+        guard await context.state.read({ $0.attachment(to: cluster.name) == nil }), try await endClaimedInstances(cluster.name) else { return }
         forget(cluster.name)
         try await DeleteClusterStep().run(cluster, context)
     }

@@ -52,5 +52,6 @@ struct NodeRoleAccessStep {
 extension LifecycleTables {
     fileprivate func usesNodeRole(_ role: String, in cluster: String) -> Bool {
         nodegroups(of: cluster).contains { $0.nodeRoleARN == role } || fargateProfiles(of: cluster).contains { $0.roleARN == role }
+            || clusters[cluster]?.autoMode?.nodeRoleARN == role
     }
 }

@@ -12,6 +12,7 @@ struct StepContext: Sendable {
     var controlPlanes: any ControlPlaneHost
     var machines: any MachineHost
     var clock: AWSClock
+    let instanceChanges = InstanceChanges()
     var logger: Logger
 }
 

@@ -7,5 +7,6 @@ struct TerminateInstanceStep {
         if isClusterServing { try await context.controlPlanes.deleteNode(instance.clusterName, nodeName: instance.nodeName) }
         try await context.network.terminate(instance.instanceID)
         try await context.state.update { $0.instances[instance.instanceID] = nil }
+        context.instanceChanges.tell(instance.clusterName)
     }
 }

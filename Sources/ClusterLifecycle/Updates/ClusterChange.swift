@@ -32,6 +32,7 @@ package enum ClusterChange: Codable, Sendable, Equatable {
     case zonalShift(ZonalShiftUpdate)
     case deletionProtection(DeletionProtectionUpdate)
     case encryption(EncryptionUpdate)
+    case autoMode(AutoModeUpdate)
 
     var update: any ClusterUpdate {
         switch self {
@@ -43,6 +44,7 @@ package enum ClusterChange: Codable, Sendable, Equatable {
         case .zonalShift(let update): update
         case .deletionProtection(let update): update
         case .encryption(let update): update
+        case .autoMode(let update): update
         }
     }
 }

@@ -2,13 +2,16 @@ package import AWSProtocol
 
 extension EKSService {
     /// Begins one change of a cluster's configuration; the answer is InProgress. Upstream: eks UpdateClusterConfig. Throws ResourceNotFoundException,
-    /// ResourceInUseException, InvalidRequestException, InvalidParameterException.
-    package func updateClusterConfig(_ name: String, _ change: ClusterChange, token: IdempotencyToken?) async throws -> UpdateRecord {
+    /// ResourceInUseException, InvalidRequestException, InvalidParameterException, `AccessDenial` when the caller may not pass a role.
+    package func updateClusterConfig(
+        _ name: String, _ change: ClusterChange, token: IdempotencyToken?, caller: AWSCaller
+    ) async throws -> UpdateRecord {
         if let known = try await replayedUpdate("UpdateClusterConfig", on: name, token) { return known }
         let cluster = try await describeCluster(name)
         switch change {
         case .endpointAccess(let update): try await check(update, cluster)
         case .vpcConfig(let update): try await check(update, cluster)
+        case .autoMode(let update): if let role = update.newRole(of: cluster) { try await checkAutoModeRole(role, caller) }
         default: break
         }
         return try await begin(change, "UpdateClusterConfig", on: name, token: token)

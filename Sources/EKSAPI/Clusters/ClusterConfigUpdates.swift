@@ -42,19 +42,13 @@ extension EKSAPI {
         try await call.update(.deletionProtection(DeletionProtectionUpdate(enabled: call.input["deletionProtection"]?.boolValue ?? false)))
     }
 
-    /// Auto Mode has three members that are switched together. It is not built, and off everywhere.
+    /// Auto Mode has three members that are switched together.
     static let autoModeUpdate = ClusterConfigUpdate(members: ["computeConfig", "kubernetesNetworkConfig", "storageConfig"]) { call in
         let network = call.input["kubernetesNetworkConfig"]
         guard network?["serviceIpv4Cidr"] == nil, network?["ipFamily"] == nil else {
             throw call.invalid("The service range and the IP family of a cluster cannot be changed")
         }
-        let switches = [
-            call.input["computeConfig"]?["enabled"], network?["elasticLoadBalancing"]?["enabled"],
-            call.input["storageConfig"]?["blockStorage"]?["enabled"],
-        ]
-        if switches.contains(where: { $0?.boolValue ?? false }) { throw EKSFault.notImplemented("EKS Auto Mode") }
-        _ = try await call.service.describeCluster(call.required("name"))
-        throw call.invalid("EKS Auto Mode is already disabled for cluster \(call.required("name"))")
+        return try await call.update(.autoMode(AutoModeUpdate(try call.autoMode())))
     }
 
     static let scalingTierUpdate = ClusterConfigUpdate(members: ["controlPlaneScalingConfig"]) { call in
@@ -67,7 +61,7 @@ extension EKSAPI {
 
 extension EKSCall {
     fileprivate func update(_ change: ClusterChange) async throws -> UpdateRecord {
-        try await service.updateClusterConfig(required("name"), change, token: token(now: service.now))
+        try await service.updateClusterConfig(required("name"), change, token: token(now: service.now), caller: caller)
     }
 
     fileprivate func invalid(_ text: String) -> AWSError { EKSFault.invalidParameter(text, ["clusterName": .string(required("name"))]) }

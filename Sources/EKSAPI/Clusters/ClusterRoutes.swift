@@ -41,7 +41,8 @@ extension EKSCall {
         let types = Set(enabled.flatMap { $0["types"]?.stringArray ?? [] })
         result.enabledLogTypes = LoggingUpdate.allTypes.filter(types.contains)
         result.deletionProtection = input["deletionProtection"]?.boolValue ?? false
-        result.bootstrapSelfManagedAddons = input["bootstrapSelfManagedAddons"]?.boolValue ?? true
+        result.bootstrapSelfManagedAddons = input["bootstrapSelfManagedAddons"]?.boolValue
+        result.autoMode = try autoMode()
         result.zonalShiftEnabled = input["zonalShiftConfig"]?["enabled"]?.boolValue ?? false
         result.encryption = try encryption()
         result.tags = input["tags"]?.stringMap ?? [:]
@@ -54,15 +55,24 @@ extension EKSCall {
             throw EKSFault.notImplemented("CreateCluster's \(member)")
         }
         if input["kubernetesNetworkConfig"]?["ipFamily"]?.stringValue == "ipv6" { throw EKSFault.notImplemented("The ipFamily ipv6") }
-        let switches: [(String, AWSJSON?)] = [
-            ("computeConfig.enabled", input["computeConfig"]?["enabled"]),
-            ("storageConfig.blockStorage.enabled", input["storageConfig"]?["blockStorage"]?["enabled"]),
-            ("kubernetesNetworkConfig.elasticLoadBalancing.enabled", input["kubernetesNetworkConfig"]?["elasticLoadBalancing"]?["enabled"]),
-        ]
-        for (name, value) in switches where value?.boolValue ?? false { throw EKSFault.notImplemented("CreateCluster's \(name)") }
         if let tier = input["controlPlaneScalingConfig"]?["tier"]?.stringValue, tier != "standard" {
             throw EKSFault.notImplemented("The control plane tier \(tier)")
         }
+    }
+}
+
+extension EKSCall {
+    /// What the three members of Auto Mode say. Throws InvalidParameterException for what is not built.
+    func autoMode() throws(AWSError) -> AutoModeRequest {
+        let (compute, balancing) = (input["computeConfig"], input["kubernetesNetworkConfig"]?["elasticLoadBalancing"])
+        if balancing?["gatewayApi"] != nil { throw EKSFault.notImplemented("The gatewayApi of elasticLoadBalancing") }
+        var request = AutoModeRequest()
+        request.compute = compute?["enabled"]?.boolValue
+        request.nodePools = compute?["nodePools"]?.stringArray
+        request.nodeRoleARN = compute?["nodeRoleArn"]?.stringValue
+        request.blockStorage = input["storageConfig"]?["blockStorage"]?["enabled"]?.boolValue
+        request.loadBalancing = balancing?["enabled"]?.boolValue
+        return request
     }
 }
 
@@ -90,8 +100,9 @@ extension ClusterRecord {
             "name": .string(name), "arn": .string(arn), "createdAt": .double(createdAt), "version": .string(version), "roleArn": .string(roleARN),
             "resourcesVpcConfig": .compact(vpc),
             "kubernetesNetworkConfig": [
-                "serviceIpv4Cidr": .string(network.serviceIPv4CIDR), "ipFamily": "ipv4", "elasticLoadBalancing": ["enabled": false],
+                "serviceIpv4Cidr": .string(network.serviceIPv4CIDR), "ipFamily": "ipv4", "elasticLoadBalancing": ["enabled": .bool(autoMode != nil)],
             ],
+            "computeConfig": computeJSON, "storageConfig": ["blockStorage": ["enabled": .bool(autoMode != nil)]],
             "logging": ["clusterLogging": .array(logging)], "status": .string(status.rawValue), "platformVersion": .string(platformVersion),
             "certificateAuthority": shown.map { ["data": .string($0.certificateAuthorityData)] } ?? [:],
             "endpoint": shown.map { .string($0.url) }, "identity": shown.map { ["oidc": ["issuer": .string($0.oidcIssuer)]] },

@@ -23,6 +23,16 @@ enum EKSRoles {
           patch,update | core | pods/status
         eks:fargate-manager
           delete,get,list,watch | core | pods
+        eks:compute
+          create,get,patch,update | apiextensions.k8s.io | customresourcedefinitions
+          create,delete,get,list,patch,update,watch | karpenter.sh | nodeclaims,nodepools
+          get,patch,update | karpenter.sh | nodeclaims/status,nodepools/status
+          create,delete,get,list,patch,update,watch | eks.amazonaws.com | nodeclasses
+          get,patch,update | eks.amazonaws.com | nodeclasses/status
+          delete,get,list,patch,watch | core | nodes
+          delete,get,list,watch | core | pods
+          create | core | pods/eviction
+          create,patch,update | core,events.k8s.io | events
         system:coredns
           list,watch | core | endpoints,services,pods,namespaces
           list,watch | discovery.k8s.io | endpointslices
@@ -45,6 +55,7 @@ enum EKSRoles {
                 "eks:cloud-controller-manager", role: "eks:cloud-controller-manager", [.user("eks:cloud-controller-manager")]),
             BootstrapBindings.clusterRoleBinding("eks:fargate-scheduler", role: "eks:fargate-scheduler", [.user("eks:fargate-scheduler")]),
             BootstrapBindings.clusterRoleBinding("eks:fargate-manager", role: "eks:fargate-manager", [.user("eks:fargate-manager")]),
+            BootstrapBindings.clusterRoleBinding("eks:compute", role: "eks:compute", [.user("eks:compute")]),
             BootstrapBindings.clusterRoleBinding("eks:node-manager", role: "eks:node-manager", [.user("eks:node-manager")]),
             BootstrapBindings.clusterRoleBinding(
                 "eks:node-bootstrapper", role: "eks:node-bootstrapper", [.group("system:bootstrappers"), .group("system:nodes")]),

@@ -1,8 +1,8 @@
-import KubeAPI
+package import KubeAPI
 
 /// The times a CronJob is due at: five fields (minute, hour, day of the month, month, weekday) or a descriptor, with the parser's reading of them.
 /// Upstream: github.com/robfig/cron/v3 ParseStandard, SpecSchedule and ConstantDelaySchedule.
-struct CronSchedule: Sendable {
+package struct CronSchedule: Sendable {
     private enum Form: Sendable {
         case fields(minutes: Field, hours: Field, days: Field, months: Field, weekdays: Field)
         /// Seconds between two times.
@@ -31,7 +31,7 @@ struct CronSchedule: Sendable {
     let zone: TimeZone
 
     /// Nil when the text is no schedule or the zone unknown. A zone in the text (`TZ=…` or `CRON_TZ=…`) goes before `timeZone`.
-    init?(_ text: String, timeZone: String?) {
+    package init?(_ text: String, timeZone: String?) {
         var text = text
         var name = timeZone ?? ""
         for prefix in ["TZ=", "CRON_TZ="] where text.hasPrefix(prefix) {
@@ -54,7 +54,7 @@ struct CronSchedule: Sendable {
     }
 
     /// The first time after `time`; nil when there is none within five years. Upstream: Schedule.Next.
-    func next(after time: Timestamp) -> Timestamp? {
+    package func next(after time: Timestamp) -> Timestamp? {
         let seconds = time.seconds
         switch form {
         case .every(let pause): return Timestamp(seconds: seconds + pause)

@@ -101,6 +101,7 @@ struct Service {
         await controlPlanes.send { group, stream, lines in
             try await logs.put(group: group, stream: stream, events: lines.map { AWSServices.LogEvent(timestamp: $0.milliseconds, message: $0.text) })
         }
+        await controlPlanes.launch { eks.nodeProvider(cluster: $0) }
         await controlPlanes.ask { await eks.hasPodIdentity($0, namespace: $1, serviceAccount: $2) }
         let settings = DataDirectory.Settings(listen: "\(configuration.host):\(server.port)", mirrors: configuration.mirrors)
         try writable(directory) {
