@@ -29,6 +29,13 @@ package struct Kubelet: Sendable {
     package func run(startTimeout: Duration = .seconds(60)) async throws {
         let now: @Sendable () -> Timestamp = { .now }
         let version = try await waitForRuntime(startTimeout)
+        if configuration.managesCgroups {
+            let (cgroups, memory) = (PodCgroups(mount: configuration.cgroupMount, root: configuration.cgroupRoot), configuration.podMemory)
+            do { try await FileWork.run { try cgroups.makeRoot(memory: memory) } } catch {
+                // Pods that outlived a larger reservation may use more just now.
+                logger.warning("cannot set what all pods may use", metadata: ["error": "\(error)"])
+            }
+        }
         if configuration.managesPodFiles {
             let configuration = configuration
             try await FileWork.run {
@@ -63,8 +70,9 @@ package struct Kubelet: Sendable {
             allocations: PodAllocations(allocatable: configuration.allocatable), roomChanged: { room.yield() },
             objects: CachedObjects(client: client),
             tokens: PodTokens(client: client, now: now), services: serviceInformer.lister, statuses: statuses, pleg: pleg,
-            networkProblem: { node.networkProblem }, now: now, logger: logger)
+            pressures: { node.pressures }, networkProblem: { node.networkProblem }, now: now, logger: logger)
         let workers = PodWorkers(services: services)
+        let images = ImageCollector(runtime: runtime, kept: configuration.keptImages, logger: logger)
         // Changes reach the workers in the order the informer told them.
         let (changes, change) = AsyncStream<PodChange>.makeStream()
         podInformer.addHandler(
@@ -83,6 +91,13 @@ package struct Kubelet: Sendable {
             group.addTask { await statuses.run() }
             group.addTask { await node.run { recorder.event(regarding: nodeReference, .normal, reason: "Starting", message: "Starting kubelet.") } }
             group.addTask { await workers.run() }
+            if configuration.managesPodFiles { group.addTask { await images.run() } }
+            if let observe = observation(services) {
+                let evictions = EvictionManager(
+                    policy: configuration.eviction, services: services, workers: workers, images: images, node: nodeReference, observe: observe
+                ) { node.setPressures($0) }
+                group.addTask { await evictions.run() }
+            }
             group.addTask {
                 do {
                     try await informers.waitForSync()
@@ -114,6 +129,14 @@ package struct Kubelet: Sendable {
         }
         prober.stopAll()
         if let server { await server.stop(grace: .seconds(1)) }
+    }
+
+    /// How the node is looked at for evictions; nil: not at all.
+    private func observation(_ services: PodServices) -> (@Sendable () async -> NodeObservations)? {
+        if let observe = configuration.observe { return observe }
+        guard configuration.managesPodFiles else { return nil }
+        let host = HostObservations(configuration: configuration, runtime: runtime, cgroups: services.cgroups)
+        return { await host.read() }
     }
 
     private enum PodChange: Sendable {

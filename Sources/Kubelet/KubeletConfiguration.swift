@@ -59,6 +59,15 @@ package struct KubeletConfiguration: Sendable {
     package var capacity: ResourceList
     /// Kept back for the system: allocatable is capacity less this.
     package var reserved: ResourceList = [:]
+    package var eviction = EvictionPolicy.standard
+    /// Between looks at the node. Upstream: evictionMonitoringPeriod.
+    package var evictionPeriod: Duration = .seconds(10)
+    /// Bytes of the node's disk, where that is less than the filesystem it is on.
+    package var diskSize: Int64?
+    /// Looks at the node in place of what is read from this host: tests. Without it, nodes without files of their own evict nothing.
+    package var observe: (@Sendable () async -> NodeObservations)?
+    /// Images that are never removed, by name: the sandboxes'.
+    package var keptImages: Set<String> = []
     package var clusterDNS: [String] = []
     package var clusterDomain: String = "cluster.local"
     /// The host's resolver configuration, for pods with dnsPolicy Default and for the upstream searches.
@@ -101,14 +110,19 @@ package struct KubeletConfiguration: Sendable {
         self.kubeletVersion = kubeletVersion
     }
 
-    /// What pods may use. Upstream: Node Allocatable.
-    package var allocatable: ResourceList {
-        var allocatable = capacity
-        for (name, amount) in reserved {
-            guard let whole = allocatable[name] else { continue }
-            let rest = whole - amount
-            allocatable[name] = rest.sign < 0 ? .zero : rest
+    /// What pods may ask for: what evictions keep free is not among it. Upstream: Node Allocatable.
+    package var allocatable: ResourceList { Self.rest(Self.rest(capacity, without: reserved), without: eviction.reservation(capacity: capacity)) }
+
+    /// Bytes that all pods together may use. Upstream: getNodeAllocatableAbsolute.
+    var podMemory: Int64? { Self.rest(capacity, without: reserved)["memory"]?.value }
+
+    private static func rest(_ whole: ResourceList, without part: ResourceList) -> ResourceList {
+        var list = whole
+        for (name, amount) in part {
+            guard let had = list[name] else { continue }
+            let rest = had - amount
+            list[name] = rest.sign < 0 ? .zero : rest
         }
-        return allocatable
+        return list
     }
 }

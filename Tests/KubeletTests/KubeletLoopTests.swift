@@ -2,6 +2,7 @@ import ContainerRuntime
 import KubeAPI
 import KubeClient
 import Logging
+import Synchronization
 import Testing
 
 @testable import Kubelet
@@ -23,6 +24,7 @@ struct KubeletLoopTests {
 
     private func run(
         _ change: @Sendable (inout SimulatedRuntime.Configuration) -> Void = { _ in },
+        node: (inout KubeletConfiguration) -> Void = { _ in },
         _ body: (FakeAPIServer, SimulatedRuntime) async throws -> Void
     ) async throws {
         var configuration = SimulatedRuntime.Configuration()
@@ -31,7 +33,9 @@ struct KubeletLoopTests {
         let api = FakeAPIServer()
         var logger = Logger(label: "kubelet")
         logger.logLevel = .error
-        let kubelet = Kubelet(configuration: settings(), client: api.client, runtime: runtime, logger: logger)
+        var settings = settings()
+        node(&settings)
+        let kubelet = Kubelet(configuration: settings, client: api.client, runtime: runtime, logger: logger)
         let task = Task { try await kubelet.run() }
         defer { task.cancel() }
         try await body(api, runtime)
@@ -316,6 +320,47 @@ struct KubeletLoopTests {
             #expect(status?["reason"] == "OutOfcpu" && status?["containerStatuses"] == nil)
             #expect(status?["message"] == "Pod was rejected: Node didn't have enough resource: cpu, requested: 8000, used: 0, capacity: 3900")
             #expect(await runtime.journal.isEmpty)
+        }
+    }
+
+    private func nodeCondition(_ api: FakeAPIServer, _ type: String) -> String? {
+        api.get(.nodes, nil, "n1")?[path: "status", "conditions"]?.array?.first { $0["type"]?.string == type }?["status"]?.string
+    }
+
+    @Test("a node short of memory evicts one pod after the other until it is not, says so, and takes no new best-effort pods")
+    func evicts() async throws {
+        let available = Mutex<Int64>(1 << 30)
+        try await run(node: { settings in
+            settings.evictionPeriod = .milliseconds(10)
+            settings.eviction.transitionPeriod = 0.3
+            settings.observe = {
+                [
+                    .memoryAvailable: SignalObservation(
+                        available: Quantity(available.withLock(\.self), .binarySI), capacity: Quantity(8 << 30, .binarySI))
+                ]
+            }
+        }) { api, _ in
+            var important = pod("important")
+            important[path: "spec", "priority"] = 1000
+            try api.put(.pods, important)
+            try api.put(.pods, pod("plain"))
+            #expect(await eventually { isReady(api, "plain") && isReady(api, "important") })
+            available.withLock { $0 = 50 << 20 }
+            #expect(await eventually { nodeCondition(api, "MemoryPressure") == "True" })
+            #expect(await eventually { phase(api, "plain") == "Failed" })
+            available.withLock { $0 = 1 << 30 }
+            let status = api.get(.pods, "default", "plain")?["status"]
+            #expect(status?["reason"] == "Evicted")
+            let message = try #require(status?["message"]?.string)
+            #expect(message.hasPrefix("The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. Container main was using "))
+            #expect(condition(api, "plain", "DisruptionTarget")?["reason"] == "TerminationByKubelet")
+            #expect(await eventually { api.events("EvictionThresholdMet").contains("Attempting to reclaim memory") })
+            try api.put(.pods, pod("late"))
+            #expect(await eventually { phase(api, "late") == "Failed" })
+            #expect(api.get(.pods, "default", "late")?[path: "status", "message"] == "Pod was rejected: The node had condition: [MemoryPressure]. ")
+            #expect(await eventually { nodeCondition(api, "MemoryPressure") == "False" })
+            try api.put(.pods, pod("later"))
+            #expect(await eventually { isReady(api, "later") })
         }
     }
 

@@ -20,6 +20,8 @@ struct RealContainerTests {
         configuration.podLogsDirectory = directory + "/pods"
         configuration.cgroupRoot = "/" + (directory.split(separator: "/").last.map(String.init) ?? "kubelet-test")
         configuration.backOffInitial = .milliseconds(200)
+        // Whatever the disk of the machine that tests holds, this much of it is free.
+        configuration.diskSize = 64 << 20
         return configuration
     }
 

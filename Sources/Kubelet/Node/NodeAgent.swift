@@ -61,13 +61,21 @@ final class NodeAgent: Sendable {
 
     private let healthChanged = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
 
-    /// Looks at the runtime and the host until cancelled.
+    /// Takes over what the node is short of.
+    func setPressures(_ pressures: Set<NodePressure>) {
+        health.withLock { $0.pressures = pressures }
+        healthChanged.continuation.yield()
+    }
+
+    var pressures: Set<NodePressure> { health.withLock(\.pressures) }
+
+    /// Looks at the runtime until cancelled.
     private func keepHealth() async {
         repeat {
-            let fresh = await readHealth()
+            let (runtimeProblem, networkProblem) = await problems()
             let changed = health.withLock { health in
-                let changed = health.runtimeProblem != fresh.runtimeProblem || health.networkProblem != fresh.networkProblem
-                health = fresh
+                let changed = health.runtimeProblem != runtimeProblem || health.networkProblem != networkProblem
+                (health.runtimeProblem, health.networkProblem) = (runtimeProblem, networkProblem)
                 return changed
             }
             if changed { healthChanged.continuation.yield() }
@@ -75,23 +83,8 @@ final class NodeAgent: Sendable {
         healthChanged.continuation.finish()
     }
 
-    private func readHealth() async -> NodeHealth {
-        var fresh = NodeHealth()
-        do {
-            (fresh.runtimeProblem, fresh.networkProblem) = NodeHealth.problems(of: try await runtime.status())
-        } catch {
-            fresh.runtimeProblem = "\(error)"
-        }
-        guard configuration.managesPodFiles else { return fresh }
-        let configuration = configuration
-        let figures = try? await FileWork.run { () -> (Int64?, Double?, Double?) in  // The closure does not throw.
-            let disk = HostFigures.disk(configuration.rootDirectory)
-            let memory = HostFigures.availableMemory(
-                cgroupMount: configuration.cgroupMount, cgroupRoot: configuration.cgroupRoot, capacity: configuration.capacity["memory"]?.value ?? 0)
-            return (memory, disk.blocks, disk.inodes)
-        }
-        if let figures { (fresh.availableMemory, fresh.freeDiskPercent, fresh.freeInodesPercent) = figures }
-        return fresh
+    private func problems() async -> (String?, String?) {
+        do { return NodeHealth.problems(of: try await runtime.status()) } catch { return ("\(error)", nil) }
     }
 
     // MARK: registration
@@ -163,7 +156,6 @@ final class NodeAgent: Sendable {
 
     private func keepStatus() async {
         var reported = ContinuousClock.now
-        var written = health.withLock { $0 }
         await withDiscardingTaskGroup { group in
             let (ticks, tick) = AsyncStream<Bool>.makeStream(bufferingPolicy: .bufferingNewest(1))
             group.addTask { for await _ in self.healthChanged.stream { tick.yield(true) } }
@@ -174,27 +166,17 @@ final class NodeAgent: Sendable {
             // Registration wrote a status that may be older than the first look.
             tick.yield(true)
             for await isChange in ticks {
-                let current = health.withLock { $0 }
                 let due = ContinuousClock.now - reported >= configuration.nodeStatusReportPeriod
-                guard isChange || due || Self.pressures(current) != Self.pressures(written) else { continue }
+                guard isChange || due else { continue }
                 do {
                     try await writeStatus()
                     reported = .now
-                    written = current
                 } catch {
                     logger.warning("cannot write the node's status", metadata: ["error": "\(error)"])
                     group.addTask { if await self.pause(.seconds(1)) { tick.yield(true) } }
                 }
             }
         }
-    }
-
-    /// What of the health shows in conditions.
-    private static func pressures(_ health: NodeHealth) -> [Bool] {
-        [
-            (health.availableMemory ?? .max) < NodeHealth.minimumMemory, (health.freeDiskPercent ?? 100) < NodeHealth.minimumDiskPercent,
-            (health.freeInodesPercent ?? 100) < NodeHealth.minimumInodesPercent,
-        ]
     }
 
     private func writeStatus() async throws {

@@ -8,19 +8,8 @@ struct NodeHealth: Sendable, Equatable {
     var runtimeProblem: String?
     /// Nil when pods can have networks.
     var networkProblem: String?
-    /// Bytes; nil when it could not be told.
-    var availableMemory: Int64?
-    /// Parts of a hundred free; nil when it could not be told.
-    var freeDiskPercent: Double?
-    var freeInodesPercent: Double?
-    var availablePIDs: Int64?
-
-    /// Hard eviction thresholds. Upstream: memory.available<100Mi, nodefs.available<10%, nodefs.inodesFree<5%.
-    static let minimumMemory: Int64 = 100 << 20
-    static let minimumDiskPercent = 10.0
-    static let minimumInodesPercent = 5.0
-    /// Upstream has none by default; a node without process IDs can start nothing.
-    static let minimumPIDs: Int64 = 100
+    /// What the node is short of, as evictions see it.
+    var pressures: Set<NodePressure> = []
 
     /// Reads the runtime's conditions, in upstream's words.
     static func problems(of conditions: [RuntimeCondition]) -> (runtime: String?, network: String?) {
@@ -46,16 +35,15 @@ enum NodeConditions {
                 "lastTransitionTime": .string(since ?? now.rfc3339), "reason": .string(reason), "message": .string(message),
             ])
         }
-        let memory = (health.availableMemory ?? .max) < NodeHealth.minimumMemory
+        let memory = health.pressures.contains(.memory)
         add(
             "MemoryPressure", memory, memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
             memory ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available")
-        let disk =
-            (health.freeDiskPercent ?? 100) < NodeHealth.minimumDiskPercent || (health.freeInodesPercent ?? 100) < NodeHealth.minimumInodesPercent
+        let disk = health.pressures.contains(.disk)
         add(
             "DiskPressure", disk, disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
             disk ? "kubelet has disk pressure" : "kubelet has no disk pressure")
-        let pids = (health.availablePIDs ?? .max) < NodeHealth.minimumPIDs
+        let pids = health.pressures.contains(.pid)
         add(
             "PIDPressure", pids, pids ? "KubeletHasInsufficientPID" : "KubeletHasSufficientPID",
             pids ? "kubelet has insufficient PID available" : "kubelet has sufficient PID available")
@@ -81,17 +69,28 @@ enum HostFigures {
             available = line.split(separator: " ").dropFirst().first.flatMap { Int64($0) }.map { $0 &* 1024 }
         }
         guard capacity > 0, !cgroupRoot.isEmpty else { return available }
-        let unified = "\(cgroupMount)\(cgroupRoot)"
-        let legacy = "\(cgroupMount)/memory\(cgroupRoot)"
+        guard let used = workingSet(cgroupMount: cgroupMount, path: cgroupRoot) else { return available }
+        return min(available ?? .max, max(0, capacity &- used))
+    }
+
+    /// Memory of a cgroup that cannot be given back at once; nil when there is no such cgroup.
+    static func workingSet(cgroupMount: String, path: String) -> Int64? {
+        let (unified, legacy) = (cgroupMount + path, "\(cgroupMount)/memory\(path)")
         for (usage, statistics, cache) in [
             ("\(unified)/memory.current", "\(unified)/memory.stat", "inactive_file"),
             ("\(legacy)/memory.usage_in_bytes", "\(legacy)/memory.stat", "total_inactive_file"),
         ] {
-            guard let used = number(usage) else { continue }
-            let idle = field(cache, of: statistics) ?? 0
-            return min(available ?? .max, max(0, capacity &- max(0, used &- idle)))
+            if let used = number(usage) { return max(0, used &- (field(cache, of: statistics) ?? 0)) }
         }
-        return available
+        return nil
+    }
+
+    /// Processes and threads of the host, and how many there may be.
+    static func processes() -> (running: Int64, maximum: Int64)? {
+        // `0.20 0.18 0.12 1/80 11206`
+        let load = text("/proc/loadavg").split(separator: " ").dropFirst(3).first?.split(separator: "/").last.flatMap { Int64($0) }
+        guard let load, let pids = number("/proc/sys/kernel/pid_max"), let threads = number("/proc/sys/kernel/threads-max") else { return nil }
+        return (load, min(pids, threads))
     }
 
     static func number(_ path: String) -> Int64? {

@@ -53,6 +53,20 @@ struct PodCgroups: Sendable {
         if !onlyRaising { try set(path, .shares, limits.cpuShares) }
     }
 
+    /// Makes the group of all pods and gives it the memory that is theirs, so that what the node itself needs stays free. Upstream: node allocatable
+    /// enforcement.
+    func makeRoot(memory: Int64?) throws(FileError) {
+        try makeGroup(classPath(.guaranteed))
+        if let memory, memory > 0 { try set(classPath(.guaranteed), .memory, memory) }
+    }
+
+    /// Memory in use that cannot be given back at once; nil when it cannot be told.
+    func workingSet(_ pod: Pod) -> Int64? { HostFigures.workingSet(cgroupMount: mount, path: path(pod)) }
+    func podsWorkingSet() -> Int64? { HostFigures.workingSet(cgroupMount: mount, path: classPath(.guaranteed)) }
+    func processes(_ pod: Pod) -> Int64? {
+        HostFigures.number(isUnified ? "\(mount)\(path(pod))/pids.current" : "\(mount)/pids\(path(pod))/pids.current")
+    }
+
     private func makeGroup(_ path: String) throws(FileError) {
         for hierarchy in hierarchies() {
             let directory = hierarchy + path

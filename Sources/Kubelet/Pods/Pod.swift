@@ -36,6 +36,8 @@ struct Pod: Sendable {
     var serviceAccountName: String { spec["serviceAccountName"].string ?? "" }
     var nodeName: String { spec["nodeName"].string ?? "" }
     var isBeingDeleted: Bool { metadata.isBeingDeleted }
+    /// Not of the API server but of a file on this node. Upstream: kubetypes.IsStaticPod.
+    var isStatic: Bool { metadata.annotations["kubernetes.io/config.source"].map { $0 != "api" } ?? false }
     /// Phase as the API server last had it.
     var phase: String { status["phase"].string ?? "" }
     var isTerminalInAPI: Bool { phase == "Succeeded" || phase == "Failed" }

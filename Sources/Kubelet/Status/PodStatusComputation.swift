@@ -25,6 +25,8 @@ struct PodStatusComputation: Sendable {
     var verdict: (phase: PodPhase, reason: String, message: String)?
     /// The pod was refused by this node: nothing of it was ever made.
     var wasRejected = false
+    /// The node ends the pod, and says so. Upstream: the condition DisruptionTarget with reason TerminationByKubelet.
+    var disruption: String?
     var resize = ResizeStanding()
 
     struct Outcome: Sendable {
@@ -188,6 +190,9 @@ struct PodStatusComputation: Sendable {
         all.append(ready)
         all.append(containersReady)
         all.append(Condition(type: "PodScheduled", isTrue: true))
+        if let disruption {
+            all.append(Condition(type: "DisruptionTarget", isTrue: true, reason: "TerminationByKubelet", message: disruption))
+        }
         if let pending = resize.pending {
             all.append(
                 Condition(

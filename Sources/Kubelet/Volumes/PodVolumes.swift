@@ -13,6 +13,8 @@ struct PodVolumes: Sendable {
         "\(podDirectory(uid))/volumes/kubernetes.io~\(plugin)/\(name)"
     }
 
+    func emptyDirectory(_ uid: String, _ name: String) -> String { volumeDirectory(uid, plugin: "empty-dir", name: name) }
+
     func makePodDirectories(_ uid: String) throws(FileError) {
         let directory = podDirectory(uid)
         try FileTree.makeDirectories(directory, mode: 0o750)

@@ -23,6 +23,8 @@ struct PodServices: Sendable {
     let services: Lister
     let statuses: PodStatusWriter
     let pleg: PLEG
+    /// What the node is short of.
+    let pressures: @Sendable () -> Set<NodePressure>
     /// Nil when pods can have networks, else why not.
     let networkProblem: @Sendable () -> String?
     let now: @Sendable () -> Timestamp

@@ -3,6 +3,16 @@ import KubeAPI
 import KubeClient
 import Logging
 
+/// Why a pod is ended by its node. Upstream: TerminatePodOptions.
+struct PodEnding: Sendable, Equatable {
+    var reason: String
+    var message: String
+    /// Seconds its containers have.
+    var grace: Int64
+    /// The message of the condition DisruptionTarget; nil: it gets none.
+    var disruption: String?
+}
+
 /// Brings one pod from what it is to what it should be, over and over, until it is gone. Level-triggered: whatever woke it, it looks at everything.
 /// Upstream: pkg/kubelet's pod workers with syncPod, syncTerminatingPod, syncTerminatedPod.
 ///
@@ -23,6 +33,8 @@ actor PodWorker {
     var verdict: (phase: PodPhase, reason: String, message: String)?
     /// The node refused the pod when it came.
     private let wasRejected: Bool
+    /// The node ends the pod.
+    private var ending: PodEnding?
     private var resize = ResizeProgress()
     private var lastStatus: Value?
     /// Seconds until the next look, set by a pass.
@@ -45,7 +57,9 @@ actor PodWorker {
         self.services = services
         let isOver = pod.isBeingDeleted || pod.isTerminalInAPI
         // One that is being deleted may still hold what it was given.
-        let refusal = pod.isTerminalInAPI ? nil : services.allocations.admit(pod)
+        let isNew = pod.status["startTime"].string == nil
+        let pressure = isNew ? PressureAdmission.rejection(pod, pressures: services.pressures()) : nil
+        let refusal = pod.isTerminalInAPI ? nil : pressure ?? services.allocations.admit(pod)
         let rejection = isOver ? nil : refusal
         self.pod = services.allocations.given(pod)
         stage = isOver || rejection != nil ? .terminating : .syncing
@@ -73,6 +87,18 @@ actor PodWorker {
     func removed(_ object: Object) {
         pod = services.allocations.given(Pod(object))
         isGoneFromAPI = true
+        beginTerminating()
+        wake()
+    }
+
+    /// Not over yet, and not about to be.
+    var isActive: Bool { stage == .syncing || stage == .terminating }
+
+    /// Ends the pod for good, for the node's own reasons.
+    func end(_ ending: PodEnding) {
+        guard stage == .syncing, verdict == nil else { return }
+        self.ending = ending
+        verdict = (.failed, ending.reason, ending.message)
         beginTerminating()
         wake()
     }
@@ -171,7 +197,9 @@ actor PodWorker {
         let outcome = PodStatusComputation(
             pod: podWithOwnStatus, runtime: runtime, failures: failures, probes: services.prober.results(podUID: uid).standing, messages: messages,
             runtimeName: services.runtimeName, hostIPs: [services.configuration.nodeIP], now: services.now(), isTerminated: isTerminated,
-            verdict: verdict, wasRejected: wasRejected, resize: resize.standing(pending: services.allocations.pending(uid))
+            // While something of it runs, a pod is not over: another must not take its place yet.
+            verdict: isTerminated || !runtime.hasRunningContainers ? verdict : nil, wasRejected: wasRejected,
+            disruption: ending?.disruption, resize: resize.standing(pending: services.allocations.pending(uid))
         ).compute()
         lastStatus = outcome.value
         if !isGoneFromAPI { services.statuses.set(pod, outcome.value) }
@@ -196,7 +224,7 @@ actor PodWorker {
         checkDeadline()
         settleResize(runtime)
         var phase = await publish(runtime)
-        if phase == .succeeded || phase == .failed { return endWork() }
+        if verdict != nil || phase == .succeeded || phase == .failed { return endWork() }
         if !pod.hostNetwork, let problem = services.networkProblem() {
             services.event(pod, nil, .warning, "NetworkNotReady", "network is not ready: \(problem)")
             return wake(after: 1)
@@ -327,8 +355,8 @@ actor PodWorker {
         var runtime = try await readRuntime()
         await publish(runtime)
         let isDeleted = pod.isBeingDeleted || isGoneFromAPI
-        let grace = isDeleted ? pod.effectiveGracePeriodSeconds : pod.terminationGracePeriodSeconds
-        try await ContainerStopper(services: services, pod: pod).stopAll(runtime, grace: grace, exact: isDeleted)
+        let grace = isDeleted ? pod.effectiveGracePeriodSeconds : ending?.grace ?? pod.terminationGracePeriodSeconds
+        try await ContainerStopper(services: services, pod: pod).stopAll(runtime, grace: grace, exact: isDeleted || ending != nil)
         try Task.checkCancellation()
         for sandbox in runtime.sandboxes { try await services.runtime.stopPodSandbox(sandbox.id) }
         runtime = try await readRuntime()

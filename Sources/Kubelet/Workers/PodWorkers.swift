@@ -8,6 +8,7 @@ actor PodWorkers {
     private var workers: [String: PodWorker] = [:]
     /// Pods of the runtime that no worker has, being removed now.
     private var orphans: Set<String> = []
+    private var endWaiters: [String: AsyncStream<Void>.Continuation] = [:]
     private let started: AsyncStream<PodWorker>
     private nonisolated let start: AsyncStream<PodWorker>.Continuation
     /// Whether the API server's pods are all known: before, none can be called an orphan.
@@ -50,9 +51,32 @@ actor PodWorkers {
         await worker.removed(object)
     }
 
-    /// Something of the node has become free: resizes that wait for it are looked at again.
+    /// Something of the node has become free: resizes that wait for it are looked at again, and who waits for a pod's end goes on.
     func roomChanged() async {
         for uid in services.allocations.grantPending() { await workers[uid]?.grantedLate() }
+        for (uid, waiter) in endWaiters where await workers[uid]?.isActive != true { waiter.finish() }
+    }
+
+    /// The pods that run, or are about to.
+    func activePods() async -> [Pod] {
+        var pods: [Pod] = []
+        for worker in workers.values where await worker.isActive { pods.append(await worker.pod) }
+        return pods.sorted { $0.key < $1.key }
+    }
+
+    /// Ends a pod whatever the API server wishes, and waits for it, no longer than `limit`.
+    func end(_ uid: String, _ ending: PodEnding, limit: Duration) async {
+        guard let worker = workers[uid] else { return }
+        let (ended, waiter) = AsyncStream<Void>.makeStream()
+        endWaiters[uid] = waiter
+        await worker.end(ending)
+        let timer = Task {
+            do { try await Task.sleep(for: limit) } catch { return }  // It has ended.
+            waiter.finish()
+        }
+        for await _ in ended {}
+        timer.cancel()
+        endWaiters[uid] = nil
     }
 
     func wake(_ uid: String) { workers[uid]?.wake() }

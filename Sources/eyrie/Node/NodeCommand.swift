@@ -131,6 +131,9 @@ struct NodeBootstrapFiles {
         let kept = Self.reserved(vcpus: root["vcpus"].int ?? 1, maxPods: root["maxPods"].int ?? 17)
         let forKubernetes = kept.merging(Self.quantities(root["kubeReserved"])) { $1 }
         configuration.reserved = forKubernetes.merging(Self.quantities(root["systemReserved"]), uniquingKeysWith: +)
+        // The volume that a node group's nodes have, where the host's filesystem is larger.
+        configuration.diskSize = Self.diskSize
+        configuration.keptImages = [MachinePaths.pauseImageName]
         configuration.clusterDNS = root["clusterDNS"].strings
         configuration.resolverConfiguration = ClusterDNS.hostResolverPath
         configuration.rootDirectory = paths.kubelet
@@ -157,6 +160,9 @@ struct NodeBootstrapFiles {
 
     /// Quantities by resource, as they are named; one that is none is left out.
     private static func quantities(_ list: JSONView?) -> ResourceList { list.stringMap.compactMapValues { try? Quantity($0) } }
+
+    /// Upstream: the default diskSize of managed node groups, 20 GiB.
+    private static let diskSize: Int64 = 20 << 30
 
     private static func diskBytes(_ path: String) -> Int64 {
         var status = statvfs()
