@@ -94,6 +94,7 @@ package final class CRIRuntime: ContainerRuntime {
     package func runPodSandbox(_ config: PodSandboxConfig) async throws -> String {
         var request = Runtime_V1_RunPodSandboxRequest()
         request.config = config.message
+        request.runtimeHandler = config.runtimeHandler
         let answer: Runtime_V1_RunPodSandboxResponse = try await call(Self.runtime("RunPodSandbox"), request, timeout: Timeout.sandbox)
         return answer.podSandboxID
     }

@@ -114,6 +114,8 @@ package struct PodSandboxConfig: Sendable {
     package var privileged: Bool
     package var seccomp: SecurityProfile
     package var resources: LinuxResources?
+    /// The runtime's configuration for this kind of sandbox; empty for its usual one.
+    package var runtimeHandler: String
 
     package init(metadata: PodSandboxMetadata) {
         self.metadata = metadata
@@ -132,6 +134,7 @@ package struct PodSandboxConfig: Sendable {
         privileged = false
         seccomp = .runtimeDefault
         resources = nil
+        runtimeHandler = ""
     }
 }
 

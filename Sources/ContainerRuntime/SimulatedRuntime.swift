@@ -166,7 +166,7 @@ package actor SimulatedRuntime: ContainerRuntime {
             ips = ["\(configuration.addressPrefix).\(nextAddress / 254 % 256).\(nextAddress % 254 + 1)"]
             nextAddress += 1
         }
-        journal.append("runPodSandbox \(config.metadata.name)")
+        journal.append("runPodSandbox \(config.metadata.name)" + (config.runtimeHandler.isEmpty ? "" : " \(config.runtimeHandler)"))
         sandboxes[id] = Sandbox(
             info: PodSandbox(
                 id: id, metadata: config.metadata, isReady: true, createdAt: Self.now, labels: config.labels, annotations: config.annotations,

@@ -66,6 +66,8 @@ package struct KubeletConfiguration: Sendable {
     package var diskSize: Int64?
     /// Looks at the node in place of what is read from this host: tests. Without it, nodes without files of their own evict nothing.
     package var observe: (@Sendable () async -> NodeObservations)?
+    /// How images become volumes; nil where they cannot.
+    package var imageVolumes: ImageVolumes?
     /// Images that are never removed, by name: the sandboxes'.
     package var keptImages: Set<String> = []
     package var clusterDNS: [String] = []

@@ -28,6 +28,9 @@ struct GivenObjects: ReferencedObjects {
         guard let text = volumes[name] else { throw StatusError.notFound(GroupResource(group: "", resource: "persistentvolumes"), name) }
         return try Object(json: text)
     }
+    func runtimeClass(name: String) async throws -> Object {
+        throw StatusError.notFound(GroupResource(group: "node.k8s.io", resource: "runtimeclasses"), name)
+    }
 }
 
 struct ClaimedVolumeTests {

@@ -364,6 +364,23 @@ struct KubeletLoopTests {
         }
     }
 
+    @Test("a pod of a class that is gone waits and says so")
+    func runtimeClass() async throws {
+        try await run { api, runtime in
+            var classed = pod("classed")
+            classed[path: "spec", "runtimeClassName"] = "gone"
+            try api.put(.pods, classed)
+            #expect(
+                await eventually {
+                    api.events("FailedCreatePodSandBox").contains { $0.hasSuffix("runtimeclasses.node.k8s.io \"gone\" not found") }
+                })
+            #expect(await runtime.journal.isEmpty && phase(api, "classed") == "Pending")
+            try api.put(.runtimeClasses, ["metadata": ["name": "gone"], "handler": "special"])
+            #expect(await eventually { isReady(api, "classed") })
+            #expect(await runtime.journal.first == "runPodSandbox classed special")
+        }
+    }
+
     @Test("a hundred pods start on one node")
     func many() async throws {
         try await run { api, _ in

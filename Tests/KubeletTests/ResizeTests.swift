@@ -156,6 +156,20 @@ struct ResizeTests {
         #expect(gone == ["PodResizePending", "PodResizeInProgress"])
     }
 
+    @Test("a wish that no node will grant does not count for the scheduler; one that waits does")
+    func accounting() throws {
+        func requests(_ reason: String) throws -> Quantity? {
+            let pod = try Given.pod(
+                #"{"containers":[{"name":"a","image":"i","resources":{"requests":{"cpu":"100"}}}]}"#,
+                status:
+                    #"{"conditions":[{"type":"PodResizePending","status":"True","reason":"\#(reason)"}],"containerStatuses":[{"name":"a","allocatedResources":{"cpu":"200m"},"resources":{"requests":{"cpu":"250m"}}}]}"#
+            )
+            return PodResources.requests(pod.object)["cpu"]
+        }
+        #expect(try requests("Infeasible") == Quantity(milli: 250))
+        #expect(try requests("Deferred") == Quantity(100))
+    }
+
     @Test("a granted resize is completed once, and an error is told once")
     func progress() {
         var progress = ResizeProgress()

@@ -43,7 +43,7 @@ def events(service, name):
 
 def limits(service, name):
     """Quota and memory limit of a container's cgroup, as the container sees it, in either version of cgroups."""
-    return shell(service, name, "cd /sys/fs/cgroup; cat cpu/cpu.cfs_quota_us cpu.max memory/memory.limit_in_bytes memory.max 2>/dev/null").split()
+    return shell(service, name, "cd /sys/fs/cgroup; cat cpu/cpu.cfs_quota_us cpu.max memory/memory.limit_in_bytes memory.max 2>/dev/null; true").split()
 
 
 def resize(service, name, cpu, memory):

@@ -13,9 +13,11 @@ package enum PodResources {
 
     /// The requests, with overhead.
     package static func requests(_ pod: Object, _ options: Options = Options()) -> ResourceList {
+        let isInfeasible = options.usesStatus && isResizeInfeasible(pod)
         var total = aggregate(pod) { container in
             var list = container["resources"].flatMap { $0["requests"] }.resourceList
             guard options.usesStatus, let status = status(of: container, in: pod) else { return list }
+            if isInfeasible { list = [:] }
             // A resize counts with the most of what is wished for, granted and in force.
             for other in [status["resources"].flatMap { $0["requests"] }.resourceList, status["allocatedResources"].resourceList] {
                 list.merge(other) { max($0, $1) }
@@ -29,15 +31,25 @@ package enum PodResources {
 
     /// The limits; overhead is added where there is a limit.
     package static func limits(_ pod: Object, _ options: Options = Options()) -> ResourceList {
+        let isInfeasible = options.usesStatus && isResizeInfeasible(pod)
         var total = aggregate(pod) { container in
             var list = container["resources"].flatMap { $0["limits"] }.resourceList
             guard options.usesStatus, let status = status(of: container, in: pod) else { return list }
+            if isInfeasible { list = [:] }
             list.merge(status["resources"].flatMap { $0["limits"] }.resourceList) { max($0, $1) }
             return list
         }
         for (name, quantity) in pod["spec"]["resources"]["limits"].resourceList where isPodLevel(name) { total[name] = quantity }
         for (name, quantity) in pod["spec"]["overhead"].resourceList { if let limit = total[name] { total[name] = limit + quantity } }
         return total
+    }
+
+    /// A wish that no node will grant does not count. Upstream: IsPodResizeInfeasible.
+    private static func isResizeInfeasible(_ pod: Object) -> Bool {
+        guard pod.mayContain("PodResizePending") else { return false }
+        return pod["status"].flatMap { $0["conditions"] }.elements.contains {
+            ($0["type"]?.equals("PodResizePending") ?? false) && ($0["reason"]?.equals("Infeasible") ?? false)
+        }
     }
 
     private static func status(of container: JSONView, in pod: Object) -> JSONView? {

@@ -6,6 +6,7 @@ protocol ReferencedObjects: Sendable {
     func secret(namespace: String, name: String) async throws -> Object
     func persistentVolumeClaim(namespace: String, name: String) async throws -> Object
     func persistentVolume(name: String) async throws -> Object
+    func runtimeClass(name: String) async throws -> Object
 }
 
 /// A container's environment. Upstream: kubelet's makeEnvironmentVariables.

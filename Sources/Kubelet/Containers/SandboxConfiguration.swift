@@ -40,7 +40,7 @@ struct SandboxConfiguration: Sendable {
         }
         config.cgroupParent = cgroupParent
         for entry in pod.securityContext["sysctls"].elements {
-            if let name = entry["name"].string { config.sysctls[name] = entry["value"].string ?? "" }
+            if let name = entry["name"].string { config.sysctls[SysctlAdmission.dotted(name)] = entry["value"].string ?? "" }
         }
         config.namespaces = SecuritySettings.namespaces(pod)
         config.runAsUser = pod.securityContext["runAsUser"].int

@@ -19,6 +19,14 @@ struct Pod: Sendable {
         case always = "Always"
         case onFailure = "OnFailure"
         case never = "Never"
+
+        func restarts(after exitCode: Int32) -> Bool {
+            switch self {
+            case .always: true
+            case .onFailure: exitCode != 0
+            case .never: false
+            }
+        }
     }
 
     var metadata: ObjectMeta { object.metadata }
@@ -93,9 +101,11 @@ struct ContainerSpec: Sendable {
     var command: [String] { view["command"].strings }
     var args: [String] { view["args"].strings }
     var workingDirectory: String { view["workingDir"].string ?? "" }
-    var imagePullPolicy: String { view["imagePullPolicy"].string ?? (hasLatestTag ? "Always" : "IfNotPresent") }
+    var imagePullPolicy: String { view["imagePullPolicy"].string ?? (Self.hasLatestTag(image) ? "Always" : "IfNotPresent") }
     /// An init container that runs beside the others. Upstream: podutil.IsRestartableInitContainer.
     var isSidecar: Bool { isInit && view["restartPolicy"].string == "Always" }
+    /// The container's own policy, where it has one.
+    var restartPolicy: Pod.RestartPolicy? { view["restartPolicy"].string.flatMap(Pod.RestartPolicy.init) }
     var ports: [JSONView] { view["ports"].elements }
     var securityContext: JSONView? { view["securityContext"] }
     var terminationMessagePath: String { view["terminationMessagePath"].string ?? "/dev/termination-log" }
@@ -110,8 +120,29 @@ struct ContainerSpec: Sendable {
     /// Where events about this container point.
     var fieldPath: String { "spec.\(isEphemeral ? "ephemeralContainers" : isInit ? "initContainers" : "containers"){\(name)}" }
 
-    private var hasLatestTag: Bool {
-        let image = image
+    /// Whether it starts again after it has ended: by the first rule for its exit code, its own policy, or the pod's.
+    /// Upstream: kubecontainer.ContainerShouldRestart.
+    func restarts(after exitCode: Int32, in pod: Pod) -> Bool {
+        if let restartPolicy {
+            let rule = view["restartPolicyRules"].elements.first { rule in
+                let isListed = rule["exitCodes"]["values"].elements.contains { $0.int == Int64(exitCode) }
+                switch rule["exitCodes"]["operator"].string {
+                case "In": return isListed
+                case "NotIn": return !isListed
+                default: return false
+                }
+            }
+            if rule["action"].string == "Restart" { return true }
+            return restartPolicy.restarts(after: exitCode)
+        }
+        return pod.restartPolicy.restarts(after: exitCode)
+    }
+
+    /// Whether it starts again when its probes have it killed: rules are about containers that end by themselves.
+    func restartsWhenKilled(in pod: Pod) -> Bool { (restartPolicy ?? pod.restartPolicy) != .never }
+
+    /// Whether an image without a policy is pulled each time.
+    static func hasLatestTag(_ image: String) -> Bool {
         if image.contains("@") { return false }
         let last = image.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
         guard let colon = last.firstIndex(of: ":") else { return true }

@@ -80,8 +80,9 @@ struct ProbeActions: Sendable {
     private func send(
         _ request: (host: String, port: Int, path: String, fields: HTTPFields, isTLS: Bool), timeout: Duration
     ) async throws -> Int {
-        guard !request.isTLS else { throw ContainerConfigError("probes by HTTPS are not implemented by Eyrie yet") }
-        var configuration = HTTPClient.Configuration(address: .tcp(host: request.host, port: request.port))
+        // A probe asks whether somebody answers, not who. Upstream: the prober's InsecureSkipVerify.
+        let tls = request.isTLS ? HTTPClient.TLS(verifiesServer: false) : nil
+        var configuration = HTTPClient.Configuration(address: .tcp(host: request.host, port: request.port), tls: tls)
         configuration.connectTimeout = timeout
         let client = try HTTPClient(configuration: configuration)
         do {

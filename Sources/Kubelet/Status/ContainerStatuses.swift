@@ -130,10 +130,10 @@ struct ContainerStatuses: Sendable {
         if spec.isInit {
             guard !pod.isBeingDeleted else { return false }
             guard let current else { return true }
-            if current.state == .exited, !spec.isSidecar { return current.exitCode != 0 && pod.restartPolicy != .never }
+            if current.state == .exited, !spec.isSidecar { return current.exitCode != 0 && spec.restarts(after: current.exitCode, in: pod) }
             return current.state != .running
         }
-        return PodSync.shouldRestart(pod, current)
+        return PodSync.shouldRestart(pod, spec, current)
     }
 
     private func waitingReason(_ spec: ContainerSpec) -> String {
@@ -158,7 +158,11 @@ struct ContainerStatuses: Sendable {
                 message: "The container could not be located when the pod was deleted.  The container used to be Running", startedAt: 0,
                 finishedAt: 0,
                 containerID: "")
-            if pod.isBeingDeleted || pod.restartPolicy == .never { view.state = .terminated(end) } else { view.lastTermination = end }
+            if pod.isBeingDeleted || !spec.restarts(after: end.exitCode, in: pod) {
+                view.state = .terminated(end)
+            } else {
+                view.lastTermination = end
+            }
         }
         if let failure = failures[spec.name], shouldRestart(spec, nil) { view.state = .waiting(reason: failure.reason, message: failure.message) }
         return view

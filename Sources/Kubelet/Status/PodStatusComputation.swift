@@ -115,6 +115,11 @@ struct PodStatusComputation: Sendable {
     private func phase(inits: [ContainerStatusView], mains: [ContainerStatusView], specs: [ContainerSpec]) -> PodPhase {
         var pendingInit = 0
         var failedInit = 0
+        var isInitOver = false
+        func failed(_ spec: ContainerSpec, _ code: Int32) {
+            failedInit += 1
+            if !spec.restarts(after: code, in: pod) { isInitOver = true }
+        }
         for (spec, view) in zip(specs, inits) {
             if spec.isSidecar {
                 switch view.state {
@@ -126,17 +131,19 @@ struct PodStatusComputation: Sendable {
             }
             switch view.state {
             case .running: pendingInit += 1
-            case .terminated(let end): if end.exitCode != 0 { failedInit += 1 }
+            case .terminated(let end): if end.exitCode != 0 { failed(spec, end.exitCode) }
             case .waiting:
                 if let last = view.lastTermination {
-                    if last.exitCode != 0 { failedInit += 1 }
+                    if last.exitCode != 0 { failed(spec, last.exitCode) }
                 } else {
                     pendingInit += 1
                 }
             }
         }
         var (running, waiting, stopped, succeeded) = (0, 0, 0, 0)
-        for view in mains {
+        var startsAgain = false
+        for (spec, view) in zip(pod.containers, mains) {
+            if let end = view.termination ?? view.lastTermination, spec.restarts(after: end.exitCode, in: pod) { startsAgain = true }
             switch view.state {
             case .running: running += 1
             case .terminated(let end):
@@ -145,7 +152,7 @@ struct PodStatusComputation: Sendable {
             case .waiting: if view.lastTermination != nil { stopped += 1 } else { waiting += 1 }
             }
         }
-        if failedInit > 0, pod.restartPolicy == .never { return .failed }
+        if isInitOver { return .failed }
         if isTerminated, running == 0 {
             // Nothing will run any more; what never ran has not succeeded.
             return stopped > 0 && stopped == succeeded && waiting == 0 && pendingInit == 0 ? .succeeded : .failed
@@ -153,9 +160,8 @@ struct PodStatusComputation: Sendable {
         if pendingInit > 0 || failedInit > 0 || waiting > 0 { return .pending }
         if running > 0 { return .running }
         if stopped > 0 {
-            if pod.restartPolicy == .always { return .running }
-            if stopped == succeeded { return .succeeded }
-            return pod.restartPolicy == .never ? .failed : .running
+            if startsAgain { return .running }
+            return stopped == succeeded ? .succeeded : .failed
         }
         return .pending
     }

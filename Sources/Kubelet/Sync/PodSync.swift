@@ -72,8 +72,6 @@ struct PodSync: Sendable {
         return (false, newest.metadata.attempt, newest.id)
     }
 
-    private var restartsOnFailure: Bool { pod.restartPolicy != .never }
-
     func plan() -> PodActions {
         var actions = PodActions()
         let change = sandboxChange()
@@ -94,7 +92,7 @@ struct PodSync: Sendable {
         for container in pod.containers {
             let current = status.latest(container.name)
             guard let current, current.state == .running else {
-                if shouldRestart(container, current) {
+                if Self.shouldRestart(pod, container, current) {
                     actions.start.append(container.name)
                     if let current, current.state == .unknown { actions.kill.append(killUnknown(container, current)) }
                 }
@@ -105,7 +103,7 @@ struct PodSync: Sendable {
                 kept += 1
                 continue
             }
-            if restartsOnFailure || kill.reason == .changed || kill.reason == .resize { actions.start.append(container.name) }
+            if container.restartsWhenKilled(in: pod) || kill.reason == .changed || kill.reason == .resize { actions.start.append(container.name) }
             actions.kill.append(kill)
         }
         if kept == 0, actions.start.isEmpty {
@@ -119,13 +117,14 @@ struct PodSync: Sendable {
 
     /// A new sandbox: everything from the beginning, unless everything is over.
     private func planFresh(_ actions: inout PodActions) {
-        if pod.restartPolicy == .never, actions.attempt != 0, !status.containers.isEmpty {
+        let neverAgain = !pod.containers.contains { $0.restartsWhenKilled(in: pod) || !$0.view["restartPolicyRules"].elements.isEmpty }
+        if neverAgain, actions.attempt != 0, !status.containers.isEmpty {
             actions.createSandbox = false
             return
         }
         let toStart = pod.containers.filter { container in
-            guard let last = status.latest(container.name), pod.restartPolicy == .onFailure else { return true }
-            return !(last.state == .exited && last.exitCode == 0)
+            guard let last = status.latest(container.name), last.state == .exited else { return true }
+            return container.restarts(after: last.exitCode, in: pod)
         }
         if toStart.isEmpty, !pod.containers.isEmpty {
             actions.createSandbox = false
@@ -136,22 +135,13 @@ struct PodSync: Sendable {
     }
 
     /// Upstream: ShouldContainerBeRestarted.
-    private func shouldRestart(_ container: ContainerSpec, _ current: RuntimeContainerStatus?) -> Bool {
-        Self.shouldRestart(pod, current)
-    }
-
-    static func shouldRestart(_ pod: Pod, _ current: RuntimeContainerStatus?) -> Bool {
+    static func shouldRestart(_ pod: Pod, _ container: ContainerSpec, _ current: RuntimeContainerStatus?) -> Bool {
         if pod.isBeingDeleted { return false }
         guard let current else { return true }
         switch current.state {
         case .running: return false
         case .unknown, .created: return true
-        case .exited:
-            switch pod.restartPolicy {
-            case .always: return true
-            case .never: return false
-            case .onFailure: return current.exitCode != 0
-            }
+        case .exited: return container.restarts(after: current.exitCode, in: pod)
         }
     }
 
@@ -176,7 +166,7 @@ struct PodSync: Sendable {
                 id: current.id, name: container.name, message: "Container \(container.name) resize requires restart", reason: .resize)
         }
         guard var kill else { return nil }
-        if restartsOnFailure || kill.reason == .changed || container.isSidecar { kill.message += ", will be restarted" }
+        if container.restartsWhenKilled(in: pod) || kill.reason == .changed { kill.message += ", will be restarted" }
         return kill
     }
 
@@ -221,7 +211,7 @@ struct PodSync: Sendable {
                 if container.isSidecar {
                     starts.append(container.name)
                 } else if current.exitCode != 0 {
-                    guard restartsOnFailure else {
+                    guard container.restarts(after: current.exitCode, in: pod) else {
                         actions.killPod = true
                         actions.startInit = []
                         return false
@@ -234,7 +224,7 @@ struct PodSync: Sendable {
                 }
             case .unknown:
                 actions.kill.append(killUnknown(container, current))
-                if restartsOnFailure || container.isSidecar { starts.append(container.name) }
+                if container.restartsWhenKilled(in: pod) { starts.append(container.name) }
             }
             laterHasRun = true
         }

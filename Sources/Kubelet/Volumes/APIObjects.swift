@@ -34,6 +34,7 @@ final class CachedObjects: ReferencedObjects {
     }
 
     func persistentVolume(name: String) async throws -> Object { try await client.get(.persistentVolumes, name: name) }
+    func runtimeClass(name: String) async throws -> Object { try await client.get(.runtimeClasses, name: name) }
 
     private func get(_ key: Key) async throws -> Object {
         let now = ContinuousClock.now

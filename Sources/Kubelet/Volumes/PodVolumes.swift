@@ -15,6 +15,16 @@ struct PodVolumes: Sendable {
 
     func emptyDirectory(_ uid: String, _ name: String) -> String { volumeDirectory(uid, plugin: "empty-dir", name: name) }
 
+    func imageDirectory(_ uid: String, _ name: String) throws(VolumeError) -> String {
+        volumeDirectory(uid, plugin: "image", name: try Self.checked(name))
+    }
+
+    /// A name that stays in its folder.
+    private static func checked(_ name: String) throws(VolumeError) -> String {
+        guard !name.isEmpty, !name.contains("/"), name != ".", name != ".." else { throw VolumeError("volume name \"\(name)\" is not valid") }
+        return name
+    }
+
     func makePodDirectories(_ uid: String) throws(FileError) {
         let directory = podDirectory(uid)
         try FileTree.makeDirectories(directory, mode: 0o750)
@@ -24,8 +34,7 @@ struct PodVolumes: Sendable {
     /// Makes the volume, or brings its files up to date, and returns its path on the node. `files` are given for volumes made from API objects.
     /// Throws `VolumeError` and `FileError`.
     func setUp(_ volume: JSONView, pod: Pod, files: [String: VolumeFile]?, now: Timestamp) throws -> String {
-        let name = volume["name"].string ?? ""
-        guard !name.isEmpty, !name.contains("/"), name != ".", name != ".." else { throw VolumeError("volume name \"\(name)\" is not valid") }
+        let name = try Self.checked(volume["name"].string ?? "")
         let group = pod.securityContext["fsGroup"].int.flatMap { gid_t(exactly: $0) }
         if let files {
             let plugin =

@@ -11,7 +11,7 @@ struct PodMounts: Sendable {
     }
 
     /// Makes all volumes of the pod, or brings them up to date; their paths by name. A volume that fails is told in an event, and thrown.
-    func setUpVolumes(ips: [String]) async throws -> [String: String] {
+    func setUpVolumes(ips: [String], credentials: PullCredentials) async throws -> [String: String] {
         var paths: [String: String] = [:]
         guard services.configuration.managesPodFiles else {
             for volume in pod.volumes { paths[volume["name"].string ?? ""] = "/" }
@@ -23,6 +23,10 @@ struct PodMounts: Sendable {
         for volume in pod.volumes {
             let name = volume["name"].string ?? ""
             do {
+                if let source = volume["image"], !source.isNull {
+                    paths[name] = try await imageVolume(source, name: name, credentials: credentials)
+                    continue
+                }
                 let claimed = try await ClaimedVolume(volume, pod: pod, objects: services.objects)
                 let source = claimed?.volume.root ?? volume
                 let files = try await payload.files(of: source)
@@ -30,6 +34,8 @@ struct PodMounts: Sendable {
                 paths[name] = try await FileWork.run { try volumes.setUp(source, pod: pod, files: files, now: now) }
             } catch is CancellationError {
                 throw CancellationError()
+            } catch let failure as ImageFailure {
+                throw failure
             } catch {
                 services.event(pod, nil, .warning, "FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(error)")
                 throw error
@@ -69,7 +75,7 @@ struct PodMounts: Sendable {
             let source = pod.volumes.first { $0["name"].string == name }
             // Volumes made from API objects are the kubelet's to write; a claim may be taken for reading alone.
             let isManaged =
-                ["configMap", "secret", "downwardAPI", "projected"].contains { source[$0] != nil }
+                ["configMap", "secret", "downwardAPI", "projected", "image"].contains { source[$0] != nil }
                 || source["persistentVolumeClaim"]["readOnly"].bool ?? false
             let propagation: MountPropagation =
                 switch mount["mountPropagation"].string {

@@ -27,7 +27,7 @@ struct PodSyncPass: Sendable {
         }
         if actions.isIdle {
             if await worker.volumesAreDue(), !pod.volumes.isEmpty {
-                _ = try await PodMounts(services: services, pod: pod).setUpVolumes(ips: runtime.ips)
+                _ = try await PodMounts(services: services, pod: pod).setUpVolumes(ips: runtime.ips, credentials: await credentials())
                 await worker.volumesWereChecked()
             }
             return !actions.backingOff.isEmpty
@@ -68,8 +68,8 @@ struct PodSyncPass: Sendable {
             let (cgroups, pod) = (services.cgroups, pod)
             try await FileWork.run { try cgroups.make(pod) }
         }
-        let mounts = PodMounts(services: services, pod: pod)
-        let volumes = try await mounts.setUpVolumes(ips: runtime.ips)
+        let credentials = await credentials()
+        guard let volumes = try await volumes(for: actions, runtime, credentials: credentials) else { return }
         await worker.volumesWereChecked()
         let attempt = actions.attempt
         let resolverPath = services.configuration.resolverConfiguration
@@ -88,7 +88,7 @@ struct PodSyncPass: Sendable {
         try Task.checkCancellation()
         let starter = ContainerStarter(
             services: services, pod: pod, sandboxID: sandboxID, sandboxConfig: sandboxConfig, ips: ips, volumes: volumes,
-            credentials: await credentials(), running: runtime.runningIDs)
+            credentials: credentials, running: runtime.runningIDs)
         for name in actions.startEphemeral {
             guard let spec = pod.container(named: name) else { continue }
             _ = await start(spec, with: starter, runtime)
@@ -107,12 +107,30 @@ struct PodSyncPass: Sendable {
         }
     }
 
+    /// The pod's volumes; nil when the image of one is not to be had: the containers wait for it as for their own.
+    private func volumes(for actions: PodActions, _ runtime: PodRuntimeStatus, credentials: PullCredentials) async throws -> [String: String]? {
+        do {
+            return try await PodMounts(services: services, pod: pod).setUpVolumes(ips: runtime.ips, credentials: credentials)
+        } catch let failure as ImageFailure {
+            for name in actions.startInit + (actions.start.isEmpty ? pod.containers.map(\.name) : actions.start) {
+                await worker.setFailure(name, StartFailure(reason: failure.reason, message: failure.message))
+            }
+            await worker.wake(after: failure.retryAfter ?? ContainerStarter.retryPeriod)
+            return nil
+        }
+    }
+
     private func createSandbox(_ config: PodSandboxConfig) async throws -> (String, [String]) {
+        var config = config
         if services.configuration.managesPodFiles {
             let directory = config.logDirectory
             try await FileWork.run { try FileTree.makeDirectories(directory) }
         }
         do {
+            // The handler of the pod's class, which may have gone since the pod was admitted. Upstream: runtimeClassManager.LookupRuntimeHandler.
+            if let name = pod.spec["runtimeClassName"].string, !name.isEmpty {
+                config.runtimeHandler = try await services.objects.runtimeClass(name: name)["handler"].string ?? ""
+            }
             let id = try await services.runtime.runPodSandbox(config)
             await services.pleg.note(id, podUID: pod.uid)
             return (id, try await services.runtime.podSandboxStatus(id).ips)

@@ -58,7 +58,7 @@ actor PodWorker {
         let isOver = pod.isBeingDeleted || pod.isTerminalInAPI
         // One that is being deleted may still hold what it was given.
         let isNew = pod.status["startTime"].string == nil
-        let pressure = isNew ? PressureAdmission.rejection(pod, pressures: services.pressures()) : nil
+        let pressure = isNew ? PressureAdmission.rejection(pod, pressures: services.pressures()) ?? SysctlAdmission.rejection(pod) : nil
         let refusal = pod.isTerminalInAPI ? nil : pressure ?? services.allocations.admit(pod)
         let rejection = isOver ? nil : refusal
         self.pod = services.allocations.given(pod)
@@ -364,6 +364,7 @@ actor PodWorker {
         failures = [:]
         await publish(runtime, isTerminated: true)
         if services.configuration.managesPodFiles {
+            try await PodMounts(services: services, pod: pod).removeImageVolumes()
             let (volumes, uid) = (services.volumes, uid)
             try await FileWork.run { try volumes.tearDown(uid) }
         }

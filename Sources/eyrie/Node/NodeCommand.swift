@@ -134,6 +134,7 @@ struct NodeBootstrapFiles {
         // The volume that a node group's nodes have, where the host's filesystem is larger.
         configuration.diskSize = Self.diskSize
         configuration.keptImages = [MachinePaths.pauseImageName]
+        configuration.imageVolumes = SnapshotMounts(socket: MachinePaths.containerdSocket).imageVolumes
         configuration.clusterDNS = root["clusterDNS"].strings
         configuration.resolverConfiguration = ClusterDNS.hostResolverPath
         configuration.rootDirectory = paths.kubelet
