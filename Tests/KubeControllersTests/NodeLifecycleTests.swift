@@ -166,6 +166,15 @@ struct TaintEvictionTests {
                 == .at(epoch.adding(seconds: 10)))
         #expect(try time([["operator": "Exists", "tolerationSeconds": -1]]) == .at(epoch))
     }
+
+    @Test("the seconds of a taint without a time count from when the pod was first told")
+    func since() throws {
+        let taint = Taint(view: try object(["key": "own", "effect": "NoExecute"]).root)
+        let pod = try pod("a", tolerations: [["operator": "Exists", "tolerationSeconds": 10]])
+        let now = epoch.adding(seconds: 5)
+        #expect(EvictionTime.of(pod: pod, taints: [taint], now: now) == .at(epoch.adding(seconds: 15)))
+        #expect(EvictionTime.of(pod: pod, taints: [taint], now: now, since: epoch) == .at(epoch.adding(seconds: 10)))
+    }
 }
 
 @Suite("Pod garbage")

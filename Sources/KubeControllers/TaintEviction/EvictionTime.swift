@@ -5,8 +5,9 @@ enum EvictionTime: Sendable, Equatable {
     case never
     case at(Timestamp)
 
-    /// - Parameter now: where a taint does not say when it was added.
-    static func of(pod: Object, taints: [Taint], now: Timestamp) -> EvictionTime {
+    /// - Parameter since: when the pod was first told to leave, for taints that do not say when they were added; nil: now. Upstream: the CreatedAt of
+    ///   the eviction queue's worker.
+    static func of(pod: Object, taints: [Taint], now: Timestamp, since: Timestamp? = nil) -> EvictionTime {
         let noExecute = taints.filter { $0.effect == "NoExecute" }
         guard !noExecute.isEmpty else { return .never }
         let tolerations = pod["spec"]["tolerations"].elements.map(Toleration.init(view:))
@@ -16,7 +17,7 @@ enum EvictionTime: Sendable, Equatable {
             let matching = tolerations.filter { $0.tolerates(taint) }
             guard !matching.isEmpty else { return .at(now) }
             guard let seconds = matching.compactMap(\.seconds).min() else { continue }
-            let time = (taint.timeAdded ?? now).adding(seconds: max(0, seconds))
+            let time = (taint.timeAdded ?? since ?? now).adding(seconds: max(0, seconds))
             earliest = min(earliest ?? time, time)
         }
         return earliest.map { .at($0) } ?? .never

@@ -14,8 +14,8 @@ final class TaintEvictionController: Controller {
     private let pods: SharedInformer
     private let queue: WorkQueue<String>
     private let recorder: EventRecorder
-    /// Pods told to leave at a later time.
-    private let scheduled = Mutex<Set<String>>([])
+    /// Pods told to leave at a later time, and when they were told first.
+    private let scheduled = Mutex<[String: Timestamp]>([:])
     private var client: KubeClient { environment.client }
 
     init(_ environment: ControllerEnvironment) {
@@ -39,7 +39,7 @@ final class TaintEvictionController: Controller {
                 updated: { old, new in
                     let moved = old["spec"]["nodeName"].string != new["spec"]["nodeName"].string
                     if moved || old["spec"]["tolerations"].value != new["spec"]["tolerations"].value { queue.add(new.metadata.key) }
-                }, deleted: { [weak self] pod in self?.scheduled.withLock { _ = $0.remove(pod.metadata.key) } }))
+                }, deleted: { [weak self] pod in self?.scheduled.withLock { $0[pod.metadata.key] = nil } }))
     }
 
     private static func noExecute(_ node: Object) -> [Taint] {
@@ -56,18 +56,19 @@ final class TaintEvictionController: Controller {
             let node = nodes.indexer.get(nodeName)
         else { return }
         let now = environment.now()
-        switch EvictionTime.of(pod: pod, taints: Self.noExecute(node), now: now) {
+        let since = scheduled.withLock { $0[key] }
+        switch EvictionTime.of(pod: pod, taints: Self.noExecute(node), now: now, since: since) {
         case .never:
-            if scheduled.withLock({ $0.remove(key) }) != nil {
+            if scheduled.withLock({ $0.removeValue(forKey: key) }) != nil {
                 recorder.event(pod, .normal, reason: "TaintManagerEviction", message: "Cancelling deletion of Pod \(key)")
             }
         case .at(let time) where time > now:
-            scheduled.withLock { _ = $0.insert(key) }
+            scheduled.withLock { $0[key] = since ?? now }
             queue.addAfter(key, .fromSeconds(time.timeInterval(since: now) + 0.001))
         case .at:
             recorder.event(pod, .normal, reason: "TaintManagerEviction", message: "Marking for deletion Pod \(key)")
             try await evict(pod, now)
-            scheduled.withLock { _ = $0.remove(key) }
+            scheduled.withLock { $0[key] = nil }
         }
     }
 
