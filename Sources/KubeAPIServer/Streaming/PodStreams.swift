@@ -23,6 +23,7 @@ extension ResourceVerbs {
         let response: HTTPClientResponse
         do { response = try await client.execute("GET", target, timeout: nil) } catch { throw Self.unreachable("GET", node, error) }
         guard (200...206).contains(response.status) else { throw try await refusal(response) }
+        if let head = request.head, WebSocketReader.isWanted(head) { return .response(try WebSocketReader.response(head, response.body)) }
         return .response(
             HTTPResponse(
                 status: 200, fields: ["Cache-Control": "no-cache, private", "Content-Type": "text/plain"],

@@ -26,9 +26,12 @@ struct PodSyncPass: Sendable {
             await worker.wake(after: pause.left)
         }
         if actions.isIdle {
-            if await worker.volumesAreDue(), !pod.volumes.isEmpty {
+            guard !pod.volumes.isEmpty else { return !actions.backingOff.isEmpty }
+            if let left = await worker.untilVolumesAreDue() {
+                await worker.wake(after: left.inSeconds)
+            } else {
                 _ = try await PodMounts(services: services, pod: pod).setUpVolumes(ips: runtime.ips, credentials: await credentials())
-                await worker.volumesWereChecked()
+                await worker.volumesWereChecked(pod)
             }
             return !actions.backingOff.isEmpty
         }
@@ -70,7 +73,7 @@ struct PodSyncPass: Sendable {
         }
         let credentials = await credentials()
         guard let volumes = try await volumes(for: actions, runtime, credentials: credentials) else { return }
-        await worker.volumesWereChecked()
+        await worker.volumesWereChecked(pod)
         let attempt = actions.attempt
         let resolverPath = services.configuration.resolverConfiguration
         // A node without a resolv.conf gives its pods none.

@@ -78,7 +78,9 @@ actor PodWorker {
 
     /// Takes over the pod's newest object.
     func update(_ object: Object) {
-        takeResize(Pod(object))
+        let wished = Pod(object)
+        if !Self.showTheSame(wished, pod) { volumesChecked = nil }
+        takeResize(wished)
         if pod.isBeingDeleted { beginTerminating() }
         wake()
     }
@@ -314,12 +316,20 @@ actor PodWorker {
     func planInputs() -> (backOff: BackOff, failures: [String: StartFailure]) { (backOff, failures) }
     func tookBackOffStep(_ key: String, finishedAt: Timestamp) { backOff.next(key, event: finishedAt, now: services.now()) }
 
-    /// Whether volumes' contents are due to be brought up to date.
-    func volumesAreDue() -> Bool {
-        guard let volumesChecked else { return true }
-        return ContinuousClock.now - volumesChecked >= services.configuration.resyncPeriod
+    /// Until volumes' contents are due to be brought up to date; nil when they are now.
+    func untilVolumesAreDue() -> Duration? {
+        guard let volumesChecked else { return nil }
+        let left = volumesChecked + services.configuration.resyncPeriod - .now
+        return left > .zero ? left : nil
     }
-    func volumesWereChecked() { volumesChecked = .now }
+
+    /// The volumes are as that state of the pod wants them.
+    func volumesWereChecked(_ checked: Pod) { volumesChecked = Self.showTheSame(checked, pod) ? .now : nil }
+
+    /// Whether files of the pod's own labels and annotations are the same. Upstream: a pod's change remounts its volumes, ReprocessPod.
+    private static func showTheSame(_ a: Pod, _ b: Pod) -> Bool {
+        a.metadata.labels == b.metadata.labels && a.metadata.annotations == b.metadata.annotations
+    }
 
     /// Containers that have ended, but the last one of each name and one before it, and sandboxes that nothing is in. Upstream: container GC.
     private func removeDead(_ runtime: PodRuntimeStatus) async throws {
