@@ -48,13 +48,16 @@ struct HostPorts {
             flush chain \(Self.table) to-pods
             add rule \(Self.table) to-pods meta l4proto { tcp, udp, sctp } dnat ip to ip daddr . \(target) map @\(Self.bound)
             add rule \(Self.table) to-pods meta l4proto { tcp, udp, sctp } dnat ip to \(target) map @\(Self.anywhere)
+            add chain \(Self.table) martians { type filter hook prerouting priority raw; }
+            flush chain \(Self.table) martians
+            add rule \(Self.table) martians iifname != "lo" ip daddr 127.0.0.0/8 drop
 
             """
         for (hook, priority) in [("prerouting", "dstnat + 10"), ("output", "-90")] {
             text += """
                 add chain \(Self.table) \(hook) { type nat hook \(hook) priority \(priority); }
                 flush chain \(Self.table) \(hook)
-                add rule \(Self.table) \(hook) ip daddr != 127.0.0.0/8 fib daddr type local jump to-pods
+                add rule \(Self.table) \(hook) fib daddr type local jump to-pods
 
                 """
         }
@@ -62,6 +65,7 @@ struct HostPorts {
             add chain \(Self.table) postrouting { type nat hook postrouting priority srcnat + 10; }
             flush chain \(Self.table) postrouting
             add rule \(Self.table) postrouting ct status dnat ip saddr . ip daddr @hairpins masquerade
+            add rule \(Self.table) postrouting ct status dnat ip saddr 127.0.0.0/8 masquerade
             add element \(Self.table) hairpins { \(address) . \(address) }
 
             """
@@ -75,9 +79,12 @@ struct HostPorts {
             + ["delete element \(Self.table) hairpins { \(address) . \(address) }\n"]
     }
 
-    /// Opens the ports. Throws `CommandError`.
-    func open(_ address: String) throws(CommandError) {
-        if !isEmpty { try Command.runBlocking(["nft", "-f", "-"], input: opening(address)) }
+    /// Opens the ports of a pod that is reached by an interface. The node's own programs find them at its loopback addresses, too: the kernel lets such
+    /// packets out to the pod, and the chain `martians` lets none in that others send there (CVE-2020-8558). Throws `CommandError` and `FileError`s.
+    func open(_ address: String, interface: String) throws {
+        guard !isEmpty else { return }
+        try Command.runBlocking(["nft", "-f", "-"], input: opening(address))
+        try SmallFile.set("/proc/sys/net/ipv4/conf/\(interface)/route_localnet", "1")
     }
 
     /// Closes the ports; what is closed already is no error. Throws `CommandError`.

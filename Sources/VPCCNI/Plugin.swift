@@ -92,7 +92,7 @@ package enum Plugin {
             let address = try pool.assign(owner: call.owner, now: now)
             do {
                 let result = try connect(call, address)
-                do { try HostPorts(call.input).open(address) } catch {
+                do { try HostPorts(call.input).open(address, interface: call.hostInterface) } catch {
                     try deleteInterface(call.hostInterface)
                     throw error
                 }

@@ -150,6 +150,7 @@ struct ProxyTests {
         try await Self.withSite { test, _ in
             let answer = await test.http("GET", "\(Self.podPath)/p/proxy?method=GET")
             #expect(answer.status == 301 && answer.fields["Location"] == "\(Self.podPath)/p/proxy/?method=GET")
+            #expect(await test.http("DELETE", "\(Self.podPath)/p/proxy?method=DELETE").status == 200, "only what is read has links")
         }
     }
 

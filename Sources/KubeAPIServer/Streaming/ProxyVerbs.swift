@@ -6,7 +6,7 @@ extension ResourceVerbs {
     func proxy() async throws -> APIResult {
         guard let head = request.head else { throw StatusError.badRequest("\(row.resource)/proxy needs a connection") }
         guard let place = proxyPath(head) else {
-            // A page at a path without slash would resolve its links one step too high. Upstream: kubernetes issue 4958.
+            // A page at a path without slash would resolve its links one step too high. Upstream: proxyRedirectsforRootPath.
             let query = head.query.isEmpty ? "" : "?\(head.query)"
             return .response(HTTPResponse(status: 301, fields: ["Location": "\(head.path)/\(query)"]))
         }
@@ -23,12 +23,13 @@ extension ResourceVerbs {
         return .response(try await backend.respond())
     }
 
-    /// The part of the request's path that is the backend's, as it was sent, and the part before it; nil when there is no slash after `proxy`.
+    /// The part of the request's path that is the backend's, as it was sent, and the part before it; nil when a page is read without a slash after
+    /// `proxy`.
     private func proxyPath(_ head: HTTPRequestHead) -> (prefix: String, path: String)? {
         let pieces = head.path.split(separator: "/", omittingEmptySubsequences: false)
         // "", "api", "v1", ("namespaces", NAMESPACE,) RESOURCE, NAME, "proxy".
         let count = row.namespaced ? 8 : 6
-        guard pieces.count > count else { return nil }
+        guard pieces.count > count else { return ["GET", "HEAD"].contains(head.method) ? nil : (String(head.path), "/") }
         return (pieces[..<count].joined(separator: "/"), "/" + pieces[count...].joined(separator: "/"))
     }
 
