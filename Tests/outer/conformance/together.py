@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-# As many as have room for their pods on two nodes, and as two cores can feed.
+# As many as have room for their pods on two nodes, and as two cores can feed. A module may have an AT_ONCE of its own.
 AT_ONCE = 12
 
 
@@ -31,9 +31,9 @@ def together(test):
 
 
 class Outcomes:
-    def __init__(self, cluster, wanted):
+    def __init__(self, cluster, wanted, at_once):
         self.cluster = cluster
-        self.pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
+        self.pool = concurrent.futures.ThreadPoolExecutor(at_once)
         self.begun = collections.OrderedDict((key, self.pool.submit(self.run, *key)) for key in wanted)
 
     def run(self, test, name):
@@ -53,6 +53,7 @@ class Outcomes:
 def outcomes(request, node_cluster):
     """Begins all of the module's tests that were asked for."""
     items = [item for item in request.session.items if item.module is request.module and hasattr(item.function, "together")]
-    found = Outcomes(node_cluster, [(item.function.together, getattr(item, "callspec", None) and item.callspec.params.get("name")) for item in items])
+    wanted = [(item.function.together, getattr(item, "callspec", None) and item.callspec.params.get("name")) for item in items]
+    found = Outcomes(node_cluster, wanted, getattr(request.module, "AT_ONCE", AT_ONCE))
     yield found
     found.end()
