@@ -59,6 +59,7 @@ let modules: [Target] = [
     module("KubeScheduler", ["KubeClient", log]),
     module("CloudControllers", ["KubeClient", log]),
     module("AutoMode", ["KubeScheduler", "KubeControllers", "KubeClient", log]),
+    module("SimulatedNodes", ["KubeClient", log]),
     module("CRIProtocol", [swiftProtobuf]),
     module("ContainerRuntime", ["CRIProtocol", "HTTPTransport", log]),
     module("Processes", ["CLinux"]),
@@ -75,13 +76,13 @@ let modules: [Target] = [
     module(
         "ControlPlane",
         [
-            "KubeAPIServer", "KubeControllers", "KubeScheduler", "CloudControllers", "AutoMode", "ClusterDNS", "KubeStorage", "KubeClient",
+            "KubeAPIServer", "KubeControllers", "KubeScheduler", "CloudControllers", "AutoMode", "SimulatedNodes", "ClusterDNS", "KubeStorage", "KubeClient",
             "Certificates", "HTTPTransport", "Processes", log,
         ]),
     module(
         "ClusterLifecycle",
         [
-            "ControlPlane", "CloudControllers", "AutoMode", "ClusterDNS", "Machines", "Processes", "AWSServices", "AWSProtocol", "RecordStore",
+            "ControlPlane", "CloudControllers", "AutoMode", "SimulatedNodes", "ClusterDNS", "Machines", "Processes", "AWSServices", "AWSProtocol", "RecordStore",
             "KubeAPI", log,
         ]),
     module("EKSAPI", ["ClusterLifecycle", "AWSServices", "AWSProtocol"]),
@@ -108,6 +109,7 @@ let testTargets: [Target] = [
     tests("KubeAPIServerTests", ["KubeAPIServer"]),
     tests("KubeControllersTests", ["KubeControllers"]),
     tests("KubeSchedulerTests", ["KubeScheduler"]),
+    tests("SimulatedNodesTests", ["SimulatedNodes"]),
     tests("ContainerRuntimeTests", ["ContainerRuntime"]),
     tests("KubeletTests", ["Kubelet"]),
     tests("VPCCNITests", ["VPCCNI", "KubeAPI"]),
@@ -120,7 +122,7 @@ let testTargets: [Target] = [
     tests("AWSProtocolTests", ["AWSProtocol"]),
     tests("NodeIdentityTests", ["NodeIdentity"]),
     tests("AWSServicesTests", ["AWSServices", "HTTPTransport", crypto]),
-    tests("ControlPlaneTests", ["ControlPlane", "AutoMode", "CloudControllers", "KubeClient", "KubeAPI", "HTTPTransport"]),
+    tests("ControlPlaneTests", ["ControlPlane", "AutoMode", "CloudControllers", "SimulatedNodes", "KubeClient", "KubeAPI", "HTTPTransport"]),
     tests("ClusterLifecycleTests", ["ClusterLifecycle", "AutoMode", "CloudControllers"]),
     tests("EKSAPITests", ["EKSAPI"]),
 ]
@@ -134,7 +136,8 @@ let benchmarks: [Target] = [
         name: "aws-bench", dependencies: ["AWSServices", "AWSProtocol", "HTTPTransport", log], path: "Benchmarks/aws-bench",
         swiftSettings: swiftSettings),
     .executableTarget(
-        name: "scheduler-bench", dependencies: ["KubeScheduler", "KubeAPIServer", "KubeStorage", "KubeClient", "KubeAPI", "CLinux"],
+        name: "scheduler-bench",
+        dependencies: ["ControlPlane", "SimulatedNodes", "KubeScheduler", "KubeAPIServer", "KubeStorage", "KubeClient", "KubeAPI", "HTTPTransport", "CLinux"],
         path: "Benchmarks/scheduler-bench", swiftSettings: swiftSettings),
 ].filter { $0.name == Context.environment["EYRIE_ONLY"] }
 

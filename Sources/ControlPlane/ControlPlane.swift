@@ -9,6 +9,7 @@ internal import KubeControllers
 internal import KubeScheduler
 internal import KubeStorage
 internal import Logging
+internal import SimulatedNodes
 
 #if canImport(Glibc)
     internal import Glibc
@@ -313,6 +314,11 @@ package actor ControlPlane {
         KubeClient(transport: InProcessTransport(server, user: UserInfo(name: user, groups: [])))
     }
 
+    /// The client of all simulated nodes: no node by its name, but its requests are served like those of nodes.
+    private static func simulatedNodes(_ server: APIServer) -> KubeClient {
+        KubeClient(transport: InProcessTransport(server, user: UserInfo(name: "eyrie:simulated-nodes", groups: ["system:nodes"])))
+    }
+
     /// The public listener first, then one on each interface in the VPC.
     private static func listen(
         _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ cidr: ServiceCIDR, _ server: APIServer
@@ -390,6 +396,9 @@ package actor ControlPlane {
             group.addTask { await scheduler.run() }
             group.addTask { await cloud.run() }
             group.addTask { await fargateScheduler.run() }
+            group.addTask {
+                await configuration.simulatedNodes.run(client: Self.simulatedNodes(server), informers: environment.informers, logger: logger)
+            }
         }
     }
 

@@ -2,6 +2,7 @@ package import AutoMode
 package import CloudControllers
 internal import KubeAPI
 package import KubeAPIServer
+package import SimulatedNodes
 internal import Synchronization
 
 /// Who a bearer token stands for, as the cluster's authenticator outside (EKS's) decided.
@@ -135,6 +136,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var access = AccessBook()
     /// The profiles by which pods run on Fargate; shared with who keeps them.
     package var fargate = FargateBook()
+    /// The cluster's nodes that are records; whoever owns it says which they are, also while no control plane runs.
+    package var simulatedNodes = SimulatedFleet()
     /// Whether a new cluster has the built-in add-ons without being asked.
     package var installsAddons = true
     /// Where the logs of components go that the cluster's user wants.
@@ -157,7 +160,7 @@ package struct ControlPlaneConfiguration: Sendable {
 
     /// As the API server and the nodes report it: `v1.36.2-eks-eyrie`.
     package var gitVersion: String { Self.gitVersion(version) }
-    static func gitVersion(_ version: String) -> String { "v\(version)-eks-eyrie" }
+    package static func gitVersion(_ version: String) -> String { "v\(version)-eks-eyrie" }
 }
 
 /// Brings EKS's verdict on a token into the API server's chain.

@@ -4,6 +4,7 @@ import HTTPTransport
 import KubeAPI
 import KubeAPIServer
 import KubeClient
+import SimulatedNodes
 import Testing
 
 @testable import ControlPlane
@@ -18,6 +19,7 @@ import Testing
         let client: KubeClient
         let book: AccessBook
         let fargate: FargateBook
+        let fleet: SimulatedFleet
 
         static func start(
             in directory: String? = nil, encryptionKeyName: String? = nil, keyWrapping: KeyWrapping? = nil,
@@ -49,7 +51,7 @@ import Testing
                     credentials: .bearerToken { "administrator" }))
             return Fixture(
                 directory: directory, controlPlane: controlPlane, endpoint: endpoint, client: KubeClient(transport: transport),
-                book: configuration.access, fargate: configuration.fargate)
+                book: configuration.access, fargate: configuration.fargate, fleet: configuration.simulatedNodes)
         }
 
         /// The cloud has an instance for nodes of one name.

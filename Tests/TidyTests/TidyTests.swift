@@ -42,7 +42,7 @@ import Testing
         "modules import only what the architecture allows",
         arguments: [
             ("KubeControllers", ["KubeStorage", "KubeAPIServer"]), ("KubeScheduler", ["KubeStorage", "KubeAPIServer"]),
-            ("CloudControllers", ["KubeStorage", "KubeAPIServer"]),
+            ("CloudControllers", ["KubeStorage", "KubeAPIServer"]), ("SimulatedNodes", ["KubeStorage", "KubeAPIServer", "ControlPlane"]),
             ("AutoMode", ["KubeStorage", "KubeAPIServer", "ControlPlane", "AWSServices"]),
             ("Kubelet", ["KubeStorage", "KubeAPIServer", "ControlPlane"]),
             ("KubeProxy", ["KubeStorage", "KubeAPIServer", "ControlPlane"]), ("ClusterDNS", ["KubeStorage", "KubeAPIServer", "ControlPlane"]),

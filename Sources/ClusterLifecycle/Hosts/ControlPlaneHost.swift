@@ -99,6 +99,9 @@ package protocol ControlPlaneHost: Sendable {
     func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap
     /// Readiness and health of the cluster's nodes: the present state of every node first, then each change. Ends when the control plane stops or is deleted.
     func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness>
+    /// Says which simulated nodes a node group has, all of them. They register and become Ready by themselves; others of the group are no longer
+    /// simulated.
+    func setSimulatedNodes(_ instances: [InstanceRecord], ofGroup group: String, in clusterName: String) async
     /// Cordons the node and evicts its pods, as far as disruption budgets allow, for `patience` at most. Returns whether the pods are gone; a node that
     /// is not there is drained.
     func drainNode(_ clusterName: String, nodeName: String, patience: Duration) async throws -> Bool

@@ -7,6 +7,7 @@ internal import FoundationEssentials
 internal import Logging
 package import Machines
 internal import Processes
+internal import SimulatedNodes
 
 #if canImport(Glibc)
     internal import Glibc
@@ -54,6 +55,10 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private var books: [String: AccessBook] = [:]
     /// The Fargate profiles, by cluster, as long.
     private var fargateBooks: [String: FargateBook] = [:]
+    /// Nodes that are records, by cluster: known before a control plane starts and after it has stopped.
+    private var fleets: [String: SimulatedFleet] = [:]
+    /// Whether an instance of a cluster is a record only.
+    private var isSimulated: @Sendable (_ instanceID: String) async -> Bool = { _ in false }
     private let logger = Logger(label: "eyrie.clusters")
 
     /// `directory` holds a directory for each cluster; `issuerBase` is the URL below which OIDC issuers are named; `podEndpoint` the one at which
@@ -101,6 +106,27 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
     /// Says who launches the nodes of EKS Auto Mode; before the first control plane starts.
     package func launch(nodes: @escaping @Sendable (_ cluster: String) -> any NodeProvider) { nodeProvider = nodes }
+    /// Says which instances are records only; before the first control plane starts.
+    package func ask(simulatedInstances: @escaping @Sendable (_ instanceID: String) async -> Bool) { isSimulated = simulatedInstances }
+
+    package func setSimulatedNodes(_ instances: [InstanceRecord], ofGroup group: String, in clusterName: String) async {
+        fleet(clusterName).set(
+            instances.map { instance in
+                let release = instance.version.flatMap { KubernetesVersions.named($0)?.patch } ?? instance.version ?? ""
+                return SimulatedNode(
+                    name: instance.nodeName, address: instance.primaryAddress, providerID: "aws:///\(instance.zone)/\(instance.instanceID)",
+                    vcpus: instance.vcpus, memoryMiB: instance.memoryMiB, maxPods: instance.maxPods, labels: instance.labels,
+                    taints: instance.taints.map { (key: $0.key, value: $0.value ?? "", effect: $0.effect) },
+                    kubeletVersion: ControlPlaneConfiguration.gitVersion(release))
+            }, ofGroup: group)
+    }
+
+    private func fleet(_ clusterName: String) -> SimulatedFleet {
+        if let fleet = fleets[clusterName] { return fleet }
+        let fleet = SimulatedFleet()
+        fleets[clusterName] = fleet
+        return fleet
+    }
 
     package func start(_ cluster: ClusterRecord) async throws -> ControlPlaneEndpoint {
         let addresses = await network.primaryAddresses(ofInterfaces: cluster.network.networkInterfaceIDs)
@@ -166,6 +192,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         await stop(clusterName)
         books[clusterName] = nil
         fargateBooks[clusterName] = nil
+        fleets[clusterName] = nil
         try await balancers.removeAll(prefix: HostLoadBalancers.prefix(clusterName))
         try await networks.release(by: user(clusterName))
         try await Command.run(["rm", "-rf", "--one-file-system", path(clusterName)])
@@ -330,7 +357,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private func configuration(
         _ cluster: ClusterRecord, issuer: String, privateAddresses: [String], changes: AsyncStream<Void>
     ) -> ControlPlaneConfiguration {
-        let network = network
+        let (network, isSimulated) = (network, isSimulated)
         let region = cluster.region
         let book = book(cluster.name)
         let mapper = IdentityMapper(book: book) { await network.privateDNSName(ofInstance: $0) }
@@ -346,7 +373,11 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
                             instanceID: $0.id, nodeName: name, instanceType: $0.instanceType, zone: $0.zone, region: region,
                             privateAddress: $0.privateAddress)
                     }
-                }, exists: { await network.instanceExists($0) }, changes: changes))
+                },
+                exists: { id in
+                    if await network.instanceExists(id) { return true }
+                    return await isSimulated(id)
+                }, changes: changes))
         let (name, associations) = (cluster.name, associations)
         configuration.workloadIdentity = WorkloadIdentity(region: region, endpointURL: podEndpoint) { namespace, account in
             await associations(name, namespace, account)
@@ -354,6 +385,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         configuration.access = book
         configuration.webhooks = webhooks
         configuration.fargate = fargateBook(cluster.name)
+        configuration.simulatedNodes = fleet(cluster.name)
         configuration.publicHost = publicHost
         configuration.encryptionKeyName = cluster.encryption?.keyARN
         if let use = cluster.keyUse {

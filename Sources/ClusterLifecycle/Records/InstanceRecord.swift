@@ -100,6 +100,8 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     package var metadataOptions: InstanceMetadataOptions?
     /// What its launch template says of its kubelet.
     var kubelet: KubeletSettings?
+    /// True for one that is a record only: no machine, nothing in EC2.
+    package var isSimulated: Bool?
     /// When its node's drain began, seconds since 1970.
     package var drainingSince: Double?
     /// Set while its node is repaired.

@@ -93,10 +93,15 @@ package struct NodegroupRecord: Codable, Sendable, Equatable {
     package var health: [HealthIssue]
     /// The user's launch template; nil for a group without one.
     package var template: NodegroupTemplate?
+    /// What its nodes are, as the tag `eyrie.dev/runtime` said when it was made; nil: machines.
+    package var runtime: String?
     /// Set while the nodes are replaced by ones of another release.
     package var rollout: NodegroupRollout?
     /// Set until the nodes have their new labels and taints.
     package var nodeChange: NodeChange?
+
+    /// Whether its nodes are records.
+    var isSimulated: Bool { runtime == SimulatedInstancesStep.runtime }
 
     /// The version that instances are launched with.
     var launchVersion: String { rollout?.version ?? version }

@@ -106,6 +106,9 @@ package actor EKSService {
         try await state.read { tables in tables.instances(of: try tables.nodegroup(cluster, nodegroup)) }
     }
 
+    /// Whether there is an instance of this id that is a record only.
+    package func isSimulated(instance id: String) async -> Bool { await state.read { $0.instances[id]?.isSimulated ?? false } }
+
     /// The ids of the updates of a cluster, or of what belongs to it. Throws ResourceNotFoundException.
     package func listUpdates(_ cluster: String, of target: UpdateTarget) async throws -> [String] {
         try await state.read { tables in

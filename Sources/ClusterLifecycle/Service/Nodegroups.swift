@@ -6,10 +6,23 @@ enum NodegroupRequirements {
     /// Upstream: EKS quotas.
     static let perCluster = 30
     static let largestSize = 450
+    /// Simulated nodes cost some kilobytes each.
+    static let largestSimulatedSize = 20_000
     static let reservedLabelPrefixes = ["kubernetes.io/", "k8s.io/", "eks.amazonaws.com/"]
     static let taintLimit = 50
 
-    static func checkScaling(_ scaling: ScalingConfig) throws(AWSError) {
+    /// What a new group's nodes are to be: nil means machines. Throws InvalidParameterException.
+    static func runtime(_ tags: [String: String]) throws(AWSError) -> String? {
+        guard let runtime = tags[SimulatedInstancesStep.tag] else { return nil }
+        guard runtime == SimulatedInstancesStep.runtime else {
+            throw EKSFault.invalidParameter(
+                "The tag \(SimulatedInstancesStep.tag) must be \"\(SimulatedInstancesStep.runtime)\", not \"\(runtime.prefix(64))\"")
+        }
+        return runtime
+    }
+
+    static func checkScaling(_ scaling: ScalingConfig, isSimulated: Bool) throws(AWSError) {
+        let largestSize = isSimulated ? largestSimulatedSize : largestSize
         guard scaling.minSize >= 0, scaling.maxSize >= 1, scaling.desiredSize >= 0 else {
             throw EKSFault.invalidParameter("Node group sizes: minSize and desiredSize must be 0 at least, maxSize 1")
         }
@@ -163,7 +176,8 @@ extension EKSService {
 
     private func newNodegroup(_ input: CreateNodegroupInput, _ cluster: ClusterRecord, _ caller: AWSCaller) async throws -> NodegroupRecord {
         let scaling = input.scaling ?? ScalingConfig(minSize: 1, maxSize: 2, desiredSize: 2)
-        try NodegroupRequirements.checkScaling(scaling)
+        let runtime = try NodegroupRequirements.runtime(input.tags)
+        try NodegroupRequirements.checkScaling(scaling, isSimulated: runtime != nil)
         try await checkNodeRole(input.nodeRoleARN)
         try await identities.authorize(
             caller, action: "iam:PassRole", resource: input.nodeRoleARN, context: ["iam:passedtoservice": ["eks.amazonaws.com"]])
@@ -200,6 +214,7 @@ extension EKSService {
         record.template = template
         record.nodeRepair = input.nodeRepair
         record.remoteAccess = input.remoteAccess
+        record.runtime = runtime
         return record
     }
 

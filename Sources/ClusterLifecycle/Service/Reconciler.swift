@@ -53,6 +53,8 @@ actor Reconciler {
     var readiness: [String: [String: Bool]] = [:]
     var problems: [String: [String: [NodeProblem]]] = [:]
     var repairTimers: [ReconcileKey: Double] = [:]
+    /// Who waits for a node to become Ready, by cluster and node.
+    var awaited: [String: [String: ReconcileKey]] = [:]
     /// Node groups and pods that may not launch before a moment, after failures in a row: seconds since 1970.
     var notBefore: [ReconcileKey: (count: Int, moment: Double)] = [:]
 
@@ -316,6 +318,7 @@ actor Reconciler {
         calledOff.remove(name)
         readiness[name] = nil
         problems[name] = nil
+        awaited[name] = nil
     }
 
     // MARK: Node groups
@@ -330,8 +333,10 @@ actor Reconciler {
         let plan = NodegroupPlan.plan(group, instances)
         if plan.isGone { return try await remove(group) }
         try await mark(drain: plan.drain, terminate: plan.terminate)
+        if group.isSimulated, group.status == .deleting { return try await simulate(group) }
         guard group.status != .deleting else { return }
         if let change = group.nodeChange, serving.contains(clusterName) { try await ChangeNodesStep().run(group, change, instances, context) }
+        if group.isSimulated { try await simulate(group) }
         let isRepairing = try await repair(group, instances)
         if plan.isSettled, !isRepairing { return try await settle(group, cluster) }
         guard plan.launch > 0, serving.contains(clusterName) else { return }
@@ -340,7 +345,12 @@ actor Reconciler {
         do {
             try await NodeRoleAccessStep().run(group.nodeRoleARN, cluster, context)
             let group = try await RemoteAccessStep().run(group, cluster, context)
-            try await LaunchInstancesStep().run(group, cluster, instances, count: plan.launch, context)
+            if group.isSimulated {
+                try await SimulatedInstancesStep().launch(group, cluster, count: plan.launch, context)
+                dirty.insert(reconcileKey)
+            } else {
+                try await LaunchInstancesStep().run(group, cluster, instances, count: plan.launch, context)
+            }
         } catch {
             try Task.checkCancellation()
             try await fail(group, HealthIssue(error, resourceIDs: group.subnetIDs))
@@ -457,7 +467,7 @@ actor Reconciler {
             guard let instance = tables.instances[id] else { return nil }
             return (instance, tables.clusters[instance.clusterName], tables.nodegroups[LifecycleTables.key(instance.clusterName, instance.nodegroup)])
         }
-        guard let (instance, cluster, group) = read else { return }
+        guard let (instance, cluster, group) = read, instance.isSimulated != true else { return }
         let isServing = serving.contains(instance.clusterName)
         switch instance.phase {
         case .launching:
@@ -484,12 +494,14 @@ actor Reconciler {
             try await TerminateInstanceStep().run(instance, isClusterServing: isServing, context)
             readiness[instance.clusterName]?[instance.nodeName] = nil
             problems[instance.clusterName]?[instance.nodeName] = nil
+            awaited[instance.clusterName]?[instance.nodeName] = nil
             wake(.owner(of: instance))
             if let task = instance.fargate { wake(.fargateProfile(cluster: instance.clusterName, name: task.profile)) }
         }
     }
 
     private func join(_ instance: InstanceRecord, _ group: NodegroupRecord?) async throws {
+        awaited[instance.clusterName, default: [:]][instance.nodeName] = .instance(instance.instanceID)
         if readiness[instance.clusterName]?[instance.nodeName] ?? false {
             try await context.state.update { tables in
                 guard tables.instances[instance.instanceID]?.phase == .joining else { return }
@@ -597,6 +609,7 @@ actor Reconciler {
             for await change in await context.controlPlanes.nodeReadiness(cluster) {
                 await note(change)
                 await wakeAddons(of: cluster)
+                if change.isReady, let key = awaited[cluster]?.removeValue(forKey: change.nodeName) { wake(key) }
             }
             // The feed ended: the control plane was replaced, or goes. Ask again unless it goes.
             do { try await Task.sleep(for: context.configuration.firstRetry) } catch { return }

@@ -82,7 +82,7 @@ extension NodegroupRecord {
             scaling = ScalingConfig(
                 minSize: input.minSize ?? scaling.minSize, maxSize: input.maxSize ?? scaling.maxSize,
                 desiredSize: input.desiredSize ?? scaling.desiredSize)
-            try NodegroupRequirements.checkScaling(scaling)
+            try NodegroupRequirements.checkScaling(scaling, isSimulated: isSimulated)
             parameters += [
                 UpdateParameter(type: "MinSize", value: String(scaling.minSize)), UpdateParameter(type: "MaxSize", value: String(scaling.maxSize)),
                 UpdateParameter(type: "DesiredSize", value: String(scaling.desiredSize)),

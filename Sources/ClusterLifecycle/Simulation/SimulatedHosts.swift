@@ -114,6 +114,15 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         return stream
     }
 
+    package func setSimulatedNodes(_ instances: [InstanceRecord], ofGroup group: String, in clusterName: String) async {
+        calls.append("simulate \(instances.count) of \(group)")
+        let names = Set(instances.map(\.nodeName))
+        for name in names.subtracting(ready[clusterName] ?? []) where !faults.nodesStayAway {
+            ready[clusterName, default: []].insert(name)
+            for feed in feeds[clusterName] ?? [] { feed.yield(NodeReadiness(clusterName: clusterName, nodeName: name, isReady: true)) }
+        }
+    }
+
     package func drainNode(_ clusterName: String, nodeName: String, patience: Duration) async throws -> Bool {
         calls.append("drain \(nodeName)")
         return !faults.podsStay

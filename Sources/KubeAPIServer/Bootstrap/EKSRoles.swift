@@ -33,6 +33,12 @@ enum EKSRoles {
           delete,get,list,watch | core | pods
           create | core | pods/eviction
           create,patch,update | core,events.k8s.io | events
+        eyrie:simulated-nodes
+          create,get | core | nodes
+          patch | core | nodes/status
+          delete,get | core | pods
+          patch | core | pods/status
+          create,delete,get,patch | coordination.k8s.io | leases
         system:coredns
           list,watch | core | endpoints,services,pods,namespaces
           list,watch | discovery.k8s.io | endpointslices
@@ -56,6 +62,7 @@ enum EKSRoles {
             BootstrapBindings.clusterRoleBinding("eks:fargate-scheduler", role: "eks:fargate-scheduler", [.user("eks:fargate-scheduler")]),
             BootstrapBindings.clusterRoleBinding("eks:fargate-manager", role: "eks:fargate-manager", [.user("eks:fargate-manager")]),
             BootstrapBindings.clusterRoleBinding("eks:compute", role: "eks:compute", [.user("eks:compute")]),
+            BootstrapBindings.clusterRoleBinding("eyrie:simulated-nodes", role: "eyrie:simulated-nodes", [.user("eyrie:simulated-nodes")]),
             BootstrapBindings.clusterRoleBinding("eks:node-manager", role: "eks:node-manager", [.user("eks:node-manager")]),
             BootstrapBindings.clusterRoleBinding(
                 "eks:node-bootstrapper", role: "eks:node-bootstrapper", [.group("system:bootstrappers"), .group("system:nodes")]),

@@ -31,8 +31,16 @@ final class KubeletConnections: Sendable {
         self.policy = policy
     }
 
-    /// Where a node says its kubelet is. Throws 500 when it tells no address.
+    /// The label of nodes that are records: nothing listens there.
+    private static let runtimeLabel = "eyrie.dev/runtime"
+
+    /// Where a node says its kubelet is. Throws 500 when it tells no address, 501 for a simulated node.
     func address(of node: Object) throws -> (host: String, port: Int) {
+        if node["metadata"]["labels"][Self.runtimeLabel].string == "simulated" {
+            throw StatusError(
+                code: 501, reason: "NotImplemented",
+                message: "node \(node.metadata.name) is simulated: it runs no processes, so there are no logs, exec, attach, port-forward or metrics")
+        }
         let addresses = node["status"]["addresses"].elements
         // Upstream: --kubelet-preferred-address-types; names need a resolver, and ours are addresses first.
         let preferred = ["InternalIP", "ExternalIP", "Hostname", "InternalDNS"]

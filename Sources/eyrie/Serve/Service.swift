@@ -102,7 +102,8 @@ struct Service {
             try await logs.put(group: group, stream: stream, events: lines.map { AWSServices.LogEvent(timestamp: $0.milliseconds, message: $0.text) })
         }
         await controlPlanes.launch { eks.nodeProvider(cluster: $0) }
-        await controlPlanes.ask { await eks.hasPodIdentity($0, namespace: $1, serviceAccount: $2) }
+        await controlPlanes.ask(simulatedInstances: { await eks.isSimulated(instance: $0) })
+        await controlPlanes.ask(associations: { await eks.hasPodIdentity($0, namespace: $1, serviceAccount: $2) })
         let settings = DataDirectory.Settings(listen: "\(configuration.host):\(server.port)", mirrors: configuration.mirrors)
         try writable(directory) {
             try SmallFile.write(directory.settingsFile, settings.value.jsonBytes)
