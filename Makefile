@@ -75,6 +75,7 @@ bench-apiserver: deps  ## measures the API server and writes Benchmarks/results-
 bench-scheduler: deps  ## measures the scheduler and the envelope and writes Benchmarks/results-scheduler.md
 	EYRIE_ONLY=scheduler-bench $(SWIFT) build -c release --product scheduler-bench
 	python3 Benchmarks/run_scheduler.py $(CURDIR)/.build/release/scheduler-bench
+	python3 Benchmarks/run_scheduler.py $(CURDIR)/.build/release/scheduler-bench envelope
 
 bench-aws: deps    ## measures signatures, tokens, policies and log events on one core
 	EYRIE_ONLY=aws-bench $(SWIFT) build -c release --product aws-bench

@@ -4,8 +4,10 @@ package import Logging
 /// Writes core/v1 Events about objects: what `kubectl describe` shows. `event` never waits: events are queued and written by `run`; when the queue is
 /// full, events are dropped and counted in the log. Upstream: client-go/tools/record.
 package final class EventRecorder: Sendable {
-    /// Events waiting to be written. Upstream: record.maxQueuedEvents is 1000.
-    static let queueLimit = 1000
+    /// Events waiting to be written, in each lane: a burst of ten thousand bindings loses none. Upstream: record.maxQueuedEvents is 1000.
+    static let queueLimit = 4096
+    /// Events are written side by side, those of one object one after the other. Few at once: they can wait, what they tell of cannot.
+    static let lanes = 4
     /// Attempts to write one event. Upstream: record.maxTriesPerEvent.
     static let attempts = 12
     /// Between attempts. Upstream: record.defaultSleepDuration.
@@ -31,8 +33,7 @@ package final class EventRecorder: Sendable {
     private let time: TimeSource
     private let wallClock: @Sendable () -> Timestamp
     private let logger: Logger
-    private let occurrences: AsyncStream<Occurrence>
-    private let queue: AsyncStream<Occurrence>.Continuation
+    private let queues: [(occurrences: AsyncStream<Occurrence>, input: AsyncStream<Occurrence>.Continuation)]
 
     /// `component` names the writer (`kubelet`, `default-scheduler`), `host` the node it runs on.
     package init(
@@ -45,7 +46,7 @@ package final class EventRecorder: Sendable {
         self.wallClock = wallClock
         self.logger = logger
         time = TimeSource(clock)
-        (occurrences, queue) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.queueLimit))
+        queues = (0..<Self.lanes).map { _ in AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.queueLimit)) }
     }
 
     /// Records that something happened to `object`.
@@ -62,17 +63,24 @@ package final class EventRecorder: Sendable {
                 "object": "\(regarding.namespace.isEmpty ? "" : regarding.namespace + "/")\(regarding.name)", "kind": "\(regarding.kind)",
                 "apiVersion": "\(regarding.apiVersion)", "type": "\(type.rawValue)", "reason": "\(reason)", "message": "\(message)",
             ])
-        if case .dropped = queue.yield(occurrence) {
+        let lane = Int(UInt(bitPattern: "\(regarding.namespace)/\(regarding.name)".hashValue) % UInt(Self.lanes))
+        if case .dropped = queues[lane].input.yield(occurrence) {
             logger.warning("event dropped: too many are waiting to be written", metadata: ["reason": "\(reason)", "object": "\(regarding.name)"])
         }
     }
 
     /// Writes events until the task is cancelled. Run once.
     package func run() async {
-        var correlator = EventCorrelator()
-        for await occurrence in occurrences {
-            await write(occurrence, &correlator)
-            if Task.isCancelled { return }
+        await withDiscardingTaskGroup { group in
+            for queue in queues {
+                group.addTask {
+                    var correlator = EventCorrelator()
+                    for await occurrence in queue.occurrences {
+                        await self.write(occurrence, &correlator)
+                        if Task.isCancelled { return }
+                    }
+                }
+            }
         }
     }
 
