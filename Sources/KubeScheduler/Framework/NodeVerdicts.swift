@@ -16,14 +16,14 @@ struct NodeVerdicts: Sendable {
     /// The answers about pods of one kind.
     struct Table: Sendable {
         /// By node's place: the node's version of which the answer is.
-        fileprivate var versions: [UInt64] = []
-        fileprivate var verdicts: [Verdict] = []
-        /// By plugin of `Profile.scores`, then by node's place.
-        fileprivate var scores: [[Int64]]
+        private var versions: [UInt64] = []
+        private var verdicts: [Verdict] = []
+        /// By plugin of `Profile.scores`, then by node's place; empty for a plugin that was not asked.
+        private var scores: [[Int32]]
         /// What was said against nodes.
         private(set) var rejections: [(plugin: String, rejection: Rejection)] = []
 
-        fileprivate init(scorers: Int) { scores = [[Int64]](repeating: [], count: scorers) }
+        fileprivate init(scorers: Int) { scores = [[Int32]](repeating: [], count: scorers) }
 
         /// Makes room for nodes that came since.
         mutating func grow(_ count: Int) {
@@ -31,7 +31,9 @@ struct NodeVerdicts: Sendable {
             let more = count - versions.count
             versions += [UInt64](repeating: 0, count: more)
             verdicts += [Verdict](repeating: .absent, count: more)
-            for plugin in scores.indices { scores[plugin] += [Int64](repeating: NodeVerdicts.unknown, count: more) }
+            for plugin in scores.indices where !scores[plugin].isEmpty {
+                scores[plugin] += [Int32](repeating: NodeVerdicts.unknown, count: more)
+            }
         }
 
         /// The answer about a node as it is; `judge` is asked when there is none.
@@ -41,16 +43,17 @@ struct NodeVerdicts: Sendable {
             let verdict: Verdict = isPresent ? rejection.map { number(of: $0.0, $0.1) } ?? .fits : .absent
             versions[place] = version
             verdicts[place] = verdict
-            for plugin in scores.indices { scores[plugin][place] = NodeVerdicts.unknown }
+            for plugin in scores.indices where !scores[plugin].isEmpty { scores[plugin][place] = NodeVerdicts.unknown }
             return verdict
         }
 
         /// A plugin's score of a node whose verdict was asked for; `compute` is asked when there is none.
         mutating func score(_ plugin: Int, _ place: Int, _ compute: (Int) -> Int64) -> Int64 {
+            if scores[plugin].isEmpty { scores[plugin] = [Int32](repeating: NodeVerdicts.unknown, count: versions.count) }
             let known = scores[plugin][place]
-            if known != NodeVerdicts.unknown { return known }
+            if known != NodeVerdicts.unknown { return Int64(known) }
             let score = compute(place)
-            scores[plugin][place] = score
+            scores[plugin][place] = Int32(clamping: score)
             return score
         }
 
@@ -74,8 +77,8 @@ struct NodeVerdicts: Sendable {
     }
 
     /// No plugin's score: they are 0 at least, before they are brought to the scale.
-    private static let unknown = Int64.min
-    /// Kinds of pods kept at most; each costs some 30 bytes a node.
+    private static let unknown = Int32.min
+    /// Kinds of pods kept at most; each costs 28 bytes a node.
     private static let limit = 128
 
     private var places: [NodeNeeds: Int] = [:]
