@@ -82,7 +82,7 @@ let modules: [Target] = [
     module(
         "ClusterLifecycle",
         [
-            "ControlPlane", "CloudControllers", "AutoMode", "SimulatedNodes", "ClusterDNS", "Machines", "Processes", "AWSServices", "AWSProtocol", "RecordStore",
+            "ControlPlane", "CloudControllers", "AutoMode", "SimulatedNodes", "ClusterDNS", "Machines", "Processes", "AWSServices", "AWSProtocol", "Certificates", "RecordStore",
             "KubeAPI", log,
         ]),
     module("EKSAPI", ["ClusterLifecycle", "AWSServices", "AWSProtocol"]),

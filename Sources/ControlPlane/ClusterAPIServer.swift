@@ -27,14 +27,14 @@ enum ClusterAPIServer {
         }
         let minor = configuration.version.split(separator: ".").dropFirst().first.map(String.init) ?? ""
         var server = APIServer.Configuration(
-            store: store, kubelets: KubeletClientConfiguration(identity: try pki.kubeletClient(), rootsPEM: pki.authority.certificatePEM),
+            store: store, kubelets: KubeletClientConfiguration(identity: try pki.kubeletClient(), rootsPEM: pki.bundlePEM),
             version: VersionInfo(minor: minor, gitVersion: configuration.gitVersion), serverAddress: address,
             audit: audit(configuration)
         ) { [settings] in APIServer.Components.standard(settings, reader: $0) }
         server.proxyAddresses = ProxyAddressPolicy(refused: Set(configuration.privateAddresses + [configuration.publicHost]))
         server.aggregation = AggregationConfiguration(
             identity: try pki.frontProxyClient(), authorityPEM: pki.frontProxyAuthority.certificatePEM,
-            clientAuthorityPEM: pki.authority.certificatePEM)
+            clientAuthorityPEM: pki.bundlePEM)
         if let logs = configuration.logs { server.logger = logs.logger("eyrie.apiserver", .api) }
         return APIServer(server)
     }

@@ -7,26 +7,31 @@ internal import KubeAPIServer
     internal import Glibc
 #endif
 
-/// A cluster's keys and certificates, in its directory: its CA, the API server's serving certificate, the API server's client certificate for
+/// A cluster's keys and certificates, in its directory: its CAs, the API server's serving certificate, the API server's client certificate for
 /// kubelets, and the service-account key. All private keys are files of mode 0600.
 struct ClusterPKI: Sendable {
-    /// The CA lives ten years, as EKS's and kubeadm's do; leaves one year, made anew at each start.
+    /// The first CA lives ten years, as EKS's and kubeadm's do, its successors five, as EKS's; leaves one year, made anew at each start.
     private static let authorityLifetime: Int64 = 10 * 365 * 86400
+    private static let successorLifetime: Int64 = 5 * 365 * 86400
     private static let leafLifetime: Int64 = 365 * 86400
     /// Clocks of clients may lag: certificates count from a little before now.
     private static let backdating: Int64 = 300
     /// Who may name users in headers. Upstream: kubeadm's --requestheader-allowed-names.
     static let frontProxyName = "front-proxy-client"
 
+    /// The one that signs.
     let authority: CertificateAuthority
+    /// The certificates of all that are believed, the signer's first.
+    let bundlePEM: String
     /// Vouches for nothing but the API server's word towards extension servers: kept apart, so that no client's certificate can pass for it.
     let frontProxyAuthority: CertificateAuthority
     let serviceAccountKeyPEM: String
 
     /// Loads what `directory` holds, or makes it. Throws on files that cannot be read, written, or do not fit together.
-    init(directory: String) throws {
-        authority = try Self.authority("\(directory)/ca", commonName: "kubernetes")
-        frontProxyAuthority = try Self.authority("\(directory)/front-proxy-ca", commonName: "front-proxy-ca")
+    init(directory: String, authorities: ClusterAuthorities = .initial) throws {
+        authority = try Self.authority(authorities.signer, in: directory)
+        bundlePEM = try authorities.ordered.map { try Self.authority($0, in: directory).certificatePEM }.joined()
+        frontProxyAuthority = try Self.authority("\(directory)/front-proxy-ca", commonName: "front-proxy-ca", lifetime: Self.authorityLifetime)
         let accountPath = "\(directory)/service-account.key"
         if let key = try PrivateFile.read(accountPath) {
             serviceAccountKeyPEM = key
@@ -36,12 +41,27 @@ struct ClusterPKI: Sendable {
         }
     }
 
+    /// One of the cluster's CAs, made when it is not there. Each has a name of its own: verifiers look for issuers by name.
+    static func authority(_ name: String, in directory: String) throws -> CertificateAuthority {
+        guard name != ClusterAuthorities.initialName else {
+            return try authority("\(directory)/\(name)", commonName: "kubernetes", lifetime: authorityLifetime)
+        }
+        return try authority("\(directory)/\(name)", commonName: "kubernetes-\(name.prefix(11))", lifetime: successorLifetime)
+    }
+
+    /// Removes a CA that is believed no more. Removing what is not there succeeds. Throws on files that stay.
+    static func removeAuthority(_ name: String, in directory: String) throws {
+        for path in ["\(directory)/\(name).key", "\(directory)/\(name).pem"] where unlink(path) != 0 && errno != ENOENT {
+            throw ControlPlaneError.file(path, errno)
+        }
+    }
+
     /// The CA in the files `PATH.pem` and `PATH.key`, made when they are not there.
-    private static func authority(_ path: String, commonName: String) throws -> CertificateAuthority {
+    private static func authority(_ path: String, commonName: String, lifetime: Int64) throws -> CertificateAuthority {
         if let certificate = try PrivateFile.read("\(path).pem"), let key = try PrivateFile.read("\(path).key") {
             return try CertificateAuthority(certificatePEM: certificate, privateKeyPEM: key)
         }
-        let authority = try CertificateAuthority(commonName: commonName, validity: validity(authorityLifetime))
+        let authority = try CertificateAuthority(commonName: commonName, validity: validity(lifetime))
         // The key first: a certificate without its key would be found complete and be useless.
         try SecretFile.write("\(path).key", Array(authority.privateKeyPEM.utf8))
         try SecretFile.write("\(path).pem", Array(authority.certificatePEM.utf8))
@@ -118,13 +138,14 @@ enum PrivateFile {
 
 /// Why a control plane could not be started.
 package enum ControlPlaneError: Error, CustomStringConvertible {
+    /// A file that cannot be used, with the system's error.
     case file(String, Int32)
     case notReady(String)
     case address(String)
 
     package var description: String {
         switch self {
-        case .file(let path, let code): "cannot read \(path): \(String(cString: strerror(code)))"
+        case .file(let path, let code): "cannot use \(path): \(String(cString: strerror(code)))"
         case .notReady(let why): "the control plane is not ready: \(why)"
         case .address(let why): why
         }

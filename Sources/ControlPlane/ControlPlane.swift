@@ -25,6 +25,7 @@ package actor ControlPlane {
     package struct Endpoint: Sendable, Equatable {
         /// `https://127.0.0.1:40123`.
         package var url: String
+        /// The certificates of all CAs that are believed, the signer's first.
         package var certificateAuthorityPEM: String
     }
 
@@ -80,12 +81,11 @@ package actor ControlPlane {
 
     private struct Running {
         var endpoint: Endpoint
-        var pki: ClusterPKI
         var server: APIServer
         var listeners: [HTTPServer]
         var client: KubeClient
         var loops: Task<Void, Never>
-        var readiness: NodeReadinessFeed
+        var feeds: NodeFeeds
         var fargate: FargateDesk
         var issuer: ServiceAccountTokenIssuer
     }
@@ -125,7 +125,7 @@ package actor ControlPlane {
         self.running = nil
         running.server.beginShutdown()
         running.loops.cancel()
-        running.readiness.finish()
+        running.feeds.finish()
         running.fargate.finish()
         await withTaskGroup(of: Void.self) { group in
             for listener in running.listeners { group.addTask { await listener.stop(grace: Self.stopGrace) } }
@@ -139,13 +139,14 @@ package actor ControlPlane {
     /// Cuts off clients that the configuration's `publicAccess` does not let in any more.
     package func enforcePublicAccess() { running?.listeners.first?.dismissUnwelcome() }
 
-    /// Files for the machine of a node, by name. Throws when the control plane does not run.
-    package func nodeFiles(_ node: Node) throws -> [String: [UInt8]] {
-        guard let running else { throw ControlPlaneError.notReady("it does not run") }
+    /// Files for the machine of a node, by name, with certificates of `authorities`; nil: those that the control plane runs by. Throws when the
+    /// control plane does not run.
+    package func nodeFiles(_ node: Node, authorities: ClusterAuthorities? = nil) throws -> [String: [UInt8]] {
+        guard running != nil else { throw ControlPlaneError.notReady("it does not run") }
         guard let host = configuration.privateAddresses.first, let cidr = ServiceCIDR(configuration.serviceCIDR) else {
             throw ControlPlaneError.address("cluster \(configuration.name) has no network interface that nodes could reach")
         }
-        let identities = try running.pki.node(name: node.name, addresses: [node.address])
+        let certificates = try nodeCertificates(node, authorities ?? configuration.authorities)
         var settings: Value = [
             "nodeName": .string(node.name), "nodeIP": .string(node.address), "apiServerHost": .string(host),
             "apiServerPort": .int(Int64(Self.privatePort)),
@@ -168,17 +169,30 @@ package actor ControlPlane {
                 ],
             ]
         }
+        return ["node.json": settings.jsonBytes, ClusterAuthorities.nodeFile: certificates.jsonBytes]
+    }
+
+    /// Whom a node believes, and new identities of it: towards the API server, of its kubelet's server, of its service proxy.
+    private func nodeCertificates(_ node: Node, _ authorities: ClusterAuthorities) throws -> Value {
+        let pki = try ClusterPKI(directory: configuration.directory, authorities: authorities)
+        let identities = try pki.node(name: node.name, addresses: [node.address])
+        func value(_ identity: TLSIdentity) -> Value {
+            ["certificate": .string(identity.certificateChainPEM), "key": .string(identity.privateKeyPEM)]
+        }
         return [
-            "node.json": settings.jsonBytes, "ca.pem": Array(running.pki.authority.certificatePEM.utf8),
-            "client.pem": Array(identities.client.certificateChainPEM.utf8), "client.key": Array(identities.client.privateKeyPEM.utf8),
-            "proxy.pem": Array(identities.proxy.certificateChainPEM.utf8), "proxy.key": Array(identities.proxy.privateKeyPEM.utf8),
-            "server.pem": Array(identities.server.certificateChainPEM.utf8), "server.key": Array(identities.server.privateKeyPEM.utf8),
+            "revision": .string(authorities.revision), "authorities": .string(pki.bundlePEM), "client": value(identities.client),
+            "server": value(identities.server), "proxy": value(identities.proxy),
         ]
     }
 
     /// All nodes as they are, then each change. Ends when the control plane stops.
-    package func nodeReadiness() -> AsyncStream<NodeObservation> {
-        running?.readiness.subscribe() ?? AsyncStream { $0.finish() }
+    package func nodeReadiness() -> AsyncStream<(name: String, value: NodeObservation)> {
+        running?.feeds.readiness.subscribe() ?? AsyncStream { $0.finish() }
+    }
+
+    /// Whether a node says, within `patience`, that it goes by `authorities`.
+    package func node(_ name: String, goesBy authorities: ClusterAuthorities, patience: Duration) async -> Bool {
+        await running?.feeds.authorities.wait(for: authorities.revision, of: name, patience: patience) ?? false
     }
 
     /// What is looked into for `inspect`. Throws when the control plane does not run.
@@ -256,7 +270,7 @@ package actor ControlPlane {
             throw ControlPlaneError.address("the service range \"\(configuration.serviceCIDR)\" is no CIDR")
         }
         guard mkdir(configuration.directory, 0o700) == 0 || errno == EEXIST else { throw ControlPlaneError.file(configuration.directory, errno) }
-        let pki = try ClusterPKI(directory: configuration.directory)
+        let pki = try ClusterPKI(directory: configuration.directory, authorities: configuration.authorities)
         let store = try await store(configuration)
         let privateAddress = configuration.privateAddresses.first.map { "\($0):\(privatePort)" } ?? configuration.publicHost
         let server = try ClusterAPIServer.make(configuration, pki, store: store, cidr: cidr, address: privateAddress)
@@ -269,15 +283,14 @@ package actor ControlPlane {
             await installAddons(configuration, server, cidr, logger)
             let apiLogger = configuration.logs?.logger("eyrie.apiserver", .api)
             for listener in listeners { apiLogger?.debug("Serving securely", metadata: ["port": "\(listener.port)"]) }
-            let readiness = NodeReadinessFeed()
+            let feeds = NodeFeeds()
             let issuer = try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM)
             let fargate = FargateDesk()
-            let loops = Task { await run(configuration, pki, issuer, server, readiness, fargate, logger) }
+            let loops = Task { await run(configuration, pki, issuer, server, feeds, fargate, logger) }
             let port = listeners.first?.port ?? 0
             return Running(
-                endpoint: Endpoint(url: "https://\(configuration.publicHost):\(port)", certificateAuthorityPEM: pki.authority.certificatePEM),
-                pki: pki,
-                server: server, listeners: listeners, client: client, loops: loops, readiness: readiness, fargate: fargate, issuer: issuer)
+                endpoint: Endpoint(url: "https://\(configuration.publicHost):\(port)", certificateAuthorityPEM: pki.bundlePEM),
+                server: server, listeners: listeners, client: client, loops: loops, feeds: feeds, fargate: fargate, issuer: issuer)
         } catch {
             await server.stop()
             throw error
@@ -325,7 +338,7 @@ package actor ControlPlane {
     ) async throws -> [HTTPServer] {
         let addresses = ["127.0.0.1", configuration.publicHost, cidr.first] + configuration.privateAddresses
         let identity = try pki.apiServer(addresses: Array(Set(addresses)).sorted())
-        let authority = pki.authority.certificatePEM + "\n" + pki.frontProxyAuthority.certificatePEM
+        let authority = pki.bundlePEM + "\n" + pki.frontProxyAuthority.certificatePEM
         let verifier = try ClientCertificateVerifier(caPEM: authority)
         let tls = HTTPServer.TLS(identity: identity, clientCAPEM: authority, verifyClientChain: { await verifier.validate($0) })
         var listeners: [HTTPServer] = []
@@ -351,7 +364,7 @@ package actor ControlPlane {
     /// Controllers, scheduler and feeds, until cancelled.
     private static func run(
         _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ issuer: ServiceAccountTokenIssuer, _ server: APIServer,
-        _ readiness: NodeReadinessFeed, _ fargate: FargateDesk, _ logger: Logger
+        _ feeds: NodeFeeds, _ fargate: FargateDesk, _ logger: Logger
     ) async {
         func component(_ type: ControlPlaneLogType, _ label: String) -> Logger {
             guard let logs = configuration.logs else { return logger }
@@ -362,7 +375,7 @@ package actor ControlPlane {
         }
         // Once the server has stopped: what it served at the start.
         let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }
-        var settings = ControllerConfiguration(rootCAPEM: pki.authority.certificatePEM, resources: resources)
+        var settings = ControllerConfiguration(rootCAPEM: pki.bundlePEM, resources: resources)
         settings.certificateAuthority = pki.authority
         settings.volumes = VolumeFolders(directory: "\(configuration.directory)/volumes").store
         settings.serviceAccountToken = { try issuer.legacyToken(namespace: $0, account: $1, uid: $2, secret: $3) }
@@ -371,7 +384,7 @@ package actor ControlPlane {
             client: self.client(server, "system:kube-controller-manager"), configuration: settings,
             logger: component(.controllerManager, "eyrie.controllers"),
             metrics: server.workQueues, transport: { InProcessTransport(server, user: .controller($0)) })
-        readiness.follow(environment.informers.informer(for: .nodes))
+        feeds.follow(environment.informers.informer(for: .nodes))
         let scheduler = Scheduler(
             client: self.client(server, "system:kube-scheduler"), informers: environment.informers,
             logger: component(.scheduler, "eyrie.scheduler"))

@@ -112,6 +112,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var publicHost = "127.0.0.1"
     /// Addresses of the control plane's network interfaces, present on this host: nodes and pods reach it there, at port 443.
     package var privateAddresses: [String] = []
+    /// The certificate authorities, by the names of their files in the directory.
+    package var authorities = ClusterAuthorities.initial
     /// What the key is called that seals Secrets in the store; nil leaves them as they are. A store once sealed needs its key.
     package var encryptionKeyName: String?
     /// Who keeps what opens that key; nil leaves it as a file.

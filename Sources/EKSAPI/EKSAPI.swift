@@ -43,7 +43,7 @@ package struct EKSAPI: AWSService {
     static let handlers: [String: EKSHandler] = [
         clusterHandlers, updateClusterConfigHandlers, nodegroupHandlers, updateHandlers, tagHandlers, versionHandlers, podIdentityHandlers,
         addonHandlers, accessEntryHandlers, identityProviderHandlers, fargateHandlers, capabilityHandlers, subscriptionHandlers, insightHandlers,
-        registrationHandlers, encryptionHandlers,
+        registrationHandlers, encryptionHandlers, authorityHandlers,
     ]
     .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 

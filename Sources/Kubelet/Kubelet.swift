@@ -1,5 +1,5 @@
 package import ContainerRuntime
-import HTTPTransport
+package import HTTPTransport
 import KubeAPI
 package import KubeClient
 package import Logging
@@ -11,6 +11,7 @@ package struct Kubelet: Sendable {
     private let client: KubeClient
     private let runtime: any ContainerRuntime
     private let services: SharedInformer?
+    private let listener: KubeletListener?
     private let logger: Logger
 
     /// `services`: the Services that pods' variables name, from an informer that the caller runs; nil: one of the kubelet's own.
@@ -22,7 +23,12 @@ package struct Kubelet: Sendable {
         self.runtime = runtime
         self.services = services
         self.logger = logger
+        listener = configuration.server.map(KubeletListener.init)
     }
+
+    /// Goes on serving with another certificate, and believing callers by other CAs. Throws for certificates that cannot be used, and goes on as before.
+    /// Upstream: pkg/kubelet/certificate's server certificate manager, dynamiccertificates.DynamicFileCAContent.
+    package func renew(serving identity: TLSIdentity, clientCAPEM: String) throws { try listener?.renew(identity, clientCAPEM: clientCAPEM) }
 
     /// Runs until the task is cancelled; containers are left running, and found again by the next run. Throws when the runtime cannot be reached for
     /// `startTimeout`, or the server's port is taken.
@@ -84,7 +90,7 @@ package struct Kubelet: Sendable {
                     change.yield(.current(new))
                 },
                 deleted: { change.yield(.gone($0)) }))
-        let server = try await startServer(pods: podInformer.lister, pleg: pleg)
+        try await startServer(pods: podInformer.lister, pleg: pleg)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await informers.run() }
             group.addTask { await recorder.run() }
@@ -128,7 +134,7 @@ package struct Kubelet: Sendable {
             await group.waitForAll()
         }
         prober.stopAll()
-        if let server { await server.stop(grace: .seconds(1)) }
+        await listener?.stop()
     }
 
     /// How the node is looked at for evictions; nil: not at all.
@@ -160,13 +166,11 @@ package struct Kubelet: Sendable {
         }
     }
 
-    private func startServer(pods: Lister, pleg: PLEG) async throws -> HTTPServer? {
-        guard let server = configuration.server else { return nil }
+    private func startServer(pods: Lister, pleg: PLEG) async throws {
+        guard let server = configuration.server, let listener else { return }
         let responder = KubeletServer(
             configuration: server, nodeName: configuration.nodeName, nodeConfiguration: configuration, runtime: runtime, pleg: pleg,
             watcher: try FileWatcher(), pods: pods, logger: logger)
-        let tls = HTTPServer.TLS(identity: server.identity, clientCAPEM: server.clientCAPEM)
-        return try await HTTPServer.start(
-            HTTPServer.Configuration(address: .tcp(host: server.address, port: server.port), tls: tls), responder: responder)
+        try await listener.start(responder)
     }
 }

@@ -20,7 +20,7 @@ package struct KubeletConfiguration: Sendable {
         package var address: String = "0.0.0.0"
         package var port: Int = 10250
         package var identity: TLSIdentity
-        /// Callers must show a certificate signed by this CA.
+        /// Callers must show a certificate signed by one of these CAs.
         package var clientCAPEM: String
         /// Reads the subject of a verified leaf certificate (DER): its common name and organizations. Nil refuses the caller.
         package var identify: @Sendable (_ leafDER: [UInt8]) -> KubeletCaller?

@@ -92,6 +92,12 @@ package actor LinuxMachines {
         try await exclusively(machine.instanceID) { try await self.startNow(machine, bootstrap) }
     }
 
+    /// Replaces files that a running machine's agent started from, each in one step: the agent follows them. Nothing to do when it does not run. Throws
+    /// `CommandError`.
+    package func renew(_ instanceID: String, bootstrap: [String: [UInt8]]) async throws {
+        try await exclusively(instanceID) { try await self.renewNow(instanceID, bootstrap) }
+    }
+
     /// Ends a machine with everything in it and removes its traces. Repeating it is no error.
     package func terminate(_ instanceID: String) async throws {
         try await exclusively(instanceID) { try await self.terminateNow(instanceID) }
@@ -148,6 +154,11 @@ package actor LinuxMachines {
         try SmallFile.write(paths.process, Array("{\"pid\":\(identity.pid),\"startTime\":\(identity.startTime)}".utf8))
         adopt(machine.instanceID, identity)
         logger.info("machine started", metadata: ["instance": "\(machine.instanceID)", "pid": "\(pid)"])
+    }
+
+    private func renewNow(_ id: String, _ bootstrap: [String: [UInt8]]) throws {
+        guard let process = processes[id], process.isRunning else { return }
+        for (name, bytes) in bootstrap { try SmallFile.write("\(paths(id).bootstrap)/\(name)", bytes) }
     }
 
     private func terminateNow(_ id: String) async throws {

@@ -23,7 +23,8 @@ import Testing
 
         static func start(
             in directory: String? = nil, encryptionKeyName: String? = nil, keyWrapping: KeyWrapping? = nil,
-            nodeProvider: (any NodeProvider)? = nil, autoMode: AutoModeSwitch = AutoModeSwitch()
+            nodeProvider: (any NodeProvider)? = nil, autoMode: AutoModeSwitch = AutoModeSwitch(), authorities: ClusterAuthorities = .initial,
+            privateAddresses: [String] = []
         ) async throws -> Fixture {
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)
             let directory = directory ?? mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
@@ -42,6 +43,8 @@ import Testing
             configuration.keyWrapping = keyWrapping
             configuration.nodeProvider = nodeProvider
             configuration.autoMode = autoMode
+            configuration.authorities = authorities
+            configuration.privateAddresses = privateAddresses
             let controlPlane = ControlPlane(configuration)
             let endpoint = try await controlPlane.start()
             let port = Int(endpoint.url.split(separator: ":").last ?? "") ?? 0

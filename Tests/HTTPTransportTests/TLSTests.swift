@@ -111,6 +111,33 @@ struct TLSTests {
         }
     }
 
+    @Test("a server's certificates are replaced while it listens: known clients are cut off and judged anew, unusable ones change nothing")
+    func renewal() async throws {
+        let (old, new) = (try TestCertificates(), try TestCertificates())
+        defer { for certificates in [old, new] { certificates.remove() } }
+        let both = old.authority.certificatePEM + new.authority.certificatePEM
+        try await withServer(whoAmI, tls: try old.tls()) { (server: HTTPServer) async throws -> Void in
+            func who(_ client: HTTPClient) async throws -> String {
+                let answer = try await client.execute("GET", "/").body.collect(limit: 1000)
+                return String(String(decoding: answer, as: UTF8.self).prefix { $0 != " " })
+            }
+            let known = try makeClient(of: server, tls: HTTPClient.TLS(rootsPEM: both, identity: old.client))
+            let unknown = try makeClient(of: server, tls: HTTPClient.TLS(rootsPEM: old.authority.certificatePEM))
+            #expect(try await who(known) == "alice/dev,ops")
+            #expect(try await who(unknown) == "anonymous")
+            #expect(throws: HTTPError.self) { try server.renew(HTTPServer.TLS(identity: TLSIdentity(certificateChainPEM: "", privateKeyPEM: ""))) }
+            #expect(try await who(known) == "alice/dev,ops")
+            try server.renew(try new.tls())
+            // The kept connection is gone; on a new one the old certificate is nothing, the new one somebody.
+            try await eventually("the old client is nobody") { try await who(known) == "anonymous" }
+            #expect(try await who(makeClient(of: server, tls: HTTPClient.TLS(rootsPEM: both, identity: new.client))) == "alice/dev,ops")
+            // Who showed nothing keeps the connection that stands.
+            #expect(try await who(unknown) == "anonymous")
+            let strict = try makeClient(of: server, tls: HTTPClient.TLS(rootsPEM: old.authority.certificatePEM))
+            await #expect(throws: HTTPError.self) { _ = try await strict.execute("GET", "/") }
+        }
+    }
+
     @Test("a server name chooses the identity")
     func serverNames() async throws {
         let certificates = try TestCertificates()

@@ -14,11 +14,6 @@ from conftest import REGION, wait_for
 
 MODEL = botocore.session.get_session().get_service_model("eks")
 OPERATIONS = MODEL.operation_names
-# What README says is not built. An operation that answers is taken off here.
-UNBUILT = {
-    "ActivateCertificateAuthority", "CreateCertificateAuthority", "DeleteCertificateAuthority", "DescribeCertificateAuthority",
-    "ListCertificateAuthorities",
-}
 # Those that end as they should though nothing of what they name is there.
 ANSWERS_WITHOUT_RESOURCES = {
     "ListClusters", "DescribeClusterVersions", "DescribeAddonVersions", "ListAccessPolicies", "ListEksAnywhereSubscriptions",
@@ -87,14 +82,11 @@ def test_operation_is_routed_and_answers_documented_errors(eks, name):
         assert name in ANSWERS_WITHOUT_RESOURCES
     except ClientError as caught:
         code = caught.response["Error"]["Code"]
-        if name in UNBUILT:
-            assert code == "NotImplementedException"
-        else:
-            assert code in documented, f"{code}: {caught.response['Error']['Message']}"
-            assert caught.response["ResponseMetadata"]["HTTPStatusCode"] < 500
+        assert code in documented, f"{code}: {caught.response['Error']['Message']}"
+        assert caught.response["ResponseMetadata"]["HTTPStatusCode"] < 500
 
 
-BODIES = [name for name in OPERATIONS if name not in UNBUILT and (shape := MODEL.operation_model(name).input_shape) and any(
+BODIES = [name for name in OPERATIONS if (shape := MODEL.operation_model(name).input_shape) and any(
     "location" not in shape.members[member].serialization for member in shape.required_members)]
 
 

@@ -5,7 +5,7 @@ package import ControlPlane
 package struct ControlPlaneEndpoint: Codable, Sendable, Equatable {
     /// `https://host:port`, as DescribeCluster's `endpoint`.
     package var url: String
-    /// The cluster CA's PEM in base64, as DescribeCluster's `certificateAuthority.data`.
+    /// The PEM of the cluster's CAs in base64, the signer's first, as DescribeCluster's `certificateAuthority.data`.
     package var certificateAuthorityData: String
     /// The OIDC issuer's URL, as DescribeCluster's `identity.oidc.issuer`.
     package var oidcIssuer: String
@@ -95,7 +95,14 @@ package protocol ControlPlaneHost: Sendable {
     func stop(_ clusterName: String) async
     /// Stops the control plane and removes all its data. Deleting what is not there succeeds.
     func delete(_ clusterName: String) async throws
-    /// The files with which `instance` joins `cluster`: kubeconfig, CA, kubelet settings.
+    /// Makes a certificate authority of the cluster, or finds it: its certificate, PEM in base64. Nobody believes it until the control plane starts with
+    /// it.
+    func makeAuthority(_ id: String, of cluster: ClusterRecord) async throws -> String
+    /// Removes a certificate authority with its key. Removing what is not there succeeds.
+    func removeAuthority(_ id: String, of cluster: ClusterRecord) async throws
+    /// Whether a node says, within `patience`, that it goes by these certificate authorities.
+    func node(_ nodeName: String, of clusterName: String, goesBy authorities: ClusterAuthorities, patience: Duration) async throws -> Bool
+    /// The files with which `instance` joins `cluster`: settings, and certificates by the authorities of the record.
     func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap
     /// Readiness and health of the cluster's nodes: the present state of every node first, then each change. Ends when the control plane stops or is deleted.
     func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness>

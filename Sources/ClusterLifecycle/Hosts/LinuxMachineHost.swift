@@ -22,6 +22,10 @@ package struct LinuxMachineHost: MachineHost {
             bootstrap: spec.bootstrap.files)
     }
 
+    package func renew(_ instanceID: String, _ bootstrap: NodeBootstrap) async throws {
+        try await machines.renew(instanceID, bootstrap: bootstrap.files)
+    }
+
     package func terminate(_ instanceID: String) async throws { try await machines.terminate(instanceID) }
 
     package func halt(_ instanceID: String) async throws { try await machines.halt(instanceID) }

@@ -21,6 +21,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         var privateAddresses: [String]
         /// The ARN of the key that seals Secrets.
         var keyARN: String?
+        var authorities: ClusterAuthorities
     }
 
     private struct Entry {
@@ -136,7 +137,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
         // The issuer stands in tokens that pods hold: it is the one of the cluster's first start, wherever the service listens now.
         let issuer = cluster.endpoint?.oidcIssuer ?? "\(issuerBase)/id/\(cluster.id)"
-        let settings = Settings(version: cluster.version, privateAddresses: addresses, keyARN: cluster.encryption?.keyARN)
+        let settings = Settings(
+            version: cluster.version, privateAddresses: addresses, keyARN: cluster.encryption?.keyARN, authorities: cluster.clusterAuthorities)
         let admits = Self.publicAccess(cluster.network)
         let controlPlane: ControlPlane
         if let entry = entries[cluster.name], entry.settings == settings {
@@ -214,7 +216,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         node.kubeReserved = instance.kubelet?.kubeReserved ?? [:]
         node.systemReserved = instance.kubelet?.systemReserved ?? [:]
         node.clusterDNS = instance.kubelet?.clusterDNS ?? []
-        return NodeBootstrap(files: try await controlPlane.nodeFiles(node))
+        return NodeBootstrap(files: try await controlPlane.nodeFiles(node, authorities: cluster.clusterAuthorities))
     }
 
     package func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness> {
@@ -225,14 +227,26 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         }
         let source = await entry.controlPlane.nodeReadiness()
         let relay = Task {
-            for await node in source {
+            for await (name, node) in source {
                 let problems = node.problems.map { NodeProblem(condition: $0.condition, reason: $0.reason, since: $0.since) }
-                continuation.yield(NodeReadiness(clusterName: clusterName, nodeName: node.name, isReady: node.isReady, problems: problems))
+                continuation.yield(NodeReadiness(clusterName: clusterName, nodeName: name, isReady: node.isReady, problems: problems))
             }
             continuation.finish()
         }
         continuation.onTermination = { _ in relay.cancel() }
         return stream
+    }
+
+    package func makeAuthority(_ id: String, of cluster: ClusterRecord) throws -> String {
+        Data(try ClusterAuthorities.make(cluster.fileName(id), in: path(cluster.name)).utf8).base64EncodedString()
+    }
+
+    package func removeAuthority(_ id: String, of cluster: ClusterRecord) throws {
+        try ClusterAuthorities.remove(cluster.fileName(id), in: path(cluster.name))
+    }
+
+    package func node(_ nodeName: String, of clusterName: String, goesBy authorities: ClusterAuthorities, patience: Duration) async -> Bool {
+        await entries[clusterName]?.controlPlane.node(nodeName, goesBy: authorities, patience: patience) ?? false
     }
 
     package func setAccess(_ rules: ClusterAccessRules, of clusterName: String) { book(clusterName).set(rules) }
@@ -393,6 +407,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             configuration.keyWrapping = KeyWrapping(wrap: { try await keys.wrap($0, use) }, unwrap: { try await keys.unwrap($0, use) })
         }
         configuration.privateAddresses = privateAddresses
+        configuration.authorities = cluster.clusterAuthorities
         configuration.loadBalancers = HostLoadBalancers(cluster: cluster, network: network, balancers: balancers)
         configuration.installsAddons = cluster.bootstrapSelfManagedAddons
         configuration.nodeProvider = nodeProvider?(cluster.name)

@@ -80,6 +80,8 @@ package struct MachineSpec: Codable, Sendable, Equatable {
 package protocol MachineHost: Sendable {
     /// Starts the machine, or finds it running. Throws a reason fit for a node group's health issue.
     func start(_ spec: MachineSpec) async throws
+    /// Gives a machine that runs these files in place of those of the same names it started with; its agent sees it. Nothing to do when it is not there.
+    func renew(_ instanceID: String, _ bootstrap: NodeBootstrap) async throws
     /// Ends the machine and removes what it left behind. Terminating what is not there succeeds.
     func terminate(_ instanceID: String) async throws
     /// Ends the machine and keeps its disk: `start` starts it again. Halting what does not run succeeds.

@@ -120,6 +120,8 @@ package struct ClusterRecord: Codable, Sendable, Equatable {
     package var encryption: ClusterEncryption?
     /// Nil: EKS Auto Mode is off.
     package var autoMode: AutoModeConfig?
+    /// Once the cluster has had a second one; see `certificateAuthorities`.
+    package var authorities: [ClusterAuthority]?
 
     package init(
         name: String, id: String, arn: String, accountID: String, region: String, createdAt: Double, version: String,

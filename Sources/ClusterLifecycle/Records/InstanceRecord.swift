@@ -108,6 +108,8 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     package var repair: NodeRepair?
     /// When its node's last repair was done, seconds since 1970.
     package var repairedAt: Double?
+    /// The revision of the certificate authorities that its node goes by; nil for the one that every cluster begins with.
+    package var authorities: String?
     /// The pod that it is for; nil for one of a node group.
     package var fargate: FargateTask?
 

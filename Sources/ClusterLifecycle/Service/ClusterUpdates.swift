@@ -3,7 +3,8 @@ import AWSServices
 
 extension EKSService {
     /// Records a change of a cluster and sets the cluster UPDATING; the reconciler then carries it out by the step of its type
-    /// (`ClusterUpdateSteps`). A cluster has one update at a time. `parameters` checks the change against the records and says what is shown of it.
+    /// (`ClusterUpdateSteps`). A cluster has one update at a time. `parameters` checks the change against the records, changes them as far as they show
+    /// what is under way, and says what is shown of it.
     /// Upstream: eks Update. Throws ResourceNotFoundException, ResourceInUseException, InvalidRequestException and what `parameters` throws.
     func beginClusterUpdate(
         _ name: String, type: String, operation: String, token: IdempotencyToken?, change: ClusterChange? = nil,
@@ -12,7 +13,7 @@ extension EKSService {
         let scope = "\(operation)/\(name)"
         let now = clock.now
         let update = try await state.update { tables -> UpdateRecord in
-            var cluster = try tables.cluster(name)
+            let cluster = try tables.cluster(name)
             if let id = try tables.replay(scope, token), let known = tables.updates[id] { return known }
             let fields: [String: AWSJSON] = ["clusterName": .string(name)]
             if let running = tables.runningUpdate(of: name) {
@@ -26,8 +27,7 @@ extension EKSService {
                 id: AWSIdentifier.uuid(), clusterName: name, type: type, parameters: try parameters(&tables, cluster), createdAt: now,
                 clientRequestToken: token?.token)
             update.change = change
-            cluster.status = .updating
-            tables.clusters[name] = cluster
+            tables.clusters[name]?.status = .updating
             tables.updates[update.id] = update
             tables.remember(scope, token, made: update.id)
             return update

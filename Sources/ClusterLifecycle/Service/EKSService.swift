@@ -14,6 +14,8 @@ package struct EKSConfiguration: Sendable {
     package var evictionTimeout: Duration = .seconds(900)
     /// Seconds that a new add-on may lack a node to run on before it is DEGRADED. Upstream: EKS gives its add-ons 20 minutes.
     package var addonPatience: Double = 1_200
+    /// How long a node may take to go by new certificates.
+    package var certificatePatience: Duration = .seconds(60)
     /// First wait after a failed start; doubled each time up to `longestRetry`.
     package var firstRetry: Duration = .seconds(1)
     package var longestRetry: Duration = .seconds(60)

@@ -198,6 +198,8 @@ actor Reconciler {
             try await KeyHealthStep().run(cluster, context)
             try await ClusterUpdateRunner(context: context).run(name)
             _ = try await endClaimedInstances(name)
+            // Nodes that joined during the update may be as before it.
+            if cluster.status == .updating { await wakeNodegroups(of: name) }
         case .deleting: try await delete(cluster)
         case .failed: break
         }
@@ -484,6 +486,9 @@ actor Reconciler {
         case .joining, .ready:
             guard await context.machines.running().contains(id) else { return try await lose(instance, group) }
             if instance.phase == .joining { try await join(instance, group) }
+            if isServing, let cluster, RenewCertificatesStep.isDue(instance, cluster) {
+                try await RenewCertificatesStep().run(instance, cluster, context)
+            }
         case .draining:
             guard isServing else { return }
             switch try await DrainInstanceStep().run(instance, group?.status == .deleting ? nil : group?.rollout, context) {

@@ -1,5 +1,7 @@
+internal import Certificates
 package import CloudControllers
 package import ControlPlane
+internal import FoundationEssentials
 
 /// Control planes and machines that exist only as a note: the whole life of clusters and node groups without Kubernetes, root or time. What it is
 /// told to do wrong, it does.
@@ -26,6 +28,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         package var nodesRefuseChanges = false
         /// Nodes of machines that start do not become Ready.
         package var nodesStayAway = false
+        /// Nodes do not take new certificates.
+        package var nodesKeepCertificates = false
         /// Add-ons meet fields of others, unless they overwrite them.
         package var addonConflict: String?
 
@@ -43,6 +47,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     /// The records that control planes run by.
     package private(set) var records: [String: ClusterRecord] = [:]
     private var clusters: Set<String> = []
+    /// Certificates in PEM by cluster and name.
+    private var authorities: [String: String] = [:]
     private var inspections: [String: ClusterInspection] = [:]
     private var held: [CheckedContinuation<Void, Never>] = []
     /// The Fargate profiles that control planes were told last, by cluster.
@@ -80,8 +86,9 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         records[cluster.name] = cluster
         if inspections[cluster.name] == nil { inspections[cluster.name] = ClusterInspection() }
         clusters.insert(cluster.name)
+        let bundle = try cluster.clusterAuthorities.ordered.map { try authority($0, of: cluster) }.joined()
         return ControlPlaneEndpoint(
-            url: "https://127.0.0.1:\(6_443 + clusters.count)", certificateAuthorityData: "LS0tLS1CRUdJTg==",
+            url: "https://127.0.0.1:\(6_443 + clusters.count)", certificateAuthorityData: Data(bundle.utf8).base64EncodedString(),
             oidcIssuer: "https://oidc.eks.\(cluster.region).amazonaws.com/id/\(cluster.id)")
     }
 
@@ -106,6 +113,31 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     package func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap {
         NodeBootstrap(files: ["node": Array(instance.nodeName.utf8)])
     }
+
+    /// The authorities' certificates are real: their validity counts.
+    package func makeAuthority(_ id: String, of cluster: ClusterRecord) async throws -> String {
+        calls.append("authority \(cluster.fileName(id))")
+        return Data(try authority(cluster.fileName(id), of: cluster).utf8).base64EncodedString()
+    }
+
+    private func authority(_ name: String, of cluster: ClusterRecord) throws -> String {
+        let key = "\(cluster.name)/\(name)"
+        if let known = authorities[key] { return known }
+        // Successors as if they were made at the first one's end.
+        let years: Int64 = name == ClusterAuthorities.initialName ? 10 : 15
+        let validity = CertificateValidity(now: Int64(cluster.createdAt), seconds: years * CertificateValidity.yearInSeconds)
+        let made = try CertificateAuthority(commonName: name, validity: validity).certificatePEM
+        authorities[key] = made
+        return made
+    }
+
+    package func removeAuthority(_ id: String, of cluster: ClusterRecord) async throws { calls.append("remove authority \(cluster.fileName(id))") }
+
+    package func node(_ nodeName: String, of clusterName: String, goesBy authorities: ClusterAuthorities, patience: Duration) async throws -> Bool {
+        !faults.nodesKeepCertificates && ready[clusterName]?.contains(nodeName) ?? false
+    }
+
+    package func renew(_ instanceID: String, _ bootstrap: NodeBootstrap) async throws { calls.append("renew \(instanceID)") }
 
     package func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness> {
         let (stream, input) = AsyncStream<NodeReadiness>.makeStream()

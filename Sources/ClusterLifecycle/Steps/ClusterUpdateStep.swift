@@ -13,7 +13,7 @@ enum ClusterUpdateSteps {
     static let all: [any ClusterUpdateStep] = [AccessConfigUpdateStep(), AssociateIdentityProviderStep(), DisassociateIdentityProviderStep()]
 
     static func of(_ update: UpdateRecord) -> (any ClusterUpdateStep)? {
-        update.change.map { ClusterChangeStep(change: $0.update) } ?? all.first { $0.type == update.type }
+        update.change?.step ?? all.first { $0.type == update.type }
     }
 }
 

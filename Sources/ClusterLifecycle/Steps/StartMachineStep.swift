@@ -7,10 +7,12 @@ struct StartMachineStep {
         try await context.machines.start(StartMachineStep.spec(instance, bootstrap))
         try await context.network.setInstanceState(instance.instanceID, "running")
         let now = context.clock.now
+        let authorities = cluster.clusterAuthorities.revision
         try await context.state.update { tables in
             guard var current = tables.instances[instance.instanceID], current.phase == .launching else { return }
             current.phase = .joining
             current.startedAt = now
+            current.authorities = authorities
             tables.instances[current.instanceID] = current
         }
     }

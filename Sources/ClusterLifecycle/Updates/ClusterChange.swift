@@ -33,6 +33,13 @@ package enum ClusterChange: Codable, Sendable, Equatable {
     case deletionProtection(DeletionProtectionUpdate)
     case encryption(EncryptionUpdate)
     case autoMode(AutoModeUpdate)
+    case authority(AuthorityUpdate)
+
+    /// What carries it out.
+    var step: any ClusterUpdateStep {
+        if case .authority(let change) = self { return AuthorityUpdateStep(change: change) }
+        return ClusterChangeStep(change: update)
+    }
 
     var update: any ClusterUpdate {
         switch self {
@@ -45,6 +52,7 @@ package enum ClusterChange: Codable, Sendable, Equatable {
         case .deletionProtection(let update): update
         case .encryption(let update): update
         case .autoMode(let update): update
+        case .authority(let update): update
         }
     }
 }

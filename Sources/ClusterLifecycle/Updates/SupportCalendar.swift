@@ -36,6 +36,7 @@ extension EKSService {
     func followCalendar() async {
         while !Task.isCancelled {
             await enforceSupport()
+            await rotateAuthorities()
             do { try await Task.sleep(for: SupportCalendar.pace) } catch { return }
         }
     }

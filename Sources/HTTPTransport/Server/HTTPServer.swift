@@ -1,6 +1,7 @@
 import Glibc
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 /// A listener on one address: HTTP/1.1 and HTTP/2, plain or TLS, TCP or a unix socket. `start` binds it, `stop` drains and closes it.
@@ -14,12 +15,16 @@ package final class HTTPServer: Sendable {
     let connections: ConnectionRegistry
     private let socketPath: String?
     private let admits: (@Sendable (String) -> Bool)?
+    private let tls: CurrentTLS?
 
     /// Connections that may wait to be accepted. Upstream: Go listens with the system's somaxconn, 4096 on Linux.
     private static let backlog: CInt = 4096
 
-    private init(listener: any Channel, connections: ConnectionRegistry, address: HTTPAddress, admits: (@Sendable (String) -> Bool)?) {
+    private init(
+        listener: any Channel, connections: ConnectionRegistry, address: HTTPAddress, admits: (@Sendable (String) -> Bool)?, tls: CurrentTLS?
+    ) {
         self.admits = admits
+        self.tls = tls
         self.listener = listener
         self.connections = connections
         boundAddress = listener.localAddress.map(Self.describe) ?? address.description
@@ -34,7 +39,7 @@ package final class HTTPServer: Sendable {
     package static func start(_ configuration: Configuration, responder: any HTTPResponder) async throws -> HTTPServer {
         let address = configuration.address
         let limits = configuration.limits
-        let tls = try configuration.tls.map { try ServerTLS($0) }
+        let tls = try configuration.tls.map { CurrentTLS(try ServerTLS($0)) }
         let connections = ConnectionRegistry(limit: limits.maximumConnections)
         if case .unix(let path) = address { try await removeStaleSocket(path, address) }
         let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: limits.writeBufferBytes / 2, high: limits.writeBufferBytes)
@@ -46,7 +51,7 @@ package final class HTTPServer: Sendable {
                     guard Self.isAdmitted(channel, configuration.admits) else { throw HTTPError.connectFailed("not admitted") }
                     guard connections.add(channel) else { throw HTTPError.connectFailed("too many connections") }
                     let local = channel.localAddress.map(describe) ?? address.description
-                    try ConnectionSetup(responder: responder, limits: limits, tls: tls, localAddress: local).configure(channel)
+                    try ConnectionSetup(responder: responder, limits: limits, tls: tls?.value, localAddress: local).configure(channel)
                 }
             }
         do {
@@ -60,7 +65,7 @@ package final class HTTPServer: Sendable {
                 listener = try await bootstrap.bind(unixDomainSocketPath: path).get()
                 guard chmod(path, 0o600) == 0 else { throw IOError(errnoCode: errno, reason: "chmod") }
             }
-            return HTTPServer(listener: listener, connections: connections, address: address, admits: configuration.admits)
+            return HTTPServer(listener: listener, connections: connections, address: address, admits: configuration.admits, tls: tls)
         } catch {
             throw TransportErrors.listening(address, error)
         }
@@ -68,6 +73,14 @@ package final class HTTPServer: Sendable {
 
     /// Cuts off the clients that are not to be let in any more, after what `admits` goes by has changed.
     package func dismissUnwelcome() { connections.closeAll { !Self.isAdmitted($0, self.admits) } }
+
+    /// Goes on with other certificates: new connections are made with them. Connections whose client showed a certificate are cut off, so that each
+    /// client is judged anew. A server without TLS stays so. Throws `HTTPError.tls` for PEM that cannot be used, and goes on as before.
+    package func renew(_ tls: TLS) throws {
+        guard let current = self.tls else { return }
+        current.set(try ServerTLS(tls))
+        connections.closeIdentified()
+    }
 
     private static func isAdmitted(_ channel: any Channel, _ admits: (@Sendable (String) -> Bool)?) -> Bool {
         guard let admits else { return true }
@@ -177,6 +190,17 @@ final class ConnectionRegistry: Sendable {
 
     func closeAll(where isChosen: (any Channel) -> Bool = { _ in true }) {
         for channel in state.withLock({ Array($0.channels.values) }) where isChosen(channel) { channel.close(promise: nil) }
+    }
+
+    /// Closes the connections whose client showed a certificate.
+    func closeIdentified() {
+        for channel in state.withLock({ Array($0.channels.values) }) {
+            channel.eventLoop.execute {
+                // A connection in its first moments has no TLS yet, and so nothing that was judged.
+                let tls = try? channel.pipeline.syncOperations.handler(type: NIOSSLServerHandler.self)
+                if tls?.peerCertificate != nil { channel.close(promise: nil) }
+            }
+        }
     }
 
     func waitUntilEmpty(atMost limit: Duration) async {

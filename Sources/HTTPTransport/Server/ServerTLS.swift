@@ -110,3 +110,13 @@ private final class VerifiedClients: Sendable {
 
     func chain(ofLeaf leaf: [UInt8]) -> [[UInt8]]? { chains.withLock { $0[leaf] } }
 }
+
+/// The TLS that a listener's next connections are made with.
+final class CurrentTLS: Sendable {
+    private let current: Mutex<ServerTLS>
+
+    init(_ tls: ServerTLS) { current = Mutex(tls) }
+
+    var value: ServerTLS { current.withLock { $0 } }
+    func set(_ tls: ServerTLS) { current.withLock { $0 = tls } }
+}

@@ -1,5 +1,6 @@
 package import HTTPTransport
 package import KubeAPI
+internal import Synchronization
 
 /// The way to an API server over HTTPS. Upstream: client-go/rest.
 package final class NetworkTransport: KubeTransport {
@@ -48,22 +49,36 @@ package final class NetworkTransport: KubeTransport {
     private static let largestRefusal = 1 << 20
 
     private let configuration: Configuration
-    private let client: HTTPClient
+    private let client: Mutex<HTTPClient>
 
     /// Throws when the TLS material is not usable.
     package init(_ configuration: Configuration) throws {
         self.configuration = configuration
+        client = Mutex(try Self.client(configuration))
+    }
+
+    private static func client(_ configuration: Configuration) throws -> HTTPClient {
         var tls: HTTPClient.TLS?
         if configuration.usesTLS {
             var identity: TLSIdentity?
             if case .clientCertificate(let certificate) = configuration.credentials { identity = certificate }
             tls = HTTPClient.TLS(rootsPEM: configuration.certificateAuthorityPEM, identity: identity, serverName: configuration.serverName)
         }
-        client = try HTTPClient(configuration: HTTPClient.Configuration(address: configuration.address, tls: tls))
+        return try HTTPClient(configuration: HTTPClient.Configuration(address: configuration.address, tls: tls))
+    }
+
+    /// Goes on with other certificates: new connections are made with them, what is under way ends on those it began with. Throws when they are not
+    /// usable, and goes on as before. Upstream: client-go/transport's certRotatingDialer.
+    package func renew(certificateAuthorityPEM: String, identity: TLSIdentity) throws {
+        var renewed = configuration
+        renewed.certificateAuthorityPEM = certificateAuthorityPEM
+        renewed.credentials = .clientCertificate(identity)
+        let client = try Self.client(renewed)
+        self.client.withLock { $0 = client }
     }
 
     /// Closes all connections.
-    package func close() async { await client.close() }
+    package func close() async { await client.withLock { $0 }.close() }
 
     package func perform(_ request: KubeRequest) async throws -> Object {
         let response = try await send(request)
@@ -90,6 +105,7 @@ package final class NetworkTransport: KubeTransport {
         if case .bearerToken(let token) = configuration.credentials { fields["Authorization"] = "Bearer " + (try await token()) }
         var retries = 0
         while true {
+            let client = self.client.withLock { $0 }
             let response = try await client.execute(request.method, Self.target(request), fields: fields, body: request.body)
             guard retries < Self.maximumRetries, let seconds = Self.retryAfter(response) else { return response }
             retries += 1

@@ -2,8 +2,8 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// Tells of changes to files by inotify, for all followers of logs: one descriptor and one thread.
-final class FileWatcher: Sendable {
+/// Tells of changes to files by inotify, for all who follow some: one descriptor and one thread.
+package final class FileWatcher: Sendable {
     private struct State {
         var watches: [Int32: [Int: AsyncStream<Void>.Continuation]] = [:]
         var next = 0
@@ -13,7 +13,7 @@ final class FileWatcher: Sendable {
     private let state = Mutex(State())
 
     /// Throws `FileError` when the kernel gives no inotify instance.
-    init() throws(FileError) {
+    package init() throws(FileError) {
         descriptor = inotify_init1(Int32(IN_CLOEXEC))
         try FileTree.check(descriptor, "inotify_init", "")
         let thread = DispatchQueue(label: "kubelet.inotify")
@@ -44,7 +44,7 @@ final class FileWatcher: Sendable {
     }
 
     /// Yields when one of the paths (files or folders) has changed. Paths that do not exist are passed over.
-    func changes(of paths: [String]) -> AsyncStream<Void> {
+    package func changes(of paths: [String]) -> AsyncStream<Void> {
         let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         let events = UInt32(IN_MODIFY | IN_CREATE | IN_MOVE_SELF | IN_MOVED_TO | IN_DELETE_SELF)
         let (number, watches) = state.withLock { state -> (Int, [Int32]) in

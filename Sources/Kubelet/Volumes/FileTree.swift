@@ -3,12 +3,12 @@ import Dispatch
 import Glibc
 
 /// A failed system call on a file, in words.
-struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
     var operation: String
     var path: String
     var code: Int32
 
-    var description: String { "\(operation) \(path): \(String(cString: strerror(code)))" }
+    package var description: String { "\(operation) \(path): \(String(cString: strerror(code)))" }
 }
 
 /// Blocking file work on threads of its own, away from the cooperative pool.

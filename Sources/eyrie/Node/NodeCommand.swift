@@ -25,18 +25,18 @@ struct NodeCommand: AsyncParsableCommand {
         let paths = MachinePaths(machinesDirectory: String(directory[..<slash]), instanceID: String(directory[directory.index(after: slash)...]))
         let bootstrap = try NodeBootstrapFiles(paths)
         let runtime = try await Self.connect(MachinePaths.containerdSocket, pauseImage: paths.pauseImage)
-        let transport = try NetworkTransport(
-            .init(
-                address: .tcp(host: bootstrap.apiServerHost, port: bootstrap.apiServerPort), certificateAuthorityPEM: bootstrap.authority,
-                credentials: .clientCertificate(bootstrap.clientIdentity), userAgent: "kubelet"))
+        let transport = try bootstrap.transport(bootstrap.certificates.client, userAgent: "kubelet")
         let network = try NodeNetwork(bootstrap)
         let kubelet = Kubelet(
             configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime, services: network?.services,
             logger: Logger(label: "eyrie.kubelet"))
+        let follower = try CertificateFollower(
+            paths, nodeName: bootstrap.nodeName, kubelet: kubelet, transport: transport, proxyTransport: network?.transport)
         let cloud = try CloudEndpoints(bootstrap.cloud(paths), client: KubeClient(transport: transport))
         try await withThrowingTaskGroup(of: Void.self) { group in
             if let network { group.addTask { await network.run() } }
             if let cloud { group.addTask { await cloud.run() } }
+            group.addTask { await follower.run() }
             group.addTask { try await kubelet.run() }
             // The others run until they are cancelled: the first to end is the kubelet, by itself or by an error.
             defer { group.cancelAll() }
@@ -65,34 +65,34 @@ struct NodeCommand: AsyncParsableCommand {
     }
 }
 
-/// The files with which the control plane sends a machine to its cluster: `node.json`, the CA, and two key pairs.
+/// The files with which the control plane sends a machine to its cluster: `node.json` and the certificates.
 struct NodeBootstrapFiles {
     let root: JSONView
-    let authority: String
-    let clientIdentity: TLSIdentity
-    let serverIdentity: TLSIdentity
-    /// The service proxy's; a machine made by an earlier version has none.
-    let proxyIdentity: TLSIdentity?
+    let certificates: NodeCertificates
 
     init(_ paths: MachinePaths) throws {
-        func text(_ name: String) throws -> String {
-            guard let text = SmallFile.readText("\(paths.bootstrap)/\(name)") else {
-                throw CLIError(
-                    what: "The machine's bootstrap file \(name) is missing.", why: "The service writes it before it starts the machine.", fix: nil)
-            }
-            return text
-        }
-        root = try JSONDocument(Array(text("node.json").utf8)).root
-        authority = try text("ca.pem")
-        clientIdentity = TLSIdentity(certificateChainPEM: try text("client.pem"), privateKeyPEM: try text("client.key"))
-        serverIdentity = TLSIdentity(certificateChainPEM: try text("server.pem"), privateKeyPEM: try text("server.key"))
-        proxyIdentity = SmallFile.readText("\(paths.bootstrap)/proxy.pem").flatMap { chain in
-            SmallFile.readText("\(paths.bootstrap)/proxy.key").map { TLSIdentity(certificateChainPEM: chain, privateKeyPEM: $0) }
-        }
+        root = try JSONDocument(Self.read("node.json", paths)).root
+        certificates = try NodeCertificates(paths)
     }
 
-    var apiServerHost: String { root["apiServerHost"].string ?? "" }
-    var apiServerPort: Int { Int(root["apiServerPort"].int ?? 443) }
+    /// Throws `CLIError` for a file that is missing.
+    static func read(_ name: String, _ paths: MachinePaths) throws -> [UInt8] {
+        guard let bytes = SmallFile.read("\(paths.bootstrap)/\(name)") else {
+            throw CLIError(
+                what: "The machine's bootstrap file \(name) is missing.", why: "The service writes it before it starts the machine.", fix: nil)
+        }
+        return bytes
+    }
+
+    var nodeName: String { root["nodeName"].string ?? "" }
+
+    /// The way to the API server as one of the machine's identities. Throws for an identity that cannot be used.
+    func transport(_ identity: TLSIdentity, userAgent: String) throws -> NetworkTransport {
+        let address = HTTPAddress.tcp(host: root["apiServerHost"].string ?? "", port: Int(root["apiServerPort"].int ?? 443))
+        return try NetworkTransport(
+            .init(
+                address: address, certificateAuthorityPEM: certificates.authorities, credentials: .clientCertificate(identity), userAgent: userAgent))
+    }
 
     /// What the agent answers for the cloud with; nil where the service told nothing of it.
     func cloud(_ paths: MachinePaths) -> NodeCloud? {
@@ -117,7 +117,7 @@ struct NodeBootstrapFiles {
         func quantity(_ text: String) -> Quantity { (try? Quantity(text)) ?? .zero }  // Integers with a suffix always parse.
         let memory = root["memoryMiB"].int ?? 0
         var configuration = KubeletConfiguration(
-            nodeName: root["nodeName"].string ?? "", nodeIP: root["nodeIP"].string ?? "",
+            nodeName: nodeName, nodeIP: root["nodeIP"].string ?? "",
             capacity: [
                 "cpu": quantity("\(root["vcpus"].int ?? 1)"), "memory": quantity("\(memory)Mi"), "pods": quantity("\(root["maxPods"].int ?? 17)"),
                 "ephemeral-storage": quantity("\(Self.diskBytes(paths.directory))"),
@@ -140,7 +140,7 @@ struct NodeBootstrapFiles {
         configuration.rootDirectory = paths.kubelet
         configuration.podLogsDirectory = paths.podLogs
         configuration.cgroupRoot = paths.cgroup
-        configuration.server = .init(identity: serverIdentity, clientCAPEM: authority) { der in
+        configuration.server = .init(identity: certificates.server, clientCAPEM: certificates.authorities) { der in
             // A certificate that cannot be read names nobody: refused.
             (try? CertificateSubject.read(der: der)).map { KubeletCaller(name: $0.commonName, groups: $0.organizations) }
         }

@@ -9,6 +9,8 @@ import NetworkPolicies
 /// What a node does for the addresses and names of Services, beside its kubelet and as an identity of its own: the service proxy,
 /// the cluster's DNS and the network policies.
 struct NodeNetwork: Sendable {
+    /// The service proxy's way to the API server.
+    let transport: NetworkTransport
     private let informers: InformerFactory
     private let proxy: KubeProxy
     private let dns: ClusterDNS
@@ -24,19 +26,16 @@ struct NodeNetwork: Sendable {
     /// Nil for a machine whose files do not hold the proxy's identity. Throws when the identity is not usable.
     init?(_ bootstrap: NodeBootstrapFiles) throws {
         let logger = Logger(label: "eyrie.network")
-        guard let identity = bootstrap.proxyIdentity else {
+        guard let identity = bootstrap.certificates.proxy else {
             logger.warning("this machine was made without an identity for the service proxy: Services lead nowhere from here")
             return nil
         }
-        let transport = try NetworkTransport(
-            .init(
-                address: .tcp(host: bootstrap.apiServerHost, port: bootstrap.apiServerPort), certificateAuthorityPEM: bootstrap.authority,
-                credentials: .clientCertificate(identity), userAgent: "kube-proxy"))
+        transport = try bootstrap.transport(identity, userAgent: "kube-proxy")
         informers = InformerFactory(client: KubeClient(transport: transport), logger: logger)
         services = informers.informer(for: .services)
         let presence = informers.informer(for: .configMaps, namespace: "kube-system", fieldSelector: "metadata.name=kube-proxy-config")
         let addresses = [bootstrap.root["nodeIP"].string ?? ""].compactMap { IPAddress($0) }
-        var settings = KubeProxy.Configuration(nodeName: bootstrap.root["nodeName"].string ?? "", nodeAddresses: addresses)
+        var settings = KubeProxy.Configuration(nodeName: bootstrap.nodeName, nodeAddresses: addresses)
         settings.standIn = .init(service: "kube-system/kube-dns", address: Self.dnsAddress, port: Self.dnsPort)
         proxy = KubeProxy(configuration: settings, informers: informers, presence: presence, logger: Logger(label: "eyrie.kube-proxy"))
         policies = PolicyAgent(nodeName: settings.nodeName, informers: informers, logger: Logger(label: "eyrie.policies"))
