@@ -125,7 +125,7 @@ package struct CertificateAuthority: Sendable {
     }
 
     /// 4 or 16 bytes in network order.
-    private static func addressBytes(_ text: String) throws -> [UInt8] {
+    static func addressBytes(_ text: String) throws -> [UInt8] {
         var v4 = [UInt8](repeating: 0, count: 4)
         if inet_pton(AF_INET, text, &v4) == 1 { return v4 }
         var v6 = [UInt8](repeating: 0, count: 16)

@@ -93,15 +93,16 @@ struct ClusterPKI: Sendable {
     }
 
     /// A node's identity towards the API server, its kubelet's serving identity, and the identity of its service proxy and DNS.
-    func node(name: String, addresses: [String]) throws -> (client: TLSIdentity, server: TLSIdentity, proxy: TLSIdentity) {
+    func node(name: String, addresses: [String], lifetime: Int64) throws -> (client: TLSIdentity, server: TLSIdentity, proxy: TLSIdentity) {
+        let validity = Self.validity(lifetime)
         let client = try identity(
             LeafRequest(
-                commonName: "system:node:\(name)", organizations: ["system:nodes"], usage: .client, validity: Self.validity(Self.leafLifetime)))
+                commonName: "system:node:\(name)", organizations: ["system:nodes"], usage: .client, validity: validity))
         let server = try identity(
             LeafRequest(
                 commonName: "system:node:\(name)", organizations: ["system:nodes"], dnsNames: [name], ipAddresses: addresses, usage: .server,
-                validity: Self.validity(Self.leafLifetime)))
-        let proxy = try identity(LeafRequest(commonName: "system:kube-proxy", usage: .client, validity: Self.validity(Self.leafLifetime)))
+                validity: validity))
+        let proxy = try identity(LeafRequest(commonName: "system:kube-proxy", usage: .client, validity: validity))
         return (client, server, proxy)
     }
 

@@ -175,7 +175,7 @@ package actor ControlPlane {
     /// Whom a node believes, and new identities of it: towards the API server, of its kubelet's server, of its service proxy.
     private func nodeCertificates(_ node: Node, _ authorities: ClusterAuthorities) throws -> Value {
         let pki = try ClusterPKI(directory: configuration.directory, authorities: authorities)
-        let identities = try pki.node(name: node.name, addresses: [node.address])
+        let identities = try pki.node(name: node.name, addresses: [node.address], lifetime: configuration.signingDuration)
         func value(_ identity: TLSIdentity) -> Value {
             ["certificate": .string(identity.certificateChainPEM), "key": .string(identity.privateKeyPEM)]
         }
@@ -377,6 +377,7 @@ package actor ControlPlane {
         let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }
         var settings = ControllerConfiguration(rootCAPEM: pki.bundlePEM, resources: resources)
         settings.certificateAuthority = pki.authority
+        settings.signingDuration = configuration.signingDuration
         settings.volumes = VolumeFolders(directory: "\(configuration.directory)/volumes").store
         settings.serviceAccountToken = { try issuer.legacyToken(namespace: $0, account: $1, uid: $2, secret: $3) }
         // The informers are the manager's, which may list and watch everything; each controller writes as its own service account.
@@ -390,6 +391,9 @@ package actor ControlPlane {
             logger: component(.scheduler, "eyrie.scheduler"))
         let cloud = CloudNodeController(
             client: self.client(server, "eks:cloud-controller-manager"), provider: CloudInstanceProvider(cloud: configuration.cloud),
+            informers: environment.informers, logger: logger, metrics: server.workQueues)
+        let certificates = NodeCertificateController(
+            client: self.client(server, "eks:certificate-controller"), provider: CloudInstanceProvider(cloud: configuration.cloud),
             informers: environment.informers, logger: logger, metrics: server.workQueues)
         let awsAuth = AWSAuthFollower(client: self.client(server, AWSAuthFollower.user), book: configuration.access, logger: logger)
         let fargateScheduler = FargateScheduler(
@@ -412,6 +416,7 @@ package actor ControlPlane {
             group.addTask {
                 await configuration.simulatedNodes.run(client: Self.simulatedNodes(server), informers: environment.informers, logger: logger)
             }
+            group.addTask { await certificates.run() }
         }
     }
 

@@ -114,6 +114,9 @@ package struct ControlPlaneConfiguration: Sendable {
     package var privateAddresses: [String] = []
     /// The certificate authorities, by the names of their files in the directory.
     package var authorities = ClusterAuthorities.initial
+    /// How long certificates of nodes and of signing requests last, in seconds. Upstream: --cluster-signing-duration.
+    package var signingDuration = Self.defaultSigningDuration
+    package static let defaultSigningDuration: Int64 = 365 * 86_400
     /// What the key is called that seals Secrets in the store; nil leaves them as they are. A store once sealed needs its key.
     package var encryptionKeyName: String?
     /// Who keeps what opens that key; nil leaves it as a file.

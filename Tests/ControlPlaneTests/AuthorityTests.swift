@@ -116,6 +116,63 @@ import Testing
         try FileManager.default.removeItem(atPath: fixture.directory)
     }
 
+    /// Asks as whom `identity` names, and waits for the certificate: its subject, or nil when nobody approves.
+    private func renewed(
+        _ fixture: ControlPlaneTests.Fixture, _ identity: TLSIdentity, _ key: KeyRequest, signer: String, usage: String, expectsApproval: Bool = true
+    ) async throws -> CertificateSubject? {
+        let port = Int(fixture.endpoint.url.split(separator: ":").last ?? "") ?? 0
+        let transport = try NetworkTransport(
+            .init(
+                address: .tcp(host: "127.0.0.1", port: port), certificateAuthorityPEM: fixture.endpoint.certificateAuthorityPEM,
+                credentials: .clientCertificate(identity)))
+        let client = KubeClient(transport: transport)
+        let name = try await client.create(
+            .certificateSigningRequests,
+            [
+                "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": ["generateName": "csr-"],
+                "spec": [
+                    "request": .string(Data(key.requestPEM.utf8).base64EncodedString()), "signerName": .string("kubernetes.io/\(signer)"),
+                    "usages": ["digital signature", .string(usage)],
+                ],
+            ]
+        ).metadata.name
+        func certificate() async throws -> String? {
+            try await client.get(.certificateSigningRequests, name: name)["status"]["certificate"].string
+        }
+        guard expectsApproval else {
+            // One that comes later and is approved shows that this one was looked at.
+            return try await certificate().map { try CertificateSubject.read(pem: $0) }
+        }
+        try await fixture.eventually("a certificate by \(signer)") { try await certificate() != nil }
+        let pem = Data(base64Encoded: try await certificate() ?? "") ?? Data()
+        return try CertificateSubject.read(pem: String(decoding: pem, as: UTF8.self))
+    }
+
+    @Test("a node renews its kubelet's certificates and its proxy's by itself, as itself alone and for its instance's names")
+    func renewal() async throws {
+        let fixture = try await ControlPlaneTests.Fixture.start()
+        let pki = try ClusterPKI(directory: "\(fixture.directory)/cluster")
+        let node = try pki.node(name: "cloud-1", addresses: ["10.0.0.1"], lifetime: 3600)
+        let (name, groups) = ("system:node:cloud-1", ["system:nodes"])
+        let stolen = try KeyRequest(commonName: name, organizations: groups, dnsNames: ["kubernetes"])
+        let none = try await renewed(fixture, node.client, stolen, signer: "kubelet-serving", usage: "server auth", expectsApproval: false)
+        #expect(none == nil)
+        let client = try await renewed(
+            fixture, node.client, KeyRequest(commonName: name, organizations: groups), signer: "kube-apiserver-client-kubelet", usage: "client auth")
+        #expect(client?.commonName == name && client?.organizations == groups)
+        let serving = try await renewed(
+            fixture, node.client, KeyRequest(commonName: name, organizations: groups, dnsNames: ["cloud-1"], ipAddresses: ["10.0.0.1"]),
+            signer: "kubelet-serving", usage: "server auth")
+        #expect(serving?.dnsNames == ["cloud-1"] && serving?.ipAddresses == [[10, 0, 0, 1]])
+        let proxy = try await renewed(
+            fixture, node.proxy, KeyRequest(commonName: "system:kube-proxy"), signer: "kube-apiserver-client", usage: "client auth")
+        #expect(proxy?.commonName == "system:kube-proxy")
+        let requests = try await fixture.client.list(.certificateSigningRequests).items
+        #expect(requests.count { $0["status"]["conditions"].elements.isEmpty } == 1)
+        await fixture.controlPlane.stop()
+        try FileManager.default.removeItem(atPath: fixture.directory)
+    }
+
     /// A signing request in PEM, base64.
     private static func request() throws -> String {
         let folder = "/tmp/eyrie-csr-\(UInt64.random(in: 0 ... .max))"

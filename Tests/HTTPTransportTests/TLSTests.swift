@@ -127,6 +127,10 @@ struct TLSTests {
             #expect(try await who(unknown) == "anonymous")
             #expect(throws: HTTPError.self) { try server.renew(HTTPServer.TLS(identity: TLSIdentity(certificateChainPEM: "", privateKeyPEM: ""))) }
             #expect(try await who(known) == "alice/dev,ops")
+            // Another identity, the same clients: nobody is cut off.
+            let identity = try TestCertificates.identity(new.authority, "server", usage: .server)
+            try server.renew(HTTPServer.TLS(identity: identity, clientCAPEM: both, verifyClientChain: try old.tls().verifyClientChain))
+            #expect(try await who(unknown) == "anonymous")
             try server.renew(try new.tls())
             // The kept connection is gone; on a new one the old certificate is nothing, the new one somebody.
             try await eventually("the old client is nobody") { try await who(known) == "anonymous" }

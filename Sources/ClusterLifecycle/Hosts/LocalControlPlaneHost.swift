@@ -44,6 +44,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private let podEndpoint: String?
     private let identityProviderAuthorityPEM: String?
     private let webhooks: AccessWebhooks
+    private let signingDuration: Int64
     /// Whether EKS Pod Identity has a role for a service account of a cluster.
     private var associations: @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool = { _, _, _ in false }
     /// Launches the nodes of a cluster's EKS Auto Mode; nil: there is none.
@@ -64,11 +65,11 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
     /// `directory` holds a directory for each cluster; `issuerBase` is the URL below which OIDC issuers are named; `podEndpoint` the one at which
     /// pods find AWS's services; `identityProviderAuthorityPEM` the CA certificates by which identity providers are known, nil: the system's;
-    /// `webhooks` the services outside that all clusters ask about tokens and rights.
+    /// `webhooks` the services outside that all clusters ask about tokens and rights; `signingDuration` the seconds that certificates of nodes last.
     package init(
         directory: String, network: EC2Network, networks: VPCNetworks, tokens: EKSTokenVerifier, keys: KMSKeys, publicHost: String,
-        issuerBase: String,
-        podEndpoint: String? = nil, identityProviderAuthorityPEM: String? = nil, webhooks: AccessWebhooks = AccessWebhooks()
+        issuerBase: String, podEndpoint: String? = nil, identityProviderAuthorityPEM: String? = nil, webhooks: AccessWebhooks = AccessWebhooks(),
+        signingDuration: Int64 = ControlPlaneConfiguration.defaultSigningDuration
     ) {
         self.directory = directory
         self.network = network
@@ -78,6 +79,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         self.publicHost = publicHost
         self.identityProviderAuthorityPEM = identityProviderAuthorityPEM
         self.webhooks = webhooks
+        self.signingDuration = signingDuration
         self.issuerBase = issuerBase
         self.podEndpoint = podEndpoint
     }
@@ -398,6 +400,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         }
         configuration.access = book
         configuration.webhooks = webhooks
+        configuration.signingDuration = signingDuration
         configuration.fargate = fargateBook(cluster.name)
         configuration.simulatedNodes = fleet(cluster.name)
         configuration.publicHost = publicHost

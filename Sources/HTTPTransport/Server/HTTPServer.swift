@@ -74,12 +74,14 @@ package final class HTTPServer: Sendable {
     /// Cuts off the clients that are not to be let in any more, after what `admits` goes by has changed.
     package func dismissUnwelcome() { connections.closeAll { !Self.isAdmitted($0, self.admits) } }
 
-    /// Goes on with other certificates: new connections are made with them. Connections whose client showed a certificate are cut off, so that each
-    /// client is judged anew. A server without TLS stays so. Throws `HTTPError.tls` for PEM that cannot be used, and goes on as before.
+    /// Goes on with other certificates: new connections are made with them. When a CA of clients is believed no more, connections whose client showed a
+    /// certificate are cut off, so that each client is judged anew. A server without TLS stays so. Throws `HTTPError.tls` for PEM that cannot be used,
+    /// and goes on as before.
     package func renew(_ tls: TLS) throws {
         guard let current = self.tls else { return }
-        current.set(try ServerTLS(tls))
-        connections.closeIdentified()
+        let new = try ServerTLS(tls)
+        let old = current.exchange(new)
+        if !new.believes(allOf: old) { connections.closeIdentified() }
     }
 
     private static func isAdmitted(_ channel: any Channel, _ admits: (@Sendable (String) -> Bool)?) -> Bool {

@@ -61,6 +61,9 @@ final class ServerTLS: Sendable {
         }
     }
 
+    /// Whether whoever is known by the other's CAs is known by these.
+    func believes(allOf other: ServerTLS) -> Bool { other.clientCAs.allSatisfy { clientCAs.contains($0) } }
+
     private func context(for serverName: String?) throws -> NIOSSLContext {
         guard let serverName, let identity = tls.identityForServerName?(serverName) else { return fallback }
         if let known = contexts.withLock({ $0[identity] }) { return known }
@@ -118,5 +121,12 @@ final class CurrentTLS: Sendable {
     init(_ tls: ServerTLS) { current = Mutex(tls) }
 
     var value: ServerTLS { current.withLock { $0 } }
-    func set(_ tls: ServerTLS) { current.withLock { $0 = tls } }
+
+    /// The one before.
+    func exchange(_ tls: ServerTLS) -> ServerTLS {
+        current.withLock { current in
+            defer { current = tls }
+            return current
+        }
+    }
 }

@@ -5,7 +5,13 @@ import KubeAPI
 enum EKSRoles {
     private static let text = """
         eks:node-bootstrapper
-          create | certificates.k8s.io | certificatesigningrequests,certificatesigningrequests/selfnodeserver
+          create | certificates.k8s.io | certificatesigningrequests,certificatesigningrequests/selfnodeclient,certificatesigningrequests/selfnodeserver
+        eks:certificate-renewal
+          read,create | certificates.k8s.io | certificatesigningrequests
+        eks:certificate-controller
+          get,list,watch | certificates.k8s.io | certificatesigningrequests
+          update | certificates.k8s.io | certificatesigningrequests/approval
+          approve | certificates.k8s.io | signers | kubernetes.io/kube-apiserver-client,kubernetes.io/kubelet-serving
         eks:cloud-controller-manager
           create,patch,update | core,events.k8s.io | events
           delete,get,list,patch,update,watch | core | nodes
@@ -63,6 +69,9 @@ enum EKSRoles {
             BootstrapBindings.clusterRoleBinding("eks:fargate-manager", role: "eks:fargate-manager", [.user("eks:fargate-manager")]),
             BootstrapBindings.clusterRoleBinding("eks:compute", role: "eks:compute", [.user("eks:compute")]),
             BootstrapBindings.clusterRoleBinding("eyrie:simulated-nodes", role: "eyrie:simulated-nodes", [.user("eyrie:simulated-nodes")]),
+            BootstrapBindings.clusterRoleBinding("eks:certificate-renewal", role: "eks:certificate-renewal", [network]),
+            BootstrapBindings.clusterRoleBinding(
+                "eks:certificate-controller", role: "eks:certificate-controller", [.user("eks:certificate-controller")]),
             BootstrapBindings.clusterRoleBinding("eks:node-manager", role: "eks:node-manager", [.user("eks:node-manager")]),
             BootstrapBindings.clusterRoleBinding(
                 "eks:node-bootstrapper", role: "eks:node-bootstrapper", [.group("system:bootstrappers"), .group("system:nodes")]),

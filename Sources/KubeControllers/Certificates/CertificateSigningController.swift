@@ -7,8 +7,6 @@ import Logging
 final class CertificateSigningController: Controller {
     let name = "certificatesigningrequest-signing-controller"
     private static let workers = 5
-    /// Upstream: --cluster-signing-duration.
-    private static let longest: Int64 = 365 * 86400
     /// Upstream: the least spec.expirationSeconds that counts.
     private static let shortest: Int64 = 600
     /// Clocks of others may be behind. Upstream: the signer's backdate.
@@ -37,7 +35,7 @@ final class CertificateSigningController: Controller {
         guard let object = requests.indexer.get(name) else { return }
         let view = CertificateRequestView(object)
         guard view.isApproved, !view.hasCertificate, !view.has("Failed"), SignerRules.all.contains(view.signerName) else { return }
-        let tree = try Self.signed(view, authority, now: environment.now())
+        let tree = try Self.signed(view, authority, longest: environment.configuration.signingDuration, now: environment.now())
         do {
             try await client.updateStatus(.certificateSigningRequests, tree)
         } catch let error as StatusError where error.isNotFound || error.isConflict {
@@ -45,8 +43,10 @@ final class CertificateSigningController: Controller {
         }
     }
 
-    /// The request with its certificate, or with the condition Failed. Throws what the authority throws.
-    static func signed(_ view: CertificateRequestView, _ authority: CertificateAuthority, now: Timestamp) throws -> Value {
+    /// The request with its certificate, of `longest` seconds at most, or with the condition Failed. Throws what the authority throws.
+    static func signed(
+        _ view: CertificateRequestView, _ authority: CertificateAuthority, longest: Int64 = 365 * 86400, now: Timestamp
+    ) throws -> Value {
         let request: SigningRequest
         do { request = try view.signingRequest() } catch {
             return view.adding(

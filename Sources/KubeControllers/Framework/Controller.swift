@@ -20,6 +20,8 @@ package struct ControllerConfiguration: Sendable {
     package var rootCAPEM: String
     /// Signs approved CertificateSigningRequests of the cluster's own signers; nil: nobody does.
     package var certificateAuthority: CertificateAuthority?
+    /// The longest that a signed certificate lasts, in seconds. Upstream: --cluster-signing-duration.
+    package var signingDuration: Int64 = 365 * 86400
     /// Signs the token of a Secret of type kubernetes.io/service-account-token; nil: nobody fills them.
     package var serviceAccountToken: TokenSigner?
     /// Where volumes of the built-in provisioner live; nil: only drivers make volumes.

@@ -11,10 +11,10 @@ struct NodeCertificates: Sendable {
     let revision: String
     /// Certificates in PEM.
     let authorities: String
-    let client: TLSIdentity
-    let server: TLSIdentity
+    var client: TLSIdentity
+    var server: TLSIdentity
     /// A machine made by an early version has none.
-    let proxy: TLSIdentity?
+    var proxy: TLSIdentity?
 
     /// Throws for a file that is missing or incomplete.
     init(_ paths: MachinePaths) throws {

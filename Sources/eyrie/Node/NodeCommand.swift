@@ -30,13 +30,12 @@ struct NodeCommand: AsyncParsableCommand {
         let kubelet = Kubelet(
             configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime, services: network?.services,
             logger: Logger(label: "eyrie.kubelet"))
-        let follower = try CertificateFollower(
-            paths, nodeName: bootstrap.nodeName, kubelet: kubelet, transport: transport, proxyTransport: network?.transport)
+        let keeper = NodeCertificateKeeper(paths, bootstrap, kubelet: kubelet, transport: transport, proxyTransport: network?.transport)
         let cloud = try CloudEndpoints(bootstrap.cloud(paths), client: KubeClient(transport: transport))
         try await withThrowingTaskGroup(of: Void.self) { group in
             if let network { group.addTask { await network.run() } }
             if let cloud { group.addTask { await cloud.run() } }
-            group.addTask { await follower.run() }
+            group.addTask { try await keeper.run() }
             group.addTask { try await kubelet.run() }
             // The others run until they are cancelled: the first to end is the kubelet, by itself or by an error.
             defer { group.cancelAll() }
@@ -68,11 +67,15 @@ struct NodeCommand: AsyncParsableCommand {
 /// The files with which the control plane sends a machine to its cluster: `node.json` and the certificates.
 struct NodeBootstrapFiles {
     let root: JSONView
+    /// Those that the node has asked for itself.
+    let rotated: RotatedCertificates
+    /// The latest.
     let certificates: NodeCertificates
 
     init(_ paths: MachinePaths) throws {
         root = try JSONDocument(Self.read("node.json", paths)).root
-        certificates = try NodeCertificates(paths)
+        rotated = RotatedCertificates(directory: "\(paths.kubelet)/pki")
+        certificates = rotated.merged(into: try NodeCertificates(paths))
     }
 
     /// Throws `CLIError` for a file that is missing.

@@ -34,6 +34,10 @@ struct ServeCommand: AsyncParsableCommand {
             "A file in the form of a kubeconfig: the service that clusters ask by SubjectAccessReviews when RBAC and the others do not allow something."
     )
     var authorizationWebhook: String?
+    @Option(
+        name: .customLong("cluster-signing-duration"),
+        help: "How long certificates of nodes and of signing requests last, in seconds; nodes renew theirs in time.")
+    var signingDuration = ControlPlaneConfiguration.defaultSigningDuration
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
 
     func validate() throws {
@@ -42,6 +46,10 @@ struct ServeCommand: AsyncParsableCommand {
             throw ValidationError("--log-level takes \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")), not \"\(logLevel)\"")
         }
         _ = try Self.parse(mirrors)
+        guard Self.signingDurations.contains(signingDuration) else {
+            throw ValidationError(
+                "--cluster-signing-duration takes \(Self.signingDurations.lowerBound) to \(Self.signingDurations.upperBound) seconds")
+        }
         // A region stands in host names, ARNs and labels.
         let isSound = region.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
         guard isSound, (1...63).contains(region.utf8.count), !region.hasPrefix("-"), !region.hasSuffix("-") else {
@@ -66,13 +74,17 @@ struct ServeCommand: AsyncParsableCommand {
         let service = Service(
             configuration: .init(
                 directory: data.directory, host: host, port: port, region: region, mirrors: saved.mirrors.merging(try Self.parse(mirrors)) { $1 },
-                identityProviderAuthorityPEM: try identityProviderCA.map(Self.authorities), webhooks: try webhooks()))
+                identityProviderAuthorityPEM: try identityProviderCA.map(Self.authorities), webhooks: try webhooks(), signingDuration: signingDuration
+            ))
         do { try await service.run(until: Signals.terminate) } catch let failure as ServiceUnavailable {
             throw CLIError(
                 what: "The service cannot write to its data directory \(data.directory.path).", why: failure.reason,
                 fix: "free some space, or give another directory: --data-dir DIRECTORY")
         }
     }
+
+    /// Shorter ones would end before nodes could renew them; the authority itself lasts ten years.
+    private static let signingDurations: ClosedRange<Int64> = 30...(10 * 365 * 86_400)
 
     private func webhooks() throws -> AccessWebhooks {
         func text(_ file: String) throws -> String {

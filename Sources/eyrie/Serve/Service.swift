@@ -25,6 +25,8 @@ struct Service {
         var identityProviderAuthorityPEM: String?
         /// Services outside that clusters ask about tokens and rights.
         var webhooks = AccessWebhooks()
+        /// Seconds that certificates of nodes last.
+        var signingDuration = ControlPlaneConfiguration.defaultSigningDuration
     }
 
     /// Time for requests in flight when the service ends.
@@ -77,7 +79,7 @@ struct Service {
             directory: directory.clusters, network: network, networks: networks, tokens: tokens, keys: keys, publicHost: configuration.host,
             issuerBase: "\(endpoint)\(OIDCEndpoint.path)", podEndpoint: podEndpoint,
             identityProviderAuthorityPEM: configuration.identityProviderAuthorityPEM,
-            webhooks: configuration.webhooks)
+            webhooks: configuration.webhooks, signingDuration: configuration.signingDuration)
         let eksSettings = EKSConfiguration(region: configuration.region, account: identities.account)
         let eks = try await EKSService(
             configuration: eksSettings, storage: storage, network: network,
