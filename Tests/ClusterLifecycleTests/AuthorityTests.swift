@@ -142,7 +142,7 @@ import Testing
         #expect(again.update.id == made.update.id && again.authority == made.authority)
         #expect(await refusal { _ = try await world.service.createCertificateAuthority("demo", token: nil) }?.code == "ResourceInUseException")
         let shift = ClusterChange.zonalShift(ZonalShiftUpdate(enabled: true))
-        let other = await refusal { _ = try await world.service.updateClusterConfig("demo", shift, token: nil) }
+        let other = await refusal { _ = try await world.service.updateClusterConfig("demo", shift, token: nil, caller: world.caller) }
         #expect(other?.code == "ResourceInUseException")
         let id = try #require(made.authority).id
         // Not believed before it is distributed.

@@ -183,9 +183,28 @@ import Testing
         return try #require(FileManager.default.contents(atPath: "\(folder)/r")).base64EncodedString()
     }
 
+    /// An address of this host that nodes could reach: endpoints may not be on loopback.
+    private static func hostAddress() throws -> String {
+        var list: UnsafeMutablePointer<ifaddrs>?
+        try #require(getifaddrs(&list) == 0)
+        defer { freeifaddrs(list) }
+        var next = list
+        while let entry = next {
+            next = entry.pointee.ifa_next
+            guard let address = entry.pointee.ifa_addr, address.pointee.sa_family == UInt16(AF_INET),
+                entry.pointee.ifa_flags & UInt32(IFF_LOOPBACK) == 0
+            else { continue }
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            let length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            guard getnameinfo(address, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0 else { continue }
+            return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+        throw CertificateError.malformed("this host has no address but loopback ones")
+    }
+
     @Test("a node's files are by the authorities that are asked for, and its word that it goes by them is waited for")
     func nodes() async throws {
-        let fixture = try await ControlPlaneTests.Fixture.start(authorities: Self.both, privateAddresses: ["127.0.0.9"])
+        let fixture = try await ControlPlaneTests.Fixture.start(authorities: Self.both, privateAddresses: [try Self.hostAddress()])
         let node = ControlPlane.Node(
             name: "n1", address: "10.0.0.4", instanceID: "i-1", zone: "us-west-2a", vcpus: 2, memoryMiB: 4096, maxPods: 17, labels: [:], taints: [])
         for (authorities, name) in [(nil, "ca"), (Self.activated, Self.next)] as [(ClusterAuthorities?, String)] {

@@ -1,11 +1,18 @@
 /// The CustomResourceDefinition of NodeClasses. Upstream: EKS User Guide, "Node Class Specification".
 enum NodeClassDefinition {
-    private static let term = """
-        {type: object, x-kubernetes-validations: [{rule: "has(self.id) || has(self.tags) || has(self.name)", \
-        message: "expected at least one, got none, ['tags', 'id', 'name']"}, {rule: "!has(self.id) || (!has(self.tags) && !has(self.name))", \
-        message: "'id' is mutually exclusive, cannot be set with a combination of other fields"}], properties: {id: {type: string, pattern: '^PREFIX-[0-9a-z]+$'}, \
-        name: {type: string}, tags: {type: object, maxProperties: 20, additionalProperties: {type: string}}}}
-        """
+    /// A term that selects by id or by tags, of security groups also by name.
+    private static func term(_ prefix: String, hasName: Bool) -> String {
+        let others = hasName ? ["tags", "name"] : ["tags"]
+        let any = (["id"] + others).map { "has(self.\($0))" }.joined(separator: " || ")
+        let none = others.map { "!has(self.\($0))" }.joined(separator: " && ")
+        let names = (["tags", "id"] + (hasName ? ["name"] : [])).map { "'\($0)'" }.joined(separator: ", ")
+        return """
+            {type: object, x-kubernetes-validations: [{rule: "\(any)", message: "expected at least one, got none, [\(names)]"}, \
+            {rule: "!has(self.id) || (\(none))", message: "'id' is mutually exclusive, cannot be set with a combination of other fields"}], \
+            properties: {id: {type: string, pattern: '^\(prefix)-[0-9a-z]+$'}, \(hasName ? "name: {type: string}, " : "")\
+            tags: {type: object, maxProperties: 20, additionalProperties: {type: string}}}}
+            """
+    }
 
     private static let restrictedTags = """
         [{rule: "self.all(k, k != '' && !k.startsWith('kubernetes.io/cluster') && k != 'karpenter.sh/provisioner-name' && k != 'karpenter.sh/nodepool' \
@@ -47,12 +54,12 @@ enum NodeClassDefinition {
                         type: array
                         minItems: 1
                         maxItems: 30
-                        items: \(term.replacing("PREFIX", with: "subnet").replacing("name: {type: string}, ", with: ""))
+                        items: \(term("subnet", hasName: false))
                       securityGroupSelectorTerms:
                         type: array
                         minItems: 1
                         maxItems: 30
-                        items: \(term.replacing("PREFIX", with: "sg"))
+                        items: \(term("sg", hasName: true))
                       snatPolicy: {type: string, default: Random, enum: [Random, Disabled]}
                       networkPolicy: {type: string, default: DefaultAllow, enum: [DefaultAllow, DefaultDeny]}
                       networkPolicyEventLogs: {type: string, default: Disabled, enum: [Enabled, Disabled]}

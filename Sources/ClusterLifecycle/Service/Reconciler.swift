@@ -3,26 +3,6 @@ import AWSServices
 import CloudControllers
 import Logging
 
-/// What is reconciled, each on its own and never twice at once.
-enum ReconcileKey: Hashable, Sendable {
-    case cluster(String)
-    case nodegroup(cluster: String, name: String)
-    case instance(String)
-    /// All resources that are no more than records.
-    case records
-    /// A refresh of a cluster's insights.
-    case insights(String)
-    case addon(cluster: String, name: String)
-    case fargateProfile(cluster: String, name: String)
-    case fargatePod(cluster: String, uid: String)
-
-    /// Who decides what becomes of an instance: its node group; its pod; its cluster, where its NodeClaim is.
-    static func owner(of instance: InstanceRecord) -> ReconcileKey {
-        if let task = instance.fargate { return .fargatePod(cluster: instance.clusterName, uid: task.podUID) }
-        return instance.claim == nil ? .nodegroup(cluster: instance.clusterName, name: instance.nodegroup) : .cluster(instance.clusterName)
-    }
-}
-
 /// Makes the records true. Level-triggered: a key says only that something may have to be done; what, is read from the records.
 ///
 /// ```
@@ -586,20 +566,6 @@ actor Reconciler {
         guard instance.fargate != nil else { return }
         holdBack(.owner(of: instance))
         try await tellPod(of: instance, issue.message)
-    }
-
-    // MARK: Add-ons
-
-    private func reconcileAddon(_ cluster: String, _ name: String) async throws {
-        guard let addon = await context.state.read({ $0.addons[LifecycleTables.key(cluster, name)] }), serving.contains(cluster) else { return }
-        let ready = readiness[cluster]?.values.count { $0 } ?? 0
-        if case .again(let delay) = try await AddonStep(context: context).run(addon, readyNodes: ready) {
-            wake(.addon(cluster: cluster, name: name), after: .seconds(delay))
-        }
-    }
-
-    private func wakeAddons(of cluster: String) async {
-        for name in await context.state.read({ tables in tables.addons(of: cluster).map(\.name) }) { wake(.addon(cluster: cluster, name: name)) }
     }
 
     // MARK: Events

@@ -35,7 +35,7 @@ struct BootstrapTests {
     func references() throws {
         let objects = Bootstrap.objects(try configuration())
         let names = Set(objects.filter { $0["kind"] == "ClusterRole" }.compactMap { $0[path: "metadata", "name"]?.string })
-        #expect(names.count == 75)
+        #expect(names.count == 81)
         for binding in objects where binding["kind"] == "ClusterRoleBinding" {
             #expect(names.contains(binding[path: "roleRef", "name"]?.string ?? ""))
         }
