@@ -160,6 +160,8 @@ package actor ControlPlane {
             "labels": Value(node.labels),
             "taints": .array(node.taints.map { ["key": .string($0.key), "value": .string($0.value), "effect": .string($0.effect)] }),
         ]
+        // One pod, sized for its node: there is nobody to evict for it.
+        if node.isFargate { settings["hasEvictions"] = false }
         if !node.isFargate, let identity = configuration.workloadIdentity, let endpoint = identity.endpointURL {
             settings["cloud"] = [
                 "endpoint": .string(endpoint), "region": .string(identity.region), "clusterName": .string(configuration.name),
