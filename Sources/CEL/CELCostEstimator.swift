@@ -119,16 +119,10 @@ struct CELCostEstimator {
         }
     }
 
-    /// Upstream: coster.computeSize. A number or a truth value that a schema declares has no size at all, as upstream's declared types have it.
+    /// Upstream: coster.computeSize. What a schema declares has the size that its type counts by, and none where it counts nothing: numbers, objects.
     static func size(_ known: Known, _ type: CELType) -> CELSizeEstimate {
         if let size = known.size { return size }
-        if let schema = known.schema {
-            if let most = schema.maxElements { return CELSizeEstimate(min: 0, max: most) }
-            switch schema.type {
-            case .bool, .int, .double: return .exactly(0)
-            default: break
-            }
-        }
+        if let schema = known.schema { return CELSizeEstimate(min: 0, max: schema.maxElements ?? 0) }
         return isScalar(type) ? .exactly(1) : .unknown
     }
 

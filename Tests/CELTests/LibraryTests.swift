@@ -134,6 +134,8 @@ struct SchemaTests {
         func cost(_ source: String) throws -> CELCostEstimate { try CELProgram.estimateCost(source, in: Self.environment) }
         #expect(try cost("self.replicas > 1") == CELCostEstimate(min: 3, max: 3))
         #expect(try cost("self.my__dash__field == 'abc'").max == 3)
+        // Objects have no size: a rule that forbids changes is cheap.
+        #expect(try cost("self == oldSelf") == CELCostEstimate(min: 2, max: 2))
         #expect(try cost("self.names.all(a, self.names.all(b, a == b))").max > CELLimits.estimatedPerExpression)
         #expect(try cost("self.names.all(a, a.size() < 3)").max < CELLimits.estimatedPerExpression)
     }
