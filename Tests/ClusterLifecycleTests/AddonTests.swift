@@ -153,7 +153,7 @@ import Testing
             }
             #expect(await message("nothing") == "Addon nothing specified is not supported in 1.36 kubernetes version")
             #expect(await message("vpc-cni") { $0.version = "v0" } == "Addon version specified is not supported")
-            #expect(await message("kube-proxy") { $0.version = "v1.33.10-eksbuild.2" } == "Addon version specified is not supported")
+            #expect(await message("kube-proxy") { $0.version = "v1.32.9-eksbuild.2" } == "Addon version specified is not supported")
             #expect(await message("aws-ebs-csi-driver").contains("not implemented"))
             #expect(await message("vpc-cni") { $0.configurationValues = #"{"eniConfig":{}}"# }.contains("[$.eniConfig: is not defined in the schema"))
             #expect(await message("vpc-cni") { $0.configurationValues = "nonsense" }.contains("must be a JSON or YAML object"))

@@ -27,7 +27,7 @@ import Testing
             try await active(world)
             #expect(await refusal { _ = try await world.service.describeInsightsRefresh("demo") }?.code == "ResourceNotFoundException")
             let first = try await world.service.listInsights("demo", filter: InsightsFilter())
-            #expect(first.count == 4 && first.allSatisfy { $0.status == .passing && $0.version == "1.36" && $0.category == "UPGRADE_READINESS" })
+            #expect(first.count == 5 && first.allSatisfy { $0.status == .passing && $0.version == "1.36" && $0.category == "UPGRADE_READINESS" })
             var inspection = ClusterInspection()
             inspection.kubelets = ["old": "v1.32.1-eks-1", "edge": "v1.33.0", "new": "v1.35.4"]
             inspection.deprecated = [
@@ -81,6 +81,26 @@ import Testing
             #expect(insight.category == "ROLLBACK_READINESS" && insight.status == .error && insight.version == "1.35")
             rollback.force = true
             #expect(try await world.service.updateClusterVersion(rollback).type == "VersionRollback")
+        }
+    }
+
+    @Test("an add-on's version that does not fit the next minor is an error, one that nobody knows is unknown")
+    func addons() async throws {
+        let world = try await World(clock: MovableClock(20_614 * 86_400).clock)
+        try await world.running {
+            try await active(world)
+            let cluster = try await world.service.describeCluster("demo")
+            func finding(_ name: String, _ version: String, next: String = "1.36") throws -> InsightFinding {
+                let addon = AddonRecord(clusterName: "demo", name: name, arn: "arn", version: version, createdAt: 0)
+                let facts = InsightFacts(
+                    cluster: cluster, addons: [addon], inspection: ClusterInspection(), next: KubernetesVersions.named(next))
+                return try #require(InsightChecks.addonVersions(facts))
+            }
+            let fits = try finding("kube-proxy", "v1.35.4-eksbuild.2")
+            #expect(fits.status == .passing && fits.addons.first?.compatibleVersions.contains("v1.36.2-eksbuild.2") == true)
+            let newer = try finding("kube-proxy", "v1.36.2-eksbuild.2", next: "1.35")
+            #expect(newer.status == .error && newer.resources.map(\.arn) == ["arn"])
+            #expect(try finding("kube-proxy", "v0.1").status == .unknown)
         }
     }
 

@@ -214,7 +214,7 @@ def test_insights_are_of_what_the_server_saw(service, eks):
     pages = list(eks.get_paginator("list_insights").paginate(clusterName="ops", PaginationConfig={"PageSize": 1}))
     insights = [i for page in pages for i in page["insights"]]
     assert {i["name"] for i in insights if i["category"] == "UPGRADE_READINESS"} == {
-        "Kubelet version skew", "kube-proxy version skew", "Deprecated APIs in use", "Cluster health issues"}
+        "Kubelet version skew", "kube-proxy version skew", "Deprecated APIs in use", "Cluster health issues", "EKS add-on version compatibility"}
     deprecated = next(i for i in insights if i["name"] == "Deprecated APIs in use")
     detail = eks.describe_insight(clusterName="ops", id=deprecated["id"])["insight"]
     assert detail["insightStatus"]["status"] == "WARNING"

@@ -69,8 +69,10 @@ package enum AddonCatalog {
 
     static let kubeProxy = AddonDefinition(
         name: "kube-proxy", type: "networking", serviceAccounts: [AddonServiceAccount("kube-proxy")],
-        versions: KubernetesVersions.all.map {
-            AddonVersion(name: "v\($0.patch)-eksbuild.2", kubernetesVersions: [$0.name], defaultFor: [$0.name])
+        versions: KubernetesVersions.all.map { own in
+            // It may be older than its API server by what the skew policy allows.
+            let newer = KubernetesVersions.all.filter { (own.minor...own.minor + InsightChecks.allowedSkew).contains($0.minor) }
+            return AddonVersion(name: "v\(own.patch)-eksbuild.2", kubernetesVersions: newer.map(\.name), defaultFor: [own.name])
         }, schema: AddonSchemas.kubeProxy)
 
     static let coredns = AddonDefinition(

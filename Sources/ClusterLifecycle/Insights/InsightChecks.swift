@@ -1,6 +1,8 @@
 /// What the checks go by.
 struct InsightFacts: Sendable {
     var cluster: ClusterRecord
+    /// The cluster's add-ons.
+    var addons: [AddonRecord] = []
     var inspection: ClusterInspection
     /// The next minor version; nil when there is none.
     var next: KubernetesVersion?
@@ -19,12 +21,17 @@ struct InsightFinding: Sendable, Equatable {
     var recommendation = ""
     var resources: [InsightResource] = []
     var deprecations: [InsightDeprecation] = []
+    var addons: [InsightAddon] = []
+    /// Whether the cluster must be asked; the records know the rest.
+    var asksCluster = true
 }
 
 /// The checks, as functions of what the API server says. Upstream: EKS User Guide, "Prepare for Kubernetes version upgrades and troubleshoot
 /// misconfigurations with cluster insights".
 enum InsightChecks {
-    static let all: [@Sendable (InsightFacts) -> InsightFinding?] = [kubeletSkew, proxySkew, deprecatedVersions, clusterHealth, rollbackSkew]
+    static let all: [@Sendable (InsightFacts) -> InsightFinding?] = [
+        kubeletSkew, proxySkew, deprecatedVersions, addonVersions, clusterHealth, rollbackSkew,
+    ]
 
     /// Minors that a kubelet may be older than its API server. Upstream: Kubernetes, "Version Skew Policy".
     static let allowedSkew = 3
@@ -104,12 +111,34 @@ enum InsightChecks {
         return finding
     }
 
+    /// Whether the versions of the add-ons fit the next minor, by the catalogue; one that is not in it is unknown.
+    @Sendable static func addonVersions(_ facts: InsightFacts) -> InsightFinding? {
+        guard let next = facts.next else { return nil }
+        var finding = InsightFinding(
+            name: "EKS add-on version compatibility", version: next.name,
+            reason: "All installed EKS add-on versions are compatible with next Kubernetes version.",
+            description: "Checks version of installed EKS add-ons to ensure they are compatible with the next version of Kubernetes. ",
+            recommendation: "Update EKS add-ons to versions that are compatible with the next Kubernetes version before upgrading.", asksCluster: false)
+        for addon in facts.addons.sorted(by: { $0.name < $1.name }) {
+            let definition = AddonCatalog.named(addon.name)
+            let fitting = (definition?.versions ?? []).filter { $0.kubernetesVersions.contains(next.name) }.map(\.name)
+            finding.addons.append(InsightAddon(name: addon.name, compatibleVersions: fitting))
+            guard !fitting.contains(addon.version) else { continue }
+            let status: InsightStatus = definition?.version(addon.version) == nil ? .unknown : .error
+            let reason = "\(addon.name) \(addon.version) is not known to be compatible with Kubernetes \(next.name)"
+            finding.resources.append(InsightResource(status: status, reason: reason, arn: addon.arn))
+        }
+        finding.status = worst(finding.resources.map(\.status))
+        if finding.status != .passing { finding.reason = "EKS add-on versions are not compatible with next Kubernetes version." }
+        return finding
+    }
+
     @Sendable static func clusterHealth(_ facts: InsightFacts) -> InsightFinding? {
         guard let next = facts.next else { return nil }
         var finding = InsightFinding(
             name: "Cluster health issues", version: next.name, reason: "No cluster health issues detected.",
             description: "Checks for any cluster health issues that prevent successful upgrade to the next Kubernetes version on EKS.",
-            recommendation: "Resolve the issues that DescribeCluster shows before upgrading.")
+            recommendation: "Resolve the issues that DescribeCluster shows before upgrading.", asksCluster: false)
         guard let issue = facts.cluster.health.first else { return finding }
         finding.status = .error
         finding.reason = "\(issue.code): \(issue.message)"

@@ -25,6 +25,12 @@ package struct InsightDeprecation: Codable, Sendable, Equatable {
     package var clients: [ClusterInspection.Deprecated]
 }
 
+/// An add-on and the versions of it that the next Kubernetes version takes. Upstream: eks AddonCompatibilityDetail.
+package struct InsightAddon: Codable, Sendable, Equatable {
+    package var name: String
+    package var compatibleVersions: [String]
+}
+
 /// What one check found. Upstream: eks Insight.
 package struct InsightRecord: Codable, Sendable, Equatable {
     /// A UUID that stays the same for a check of a cluster.
@@ -41,6 +47,8 @@ package struct InsightRecord: Codable, Sendable, Equatable {
     package var recommendation: String
     package var resources: [InsightResource]
     package var deprecations: [InsightDeprecation]
+    /// Nil for one of an earlier version.
+    package var addons: [InsightAddon]?
     /// Seconds since 1970.
     package var refreshedAt: Double
     package var changedAt: Double

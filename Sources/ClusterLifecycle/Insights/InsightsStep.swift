@@ -13,7 +13,7 @@ struct InsightsStep {
         let minor = KubernetesVersions.named(cluster.version)?.minor ?? 0
         let previous = cluster.lastUpgrade.map(\.from).flatMap { VersionUpdate.isRollback(cluster, to: $0, now: now) ? $0 : nil }
         let facts = InsightFacts(
-            cluster: cluster, inspection: inspection,
+            cluster: cluster, addons: await context.state.read { $0.addons(of: cluster.name) }, inspection: inspection,
             next: KubernetesVersions.all.first { $0.minor == minor + 1 && $0.status(at: now) != "UNSUPPORTED" },
             previous: previous.flatMap(KubernetesVersions.named))
         let findings = InsightChecks.all.compactMap { $0(facts) }.map { finding in InsightsStep.doubting(finding, trouble) }
@@ -26,7 +26,8 @@ struct InsightsStep {
                 let insight = InsightRecord(
                     id: old?.id ?? AWSIdentifier.uuid(), clusterName: cluster.name, name: finding.name, category: finding.category,
                     version: finding.version, status: finding.status, reason: finding.reason, description: finding.description,
-                    recommendation: finding.recommendation, resources: finding.resources, deprecations: finding.deprecations, refreshedAt: now,
+                    recommendation: finding.recommendation, resources: finding.resources, deprecations: finding.deprecations,
+                    addons: finding.addons, refreshedAt: now,
                     changedAt: old.flatMap { $0.status == finding.status ? $0.changedAt : nil } ?? now)
                 tables.insights[insight.id] = insight
                 kept.append(insight)
@@ -53,9 +54,9 @@ struct InsightsStep {
         }
     }
 
-    /// Health is known without the cluster; all else is not.
+    /// What the cluster would have to be asked is not known.
     private static func doubting(_ finding: InsightFinding, _ trouble: String?) -> InsightFinding {
-        guard let trouble, finding.name != "Cluster health issues" else { return finding }
+        guard let trouble, finding.asksCluster else { return finding }
         var finding = finding
         finding.status = .unknown
         finding.reason = trouble

@@ -44,7 +44,12 @@ extension InsightRecord {
                     "kubernetesResourceUri": resource.uri.map(AWSJSON.string), "arn": resource.arn.map(AWSJSON.string),
                 ])
             })
-        members["categorySpecificSummary"] = ["deprecationDetails": .array(deprecations.map(\.json))]
+        let addons = (addons ?? []).map { addon -> AWSJSON in
+            ["name": .string(addon.name), "compatibleVersions": .strings(addon.compatibleVersions)]
+        }
+        members["categorySpecificSummary"] = [
+            "deprecationDetails": .array(deprecations.map(\.json)), "addonCompatibilityDetails": .array(addons),
+        ]
         return .compact(members)
     }
 
