@@ -35,6 +35,7 @@ enum ClusterAPIServer {
         server.aggregation = AggregationConfiguration(
             identity: try pki.frontProxyClient(), authorityPEM: pki.frontProxyAuthority.certificatePEM,
             clientAuthorityPEM: pki.bundlePEM)
+        if let seats = configuration.seats { (server.readOnlyInFlight, server.mutatingInFlight) = (seats - seats / 3, seats / 3) }
         if let logs = configuration.logs { server.logger = logs.logger("eyrie.apiserver", .api) }
         return APIServer(server)
     }

@@ -121,6 +121,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var encryptionKeyName: String?
     /// Who keeps what opens that key; nil leaves it as a file.
     package var keyWrapping: KeyWrapping?
+    /// Requests worked on at once; nil: the API server's default.
+    package var seats: Int?
     /// Who may reach the public endpoint.
     package var publicAccess = PublicAccess()
     /// The OIDC issuer named in service-account tokens.

@@ -236,6 +236,54 @@ final class MovableClock: Sendable {
         }
     }
 
+    @Test("a control plane's tier is changed, and the update says from which")
+    func tier() async throws {
+        let world = try await World()
+        try await world.running {
+            try await active(world)
+            #expect(try await world.service.describeCluster("demo").tier == .standard)
+            let update = try await change(world, .scalingTier(ScalingTierUpdate(tier: .extraLarge)))
+            #expect(update.type == "ControlPlaneScalingConfigUpdate")
+            #expect(update.parameters.map(\.value) == ["tier-xl", "standard"])
+            #expect(await world.hosts.records["demo"]?.tier.seats == 1_700)
+            let back = try await change(world, .scalingTier(ScalingTierUpdate(tier: .standard)))
+            #expect(back.parameters.map(\.value) == ["standard", "tier-xl"])
+            let same = ClusterChange.scalingTier(ScalingTierUpdate(tier: .standard))
+            #expect(await refusal { _ = try await world.service.updateClusterConfig("demo", same, token: nil) }?.code == "InvalidParameterException")
+        }
+    }
+
+    @Test("remote networks are private, apart from each other and from the cluster's, and need access entries")
+    func remoteNetworks() async throws {
+        let world = try await World()
+        let subnets = try await world.subnets()
+        let open = RemoteNetworks(nodes: ["192.168.0.0/24"], pods: ["192.168.1.0/24"])
+        try await world.running {
+            let early = await refusal { _ = try await world.createCluster(subnets) { $0.remoteNetworks = open } }
+            #expect(early?.message.contains("API_AND_CONFIG_MAP") == true)
+            _ = try await world.createCluster(subnets) {
+                $0.authenticationMode = "API"
+                $0.remoteNetworks = open
+            }
+            try await world.cluster(.active)
+            #expect(try await world.service.describeCluster("demo").remoteNetworks == open)
+            func refused(_ nodes: [String], _ pods: [String] = []) async -> String {
+                let update = ClusterChange.remoteNetwork(RemoteNetworkUpdate(networks: RemoteNetworks(nodes: nodes, pods: pods)))
+                return await refusal { _ = try await world.service.updateClusterConfig("demo", update, token: nil) }?.message ?? ""
+            }
+            #expect(await refused(["8.8.8.0/24"]).contains("must be an IPv4 range"))
+            #expect(await refused(["nonsense"]).contains("must be an IPv4 range"))
+            #expect(await refused(["10.0.0.0/16"]).contains("must not overlap the VPC's range"))
+            #expect(await refused(["172.20.4.0/24"]).contains("must not overlap the service range"))
+            #expect(await refused(["192.168.0.0/24"], ["192.168.0.128/25"]).contains("must not overlap the remote network"))
+            #expect(await refused([], ["192.168.0.0/24"]).contains("need remoteNodeNetworks"))
+            #expect(await refused(open.nodes, open.pods).hasPrefix("No changes needed"))
+            let none = ClusterChange.remoteNetwork(RemoteNetworkUpdate(networks: RemoteNetworks(nodes: [], pods: [])))
+            #expect(try await change(world, none).type == "RemoteNetworkConfigUpdate")
+            #expect(try await world.service.describeCluster("demo").remoteNetworks == nil)
+        }
+    }
+
     @Test("Secrets are sealed with a key of the region, once and for all")
     func encryption() async throws {
         #expect(throws: AWSError.self) {

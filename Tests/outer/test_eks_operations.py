@@ -184,8 +184,25 @@ def test_other_settings(eks):
     updated(eks, eks.update_cluster_config(name="ops", deletionProtection=True)["update"])
     assert error(lambda: eks.delete_cluster(name="ops"))[0] == "InvalidRequestException"
     updated(eks, eks.update_cluster_config(name="ops", deletionProtection=False)["update"])
+    networks = {"remoteNodeNetworks": [{"cidrs": ["8.8.8.0/24"]}]}
+    assert error(lambda: eks.update_cluster_config(name="ops", remoteNetworkConfig=networks))[0] == "InvalidParameterException"
     code, message = error(lambda: eks.update_cluster_config(name="ops", computeConfig={"enabled": True}))
     assert code == "InvalidParameterException" and "all either fully enabled or fully disabled" in message
+
+
+def test_a_tier_gives_the_control_plane_more_seats(service, eks):
+    def seats():
+        lines = service.kubectl("get", "--raw", "/metrics").splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("apiserver_flowcontrol_nominal_limit_seats{"))
+    before = seats()
+    update = eks.update_cluster_config(name="ops", controlPlaneScalingConfig={"tier": "tier-xl"})["update"]
+    assert update["type"] == "ControlPlaneScalingConfigUpdate" and {p["type"]: p["value"] for p in update["params"]} == {
+        "UpdatedTier": "tier-xl", "PreviousTier": "standard"}
+    updated(eks, update)
+    assert eks.describe_cluster(name="ops")["cluster"]["controlPlaneScalingConfig"] == {"tier": "tier-xl"}
+    assert seats() > 2 * before
+    updated(eks, eks.update_cluster_config(name="ops", controlPlaneScalingConfig={"tier": "standard"})["update"])
+    assert seats() == before
 
 
 def test_updates_are_listed_in_pages(eks):

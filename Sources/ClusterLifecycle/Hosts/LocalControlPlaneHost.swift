@@ -22,6 +22,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         /// The ARN of the key that seals Secrets.
         var keyARN: String?
         var authorities: ClusterAuthorities
+        var tier: ControlPlaneTier
     }
 
     private struct Entry {
@@ -140,7 +141,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         // The issuer stands in tokens that pods hold: it is the one of the cluster's first start, wherever the service listens now.
         let issuer = cluster.endpoint?.oidcIssuer ?? "\(issuerBase)/id/\(cluster.id)"
         let settings = Settings(
-            version: cluster.version, privateAddresses: addresses, keyARN: cluster.encryption?.keyARN, authorities: cluster.clusterAuthorities)
+            version: cluster.version, privateAddresses: addresses, keyARN: cluster.encryption?.keyARN, authorities: cluster.clusterAuthorities,
+            tier: cluster.tier)
         let admits = Self.publicAccess(cluster.network)
         let controlPlane: ControlPlane
         if let entry = entries[cluster.name], entry.settings == settings {
@@ -404,6 +406,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         configuration.fargate = fargateBook(cluster.name)
         configuration.simulatedNodes = fleet(cluster.name)
         configuration.publicHost = publicHost
+        configuration.seats = cluster.tier.seats
         configuration.encryptionKeyName = cluster.encryption?.keyARN
         if let use = cluster.keyUse {
             let keys = keys

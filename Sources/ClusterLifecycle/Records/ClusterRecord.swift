@@ -122,6 +122,11 @@ package struct ClusterRecord: Codable, Sendable, Equatable {
     package var autoMode: AutoModeConfig?
     /// Once the cluster has had a second one; see `certificateAuthorities`.
     package var authorities: [ClusterAuthority]?
+    /// Nil: standard.
+    package var scalingTier: ControlPlaneTier?
+    package var remoteNetworks: RemoteNetworks?
+
+    package var tier: ControlPlaneTier { scalingTier ?? .standard }
 
     package init(
         name: String, id: String, arn: String, accountID: String, region: String, createdAt: Double, version: String,

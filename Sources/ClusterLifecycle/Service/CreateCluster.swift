@@ -185,6 +185,11 @@ extension EKSService {
             bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons ?? (autoMode == nil), zonalShiftEnabled: input.zonalShiftEnabled,
             tags: input.tags,
             clientRequestToken: input.token?.token)
+        record.scalingTier = input.tier
+        if let networks = input.remoteNetworks, !networks.isEmpty {
+            try networks.check(record)
+            record.remoteNetworks = networks
+        }
         if let encryption = input.encryption { record.encryption = try await grant(encryption, to: record, caller: caller) }
         record.autoMode = autoMode
         return record

@@ -15,6 +15,8 @@ package struct CreateClusterInput: Sendable {
     package var bootstrapClusterCreatorAdminPermissions = true
     package var supportType: String?
     package var encryption: ClusterEncryption?
+    package var tier: ControlPlaneTier?
+    package var remoteNetworks: RemoteNetworks?
     /// Of api, audit, authenticator, controllerManager, scheduler.
     package var enabledLogTypes: [String] = []
     package var deletionProtection = false

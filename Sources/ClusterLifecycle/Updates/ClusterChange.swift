@@ -34,6 +34,8 @@ package enum ClusterChange: Codable, Sendable, Equatable {
     case encryption(EncryptionUpdate)
     case autoMode(AutoModeUpdate)
     case authority(AuthorityUpdate)
+    case scalingTier(ScalingTierUpdate)
+    case remoteNetwork(RemoteNetworkUpdate)
 
     /// What carries it out.
     var step: any ClusterUpdateStep {
@@ -53,6 +55,8 @@ package enum ClusterChange: Codable, Sendable, Equatable {
         case .encryption(let update): update
         case .autoMode(let update): update
         case .authority(let update): update
+        case .scalingTier(let update): update
+        case .remoteNetwork(let update): update
         }
     }
 }

@@ -8,10 +8,14 @@ extension EKSService {
     ) async throws -> UpdateRecord {
         if let known = try await replayedUpdate("UpdateClusterConfig", on: name, token) { return known }
         let cluster = try await describeCluster(name)
+        var change = change
         switch change {
         case .endpointAccess(let update): try await check(update, cluster)
         case .vpcConfig(let update): try await check(update, cluster)
         case .autoMode(let update): if let role = update.newRole(of: cluster) { try await checkAutoModeRole(role, caller) }
+        case .scalingTier(var update):
+            update.previous = cluster.tier
+            change = .scalingTier(update)
         default: break
         }
         return try await begin(change, "UpdateClusterConfig", on: name, token: token)

@@ -52,14 +52,25 @@ extension EKSAPI {
     }
 
     static let scalingTierUpdate = ClusterConfigUpdate(members: ["controlPlaneScalingConfig"]) { call in
-        let tier = call.input["controlPlaneScalingConfig"]?["tier"]?.stringValue ?? "standard"
-        guard tier == "standard" else { throw EKSFault.notImplemented("The control plane tier \(tier)") }
-        _ = try await call.service.describeCluster(call.required("name"))
-        throw call.invalid("Cluster \(call.required("name")) already has the control plane tier standard")
+        guard let tier = call.input["controlPlaneScalingConfig"]?["tier"]?.stringValue.flatMap(ControlPlaneTier.init) else {
+            throw call.invalid("controlPlaneScalingConfig must name a tier")
+        }
+        return try await call.update(.scalingTier(ScalingTierUpdate(tier: tier)))
+    }
+
+    static let remoteNetworkUpdate = ClusterConfigUpdate(members: ["remoteNetworkConfig"]) { call in
+        try await call.update(.remoteNetwork(RemoteNetworkUpdate(networks: call.remoteNetworks() ?? RemoteNetworks(nodes: [], pods: []))))
     }
 }
 
 extension EKSCall {
+    /// The input's remoteNetworkConfig; nil for none.
+    func remoteNetworks() -> RemoteNetworks? {
+        guard let config = input["remoteNetworkConfig"] else { return nil }
+        func ranges(_ member: String) -> [String] { (config[member]?.arrayValue ?? []).flatMap { $0["cidrs"]?.stringArray ?? [] } }
+        return RemoteNetworks(nodes: ranges("remoteNodeNetworks"), pods: ranges("remotePodNetworks"))
+    }
+
     fileprivate func update(_ change: ClusterChange) async throws -> UpdateRecord {
         try await service.updateClusterConfig(required("name"), change, token: token(now: service.now), caller: caller)
     }

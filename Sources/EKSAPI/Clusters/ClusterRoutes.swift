@@ -45,19 +45,18 @@ extension EKSCall {
         result.autoMode = try autoMode()
         result.zonalShiftEnabled = input["zonalShiftConfig"]?["enabled"]?.boolValue ?? false
         result.encryption = try encryption()
+        result.tier = input["controlPlaneScalingConfig"]?["tier"]?.stringValue.flatMap(ControlPlaneTier.init)
+        result.remoteNetworks = remoteNetworks()
         result.tags = input["tags"]?.stringMap ?? [:]
         result.token = token(now: service.now)
         return result
     }
 
     private func refuseUnbuilt() throws(AWSError) {
-        for member in ["outpostConfig", "remoteNetworkConfig"] where input[member] != nil {
+        for member in ["outpostConfig"] where input[member] != nil {
             throw EKSFault.notImplemented("CreateCluster's \(member)")
         }
         if input["kubernetesNetworkConfig"]?["ipFamily"]?.stringValue == "ipv6" { throw EKSFault.notImplemented("The ipFamily ipv6") }
-        if let tier = input["controlPlaneScalingConfig"]?["tier"]?.stringValue, tier != "standard" {
-            throw EKSFault.notImplemented("The control plane tier \(tier)")
-        }
     }
 }
 
@@ -108,6 +107,7 @@ extension ClusterRecord {
             "endpoint": shown.map { .string($0.url) }, "identity": shown.map { ["oidc": ["issuer": .string($0.oidcIssuer)]] },
             "tags": .map(tags), "health": ["issues": .array(health.map(\.json))], "accessConfig": .object(access),
             "upgradePolicy": ["supportType": .string(supportType)], "zonalShiftConfig": zonalShiftEnabled ? ["enabled": true] : nil,
+            "controlPlaneScalingConfig": ["tier": .string(tier.rawValue)], "remoteNetworkConfig": remoteNetworks?.json,
             "encryptionConfig": encryption.map { .array([$0.json]) }, "deletionProtection": .bool(deletionProtection),
             "clientRequestToken": isCreating ? clientRequestToken.map(AWSJSON.string) : nil,
         ]

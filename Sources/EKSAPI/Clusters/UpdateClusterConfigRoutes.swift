@@ -13,7 +13,7 @@ extension EKSAPI {
     /// The kinds of change that are built. A member of the model in none of them is refused as not implemented.
     static let clusterConfigUpdates: [ClusterConfigUpdate] = [
         accessConfigUpdate, vpcConfigUpdate, loggingUpdate, upgradePolicyUpdate, zonalShiftUpdate, deletionProtectionUpdate, autoModeUpdate,
-        scalingTierUpdate,
+        scalingTierUpdate, remoteNetworkUpdate,
     ]
 
     static let updateClusterConfigHandlers: [String: EKSHandler] = [
