@@ -17,6 +17,8 @@ struct EnvCommand: ParsableCommand {
             ("AWS_ENDPOINT_URL", service.endpoint), ("AWS_ACCESS_KEY_ID", credentials.accessKeyID),
             ("AWS_SECRET_ACCESS_KEY", credentials.secretAccessKey),
             ("AWS_DEFAULT_REGION", service.region), ("AWS_REGION", service.region), ("AWS_CA_BUNDLE", directory.certificateAuthority),
+            // Operations whose host has a prefix (StartLiveTail) go to the same address.
+            ("AWS_DISABLE_HOST_PREFIX_INJECTION", "true"),
         ]
         if !service.process.isRunning {
             printError(

@@ -1,10 +1,13 @@
 """Control plane logs in CloudWatch Logs: the five types, switched on and off at run time, read by boto3 and the AWS CLI."""
 import json
 import re
+import time
 
+import boto3
 import pytest
 from aws_setup import client, cluster
-from conftest import wait_for
+from botocore.config import Config
+from conftest import REGION, wait_for
 
 GROUP = "/aws/eks/demo/cluster"
 TYPES = {
@@ -86,6 +89,29 @@ def test_the_aws_cli_shows_them(demo):
     # `aws logs tail`, which version 2 has, makes the same calls.
     text = json.dumps(demo.aws("logs", "filter-log-events", "--log-group-name", GROUP))
     assert "Successfully bound pod to node" in text and "audit.k8s.io/v1" in text
+
+
+def test_a_live_tail_tells_of_new_lines(demo):
+    logs = boto3.client(
+        "logs", region_name=REGION, endpoint_url=demo.env["AWS_ENDPOINT_URL"], verify=demo.env["AWS_CA_BUNDLE"],
+        aws_access_key_id=demo.env["AWS_ACCESS_KEY_ID"], aws_secret_access_key=demo.env["AWS_SECRET_ACCESS_KEY"],
+        config=Config(inject_host_prefix=False))
+    group = logs.describe_log_groups(logGroupNamePrefix=GROUP)["logGroups"][0]["logGroupArn"]
+    stream = logs.start_live_tail(logGroupIdentifiers=[group], logEventFilterPattern='"ScalingReplicaSet"')["responseStream"]
+    events = iter(stream)
+    assert next(events)["sessionStart"]["logGroupIdentifiers"] == [group]
+    demo.kubectl("apply", "-f", "-", input=DEPLOYMENT.format(name="tailed"))
+    deadline = time.monotonic() + 60
+    found = []
+    while not any("tailed" in line["message"] for line in found):
+        assert time.monotonic() < deadline, "the controller's line did not come"
+        update = next(events)["sessionUpdate"]
+        found += update["sessionResults"]
+        assert update["sessionMetadata"] == {"sampled": False}
+    assert all("ScalingReplicaSet" in line["message"] and line["logGroupIdentifier"] == group for line in found)
+    stream.close()
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.start_live_tail(logGroupIdentifiers=["none"])
 
 
 def test_a_type_that_is_switched_off_ends(demo):

@@ -54,7 +54,8 @@ package struct AWSEndpoint: HTTPResponder {
             response = AWSError(code, text, status: 500).response(for: wire, requestID: requestID)
         }
         response.fields["x-amzn-RequestId"] = requestID
-        return HTTPResponse(status: response.status, fields: response.fields, body: .bytes(response.body))
+        return HTTPResponse(
+            status: response.status, fields: response.fields, body: response.stream.map(HTTPResponse.Body.stream) ?? .bytes(response.body))
     }
 
     private func answer(

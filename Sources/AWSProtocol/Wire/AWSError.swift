@@ -77,6 +77,8 @@ package struct AWSResponse: Sendable {
     package var status: Int
     package var fields: HTTPFields
     package var body: [UInt8]
+    /// Writes the body in place of `body`, as long as the client takes it.
+    package var stream: (@Sendable (HTTPBodyWriter) async throws -> Void)?
 
     package init(status: Int = 200, contentType: String, body: [UInt8]) {
         self.status = status

@@ -7,10 +7,6 @@ extension LogsService {
     static let eventHandlers: [String: LogsHandler] = [
         "PutLogEvents": { try await $0.putEvents() }, "GetLogEvents": { try await $0.getEvents() },
         "FilterLogEvents": { try await $0.filterEvents() },
-        "StartLiveTail": { _ in
-            throw AWSError(
-                "UnknownOperationException", "StartLiveTail is not implemented by Eyrie: use FilterLogEvents, as `aws logs tail --follow` does.")
-        },
     ]
 }
 
@@ -48,7 +44,7 @@ extension LogsCall {
 
     fileprivate func putEvents() async throws -> AWSJSON? {
         let (groupName, streamName, events, now) = (try groupName(), try streamName(), try inputEvents(), nowMilliseconds)
-        return try await store.change { database in
+        let (answer, written) = try await store.change { database -> (AWSJSON, [LogEvent]) in
             let group = try database.requireGroup(groupName)
             let stream = try database.requireStream(streamName, in: group)
             // The events are in order: those that are refused are at the two ends.
@@ -62,8 +58,11 @@ extension LogsCall {
                 "expiredLogEventEndIndex": expired > 0 ? .integer(expired) : nil,
             ]
             let isRejected = rejected.values.contains { $0 != nil }
-            return .compact(["nextSequenceToken": .string(LogsService.sequenceToken), "rejectedLogEventsInfo": isRejected ? .compact(rejected) : nil])
+            let info = isRejected ? AWSJSON.compact(rejected) : nil
+            return (.compact(["nextSequenceToken": .string(LogsService.sequenceToken), "rejectedLogEventsInfo": info]), Array(kept))
         }
+        store.tails.publish(written, group: groupName, stream: streamName, ingestedAt: now)
+        return answer
     }
 
     /// `startTime`, inclusive, never before the group's retention.

@@ -33,6 +33,7 @@ package final class LogStore: Sendable {
 
     private let confined: Confined
     private let queue = DispatchQueue(label: "log-store")
+    let tails = LiveTails()
     let clock: AWSClock
 
     /// Opens or creates the store at `path` (mode 0600). Throws `ServiceUnavailable`.
@@ -68,7 +69,7 @@ package final class LogStore: Sendable {
     package func put(group groupName: String, stream streamName: String, events: [LogEvent]) async throws {
         guard !events.isEmpty else { return }
         let now = now
-        try await change { database in
+        let kept = try await change { database in
             let group = try database.ensureGroup(groupName, now: now)
             let stream = try database.ensureStream(streamName, in: group, now: now)
             let horizon = group.horizon(now: now)
@@ -77,8 +78,11 @@ package final class LogStore: Sendable {
                 return LogEvent(
                     timestamp: event.timestamp, message: String(decoding: event.message.utf8.prefix(LogLimits.messageBytes), as: UTF8.self))
             }
-            try database.append(Array(kept), to: stream, of: group, now: now)
+            let written = Array(kept)
+            try database.append(written, to: stream, of: group, now: now)
+            return written
         }
+        tails.publish(kept, group: groupName, stream: streamName, ingestedAt: now)
     }
 
     /// Finishes what is queued and closes the file; later calls throw.

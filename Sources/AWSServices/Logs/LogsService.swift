@@ -68,6 +68,8 @@ package struct LogsService: AWSService {
 
     package func handle(_ request: AWSRequest) async throws -> AWSResponse {
         let call = try JSONCall(request, targetPrefix: LogsService.targetPrefix, badInput: "InvalidParameterException", now: store.clock.now)
+        // It asks for leave itself, for each of its groups.
+        if call.action == "StartLiveTail" { return try await LogsCall(service: self, call: call).startLiveTail() }
         try await authorizer.authorize(
             request.caller, action: "logs:" + call.action, resource: resource(call), context: call.context(tags: call.input["tags"]?.stringMap ?? [:])
         )
