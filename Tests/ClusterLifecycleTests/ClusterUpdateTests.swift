@@ -249,7 +249,9 @@ final class MovableClock: Sendable {
             let back = try await change(world, .scalingTier(ScalingTierUpdate(tier: .standard)))
             #expect(back.parameters.map(\.value) == ["standard", "tier-xl"])
             let same = ClusterChange.scalingTier(ScalingTierUpdate(tier: .standard))
-            #expect(await refusal { _ = try await world.service.updateClusterConfig("demo", same, token: nil, caller: world.caller) }?.code == "InvalidParameterException")
+            #expect(
+                await refusal { _ = try await world.service.updateClusterConfig("demo", same, token: nil, caller: world.caller) }?.code
+                    == "InvalidParameterException")
         }
     }
 
@@ -269,7 +271,8 @@ final class MovableClock: Sendable {
             #expect(try await world.service.describeCluster("demo").remoteNetworks == open)
             func refused(_ nodes: [String], _ pods: [String] = []) async -> String {
                 let update = ClusterChange.remoteNetwork(RemoteNetworkUpdate(networks: RemoteNetworks(nodes: nodes, pods: pods)))
-                return await refusal { _ = try await world.service.updateClusterConfig("demo", update, token: nil, caller: world.caller) }?.message ?? ""
+                return await refusal { _ = try await world.service.updateClusterConfig("demo", update, token: nil, caller: world.caller) }?.message
+                    ?? ""
             }
             #expect(await refused(["8.8.8.0/24"]).contains("must be an IPv4 range"))
             #expect(await refused(["nonsense"]).contains("must be an IPv4 range"))

@@ -118,7 +118,8 @@ enum InsightChecks {
             name: "EKS add-on version compatibility", version: next.name,
             reason: "All installed EKS add-on versions are compatible with next Kubernetes version.",
             description: "Checks version of installed EKS add-ons to ensure they are compatible with the next version of Kubernetes. ",
-            recommendation: "Update EKS add-ons to versions that are compatible with the next Kubernetes version before upgrading.", asksCluster: false)
+            recommendation: "Update EKS add-ons to versions that are compatible with the next Kubernetes version before upgrading.",
+            asksCluster: false)
         for addon in facts.addons.sorted(by: { $0.name < $1.name }) {
             let definition = AddonCatalog.named(addon.name)
             let fitting = (definition?.versions ?? []).filter { $0.kubernetesVersions.contains(next.name) }.map(\.name)
