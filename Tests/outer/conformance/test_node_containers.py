@@ -1,5 +1,5 @@
 """What containers are given and what they leave. Upstream: test/e2e/common/node/{configmap,secrets,downwardapi,expansion,containers,runtime,init_container,kubelet,
-kubelet_etc_hosts,security_context,sysctl,runtimeclass}.go."""
+kubelet_etc_hosts,security_context,sysctl,runtimeclass,image_volume}.go."""
 import base64
 import math
 import re
@@ -387,3 +387,12 @@ def test_a_runtime_class_without_overhead(cluster, namespace):
         pods.wait("pod", lambda object: object["status"]["phase"] == "Succeeded", "has ended", STARTS)
     finally:
         classes.delete(namespace)
+
+
+@together
+def test_an_image_as_a_volume(cluster, namespace):
+    """[sig-node] ImageVolume should succeed with pod and pull policy of Always [LinuxOnly] [MinimumKubeletVersion:1.35] [Conformance]"""
+    pods = Pods(cluster, namespace)
+    volume = {"name": "volume", "image": {"reference": "nginx:1.16", "pullPolicy": "Always"}}
+    pods.run(shell("sleep 100000", container={"volumeMounts": [{"name": "volume", "mountPath": "/volume"}]}, restartPolicy="Always", volumes=[volume]))
+    assert "1.16" in pods.exec("pod", "cat /volume/www/index.html") and "nobody" in pods.exec("pod", "cat /volume/etc/passwd")
