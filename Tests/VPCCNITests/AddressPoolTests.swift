@@ -75,6 +75,7 @@ import Testing
         ]).opening("10.0.1.5")
         #expect(opened.contains("add element ip host-ports anywhere { tcp . 8080 : 10.0.1.5 . 80 }\n"))
         #expect(opened.contains("add element ip host-ports bound { 10.0.0.7 . udp . 53 : 10.0.1.5 . 5353 }\n"))
+        #expect(opened.contains("martians iifname != \"lo\" ip daddr 127.0.0.0/8 drop\n"), "the node's loopback is the node's alone")
     }
 
     @Test("what is no mapping of IPv4 is left out") func malformed() throws {
