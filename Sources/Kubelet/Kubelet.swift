@@ -48,6 +48,7 @@ package struct Kubelet: Sendable {
                 try FileTree.makeDirectories(configuration.rootDirectory, mode: 0o750)
                 try FileTree.makeDirectories(configuration.rootDirectory + "/pods", mode: 0o750)
                 try FileTree.makeDirectories(configuration.podLogsDirectory)
+                if let folder = configuration.staticPodPath { try FileTree.makeDirectories(folder, mode: 0o700) }
             }
         }
         let informers = InformerFactory(client: client, logger: logger)
@@ -90,13 +91,20 @@ package struct Kubelet: Sendable {
                     change.yield(.current(new))
                 },
                 deleted: { change.yield(.gone($0)) }))
-        try await startServer(pods: podInformer.lister, pleg: pleg)
+        let watcher = try FileWatcher()
+        let statics = configuration.staticPodPath.map { folder in
+            StaticPods(
+                files: StaticPodFiles(folder: folder, nodeName: configuration.nodeName, logger: logger), watcher: watcher, client: client,
+                mirrors: podInformer.lister, workers: workers, logger: logger)
+        }
+        try await startServer(pods: podInformer.lister, pleg: pleg, watcher: watcher)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await informers.run() }
             group.addTask { await recorder.run() }
             group.addTask { await statuses.run() }
             group.addTask { await node.run { recorder.event(regarding: nodeReference, .normal, reason: "Starting", message: "Starting kubelet.") } }
             group.addTask { await workers.run() }
+            if let statics { group.addTask { await statics.run() } }
             if configuration.managesPodFiles { group.addTask { await images.run() } }
             if let observe = observation(services) {
                 let evictions = EvictionManager(
@@ -109,9 +117,15 @@ package struct Kubelet: Sendable {
                     try await informers.waitForSync()
                     try await serviceInformer.waitForSync()
                 } catch { return }  // Cancelled.
+                // They have their workers before anything can be called an orphan.
+                await statics?.load()
                 // Services too: a pod's variables name those that exist when it starts.
                 for await one in changes {
                     switch one {
+                    case .current(let object) where object.isMirrorPod:
+                        statics?.mirrorChanged(object)
+                        statuses.changedInAPI(uid: object.staticUID ?? "")
+                    case .gone(let object) where object.isMirrorPod: statics?.mirrorChanged(object)
                     case .current(let object):
                         await workers.update(object)
                         statuses.changedInAPI(uid: object.metadata.uid)
@@ -119,6 +133,7 @@ package struct Kubelet: Sendable {
                     case .synced:
                         // Every pod the API server has now has its worker: the rest are orphans.
                         await workers.sourcesAreReady()
+                        statics?.mirrorsAreKnown()
                         await pleg.relist(changed: { wake.yield($0) }, present: { seen.yield($0) })
                     }
                 }
@@ -166,11 +181,11 @@ package struct Kubelet: Sendable {
         }
     }
 
-    private func startServer(pods: Lister, pleg: PLEG) async throws {
+    private func startServer(pods: Lister, pleg: PLEG, watcher: FileWatcher) async throws {
         guard let server = configuration.server, let listener else { return }
         let responder = KubeletServer(
             configuration: server, nodeName: configuration.nodeName, nodeConfiguration: configuration, runtime: runtime, pleg: pleg,
-            watcher: try FileWatcher(), pods: pods, logger: logger)
+            watcher: watcher, pods: pods, logger: logger)
         try await listener.start(responder)
     }
 }

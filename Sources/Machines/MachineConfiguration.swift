@@ -62,6 +62,8 @@ package struct MachinePaths: Sendable {
     package var containerdRoot: String { "\(directory)/containerd" }
     package var kubelet: String { "\(directory)/kubelet" }
     package var podLogs: String { "\(directory)/pods" }
+    /// Manifests of static pods.
+    package var manifests: String { "\(directory)/manifests" }
     package var registryHosts: String { "\(directory)/certs.d" }
     package var cniConfiguration: String { "\(directory)/net.d" }
     /// The CNI configuration list, with the addresses of pods.

@@ -44,7 +44,7 @@ def fast(waiter):
     return waiter
 
 
-def cluster(service, name, prefix, nodes=0, **settings):
+def cluster(service, name, prefix, nodes=0, instance_type="t3.medium", **settings):
     """An ACTIVE cluster with a node group of `nodes`, and the service's kubeconfig set to it. Returns its subnets."""
     eks = client(service, "eks")
     subnets = network(service, prefix)
@@ -56,6 +56,7 @@ def cluster(service, name, prefix, nodes=0, **settings):
         policies = ["AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly"]
         arn = role(service, f"{name}-node", trust("ec2.amazonaws.com"), policies)
         eks.create_nodegroup(
-            clusterName=name, nodegroupName="ng", scalingConfig={"minSize": 1, "maxSize": 4, "desiredSize": nodes}, subnets=subnets, nodeRole=arn)
+            clusterName=name, nodegroupName="ng", scalingConfig={"minSize": 1, "maxSize": 4, "desiredSize": nodes}, subnets=subnets, nodeRole=arn,
+            instanceTypes=[instance_type])
         fast(eks.get_waiter("nodegroup_active")).wait(clusterName=name, nodegroupName="ng")
     return subnets

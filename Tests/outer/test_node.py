@@ -8,7 +8,8 @@ from conftest import wait_for
 
 @pytest.fixture(scope="module")
 def node(service):
-    cluster(service, "node", "10.94", nodes=1)
+    # A small one, so that its memory is soon used up.
+    cluster(service, "node", "10.94", nodes=1, instance_type="t3.small")
     return service
 
 
@@ -113,3 +114,127 @@ def test_no_room(node):
     assert found["reason"] == "OutOfcpu" and found["message"].startswith("Pod was rejected: Node didn't have enough resource: cpu, requested: 64000")
     assert "containerStatuses" not in found
     node.kubectl("delete", "pod", "huge")
+
+
+def test_out_of_memory(node):
+    """A container that takes more memory than its limit is killed by the kernel, and its status says so."""
+    script = "head -c 200m /dev/zero | tail -c 150m >/dev/null; sleep 100000"
+    node.kubectl("apply", "-f", "-", input=pod(
+        "greedy", restartPolicy="Never", container={"command": ["sh", "-c", f"exec /bin/busybox sh -c '{script}'"], "resources": {"limits": {"memory": "32Mi"}}}))
+    found = wait_for(lambda: status(node, "greedy").get("containerStatuses", [{}])[0].get("state", {}).get("terminated"), "the container has ended")
+    assert (found["reason"], found["exitCode"]) == ("OOMKilled", 137)
+    node.kubectl("delete", "pod", "greedy")
+
+
+def test_storage_limits(node):
+    """A volume or a container that grows over its limit on the disk has its pod evicted, with the reason."""
+    volumes = {"volumes": [{"name": "cache", "emptyDir": {"sizeLimit": "5Mi"}}]}
+    mounts = {"volumeMounts": [{"name": "cache", "mountPath": "/cache"}]}
+    create(node, "volume", container=mounts, **volumes)
+    create(node, "layer", container={"resources": {"limits": {"ephemeral-storage": "5Mi"}}})
+    create(node, "within", container=mounts | {"resources": {"limits": {"ephemeral-storage": "50Mi"}}}, **volumes)
+    shell(node, "volume", "head -c 8m /dev/zero >/cache/big")
+    shell(node, "layer", "head -c 8m /dev/zero >/tmp/big")
+    shell(node, "within", "head -c 3m /dev/zero >/cache/big; head -c 3m /dev/zero >/tmp/big")
+    found = ended(node, "volume")
+    assert (found["reason"], found["message"]) == ("Evicted", 'Usage of EmptyDir volume "cache" exceeds the limit "5Mi". ')
+    found = ended(node, "layer")
+    assert (found["reason"], found["message"]) == ("Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 5Mi. ")
+    assert status(node, "within")["phase"] == "Running"
+    node.kubectl("delete", "pod", "volume", "layer", "within")
+
+
+def test_restart_rules(node):
+    """A container of a pod that never restarts starts again for the exit code its rule names, and no other."""
+    rules = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]
+    script = "test -e /work/again && exit 7; echo >/work/again; exit 42"
+    node.kubectl("apply", "-f", "-", input=pod(
+        "ruled", restartPolicy="Never", volumes=[{"name": "work", "emptyDir": {}}],
+        container={
+            "command": ["sh", "-c", script], "restartPolicy": "Never", "restartPolicyRules": rules, "volumeMounts": [{"name": "work", "mountPath": "/work"}]}))
+    container = ended(node, "ruled")["containerStatuses"][0]
+    assert container["restartCount"] == 1 and container["state"]["terminated"]["exitCode"] == 7
+    node.kubectl("delete", "pod", "ruled")
+
+
+def test_image_volume(node):
+    """Another image's files are a read-only volume."""
+    create(node, "reader", volumes=[{"name": "files", "image": {"reference": "nginx:1.16", "pullPolicy": "Always"}}],
+           container={"volumeMounts": [{"name": "files", "mountPath": "/files"}, {"name": "files", "mountPath": "/page", "subPath": "www"}]})
+    assert "1.16" in shell(node, "reader", "cat /files/www/index.html") and "1.16" in shell(node, "reader", "cat /page/index.html")
+    assert node.kubectl("exec", "reader", "--", "sh", "-c", "echo x >/files/x", check=False).returncode != 0
+    node.kubectl("delete", "pod", "reader")
+    node.kubectl("apply", "-f", "-", input=pod("waiter", volumes=[{"name": "files", "image": {"reference": "nginx:none"}}]))
+    def waiting():
+        state = status(node, "waiter").get("containerStatuses", [{}])[0].get("state", {}).get("waiting", {})
+        return state.get("reason") in ("ErrImagePull", "ImagePullBackOff") and state
+    assert "nginx:none" in wait_for(waiting, "the pod waits for its volume's image")["message"]
+    node.kubectl("delete", "pod", "waiter")
+
+
+def test_sysctls(node):
+    """Kernel settings of the pod's own namespaces are set, others refused."""
+    create(node, "tuned", securityContext={"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}]})
+    assert shell(node, "tuned", "cat /proc/sys/net/ipv4/ip_unprivileged_port_start") == "80"
+    node.kubectl("apply", "-f", "-", input=pod("unsafe", securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "65536"}]}))
+    found = ended(node, "unsafe")
+    assert (found["reason"], found["message"]) == ("SysctlForbidden", 'Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted')
+    node.kubectl("delete", "pod", "tuned", "unsafe")
+
+
+def test_static_pod(node):
+    """A manifest on the node runs, shows in the API, cannot be deleted there, and ends with its file."""
+    (machine,) = (node.data / "machines").glob("i-*")
+    manifest = machine / "manifests" / "fixed.json"
+    body = json.loads(pod("fixed"))
+    manifest.write_text(json.dumps(body))
+    name = "fixed-" + node.get("nodes")["items"][0]["metadata"]["name"]
+    wait_for(lambda: node.kubectl("get", "pod", name, check=False).returncode == 0, "the static pod has a mirror")
+    node.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    assert shell(node, name, "echo inside") == "inside"
+    first = node.get("pod", name)
+    node.kubectl("delete", "pod", name)
+    def back():
+        found = node.kubectl("get", "pod", name, "-o", "json", check=False)
+        again = found.returncode == 0 and json.loads(found.stdout)
+        return again and again["metadata"]["uid"] != first["metadata"]["uid"] and again["status"].get("containerStatuses") and again
+    assert wait_for(back, "the mirror comes back")["status"]["containerStatuses"][0]["containerID"] == first["status"]["containerStatuses"][0]["containerID"]
+    manifest.unlink()
+    wait_for(lambda: node.kubectl("get", "pod", name, check=False).returncode != 0, "the mirror goes with the manifest")
+
+
+TLS = "events {} http { server { listen 443 ssl; ssl_certificate /tls/tls.crt; ssl_certificate_key /tls/tls.key; root /www; } }"
+
+
+def test_https_probe(node, tmp_path):
+    """A probe by HTTPS asks a server whose certificate nobody knows."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=web", "-days", "2"]
+    node.run(*command, "-keyout", tmp_path / "tls.key", "-out", tmp_path / "tls.crt")
+    node.kubectl("create", "secret", "tls", "web", f"--key={tmp_path}/tls.key", f"--cert={tmp_path}/tls.crt")
+    probe = {"httpGet": {"port": 443, "scheme": "HTTPS", "path": "/index.html"}, "periodSeconds": 1}
+    create(node, "web", volumes=[{"name": "tls", "secret": {"secretName": "web"}}], container={
+        "command": ["sh", "-c", f"echo '{TLS}' >/tmp/nginx.conf; exec nginx -c /tmp/nginx.conf -g 'daemon off;'"],
+        "readinessProbe": probe, "volumeMounts": [{"name": "tls", "mountPath": "/tls"}]})
+    node.kubectl("delete", "pod", "web")
+    node.kubectl("delete", "secret", "web")
+
+
+def test_memory_pressure(node):
+    """When pods have used up what the node has for them, the one that took most beyond its request goes, and the node says why."""
+    create(node, "modest", container={"resources": {"requests": {"memory": "64Mi"}}})
+    create(node, "hog", volumes=[{"name": "memory", "emptyDir": {"medium": "Memory"}}], container={"volumeMounts": [{"name": "memory", "mountPath": "/memory"}]})
+    free = node.get("nodes")["items"][0]["status"]["allocatable"]["memory"]
+    assert free.endswith("Ki") or free.endswith("Mi")
+    mebibytes = int(free[:-2]) // (1024 if free.endswith("Ki") else 1)
+    # Within the last 100 MiB that evictions keep free of what is the pods'.
+    shell(node, "hog", f"head -c {mebibytes + 30}m /dev/zero >/memory/fill")
+    found = ended(node, "hog")
+    assert found["reason"] == "Evicted" and found["message"].startswith("The node was low on resource: memory. Threshold quantity: 100Mi, available: ")
+    assert any(c["type"] == "DisruptionTarget" and c["reason"] == "TerminationByKubelet" for c in found["conditions"])
+    def pressure():
+        return {c["type"]: c["status"] for c in node.get("nodes")["items"][0]["status"]["conditions"]}["MemoryPressure"] == "True"
+    wait_for(pressure, "the node is under memory pressure")
+    def tainted():
+        return any(t["key"] == "node.kubernetes.io/memory-pressure" for t in node.get("nodes")["items"][0]["spec"].get("taints", []))
+    wait_for(tainted, "the node is tainted")
+    assert status(node, "modest")["phase"] == "Running"

@@ -8,11 +8,19 @@ struct Pod: Sendable {
     let namespace: String
 
     init(_ object: Object) {
+        self.init(object, uid: object.metadata.uid)
+    }
+
+    /// A pod as the API shows it to users: a mirror stands for the static pod that runs.
+    init(shown object: Object) {
+        self.init(object, uid: object.staticUID ?? object.metadata.uid)
+    }
+
+    private init(_ object: Object, uid: String) {
         self.object = object
-        let metadata = object.metadata
-        uid = metadata.uid
-        name = metadata.name
-        namespace = metadata.namespace
+        self.uid = uid
+        name = object.metadata.name
+        namespace = object.metadata.namespace
     }
 
     enum RestartPolicy: String, Sendable {

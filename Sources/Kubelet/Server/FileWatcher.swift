@@ -46,7 +46,7 @@ package final class FileWatcher: Sendable {
     /// Yields when one of the paths (files or folders) has changed. Paths that do not exist are passed over.
     package func changes(of paths: [String]) -> AsyncStream<Void> {
         let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        let events = UInt32(IN_MODIFY | IN_CREATE | IN_MOVE_SELF | IN_MOVED_TO | IN_DELETE_SELF)
+        let events = UInt32(IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVE_SELF | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE_SELF)
         let (number, watches) = state.withLock { state -> (Int, [Int32]) in
             state.next += 1
             let number = state.next

@@ -76,7 +76,7 @@ struct KubeletServer: HTTPResponder {
 
     private func find(_ namespace: String, _ name: String) throws -> Pod {
         guard let object = pods.get(namespace: namespace, name: name) else { throw Refusal(status: 404, text: "pod does not exist") }
-        return Pod(object)
+        return Pod(shown: object)
     }
 
     /// The pod's newest container of a name, running or not; `previous` the one before.
@@ -111,7 +111,7 @@ struct KubeletServer: HTTPResponder {
             options.since = time
         }
         guard let object = pods.get(namespace: namespace, name: name) else { throw Refusal(status: 404, text: "pod \"\(name)\" not found\n") }
-        let pod = Pod(object)
+        let pod = Pod(shown: object)
         guard pod.container(named: container) != nil else {
             throw Refusal(status: 404, text: "container \"\(container)\" not found in pod \"\(name)\"\n")
         }

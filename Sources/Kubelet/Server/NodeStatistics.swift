@@ -20,7 +20,7 @@ struct NodeStatistics: Sendable {
         for stats in try await runtime.containerStats(ContainerFilter()) {
             byUID[stats.labels[ContainerLabels.podUID] ?? "", default: []].append(stats)
         }
-        return pods.list().map { Pod($0) }.map { ($0, byUID[$0.uid] ?? []) }
+        return pods.list().map { Pod(shown: $0) }.map { ($0, byUID[$0.uid] ?? []) }
     }
 
     func summary() async throws -> HTTPResponse {

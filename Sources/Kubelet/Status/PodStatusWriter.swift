@@ -64,12 +64,15 @@ final class PodStatusWriter: Sendable {
 
     private func write(_ uid: String) async throws {
         guard let entry = entries.withLock({ $0[uid] }) else { return }
-        guard let current = newest(pods.get(namespace: entry.pod.namespace, name: entry.pod.name), entry.answer, uid: uid) else {
-            return forget(uid: uid)
-        }
+        let shown = pods.get(namespace: entry.pod.namespace, name: entry.pod.name)
+        // A static pod's status is its mirror's; until there is one, it waits.
+        let mirror = entry.pod.isStatic ? shown?.staticUID == uid ? shown : nil : nil
+        if entry.pod.isStatic, mirror == nil { return }
+        let shownUID = mirror?.metadata.uid ?? uid
+        guard let current = newest(shown, entry.answer, uid: shownUID) else { return forget(uid: uid) }
         do {
             var object = current
-            if !entry.status.isNull, let patch = PodStatusPatch.patch(uid: uid, from: current["status"].value ?? [:], to: entry.status) {
+            if !entry.status.isNull, let patch = PodStatusPatch.patch(uid: shownUID, from: current["status"].value ?? [:], to: entry.status) {
                 object = try await client.patch(
                     .pods, namespace: entry.pod.namespace, name: entry.pod.name, type: .strategicMerge, patch, subresource: "status")
                 entries.withLock { $0[uid]?.answer = object }
@@ -81,8 +84,8 @@ final class PodStatusWriter: Sendable {
             }
         } catch let error as StatusError where error.isNotFound || error.isConflict {
             // Gone, or another pod of that name: this status has no place any more.
-            if error.isConflict, pods.get(namespace: entry.pod.namespace, name: entry.pod.name)?.metadata.uid == uid { throw error }
-            forget(uid: uid)
+            if error.isConflict, pods.get(namespace: entry.pod.namespace, name: entry.pod.name)?.metadata.uid == shownUID { throw error }
+            if !entry.pod.isStatic { forget(uid: uid) }
         }
     }
 

@@ -67,9 +67,16 @@ actor PodWorkers {
     /// Ends a pod whatever the API server wishes, and waits for it, no longer than `limit`.
     func end(_ uid: String, _ ending: PodEnding, limit: Duration) async {
         guard let worker = workers[uid] else { return }
+        await worker.end(ending)
+        await waitForEnd(uid, limit: limit)
+    }
+
+    /// Waits until nothing of the pod runs any more, no longer than `limit`.
+    func waitForEnd(_ uid: String, limit: Duration) async {
         let (ended, waiter) = AsyncStream<Void>.makeStream()
         endWaiters[uid] = waiter
-        await worker.end(ending)
+        // Looked at once it is sure that the end will be told.
+        if await workers[uid]?.isActive != true { waiter.finish() }
         let timer = Task {
             do { try await Task.sleep(for: limit) } catch { return }  // It has ended.
             waiter.finish()

@@ -143,6 +143,7 @@ struct NodeBootstrapFiles {
         configuration.resolverConfiguration = ClusterDNS.hostResolverPath
         configuration.rootDirectory = paths.kubelet
         configuration.podLogsDirectory = paths.podLogs
+        configuration.staticPodPath = paths.manifests
         configuration.cgroupRoot = paths.cgroup
         configuration.server = .init(identity: certificates.server, clientCAPEM: certificates.authorities) { der in
             // A certificate that cannot be read names nobody: refused.
