@@ -381,6 +381,22 @@ struct KubeletLoopTests {
         }
     }
 
+    @Test("a pod that wants user namespaces does not run without them")
+    func userNamespaces() async throws {
+        try await run { api, runtime in
+            var separate = pod("separate")
+            separate[path: "spec", "hostUsers"] = false
+            try api.put(.pods, separate)
+            #expect(
+                await eventually {
+                    api.events("FailedCreatePodSandBox").contains {
+                        $0.hasSuffix("can't set `spec.hostUsers: false`, runtime does not support user namespaces")
+                    }
+                })
+            #expect(await runtime.journal.isEmpty)
+        }
+    }
+
     @Test("a hundred pods start on one node")
     func many() async throws {
         try await run { api, _ in

@@ -78,4 +78,19 @@ struct RestartRuleTests {
                 == #"forbidden sysctl: "kernel.shm_rmid_forced" not allowed with host ipc enabled"#)
         #expect(SysctlAdmission.dotted("net/ipv4/conf/eth0.1/x") == "net.ipv4.conf.eth0/1.x")
     }
+
+    @Test("what this node's runtime cannot give is refused, not left out")
+    func features() throws {
+        func reason(_ spec: String) throws -> String? {
+            FeatureAdmission.rejection(try Given.pod(#"{\#(spec),"containers":[{"name":"a","image":"i"}]}"#))?.reason
+        }
+        #expect(try reason(#""os":{"name":"linux"}"#) == nil)
+        #expect(try reason(#""os":{"name":"windows"}"#) == "PodOSNotSupported")
+        #expect(try reason(#""securityContext":{"supplementalGroupsPolicy":"Merge"}"#) == nil)
+        #expect(try reason(#""securityContext":{"supplementalGroupsPolicy":"Strict"}"#) == "SupplementalGroupsPolicyNotSupported")
+        #expect(
+            SecuritySettings.seccomp(.localhost("profiles/strict.json"), rootDirectory: "/kubelet")
+                == .localhost("/kubelet/seccomp/profiles/strict.json"))
+        #expect(SecuritySettings.seccomp(.runtimeDefault, rootDirectory: "/kubelet") == .runtimeDefault)
+    }
 }

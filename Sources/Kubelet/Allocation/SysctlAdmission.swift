@@ -1,5 +1,21 @@
 import KubeAPI
 
+/// What a pod asks of a node's kind that this one does not have; ignoring it would run the pod with less protection than it asks for.
+/// Upstream: lifecycle.predicateAdmitHandler.
+enum FeatureAdmission {
+    static func rejection(_ pod: Pod) -> PodRejection? {
+        if let os = pod.spec["os"]["name"].string, os != "linux" {
+            return PodRejection(reason: "PodOSNotSupported", message: "Failed to admit pod as the OS field doesn't match node OS")
+        }
+        // containerd before 2.0 adds the image's own groups whatever it is told.
+        if pod.securityContext["supplementalGroupsPolicy"].string == "Strict" {
+            return PodRejection(
+                reason: "SupplementalGroupsPolicyNotSupported", message: "SupplementalGroupsPolicy=Strict is not supported in this node")
+        }
+        return nil
+    }
+}
+
 /// Which kernel settings pods may have: those that are a namespace's own and harm no other pod. Upstream: pkg/kubelet/sysctl's SafeSysctlAllowlist and
 /// its admission.
 enum SysctlAdmission {

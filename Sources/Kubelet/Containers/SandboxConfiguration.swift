@@ -47,7 +47,8 @@ struct SandboxConfiguration: Sendable {
         config.runAsGroup = config.runAsUser == nil ? nil : pod.securityContext["runAsGroup"].int
         config.supplementalGroups = SecuritySettings.supplementalGroups(pod)
         config.privileged = pod.allContainers.contains { $0.securityContext["privileged"].bool == true }
-        config.seccomp = SecuritySettings.profile(pod.securityContext["seccompProfile"]) ?? .runtimeDefault
+        config.seccomp = SecuritySettings.seccomp(
+            SecuritySettings.profile(pod.securityContext["seccompProfile"]) ?? .runtimeDefault, rootDirectory: configuration.rootDirectory)
         return config
     }
 }

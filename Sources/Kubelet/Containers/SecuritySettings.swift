@@ -70,6 +70,12 @@ struct SecuritySettings: Sendable {
         }
     }
 
+    /// Seccomp profiles are files below the kubelet's folder: the runtime is told where. Upstream: fieldSeccompProfile.
+    static func seccomp(_ profile: SecurityProfile, rootDirectory: String) -> SecurityProfile {
+        guard case .localhost(let path) = profile else { return profile }
+        return .localhost("\(rootDirectory)/seccomp/\(path)")
+    }
+
     /// Upstream: verifyRunAsNonRoot, in its words.
     private func verifyNonRoot(image: RuntimeImage?) throws(ContainerConfigError) {
         guard runAsNonRoot else { return }

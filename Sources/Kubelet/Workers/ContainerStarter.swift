@@ -86,6 +86,7 @@ struct ContainerStarter: Sendable {
         var config = ContainerConfig(name: container.name, attempt: attempt, image: reference)
         config.userSpecifiedImage = container.image
         config.security = try SecuritySettings(pod: pod, container: container).containerSecurity(image: image)
+        config.security.seccomp = SecuritySettings.seccomp(config.security.seccomp, rootDirectory: services.configuration.rootDirectory)
         if let target = container.view["targetContainerName"].string, !target.isEmpty {
             guard let id = running[target] else { throw ContainerConfigError("unable to find target container \(target.goQuoted)") }
             config.security.namespaces.pid = .target

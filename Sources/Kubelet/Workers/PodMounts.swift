@@ -56,6 +56,11 @@ struct PodMounts: Sendable {
             guard let volume = paths[name] else {
                 throw ContainerConfigError("cannot find volume \"\(name)\" to mount into container \"\(container.name)\"")
             }
+            if mount["readOnly"].bool == true, mount["recursiveReadOnly"].string == "Enabled" {
+                throw ContainerConfigError(
+                    "failed to resolve recursive read-only mode: volume \(name.goQuoted) requested recursive read-only mode, "
+                        + "but it is not supported by the runtime")
+            }
             var hostPath = volume
             var subPath = mount["subPath"].string ?? ""
             if let expression = mount["subPathExpr"].string, !expression.isEmpty { subPath = Expansion.expand(expression) { environment[$0] } }

@@ -110,6 +110,12 @@ struct PodSyncPass: Sendable {
         }
     }
 
+    /// No runtime that is spoken to here offers user namespaces: without one the pod would run as the node's root. Upstream: usernsManager.
+    private static func noUserNamespaces(_ handler: String) -> ContainerConfigError {
+        let who = handler.isEmpty ? "runtime does" : "RuntimeClass handler \(handler.goQuoted) does"
+        return ContainerConfigError("can't set `spec.hostUsers: false`, \(who) not support user namespaces")
+    }
+
     /// The pod's volumes; nil when the image of one is not to be had: the containers wait for it as for their own.
     private func volumes(for actions: PodActions, _ runtime: PodRuntimeStatus, credentials: PullCredentials) async throws -> [String: String]? {
         do {
@@ -134,6 +140,7 @@ struct PodSyncPass: Sendable {
             if let name = pod.spec["runtimeClassName"].string, !name.isEmpty {
                 config.runtimeHandler = try await services.objects.runtimeClass(name: name)["handler"].string ?? ""
             }
+            if pod.spec["hostUsers"].bool == false { throw Self.noUserNamespaces(config.runtimeHandler) }
             let id = try await services.runtime.runPodSandbox(config)
             await services.pleg.note(id, podUID: pod.uid)
             return (id, try await services.runtime.podSandboxStatus(id).ips)

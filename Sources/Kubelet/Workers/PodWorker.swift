@@ -58,7 +58,9 @@ actor PodWorker {
         let isOver = pod.isBeingDeleted || pod.isTerminalInAPI
         // One that is being deleted may still hold what it was given.
         let isNew = pod.status["startTime"].string == nil
-        let pressure = isNew ? PressureAdmission.rejection(pod, pressures: services.pressures()) ?? SysctlAdmission.rejection(pod) : nil
+        let unfit =
+            FeatureAdmission.rejection(pod) ?? PressureAdmission.rejection(pod, pressures: services.pressures()) ?? SysctlAdmission.rejection(pod)
+        let pressure = isNew ? unfit : nil
         let refusal = pod.isTerminalInAPI ? nil : pressure ?? services.allocations.admit(pod)
         let rejection = isOver ? nil : refusal
         self.pod = services.allocations.given(pod)
