@@ -43,6 +43,8 @@ actor PodWorkers {
         let worker = PodWorker(object, services: services)
         workers[uid] = worker
         start.yield(worker)
+        // What it wished for while no agent ran.
+        await worker.update(object)
     }
 
     /// A pod's object is gone.
