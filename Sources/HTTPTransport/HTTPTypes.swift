@@ -186,6 +186,8 @@ package struct HTTPResponse: Sendable {
     package var status: Int
     package var fields: HTTPFields
     package var body: Body
+    /// Fields after the body. Sent by HTTP/2 alone.
+    package var trailers: HTTPFields = [:]
     /// A stream's pieces for a connection that takes them itself; it then does not run the `stream` of `body`.
     package var source: (any HTTPBodySource)?
 

@@ -60,6 +60,13 @@ package struct Kubelet: Sendable {
         let node = NodeAgent(
             configuration: configuration, client: client, runtime: runtime, version: version, port: configuration.server?.port ?? 10250, now: now,
             logger: logger)
+        let devices = configuration.devicePluginPath.map { folder in
+            DeviceManager(folder: folder, logger: logger) { node.devicesChanged() }
+        }
+        if let devices {
+            node.offer(devices)
+            devices.recover(try await runtime.containers(ContainerFilter()))
+        }
         let (wakes, wake) = AsyncStream<String>.makeStream()
         let (rooms, room) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         // Only the newest list counts, and removing what it shows may take as long as a container's grace.
@@ -74,7 +81,7 @@ package struct Kubelet: Sendable {
             prober: prober, probeActions: actions,
             volumes: PodVolumes(rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems),
             cgroups: PodCgroups(mount: configuration.cgroupMount, root: configuration.cgroupRoot),
-            allocations: PodAllocations(allocatable: configuration.allocatable), roomChanged: { room.yield() },
+            allocations: PodAllocations(allocatable: configuration.allocatable), devices: devices, roomChanged: { room.yield() },
             objects: CachedObjects(client: client),
             tokens: PodTokens(client: client, now: now), services: serviceInformer.lister, statuses: statuses, pleg: pleg,
             pressures: { node.pressures }, networkProblem: { node.networkProblem }, now: now, logger: logger)
@@ -105,6 +112,7 @@ package struct Kubelet: Sendable {
             group.addTask { await node.run { recorder.event(regarding: nodeReference, .normal, reason: "Starting", message: "Starting kubelet.") } }
             group.addTask { await workers.run() }
             if let statics { group.addTask { await statics.run() } }
+            if let devices { group.addTask { await devices.run() } }
             if configuration.managesPodFiles { group.addTask { await images.run() } }
             if let observe = observation(services) {
                 let evictions = EvictionManager(

@@ -23,6 +23,8 @@ final class HTTP2ServerStreamHandler: ChannelDuplexHandler, ResponseSink, @unche
     private var needsFlush = false
     /// What the response has announced and not yet sent; nil when it announced nothing.
     private var bodyBytesLeft: Int?
+    /// Of a streamed response.
+    private var trailers: HTTPFields = [:]
     private var isOver = false
 
     init(channel: any Channel, responder: any HTTPResponder, connection: ConnectionInfo) {
@@ -140,7 +142,8 @@ final class HTTP2ServerStreamHandler: ChannelDuplexHandler, ResponseSink, @unche
         if withBody {
             var buffer = context.channel.allocator.buffer(capacity: body.count)
             buffer.writeBytes(body)
-            write(.data(.init(data: .byteBuffer(buffer), endStream: true)))
+            write(.data(.init(data: .byteBuffer(buffer), endStream: response.trailers.fields.isEmpty)))
+            writeTrailers(response.trailers)
         }
         responseIsOver()
     }
@@ -148,6 +151,7 @@ final class HTTP2ServerStreamHandler: ChannelDuplexHandler, ResponseSink, @unche
     func sendHead(_ response: HTTPResponse) {
         guard !isOver else { return }
         bodyBytesLeft = response.fields["Content-Length"].flatMap { Int($0) }
+        trailers = response.trailers
         write(.headers(.init(headers: Self.headers(response, withLength: true), endStream: false)))
         context?.flush()
     }
@@ -168,8 +172,13 @@ final class HTTP2ServerStreamHandler: ChannelDuplexHandler, ResponseSink, @unche
     func sendEnd() {
         guard !isOver else { return }
         if let left = bodyBytesLeft, left > 0, exchange?.head.method != "HEAD" { return abort() }
-        write(.data(.init(data: .byteBuffer(ByteBuffer()), endStream: true)))
+        if trailers.fields.isEmpty { write(.data(.init(data: .byteBuffer(ByteBuffer()), endStream: true))) } else { writeTrailers(trailers) }
         responseIsOver()
+    }
+
+    private func writeTrailers(_ trailers: HTTPFields) {
+        guard !trailers.fields.isEmpty else { return }
+        write(.headers(.init(headers: HPACKHeaders(trailers.fields.map { ($0.name.lowercased(), $0.value) }), endStream: true)))
     }
 
     func abort() {

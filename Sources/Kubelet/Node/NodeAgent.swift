@@ -19,6 +19,8 @@ final class NodeAgent: Sendable {
     private let port: Int
     private let now: @Sendable () -> Timestamp
     private let logger: Logger
+    /// What plug-ins offer, beside what the node is configured with.
+    private let devices: Mutex<DeviceManager?> = Mutex(nil)
     private let health = Mutex(NodeHealth(runtimeProblem: "not yet asked", networkProblem: "not yet asked"))
 
     init(
@@ -60,6 +62,10 @@ final class NodeAgent: Sendable {
     // MARK: health
 
     private let healthChanged = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+
+    /// Tells the API server of the devices that plug-ins offer, from now on.
+    func offer(_ devices: DeviceManager) { self.devices.withLock { $0 = devices } }
+    func devicesChanged() { healthChanged.continuation.yield() }
 
     /// Takes over what the node is short of.
     func setPressures(_ pressures: Set<NodePressure>) {
@@ -187,6 +193,7 @@ final class NodeAgent: Sendable {
 
     private func status(old: Object?) async -> Value {
         let time = now()
+        let devices = devices.withLock { $0 }
         var addresses: [Value] = [["type": "InternalIP", "address": .string(configuration.nodeIP)]]
         addresses.append(["type": "Hostname", "address": .string(configuration.hostname.isEmpty ? configuration.nodeName : configuration.hostname)])
         var info: Value = [:]
@@ -195,7 +202,8 @@ final class NodeAgent: Sendable {
         info["kubeletVersion"] = .string(configuration.kubeletVersion)
         info["kubeProxyVersion"] = ""
         var status: Value = [
-            "capacity": Self.value(configuration.capacity), "allocatable": Self.value(configuration.allocatable),
+            "capacity": Self.value(configuration.capacity.merging(devices?.capacity ?? [:]) { own, _ in own }),
+            "allocatable": Self.value(configuration.allocatable.merging(devices?.allocatable ?? [:]) { own, _ in own }),
             "conditions": .array(NodeConditions.conditions(health.withLock { $0 }, old: old?["status"]["conditions"].elements ?? [], now: time)),
             "daemonEndpoints": ["kubeletEndpoint": ["Port": .int(Int64(port))]], "nodeInfo": info,
         ]

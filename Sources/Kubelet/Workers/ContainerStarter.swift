@@ -117,6 +117,12 @@ struct ContainerStarter: Sendable {
         config.stdinOnce = container.view["stdinOnce"].bool ?? false
         config.tty = container.view["tty"].bool ?? false
         config.resources = container.linuxResources(pod: pod, nodeMemory: services.configuration.capacity["memory"]?.value ?? 0)
+        if let given = try await services.devices?.starting(pod, container) {
+            config.environment += given.environment.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+            config.mounts += given.mounts
+            config.devices = given.devices
+            config.annotations.merge(given.annotations) { _, new in new }
+        }
         if config.security.privileged {
             config.devices = []  // The runtime gives a privileged container all devices.
         }

@@ -15,6 +15,8 @@ struct PodServices: Sendable {
     let volumes: PodVolumes
     let cgroups: PodCgroups
     let allocations: PodAllocations
+    /// Nil: no plug-ins can register.
+    let devices: DeviceManager?
     /// Something of the node has become free: pods may wait for it.
     let roomChanged: @Sendable () -> Void
     let objects: any ReferencedObjects

@@ -71,6 +71,7 @@ struct PodSyncPass: Sendable {
             let (cgroups, pod) = (services.cgroups, pod)
             try await FileWork.run { try cgroups.make(pod) }
         }
+        do { try await services.devices?.allocate(pod) } catch let rejection as PodRejection { return await worker.reject(rejection) }
         let credentials = await credentials()
         guard let volumes = try await volumes(for: actions, runtime, credentials: credentials) else { return }
         await worker.volumesWereChecked(pod)

@@ -32,7 +32,7 @@ actor PodWorker {
     var messages: [String: String] = [:]
     var verdict: (phase: PodPhase, reason: String, message: String)?
     /// The node refused the pod when it came.
-    private let wasRejected: Bool
+    private var wasRejected: Bool
     /// The node ends the pod.
     private var ending: PodEnding?
     private var resize = ResizeProgress()
@@ -93,6 +93,14 @@ actor PodWorker {
         isGoneFromAPI = true
         beginTerminating()
         wake()
+    }
+
+    /// The node cannot give what the pod needs, as came out when it was to start.
+    func reject(_ rejection: PodRejection) {
+        services.event(pod, nil, .warning, rejection.reason, rejection.message)
+        verdict = (.failed, rejection.reason, "Pod was rejected: \(rejection.message)")
+        wasRejected = true
+        endWork()
     }
 
     /// Not over yet, and not about to be.
@@ -387,6 +395,7 @@ actor PodWorker {
         services.tokens.forget(podUID: uid)
         await services.images.forget(podUID: uid)
         services.allocations.release(uid: uid)
+        services.devices?.release(podUID: uid)
         services.roomChanged()
         stage = .terminated
         wake()

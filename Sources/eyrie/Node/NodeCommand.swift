@@ -27,8 +27,10 @@ struct NodeCommand: AsyncParsableCommand {
         let runtime = try await Self.connect(MachinePaths.containerdSocket, pauseImage: paths.pauseImage)
         let transport = try bootstrap.transport(bootstrap.certificates.client, userAgent: "kubelet")
         let network = try NodeNetwork(bootstrap)
+        var configuration = bootstrap.kubelet(paths)
+        configuration.devicePluginPath = await DevicePluginFolder.prepare(paths)
         let kubelet = Kubelet(
-            configuration: bootstrap.kubelet(paths), client: KubeClient(transport: transport), runtime: runtime, services: network?.services,
+            configuration: configuration, client: KubeClient(transport: transport), runtime: runtime, services: network?.services,
             logger: Logger(label: "eyrie.kubelet"))
         let keeper = NodeCertificateKeeper(paths, bootstrap, kubelet: kubelet, transport: transport, proxyTransport: network?.transport)
         let cloud = try CloudEndpoints(bootstrap.cloud(paths), client: KubeClient(transport: transport))
