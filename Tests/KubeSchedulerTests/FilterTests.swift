@@ -59,6 +59,24 @@ struct FilterTests {
         #expect(try pod("p").nonZeroRequests.milliCPU == 100)
     }
 
+    @Test("a pod that is resized takes the most of what it wishes for, was granted and has; a wish that is infeasible does not count")
+    func resized() throws {
+        func info(_ reason: String?) throws -> (Object, PodInfo) {
+            var value = try podObject("p", cpu: "3", memory: "1Gi", node: "a").value
+            let has: Value = ["name": "c", "allocatedResources": ["cpu": "500m", "memory": "2Gi"], "resources": ["requests": ["cpu": "700m"]]]
+            value["status"] = ["phase": "Running", "containerStatuses": [has]]
+            if let reason { value[path: "status", "conditions"] = [["type": "PodResizePending", "status": "True", "reason": .string(reason)]] }
+            return (try object(value), PodInfo(try object(value)))
+        }
+        let (waiting, deferred) = try info("Deferred")
+        #expect(deferred.requests.milliCPU == 3000 && deferred.requests.memory == 2 << 30)
+        let (refused, infeasible) = try info("Infeasible")
+        #expect(infeasible.requests.milliCPU == 700 && infeasible.requests.memory == 2 << 30)
+        let done = try info(nil).0
+        for (old, new) in [(waiting, refused), (refused, done), (done, waiting)] { #expect(PodChange.of(old, new, schedulerName: "s") == .bound) }
+        #expect(PodChange.of(done, done, schedulerName: "s") == .none)
+    }
+
     @Test("extended resources")
     func extended() throws {
         let gpu = try pod("p") { $0["containers"] = [["name": "c", "resources": ["requests": ["nvidia.com/gpu": "1"]]]] }

@@ -31,6 +31,8 @@ enum PodChange: Sendable, Equatable {
             default: false
             }
         }
+        // While a pod is resized, what it takes of its node stands in its status.
+        if old.mayContain("PodResize") || new.mayContain("PodResize"), !same(old["status"], new["status"]) { return false }
         let (before, after) = (old["metadata"], new["metadata"])
         return same(old["spec"], new["spec"]) && same(before["labels"], after["labels"])
             && same(before["deletionTimestamp"], after["deletionTimestamp"]) && same(before["ownerReferences"], after["ownerReferences"])

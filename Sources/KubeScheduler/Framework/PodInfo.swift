@@ -198,8 +198,9 @@ final class PodInfo: Sendable {
         nodeName = spec["nodeName"].string ?? ""
         nominatedNodeName = object["status"]["nominatedNodeName"].string ?? ""
         schedulingGates = spec["schedulingGates"].elements.compactMap { $0["name"].string }
-        requests = PodRequests.of(spec, nonZero: false)
-        nonZeroRequests = PodRequests.of(spec, nonZero: true)
+        let status = object.mayContain("allocatedResources") ? object["status"] : nil
+        requests = PodRequests.of(spec, status: status, nonZero: false)
+        nonZeroRequests = PodRequests.of(spec, status: status, nonZero: true)
         let containers = spec["containers"].elements
         let initContainers = spec["initContainers"].elements
         let running = containers + initContainers.filter { $0["restartPolicy"].string == "Always" }

@@ -63,11 +63,24 @@ enum PodRequests {
     private static let defaultMemory: Int64 = 200 * 1024 * 1024
 
     /// The sum of all containers, or the most that starting up takes if that is more. With `nonZero`, containers without requests count as the
-    /// defaults.
-    static func of(_ spec: JSONView?, nonZero: Bool) -> Resource {
+    /// defaults. A container on its way from one size to another counts with the most of what is wished for, granted and in force; `status` is of a
+    /// pod that was bound.
+    static func of(_ spec: JSONView?, status: JSONView? = nil, nonZero: Bool) -> Resource {
+        let isInfeasible = status["conditions"].elements.contains {
+            $0["type"].string == "PodResizePending" && $0["reason"].string == "Infeasible"
+        }
         func request(_ container: JSONView) -> Resource {
             let list = container["resources"]["requests"]
             var resource = Resource(list)
+            if let told = current(container, status) {
+                // A wish that no node will grant does not count. Upstream: IsPodResizeInfeasible.
+                if isInfeasible { (resource.milliCPU, resource.memory) = (0, 0) }
+                for other in [told["resources"]["requests"], told["allocatedResources"]] {
+                    let amounts = Resource(other)
+                    resource.milliCPU = max(resource.milliCPU, amounts.milliCPU)
+                    resource.memory = max(resource.memory, amounts.memory)
+                }
+            }
             if nonZero {
                 if list["cpu"] == nil { resource.milliCPU = defaultMilliCPU }
                 if list["memory"] == nil { resource.memory = defaultMemory }
@@ -99,5 +112,12 @@ enum PodRequests {
         }
         total += Resource(spec["overhead"])
         return total
+    }
+
+    /// What the kubelet told of a container that can be resized.
+    private static func current(_ container: JSONView, _ status: JSONView?) -> JSONView? {
+        guard let status, let name = container["name"].string else { return nil }
+        let list = container["restartPolicy"].string == "Always" ? ["initContainerStatuses", "containerStatuses"] : ["containerStatuses"]
+        return list.lazy.flatMap { status[$0].elements }.first { $0["name"].string == name }
     }
 }
