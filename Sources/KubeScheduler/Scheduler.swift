@@ -47,6 +47,7 @@ package final class Scheduler: Sendable {
     private let others: [SharedInformer]
     private let lookup: VolumeLookup
     private let selectors: WorkloadSelectors
+    private let shapes = PodShapes()
     private let recorder: EventRecorder
     private let now: @Sendable () -> Timestamp
     private let logger: Logger
@@ -220,7 +221,7 @@ package final class Scheduler: Sendable {
                 ], name: info.name, subresource: "binding")
             logger.debug("Successfully bound pod to node", metadata: ["pod": "\(info.key)", "node": "\(node)"])
             recorder.event(
-                info.object, .normal, reason: "Scheduled", message: "Successfully assigned \(info.namespace)/\(info.name) to \(node)")
+                regarding: info.reference, .normal, reason: "Scheduled", message: "Successfully assigned \(info.namespace)/\(info.name) to \(node)")
         } catch {
             await giveBack(pod, node, "Bind plugin \"DefaultBinder\"", error)
         }
@@ -267,14 +268,13 @@ package final class Scheduler: Sendable {
     private func prepare(_ preemption: Preemption, for pod: PodInfo) async {
         for victim in preemption.victims {
             do {
-                let current = pods.indexer.get(victim.key) ?? victim.object
-                if let condition = PodConditions.preempted(current, by: name, now: now()) {
+                if let current = pods.indexer.get(victim.key), let condition = PodConditions.preempted(current, by: name, now: now()) {
                     try await patchStatus(victim, ["conditions": [condition]])
                 }
                 try await client.delete(
                     .pods, namespace: victim.namespace, name: victim.name, options: DeleteOptions(preconditionUID: victim.uid))
                 recorder.event(
-                    victim.object, .normal, reason: "Preempted", message: "Preempted by pod \(pod.uid) on node \(preemption.node)")
+                    regarding: victim.reference, .normal, reason: "Preempted", message: "Preempted by pod \(pod.uid) on node \(preemption.node)")
             } catch let error as StatusError where error.isNotFound || error.isConflict {
                 // Gone by itself, or changed: the pod's next try looks again.
             } catch {
@@ -287,7 +287,7 @@ package final class Scheduler: Sendable {
     /// Tells why a pod is not scheduled: by an event and its PodScheduled condition; and where room is made for it.
     /// Upstream: handleSchedulingFailure.
     private func report(_ pod: QueuedPod, _ message: String, reason: String = "Unschedulable", nominated: String? = nil) async {
-        recorder.event(pod.info.object, .warning, reason: "FailedScheduling", message: message)
+        recorder.event(regarding: pod.info.reference, .warning, reason: "FailedScheduling", message: message)
         // The newest the cache has: the decision may be older than the last change of status.
         guard let current = pods.indexer.get(pod.info.key), current.metadata.uid == pod.info.uid, current["spec"]["nodeName"].string == nil else {
             return
@@ -351,10 +351,13 @@ package final class Scheduler: Sendable {
 
     private func podChanged(_ old: Object?, _ new: Object?) {
         let effect = PodChange.of(old, new, schedulerName: name)
-        if effect == .none { return }
+        if effect == .none {
+            if let old, let new, PodChange.isStart(old, new) { started(new) }
+            return
+        }
         let time = now()
         // Taken apart before the lock is taken.
-        let info = new.flatMap { effect == .remove ? nil : PodInfo($0) }
+        let info = new.flatMap { effect == .remove ? nil : podInfo(old, $0) }
         let uid = new?.metadata.uid ?? old?.metadata.uid ?? ""
         let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
             switch effect {
@@ -385,6 +388,23 @@ package final class Scheduler: Sendable {
         }
         timersToStart.forEach(start)
         waker.yield()
+    }
+
+    /// Takes a pod apart, unless it is one that we know and that was only bound.
+    private func podInfo(_ old: Object?, _ new: Object) -> PodInfo {
+        if let old, PodChange.isBinding(old, new), let known = state.withLock({ $0.cache.info(of: new.metadata.uid) }),
+            known.spreadConstraints.isEmpty || known.labels == new.metadata.labels
+        {
+            return PodInfo(known, as: new, shapes: shapes)
+        }
+        return PodInfo(new, shapes: shapes)
+    }
+
+    /// Its node has taken a pod on: who is to go first is judged by that.
+    private func started(_ pod: Object) {
+        state.withLock { state in
+            if let known = state.cache.info(of: pod.metadata.uid) { state.cache.refresh(PodInfo(known, as: pod, shapes: shapes)) }
+        }
     }
 
     private func nodeChanged(_ old: Object?, _ new: Object?) {

@@ -191,6 +191,36 @@ struct ChangeTests {
         #expect(PodChange.of(pending, try object(deleting), schedulerName: "default-scheduler") == .remove)
     }
 
+    @Test("a binding is known by its bytes, whatever stands around the node's name")
+    func bindings() throws {
+        func pod(_ spec: Value, _ labels: Value = [:]) throws -> Object {
+            try object(["kind": "Pod", "metadata": ["name": "p", "uid": "u", "labels": labels], "spec": spec])
+        }
+        let pending = try pod(["enableServiceLinks": true, "nodeSelector": ["a": "b"], "priority": 0])
+        let bound: Value = ["enableServiceLinks": true, "nodeName": "node-1", "nodeSelector": ["a": "b"], "priority": 0]
+        #expect(PodChange.isBinding(pending, try pod(bound)))
+        #expect(PodChange.isBinding(pending, try pod(bound, ["topology.kubernetes.io/zone": "z"])))
+        var other = bound
+        other["priority"] = 1
+        #expect(!PodChange.isBinding(pending, try pod(other)))
+        other["priority"] = 10
+        #expect(!PodChange.isBinding(pending, try pod(other)))
+        #expect(!PodChange.isBinding(try pod(bound), try pod(bound)))
+        #expect(!PodChange.isBinding(pending, pending))
+        #expect(!PodChange.isBinding(pending, try pod(["nodeName": "nodeSelector"])))
+    }
+
+    @Test("what was known of a pod is taken over when it is bound or started, and its status read anew")
+    func takenOver() throws {
+        let known = try KubeSchedulerTests.pod("p", cpu: "100m", labels: ["a": "b"], priority: 7)
+        var value = try podObject("p", cpu: "100m", node: "n", labels: ["a": "b", "zone": "z"], priority: 7).value
+        value[path: "status", "startTime"] = .string(epoch.rfc3339)
+        let bound = PodInfo(known, as: try object(value), shapes: PodShapes())
+        let anew = PodInfo(try object(value))
+        #expect(bound.nodeName == "n" && bound.labels == anew.labels && bound.started == epoch && bound.priority == 7)
+        #expect(bound.shape === known.shape && bound.requests == anew.requests && bound.tolerations == anew.tolerations)
+    }
+
     @Test("a heartbeat of a node changes nothing")
     func nodes() throws {
         let before = try node("a")

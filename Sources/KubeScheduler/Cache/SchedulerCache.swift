@@ -56,6 +56,7 @@ struct SchedulerCache: Sendable {
 
     func isAssumed(_ uid: String) -> Bool { pods[uid]?.isAssumed ?? false }
     func nodeName(of uid: String) -> String? { pods[uid]?.nodeName }
+    func info(of uid: String) -> PodInfo? { pods[uid]?.info }
     var podCount: Int { pods.count }
     func pods(on node: String) -> [PodInfo] { (podsByNode[node] ?? []).compactMap { pods[$0]?.info } }
     func isInUse(claim: String) -> Bool { claims[claim] != nil }
@@ -143,7 +144,17 @@ struct SchedulerCache: Sendable {
     }
 
     /// A bound pod, new or changed.
-    mutating func set(_ pod: PodInfo) { insert(pod, pod.nodeName, assumed: false) }
+    mutating func set(_ pod: PodInfo) {
+        // Most often one that was assumed here: nothing has to be counted anew.
+        if let known = pods[pod.uid], known.nodeName == pod.nodeName, known.info.counts(as: pod) {
+            pods[pod.uid] = BoundPod(info: pod, nodeName: pod.nodeName, isAssumed: false)
+        } else {
+            insert(pod, pod.nodeName, assumed: false)
+        }
+    }
+
+    /// A pod that is counted already, in a newer form that counts the same.
+    mutating func refresh(_ pod: PodInfo) { pods[pod.uid]?.info = pod }
 
     private mutating func insert(_ pod: PodInfo, _ node: String, assumed: Bool) {
         if pods[pod.uid] != nil { remove(pod.uid) }

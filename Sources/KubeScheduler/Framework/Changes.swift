@@ -22,6 +22,24 @@ enum PodChange: Sendable, Equatable {
         return wanted == schedulerName && !new.metadata.isBeingDeleted ? .pending : .remove
     }
 
+    /// Whether a pod's spec has got its node and nothing else. Its labels may be others: a binding adds those of the node's zone.
+    static func isBinding(_ old: Object, _ new: Object) -> Bool {
+        let (before, after) = (old["metadata"], new["metadata"])
+        guard before["uid"].string == after["uid"].string, old["spec"]["nodeName"] == nil, let node = new["spec"]["nodeName"],
+            let short = old["spec"]?.rawBytes, let long = new["spec"]?.rawBytes, after["deletionTimestamp"] == nil
+        else { return false }
+        // `"nodeName":"…",` has been put in, wherever.
+        let added = node.rawBytes.count + 12
+        guard long.count == short.count + added else { return false }
+        let same = zip(short, long).prefix { $0 == $1 }.count
+        return short.dropFirst(same).elementsEqual(long.dropFirst(same + added))
+    }
+
+    /// Whether a pod has been taken on by its node.
+    static func isStart(_ old: Object, _ new: Object) -> Bool {
+        old["status"]["startTime"].string == nil && new["status"]["startTime"].string != nil && !(new["spec"]["nodeName"].string ?? "").isEmpty
+    }
+
     /// Whether only the status or other things changed that do not count. Compared as bytes: the common case, and cheap.
     private static func isSame(_ old: Object, _ new: Object) -> Bool {
         func same(_ a: JSONView?, _ b: JSONView?) -> Bool {

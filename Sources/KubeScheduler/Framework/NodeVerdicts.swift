@@ -6,7 +6,6 @@ struct NodeNeeds: Sendable, Hashable {
     var tolerations: [Toleration]
     var nodeAffinity: RequiredNodeAffinity
     var preferredNodes: [PreferredNodes]
-    var nodeName: String
 }
 
 /// What plugins that look at one node only said of each node about pods with certain needs. An answer holds until the node changes, and a decision
@@ -81,19 +80,29 @@ struct NodeVerdicts: Sendable {
     /// Kinds of pods kept at most; each costs 28 bytes a node.
     private static let limit = 128
 
-    private var places: [NodeNeeds: Int] = [:]
+    /// Pods of one shape, and those that name one node.
+    private struct Key: Hashable {
+        var shape: ObjectIdentifier
+        var nodeName: String
+    }
+
+    private var places: [Key: Int] = [:]
+    /// Kept so that no other shape is taken for them.
+    private var shapes: [PodShape] = []
     private var tables: [Table] = []
 
-    /// The place of the answers about pods with `needs`.
-    mutating func table(_ needs: NodeNeeds, nodes: Int, scorers: Int) -> Int {
-        if let place = places[needs] {
+    /// The place of the answers about pods like `pod`.
+    mutating func table(_ pod: PodInfo, nodes: Int, scorers: Int) -> Int {
+        let key = Key(shape: ObjectIdentifier(pod.shape), nodeName: pod.nodeName)
+        if let place = places[key] {
             tables[place].grow(nodes)
             return place
         }
         if tables.count >= Self.limit { self = NodeVerdicts() }
         var table = Table(scorers: scorers)
         table.grow(nodes)
-        places[needs] = tables.count
+        places[key] = tables.count
+        shapes.append(pod.shape)
         tables.append(table)
         return tables.count - 1
     }

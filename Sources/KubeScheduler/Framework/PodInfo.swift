@@ -1,4 +1,5 @@
 import KubeAPI
+import KubeClient
 
 /// A host port a pod takes. Upstream: framework.ProtocolPort with its address.
 struct HostPort: Sendable, Hashable {
@@ -143,17 +144,20 @@ struct TopologySpreadConstraint: Sendable, Hashable {
     }
 }
 
-/// A pod with everything scheduling reads of it, taken apart once. Upstream: framework.PodInfo.
+/// A pod with everything scheduling reads of it, taken apart once; the object is not kept, there are newer ones. Upstream: framework.PodInfo.
 final class PodInfo: Sendable {
-    let object: Object
     let uid: String
     let key: String
     let name: String
     let namespace: String
     let labels: [String: String]
     let owner: OwnerReference?
-    let created: Timestamp
+    let resourceVersion: String
     let isTerminating: Bool
+    /// It goes to make room for one of higher priority. Upstream: podTerminatingByPreemption.
+    let isBeingPreempted: Bool
+    /// When its kubelet took it on; one that has not been yet is as young as can be. Upstream: GetPodStartTime.
+    let started: Timestamp
     let priority: Int64
     /// Whether it may take the place of pods of lower priority. Upstream: preemptionPolicy other than Never.
     let mayPreempt: Bool
@@ -162,13 +166,8 @@ final class PodInfo: Sendable {
     /// The node on which room is being made for it, or empty.
     let nominatedNodeName: String
     let schedulingGates: [String]
-    let requests: Resource
-    /// With the defaults for containers that ask for nothing: for comparing nodes only.
-    let nonZeroRequests: Resource
-    let hostPorts: [HostPort]
-    let tolerations: [Toleration]
-    let nodeAffinity: RequiredNodeAffinity
-    let preferredNodes: [PreferredNodes]
+    /// What it asks of a node.
+    let shape: PodShape
     let requiredAffinity: [AffinityTerm]
     let requiredAntiAffinity: [AffinityTerm]
     let preferredAffinity: [WeightedAffinityTerm]
@@ -177,41 +176,39 @@ final class PodInfo: Sendable {
     let claims: [String]
     let images: [String]
     let containerCount: Int
-    let needs: NodeNeeds
 
-    init(_ object: Object) {
+    /// - Parameter shapes: those of other pods, to share with; nil: it shares with none.
+    init(_ object: Object, shapes: PodShapes? = nil) {
         let meta = object.metadata
         let spec = object["spec"]
-        self.object = object
         uid = meta.uid
         key = meta.key
         name = meta.name
         let namespace = meta.namespace
         self.namespace = namespace
-        let labels = meta.labels
+        let labels = shapes?.labels(meta.labels) ?? meta.labels
         self.labels = labels
         owner = meta.controller
-        created = meta.creationTimestamp ?? Timestamp(seconds: 0)
+        resourceVersion = meta.resourceVersion
         isTerminating = meta.isBeingDeleted
+        isBeingPreempted = Self.isBeingPreempted(object)
+        started = Self.started(object)
         priority = spec["priority"].int ?? 0
         mayPreempt = spec["preemptionPolicy"].string != "Never"
         nodeName = spec["nodeName"].string ?? ""
         nominatedNodeName = object["status"]["nominatedNodeName"].string ?? ""
         schedulingGates = spec["schedulingGates"].elements.compactMap { $0["name"].string }
         let status = object.mayContain("allocatedResources") ? object["status"] : nil
-        requests = PodRequests.of(spec, status: status, nonZero: false)
-        nonZeroRequests = PodRequests.of(spec, status: status, nonZero: true)
         let containers = spec["containers"].elements
         let initContainers = spec["initContainers"].elements
         let running = containers + initContainers.filter { $0["restartPolicy"].string == "Always" }
-        hostPorts = running.flatMap { $0["ports"]?.elements.map { $0 } ?? [] }.compactMap { port in
+        let hostPorts: [HostPort] = running.flatMap { $0["ports"]?.elements.map { $0 } ?? [] }.compactMap { port in
             guard let number = port["hostPort"].int, number > 0 else { return nil }
             let address = port["hostIP"].string ?? ""
             return HostPort(address: address.isEmpty ? HostPort.anyAddress : address, protocol: port["protocol"].string ?? "TCP", port: number)
         }
-        tolerations = spec["tolerations"].elements.map(Toleration.init)
-        nodeAffinity = RequiredNodeAffinity(spec)
-        preferredNodes = spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].elements.compactMap { item in
+        let preferredNodes: [PreferredNodes] = spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].elements.compactMap
+        { item in
             item["preference"].map { PreferredNodes(weight: item["weight"].int ?? 0, term: NodeSelectorTerm($0)) }
         }
         let affinity = spec["affinity"]["podAffinity"]
@@ -236,10 +233,71 @@ final class PodInfo: Sendable {
         }
         images = (containers + initContainers).compactMap { $0["image"].string }
         containerCount = containers.count + initContainers.count
-        needs = NodeNeeds(
-            requests: requests, nonZeroRequests: nonZeroRequests, hostPorts: hostPorts, tolerations: tolerations, nodeAffinity: nodeAffinity,
-            preferredNodes: preferredNodes, nodeName: nodeName)
+        let needs = NodeNeeds(
+            requests: PodRequests.of(spec, status: status, nonZero: false),
+            nonZeroRequests: PodRequests.of(spec, status: status, nonZero: true), hostPorts: hostPorts,
+            tolerations: spec["tolerations"].elements.map(Toleration.init), nodeAffinity: RequiredNodeAffinity(spec), preferredNodes: preferredNodes)
+        shape = shapes?.shape(needs) ?? PodShape(needs)
     }
+
+    /// The same pod later, when nothing else that scheduling reads has changed: taken over, not taken apart again.
+    init(_ known: PodInfo, as object: Object, shapes: PodShapes?) {
+        let meta = object.metadata
+        uid = known.uid
+        key = known.key
+        name = known.name
+        namespace = known.namespace
+        labels = shapes?.labels(meta.labels) ?? meta.labels
+        owner = known.owner
+        resourceVersion = meta.resourceVersion
+        isTerminating = meta.isBeingDeleted
+        isBeingPreempted = Self.isBeingPreempted(object)
+        started = Self.started(object)
+        priority = known.priority
+        mayPreempt = known.mayPreempt
+        nodeName = object["spec"]["nodeName"].string ?? ""
+        nominatedNodeName = object["status"]["nominatedNodeName"].string ?? ""
+        schedulingGates = known.schedulingGates
+        shape = known.shape
+        requiredAffinity = known.requiredAffinity
+        requiredAntiAffinity = known.requiredAntiAffinity
+        preferredAffinity = known.preferredAffinity
+        spreadConstraints = known.spreadConstraints
+        claims = known.claims
+        images = known.images
+        containerCount = known.containerCount
+    }
+
+    /// Whether both are the same to everything that is counted of bound pods.
+    func counts(as other: PodInfo) -> Bool {
+        shape === other.shape && isTerminating == other.isTerminating && priority == other.priority && labels == other.labels
+            && claims == other.claims && requiredAffinity == other.requiredAffinity && requiredAntiAffinity == other.requiredAntiAffinity
+            && preferredAffinity == other.preferredAffinity
+    }
+
+    private static func started(_ object: Object) -> Timestamp {
+        object["status"]["startTime"].string.flatMap(Timestamp.init(rfc3339:)) ?? Timestamp(microseconds: .max)
+    }
+
+    private static func isBeingPreempted(_ object: Object) -> Bool {
+        object.metadata.isBeingDeleted
+            && object["status"]["conditions"].elements.contains {
+                $0["type"].string == "DisruptionTarget" && $0["status"].string == "True" && $0["reason"].string == "PreemptionByScheduler"
+            }
+    }
+
+    /// For events about it.
+    var reference: ObjectReference {
+        ObjectReference(apiVersion: "v1", kind: "Pod", namespace: namespace, name: name, uid: uid, resourceVersion: resourceVersion)
+    }
+
+    var requests: Resource { shape.needs.requests }
+    /// With the defaults for containers that ask for nothing: for comparing nodes only.
+    var nonZeroRequests: Resource { shape.needs.nonZeroRequests }
+    var hostPorts: [HostPort] { shape.needs.hostPorts }
+    var tolerations: [Toleration] { shape.needs.tolerations }
+    var nodeAffinity: RequiredNodeAffinity { shape.needs.nodeAffinity }
+    var preferredNodes: [PreferredNodes] { shape.needs.preferredNodes }
 
     func tolerates(_ taint: Taint) -> Bool { tolerations.contains { $0.tolerates(taint) } }
 }

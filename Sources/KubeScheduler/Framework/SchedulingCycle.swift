@@ -80,7 +80,7 @@ struct SchedulingCycle: Sendable {
             return .node(name)
         }
         var error = FitError(nodeCount: cache.nodeCount, reasons: [:], plugins: [])
-        let table = verdicts.table(input.pod.needs, nodes: cache.nodes.count, scorers: profile.scores.count)
+        let table = verdicts.table(input.pod, nodes: cache.nodes.count, scorers: profile.scores.count)
         let feasible = only.map { search(filters, among: $0, cache, &error) } ?? search(filters, table, cache, &error)
         if let only {
             let known = only.count { cache.node($0) != nil }

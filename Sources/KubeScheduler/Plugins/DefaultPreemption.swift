@@ -126,19 +126,8 @@ struct DefaultPreemption {
 }
 
 extension PodInfo {
-    /// When its kubelet took it on; one that has not been yet is as young as can be. Upstream: GetPodStartTime.
-    var started: Timestamp { object["status"]["startTime"].string.flatMap(Timestamp.init(rfc3339:)) ?? Timestamp(microseconds: .max) }
-
     /// Upstream: MoreImportantPod.
     func isMoreImportant(than other: PodInfo) -> Bool { priority == other.priority ? started < other.started : priority > other.priority }
-
-    /// Upstream: podTerminatingByPreemption.
-    var isBeingPreempted: Bool {
-        isTerminating
-            && object["status"]["conditions"].elements.contains {
-                $0["type"].string == "DisruptionTarget" && $0["status"].string == "True" && $0["reason"].string == "PreemptionByScheduler"
-            }
-    }
 }
 
 /// How many pods of a kind may go now. Upstream: policy/v1 PodDisruptionBudget.

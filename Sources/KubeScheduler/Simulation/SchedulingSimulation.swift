@@ -4,10 +4,13 @@ package import KubeClient
 /// A pod to be thought onto nodes, taken apart once.
 package struct SimulatedPod: Sendable {
     let info: PodInfo
+    package let object: Object
 
-    package init(_ pod: Object) { info = PodInfo(pod) }
+    package init(_ pod: Object) {
+        info = PodInfo(pod)
+        object = pod
+    }
 
-    package var object: Object { info.object }
     package var milliCPU: Int64 { info.requests.milliCPU }
     /// Bytes.
     package var memory: Int64 { info.requests.memory }
