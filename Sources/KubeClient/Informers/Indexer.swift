@@ -10,27 +10,35 @@ package final class Indexer: Sendable {
         var function: IndexFunction
         var keys: [String: Set<String>] = [:]
 
-        mutating func add(_ object: Object, _ key: String) { for value in function(object) { keys[value, default: []].insert(key) } }
-
-        mutating func remove(_ object: Object, _ key: String) {
-            for value in function(object) {
+        mutating func change(_ key: String, from old: Object?, to new: Object?) {
+            let (before, after) = (old.map(function) ?? [], new.map(function) ?? [])
+            // An object's place in an index seldom changes with it.
+            if before == after { return }
+            for value in before {
                 keys[value]?.remove(key)
                 if keys[value]?.isEmpty == true { keys[value] = nil }
             }
+            for value in after { keys[value, default: []].insert(key) }
         }
     }
 
     private struct State {
         var objects: [String: Object] = [:]
-        var indices: [String: Index] = [:]
+        var indices: [Index] = []
+        var places: [String: Int] = [:]
+
+        func index(_ name: String) -> Index? { places[name].map { indices[$0] } }
+
+        mutating func add(_ index: Index, _ name: String) {
+            places[name] = indices.count
+            indices.append(index)
+        }
 
         mutating func set(_ key: String, _ object: Object?) -> Object? {
             let old = objects[key]
             objects[key] = object
-            for name in indices.keys {
-                if let old { indices[name]?.remove(old, key) }
-                if let object { indices[name]?.add(object, key) }
-            }
+            // In place: a copy of an index for each change would make many objects quadratic.
+            for place in indices.indices { indices[place].change(key, from: old, to: object) }
             return old
         }
     }
@@ -41,16 +49,16 @@ package final class Indexer: Sendable {
     private let state = Mutex(State())
 
     package init() {
-        state.withLock { $0.indices[Self.namespaceIndex] = Index(function: { [$0.metadata.namespace] }) }
+        state.withLock { $0.add(Index(function: { [$0.metadata.namespace] }), Self.namespaceIndex) }
     }
 
     /// Adds the index `name`, over the objects already there too. An index of that name that exists stays.
     package func addIndex(_ name: String, _ function: @escaping IndexFunction) {
         state.withLock { state in
-            guard state.indices[name] == nil else { return }
+            guard state.places[name] == nil else { return }
             var index = Index(function: function)
-            for (key, object) in state.objects { index.add(object, key) }
-            state.indices[name] = index
+            for (key, object) in state.objects { index.change(key, from: nil, to: object) }
+            state.add(index, name)
         }
     }
 
@@ -69,7 +77,7 @@ package final class Indexer: Sendable {
 
     /// The objects that the index `name` gives for `value`; none when there is no such index. In no particular order.
     package func byIndex(_ name: String, _ value: String) -> [Object] {
-        state.withLock { state in (state.indices[name]?.keys[value] ?? []).compactMap { state.objects[$0] } }
+        state.withLock { state in (state.index(name)?.keys[value] ?? []).compactMap { state.objects[$0] } }
     }
 
     package var keys: [String] { state.withLock { Array($0.objects.keys) } }
