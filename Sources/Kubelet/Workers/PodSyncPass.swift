@@ -147,7 +147,8 @@ struct PodSyncPass: Sendable {
             return (id, try await services.runtime.podSandboxStatus(id).ips)
         } catch {
             try Task.checkCancellation()
-            services.event(pod, nil, .warning, "FailedCreatePodSandBox", "Failed to create pod sandbox: \(error)")
+            let text = (error as? StatusError)?.message ?? "\(error)"
+            services.event(pod, nil, .warning, "FailedCreatePodSandBox", "Failed to create pod sandbox: \(text)")
             throw error
         }
     }
