@@ -78,6 +78,17 @@ import Testing
         #expect(try await status(fixture, roots: oldRoot, old) == nil)
         #expect(try await status(fixture, roots: newRoot, old) == 200)
         #expect(try await status(fixture, roots: oldRoot + newRoot, new) == 200)
+        // A client that is given new certificates goes on with them; unusable ones change nothing.
+        let port = Int(fixture.endpoint.url.split(separator: ":").last ?? "") ?? 0
+        let transport = try NetworkTransport(
+            .init(address: .tcp(host: "127.0.0.1", port: port), certificateAuthorityPEM: oldRoot, credentials: .clientCertificate(old)))
+        await #expect(throws: HTTPError.self) { try await KubeClient(transport: transport).list(.namespaces) }
+        try transport.renew(certificateAuthorityPEM: newRoot, identity: new)
+        #expect(throws: HTTPError.self) {
+            try transport.renew(certificateAuthorityPEM: "", identity: TLSIdentity(certificateChainPEM: "", privateKeyPEM: ""))
+        }
+        #expect(try await !KubeClient(transport: transport).list(.namespaces).items.isEmpty)
+        await transport.close()
         await fixture.controlPlane.stop()
 
         fixture = try await ControlPlaneTests.Fixture.start(in: directory, authorities: Self.alone)

@@ -1,4 +1,5 @@
 package import AWSProtocol
+internal import Synchronization
 
 /// An authority as DescribeCertificateAuthority shows it.
 package struct AuthorityDescription: Sendable, Equatable {
@@ -16,6 +17,11 @@ package struct AuthorityDescription: Sendable, Equatable {
 package struct AuthorityChange: Sendable {
     package var update: UpdateRecord
     package var authority: ClusterAuthority?
+}
+
+/// The authority as an update began: what is answered, however soon the update is done.
+private final class Begun: Sendable {
+    let authority = Mutex<ClusterAuthority?>(nil)
 }
 
 extension EKSService {
@@ -42,6 +48,7 @@ extension EKSService {
 
     func begin(_ update: AuthorityUpdate, _ operation: String, on cluster: String, token: IdempotencyToken?) async throws -> AuthorityChange {
         let now = clock.now
+        let begun = Begun()
         let record = try await beginClusterUpdate(
             cluster, type: update.type, operation: operation, token: token, change: .authority(update)
         ) { tables, cluster in
@@ -49,8 +56,11 @@ extension EKSService {
             var changed = cluster
             update.begin(in: &changed, now: now)
             tables.clusters[changed.name] = changed
+            begun.authority.withLock { $0 = changed.certificateAuthorities.first { $0.id == update.id } }
             return update.parameters(changed)
         }
+        if let authority = begun.authority.withLock({ $0 }) { return AuthorityChange(update: record, authority: authority) }
+        // An earlier request with this token: as things are now.
         let id = record.authorityID
         return AuthorityChange(update: record, authority: try await describeCluster(cluster).certificateAuthorities.first { $0.id == id })
     }
