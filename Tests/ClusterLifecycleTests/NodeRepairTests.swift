@@ -126,6 +126,33 @@ import Testing
         }
     }
 
+    @Test("a reboot that the end of the service and of its host interrupted ends with the node back, and schedulable")
+    func rebootResumed() async throws {
+        let world = try await World()
+        let sick = try await world.running {
+            let override = NodeRepairOverride(condition: "Ready", reason: "NodeStatusUnknown", waitMinutes: 1, action: .reboot)
+            let sick = try await repaired(world) { $0.overrides = [override] }[0]
+            var faults = SimulatedHosts.Faults()
+            faults.nodesStayAway = true
+            await world.hosts.set(faults)
+            await world.hosts.report(sick.nodeName, isReady: false, [NodeProblem(condition: "Ready", reason: "NodeStatusUnknown", since: 0)])
+            try await until("the reboot") {
+                try await world.service.instances("demo", "ng").contains { $0.instanceID == sick.instanceID && $0.phase == .joining }
+            }
+            return sick
+        }
+        await world.hosts.crashHost()
+        await world.hosts.set(SimulatedHosts.Faults())
+        let second = try await World(storage: world.storage, hosts: world.hosts, isNew: false)
+        try await second.running {
+            try await until("the node is back") {
+                let instances = try await second.service.instances("demo", "ng")
+                return instances.count == 2 && instances.contains { $0.instanceID == sick.instanceID && $0.phase == .ready && $0.repairedAt != nil }
+            }
+            #expect(await world.hosts.calls.contains("uncordon \(sick.nodeName)"))
+        }
+    }
+
     @Test("counts and percentages exclude one another, and an override needs all its members")
     func configuration() throws {
         let full: AWSJSON = [
