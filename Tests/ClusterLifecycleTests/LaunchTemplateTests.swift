@@ -96,10 +96,19 @@ import Testing
             #expect(await refusal { _ = try await update { _ in } }?.message.contains("already at release version") == true)
             let other = try await template(world, ["UserData": userData(6)], name: "other")
             #expect(await refusal { _ = try await update { $0.launchTemplate = reference(other) } }?.message.contains("cannot be changed") == true)
-            let begun = try await update { $0.launchTemplate = reference(id, "2") }
+            let token = IdempotencyToken(token: "one", parameters: [:], createdAt: world.service.now)
+            let begun = try await update {
+                $0.launchTemplate = reference(id, "2")
+                $0.token = token
+            }
             #expect(begun.type == "VersionUpdate" && begun.parameters.contains(UpdateParameter(type: "LaunchTemplateVersion", value: "2")))
-            // The group goes on without the user's template.
+            // The group goes on without the user's template, and the request's repetition has its answer.
             _ = try await world.call(world.ec2, "DeleteLaunchTemplate", ["LaunchTemplateId": id])
+            let again = try await update {
+                $0.launchTemplate = reference(id, "2")
+                $0.token = token
+            }
+            #expect(again.id == begun.id)
             try await until("the update") {
                 try await world.service.describeUpdate("demo", id: begun.id, of: .nodegroup("ng")).status == .successful
             }

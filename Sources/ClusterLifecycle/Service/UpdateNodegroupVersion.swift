@@ -52,6 +52,9 @@ extension EKSService {
     package func updateNodegroupVersion(_ input: UpdateNodegroupVersionInput, caller: AWSCaller) async throws -> UpdateRecord {
         let operation = "UpdateNodegroupVersion/\(input.clusterName)/\(input.name)"
         let now = clock.now
+        // A request that is repeated is answered the same, whatever became of the template.
+        let replayed = try await state.update { tables in try tables.replay(operation, input.token).flatMap { tables.updates[$0] } }
+        if let replayed { return replayed }
         var template: NodegroupTemplate?
         if let reference = input.launchTemplate { template = try await self.template(reference, caller) }
         let asked = template
