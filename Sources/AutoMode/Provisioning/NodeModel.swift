@@ -21,8 +21,10 @@ enum NodeModel {
         try node(named: claim.name, labels: claim.labels(type), taints: claim.taints, allocatable: type?.allocatable ?? [:])
     }
 
-    /// A claim's node that is there, as it will be when it is ready: without the taints that go by themselves, and with the room it will have.
+    /// A claim's node that is there, as it will be when it is ready: without the taints that go by themselves, and with the room it will have. One that
+    /// was ready before is taken as it is.
     static func settled(_ node: Object, _ claim: NodeClaim, _ type: InstanceType?) throws -> Object {
+        guard !claim.isInitialized else { return node }
         var value = node.value
         let startup = claim.startupTaints
         let taints = (value[path: "spec", "taints"]?.array ?? []).filter { taint in
@@ -30,7 +32,7 @@ enum NodeModel {
                 && !startup.contains { $0["key"] == taint["key"] && $0["effect"] == taint["effect"] }
         }
         value[path: "spec", "taints"] = .array(taints)
-        if !claim.isInitialized, let type { value[path: "status", "allocatable"] = NodeModel.value(type.allocatable) }
+        if let type { value[path: "status", "allocatable"] = NodeModel.value(type.allocatable) }
         return try Object(value)
     }
 }

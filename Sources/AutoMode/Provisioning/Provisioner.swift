@@ -36,7 +36,12 @@ final class Provisioner: Sendable {
         let again = InformerHandler.any { _ in queue.addAfter(Self.key, Self.batch) }
         caches.pools.addHandler(again)
         caches.classes.addHandler(again)
-        caches.claims.addHandler(InformerHandler(deleted: { _ in queue.addAfter(Self.key, Self.batch) }))
+        // Pods of a node that begins to go will want another.
+        caches.claims.addHandler(
+            InformerHandler(
+                updated: { old, new in
+                    if new.metadata.isBeingDeleted, !old.metadata.isBeingDeleted { queue.addAfter(Self.key, Self.batch) }
+                }, deleted: { _ in queue.addAfter(Self.key, Self.batch) }))
     }
 
     func run() async { await queue.run(workers: 1, logger: logger) { [self] _ in try await provision() } }
