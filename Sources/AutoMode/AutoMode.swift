@@ -52,7 +52,7 @@ package struct AutoMode: Sendable {
         let classes = NodeClassController(client: client, caches: caches, provider: provider, clock: clock, now: now, logger: logger)
         let pools = NodePoolController(client: client, caches: caches, settings: settings, clock: clock, now: now, logger: logger)
         let disruption = DisruptionController(
-            client: client, caches: caches, provisioner: provisioner, recorder: recorder, clock: clock, now: now, logger: logger)
+            client: client, caches: caches, provider: provider, provisioner: provisioner, recorder: recorder, clock: clock, now: now, logger: logger)
         await withDiscardingTaskGroup { group in
             group.addTask { await own.run() }
             group.addTask { await recorder.run() }

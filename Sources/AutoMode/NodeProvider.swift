@@ -110,6 +110,8 @@ package protocol NodeProvider: Sendable {
     /// The types that nodes can be of here.
     var instanceTypes: [InstanceType] { get }
     func facts(_ selection: NodeClassSelection) async -> NodeClassFacts
+    /// The image that instances are launched from now: of the cluster's version. Nodes of another have drifted.
+    func imageID() async -> String
     /// Launches an instance, or finds the one of this claim. Throws `InsufficientCapacity`, `LaunchRefused`, and what the cloud's storage throws.
     func launch(_ launch: NodeLaunch) async throws -> ProvidedNode
     /// The instances that run for claims; those that are being ended are not among them.

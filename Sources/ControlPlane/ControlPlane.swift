@@ -429,6 +429,6 @@ package actor ControlPlane {
         return AutoModeRunner(
             provider: provider, client: client(server, AutoMode.user), reader: client(server, "system:kube-controller-manager"),
             informers: informers,
-            addons: { for addon in BuiltInAddon.allCases { try await addon.install(client(server, BuiltInAddon.user), cidr) } }, logger: logger)
+            addons: { for addon in BuiltInAddon.allCases { try await addon.install(BuiltInAddon.client(server), cidr) } }, logger: logger)
     }
 }

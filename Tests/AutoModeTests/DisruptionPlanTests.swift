@@ -9,7 +9,8 @@ import Testing
         _ pools: [NodePool], _ nodes: [NodeState], pending: [SimulatedPod] = [], budgets: [Object] = [], disrupted: Set<String> = []
     ) throws -> DisruptionPlan {
         try DisruptionPlan.plan(
-            Fixtures.snapshot(pools: pools, pending: pending, nodes: nodes), classes: [:], budgets: budgets, disrupted: disrupted, now: Fixtures.now)
+            Fixtures.snapshot(pools: pools, pending: pending, nodes: nodes), classes: [:], budgets: budgets, imageID: "ami-1", disrupted: disrupted,
+            now: Fixtures.now)
     }
 
     @Test("an empty node goes when it has been quiet for as long as its pool wants, not before")
@@ -95,6 +96,8 @@ import Testing
         let pod = try Fixtures.pod("p") { $0[path: "metadata", "annotations"] = ["karpenter.sh/do-not-disrupt": "true"] }
         let command = try #require(try plan([new], [try Fixtures.node("n", of: old, pods: [pod])]).command)
         #expect(command.reason == .drifted && command.explanation == "NodePoolDrifted" && command.replacements.count == 1)
+        let outdated = try Fixtures.node("n", of: old, pods: [pod]) { $0[path: "status", "imageID"] = "ami-0" }
+        #expect(try plan([old], [outdated]).command?.explanation == "AMIDrift")
         let narrow = try Fixtures.pool {
             $0[path: "spec", "template", "spec", "requirements"] = [
                 ["key": "eks.amazonaws.com/instance-family", "operator": "In", "values": ["m5"]]

@@ -70,7 +70,7 @@ enum Fixtures {
         var labels = known?.labels ?? [:]
         labels.merge(["karpenter.sh/nodepool": pool.name, "karpenter.sh/capacity-type": "on-demand", "topology.kubernetes.io/zone": "eu-1a"]) { $1 }
         var status: Value = [
-            "nodeName": .string(name), "providerID": .string("aws:///eu-1a/\(name)"),
+            "nodeName": .string(name), "imageID": "ami-1", "providerID": .string("aws:///eu-1a/\(name)"),
             "conditions": .array(
                 ["Launched", "Registered", "Initialized", "Ready"].map {
                     ["type": .string($0), "status": "True", "lastTransitionTime": .string(ready)]

@@ -84,6 +84,10 @@ import Testing
             #expect(await refusal { _ = try await update(other) }?.message.contains("cannot be changed") == true)
             _ = try await update(Self.on())
             #expect(try await world.service.describeCluster("demo").autoMode?.nodePools == ["general-purpose", "system"])
+            var half = Self.off
+            half.loadBalancing = nil
+            let partly = half
+            #expect(await refusal { _ = try await update(partly) }?.message.contains("fully disabled") == true)
             _ = try await update(Self.off)
             #expect(try await world.service.describeCluster("demo").autoMode == nil)
         }

@@ -67,6 +67,7 @@ final class PlayedCloud: NodeProvider {
         return node
     }
 
+    func imageID() async -> String { "ami-1" }
     func nodes() async -> [ProvidedNode] { state.withLock { Array($0.nodes.values) } }
     func isThere(claimUID: String) async -> Bool { state.withLock { $0.nodes[claimUID] != nil } }
     func terminate(claimUID: String) async throws { end { $0.claimUID == claimUID } }

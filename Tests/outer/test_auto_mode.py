@@ -103,7 +103,7 @@ def test_the_cluster_says_that_it_is_on(service, eks, cluster, node_role):
     policies = eks.list_associated_access_policies(clusterName="auto", principalArn=node_role)["associatedAccessPolicies"]
     assert [p["policyArn"].rsplit("/")[-1] for p in policies] == ["AmazonEKSAutoNodePolicy"]
     with pytest.raises(ClientError) as half:
-        eks.update_cluster_config(name="auto", computeConfig={"enabled": False})
+        eks.update_cluster_config(name="auto", computeConfig={"enabled": True, "nodePools": ["system"]}, storageConfig={"blockStorage": {"enabled": False}})
     assert "all either fully enabled or fully disabled" in str(half.value)
     service.kubectl("wait", "nodepool/general-purpose", "nodepool/system", "nodeclass/default", "--for=condition=Ready", "--timeout=60s")
     columns = service.kubectl("get", "nodepools").splitlines()

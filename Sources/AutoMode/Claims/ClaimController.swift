@@ -11,6 +11,8 @@ import Logging
 /// ```
 final class ClaimController: Sendable {
     private static let workers = 8
+    /// The key under which instances without a claim are looked for.
+    private static let orphans = ""
 
     private let caches: Caches
     private let provider: any NodeProvider
@@ -37,6 +39,9 @@ final class ClaimController: Sendable {
         queue = WorkQueue(name: "auto-mode-nodeclaim", backoff: .init(first: .milliseconds(100), limit: .seconds(60)), clock: clock)
         let queue = queue
         caches.claims.addHandler(.any { queue.add($0.metadata.name) })
+        // One whose finalizer somebody took away leaves its instance.
+        caches.claims.addHandler(InformerHandler(deleted: { _ in queue.add(Self.orphans) }))
+        queue.add(Self.orphans)
         caches.nodes.addHandler(
             .any { [caches] node in
                 let name = node.metadata.name
@@ -71,7 +76,17 @@ final class ClaimController: Sendable {
         }
     }
 
+    /// Upstream: nodeclaim/garbagecollection. An instance is launched after its claim was seen, so one without a claim has lost it.
+    private func endOrphans() async throws {
+        let known = Set(caches.claims.indexer.list().map(\.metadata.uid))
+        for node in await provider.nodes() where !known.contains(node.claimUID) {
+            logger.warning("an instance without a nodeclaim is ended", metadata: ["provider-id": "\(node.providerID)"])
+            try await provider.terminate(claimUID: node.claimUID)
+        }
+    }
+
     private func sync(_ name: String) async throws {
+        if name == Self.orphans { return try await endOrphans() }
         guard let claim = caches.claim(name) else { return }
         if claim.isBeingDeleted {
             if let again = try await termination.run(claim) { queue.addAfter(name, again) }

@@ -21,12 +21,13 @@ struct DisruptionCandidate: Sendable {
     }
 
     /// Nil: the node has not drifted. Upstream: karpenter nodeclaim/disruption.Drift.
-    func drift(_ classes: [String: Object]) -> String? {
+    func drift(_ classes: [String: Object], imageID: String) -> String? {
         let annotations = claim.object.metadata.annotations
         if let hash = annotations[Names.poolHash], annotations[Names.poolHashVersion] == NodePool.hashVersion, hash != pool.hash {
             return "NodePoolDrifted"
         }
         if !pool.requirements.match(claim.object.metadata.labels.merging(node.object.metadata.labels) { $1 }) { return "RequirementsDrifted" }
+        if let image = claim.object["status"]["imageID"].string, image != imageID { return "AMIDrift" }
         guard let nodeClass = classes[claim.nodeClass] else { return nil }
         if let hash = annotations[Names.classHash], hash != NodeClass(nodeClass).hash { return "NodeClassDrifted" }
         return nil

@@ -24,6 +24,7 @@ final class DisruptionController: Sendable {
 
     private let client: KubeClient
     private let caches: Caches
+    private let provider: any NodeProvider
     private let provisioner: Provisioner
     private let recorder: EventRecorder
     private let now: @Sendable () -> Timestamp
@@ -32,11 +33,12 @@ final class DisruptionController: Sendable {
     private let running = Mutex<[Running]>([])
 
     init(
-        client: KubeClient, caches: Caches, provisioner: Provisioner, recorder: EventRecorder, clock: any Clock<Duration>,
+        client: KubeClient, caches: Caches, provider: any NodeProvider, provisioner: Provisioner, recorder: EventRecorder, clock: any Clock<Duration>,
         now: @escaping @Sendable () -> Timestamp, logger: Logger
     ) {
         self.client = client
         self.caches = caches
+        self.provider = provider
         self.provisioner = provisioner
         self.recorder = recorder
         self.now = now
@@ -65,7 +67,8 @@ final class DisruptionController: Sendable {
         let classes = Dictionary(caches.classes.indexer.list().map { ($0.metadata.name, $0) }) { first, _ in first }
         let disrupted = running.withLock { Set($0.flatMap(\.command.claims)) }
         let plan = try DisruptionPlan.plan(
-            try caches.snapshot(), classes: classes, budgets: caches.budgets.indexer.list(), disrupted: disrupted, now: now())
+            try caches.snapshot(), classes: classes, budgets: caches.budgets.indexer.list(), imageID: await provider.imageID(), disrupted: disrupted,
+            now: now())
         if let command = plan.command {
             try await begin(command)
             return queue.addAfter(Self.key, Self.pause)

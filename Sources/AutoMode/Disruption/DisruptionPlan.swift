@@ -21,6 +21,7 @@ struct DisruptionPlan: Sendable {
     private let snapshot: ClusterSnapshot
     private let classes: [String: Object]
     private let budgets: [Object]
+    private let imageID: String
     private let now: Timestamp
     /// By pool: nodes there are, and nodes on their way out.
     private var counts: [String: (nodes: Int, leaving: Int)] = [:]
@@ -30,9 +31,9 @@ struct DisruptionPlan: Sendable {
 
     /// `disrupted` names claims that are on their way out without showing it.
     static func plan(
-        _ snapshot: ClusterSnapshot, classes: [String: Object], budgets: [Object], disrupted: Set<String>, now: Timestamp
+        _ snapshot: ClusterSnapshot, classes: [String: Object], budgets: [Object], imageID: String, disrupted: Set<String>, now: Timestamp
     ) throws -> DisruptionPlan {
-        var plan = DisruptionPlan(snapshot: snapshot, classes: classes, budgets: budgets, now: now)
+        var plan = DisruptionPlan(snapshot: snapshot, classes: classes, budgets: budgets, imageID: imageID, now: now)
         for node in snapshot.nodes {
             guard let claim = node.claim else { continue }
             plan.counts[claim.pool, default: (0, 0)].nodes += 1
@@ -47,10 +48,11 @@ struct DisruptionPlan: Sendable {
         return plan
     }
 
-    private init(snapshot: ClusterSnapshot, classes: [String: Object], budgets: [Object], now: Timestamp) {
+    private init(snapshot: ClusterSnapshot, classes: [String: Object], budgets: [Object], imageID: String, now: Timestamp) {
         self.snapshot = snapshot
         self.classes = classes
         self.budgets = budgets
+        self.imageID = imageID
         self.now = now
     }
 
@@ -59,7 +61,7 @@ struct DisruptionPlan: Sendable {
     /// Pods that do not want to be moved do not keep a drifted node: nodes of Auto Mode always have a termination grace period.
     private mutating func drifted(_ candidates: [DisruptionCandidate]) throws -> DisruptionCommand? {
         for candidate in candidates {
-            guard let reason = candidate.drift(classes), room(in: candidate.pool, .drifted) > 0 else { continue }
+            guard let reason = candidate.drift(classes, imageID: imageID), room(in: candidate.pool, .drifted) > 0 else { continue }
             if candidate.pods.isEmpty { return DisruptionCommand(reason: .drifted, claims: [candidate.claim.name], explanation: reason) }
             let plan = try ProvisioningPlan.plan(snapshot, for: candidate.pods, without: [candidate.node.name])
             guard plan.failures.isEmpty else { continue }

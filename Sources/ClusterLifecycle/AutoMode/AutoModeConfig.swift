@@ -28,11 +28,7 @@ package struct AutoModeRequest: Codable, Sendable, Equatable {
         let switches = [compute, blockStorage, loadBalancing]
         guard switches.contains(where: { $0 != nil }) || nodePools != nil || nodeRoleARN != nil else { return nil }
         let isOn = switches.allSatisfy { $0 == true }
-        guard isOn || !switches.contains(true) else {
-            throw EKSFault.invalidParameter(
-                "For EKS Auto Mode, please ensure that all required configs, including computeConfig, kubernetesNetworkConfig, and blockStorage are "
-                    + "all either fully enabled or fully disabled.", fields)
-        }
+        guard isOn || !switches.contains(true) else { throw Self.byHalves(fields) }
         guard isOn || ((nodePools ?? []).isEmpty && (nodeRoleARN ?? "").isEmpty) else {
             throw EKSFault.invalidParameter("When Compute Config is disabled, nodePools and nodeRoleArn cannot be provided.", fields)
         }
@@ -72,6 +68,15 @@ package struct AutoModeRequest: Codable, Sendable, Equatable {
         }
         guard mode != "CONFIG_MAP" else { throw Self.noEntries(fields) }
         return try config(cluster: cluster)
+    }
+
+    /// Whether all three switches are off in so many words.
+    var isOff: Bool { [compute, blockStorage, loadBalancing].allSatisfy { $0 == false } }
+
+    static func byHalves(_ fields: [String: AWSJSON]) -> AWSError {
+        EKSFault.invalidParameter(
+            "For EKS Auto Mode, please ensure that all required configs, including computeConfig, kubernetesNetworkConfig, and blockStorage are all "
+                + "either fully enabled or fully disabled.", fields)
     }
 
     static func noEntries(_ fields: [String: AWSJSON]) -> AWSError {

@@ -16,6 +16,8 @@ package struct AutoModeUpdate: ClusterUpdate, Codable, Equatable {
             guard cluster.autoMode != nil else {
                 throw EKSFault.invalidParameter("EKS Auto Mode is already disabled for cluster \(cluster.name)", fields)
             }
+            // What is left out stays on.
+            guard request.isOff else { throw AutoModeRequest.byHalves(fields) }
             return
         }
         guard cluster.access.mode.hasEntries else { throw AutoModeRequest.noEntries(fields) }

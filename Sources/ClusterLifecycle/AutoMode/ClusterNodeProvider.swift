@@ -54,6 +54,14 @@ struct ClusterNodeProvider: NodeProvider {
         return nil
     }
 
+    func imageID() async -> String { await context.state.read { $0.clusters[clusterName] }.map(Self.imageID) ?? "" }
+
+    /// One image of each release, named after what it holds.
+    private static func imageID(_ cluster: ClusterRecord) -> String {
+        let release = KubernetesVersions.named(cluster.version)?.nodeReleaseVersion ?? cluster.version
+        return "ami-" + CanonicalRequest.hash(of: Array("EKS_AUTO/\(release)".utf8)).prefix(17)
+    }
+
     func launch(_ launch: NodeLaunch) async throws -> ProvidedNode {
         let (known, found) = await context.state.read { tables in (tables.instance(ofClaim: launch.claimUID), tables.clusters[clusterName]) }
         if let known { return ProvidedNode(known) }
@@ -67,7 +75,7 @@ struct ClusterNodeProvider: NodeProvider {
             throw InsufficientCapacity("the subnets in \(launch.zone) have no free addresses")
         }
         let release = KubernetesVersions.named(cluster.version)?.nodeReleaseVersion
-        let imageID = "ami-" + CanonicalRequest.hash(of: Array("EKS_AUTO/\(release ?? "")".utf8)).prefix(17)
+        let imageID = Self.imageID(cluster)
         var request = InstanceRequest(type: type, imageID: imageID)
         request.claim = InstanceClaim(name: launch.claimName, uid: launch.claimUID, nodeRoleARN: roleARN, imageID: imageID)
         request.securityGroupIDs = launch.securityGroupIDs
