@@ -153,6 +153,24 @@ import Testing
         }
     }
 
+    @Test("after an instance that could not be started the next waits, and its claim says why")
+    func backOff() async throws {
+        let world = try await World(firstRetry: .milliseconds(300))
+        try await withCluster(world) { provider in
+            var faults = SimulatedHosts.Faults()
+            faults.machineStart = "no room"
+            await world.hosts.set(faults)
+            _ = try await Self.launch(provider)
+            try await until("gone") { await !provider.isThere(claimUID: "uid-1") }
+            let refused = await #expect(throws: LaunchRefused.self) { _ = try await Self.launch(provider, claim: "uid-2") }
+            #expect(refused?.description.contains("no room") == true)
+            await world.hosts.set(SimulatedHosts.Faults())
+            try await until("launched") {
+                do { return try await Self.launch(provider, claim: "uid-3").claimUID == "uid-3" } catch is LaunchRefused { return false }
+            }
+        }
+    }
+
     @Test(
         "a role without an access entry, or no role, is told",
         arguments: [("none", "does not exist"), ("cluster", "does not trust"), ("other", "unauthorized")])

@@ -24,7 +24,7 @@ struct World: Sendable {
     init(
         storage: MemoryRowStorage = MemoryRowStorage(), hosts: SimulatedHosts = SimulatedHosts(), joinTimeout: Duration = .seconds(900),
         slowJoin: Duration = .seconds(30),
-        isNew: Bool = true, clock: AWSClock = .system, evictionTimeout: Duration = .seconds(900)
+        isNew: Bool = true, firstRetry: Duration = .milliseconds(5), clock: AWSClock = .system, evictionTimeout: Duration = .seconds(900)
     ) async throws {
         self.storage = storage
         self.hosts = hosts
@@ -39,8 +39,8 @@ struct World: Sendable {
         configuration.nodeJoinTimeout = joinTimeout
         configuration.slowJoin = slowJoin
         configuration.evictionTimeout = evictionTimeout
-        configuration.firstRetry = .milliseconds(5)
-        configuration.longestRetry = .milliseconds(20)
+        configuration.firstRetry = firstRetry
+        configuration.longestRetry = max(firstRetry, .milliseconds(20))
         service = try await EKSService(
             configuration: configuration, storage: storage, network: network, identities: identities, keys: keys, controlPlanes: hosts,
             machines: hosts, clock: clock,

@@ -68,6 +68,7 @@ struct ClusterNodeProvider: NodeProvider {
         guard let cluster = found, cluster.autoMode != nil, cluster.status == .active || cluster.status == .updating else {
             throw LaunchRefused("EKS Auto Mode of cluster \(clusterName) is off")
         }
+        if let trouble = await reconciler.whyNotLaunching(in: clusterName) { throw LaunchRefused(trouble) }
         guard let type = InstanceTypes.all[launch.instanceType] else { throw InsufficientCapacity("\(launch.instanceType) does not exist") }
         let roleARN = try await authorized(launch, cluster)
         let subnets = await context.network.subnets(launch.subnetIDs).filter { $0.zone == launch.zone }

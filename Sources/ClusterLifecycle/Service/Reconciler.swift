@@ -37,6 +37,8 @@ actor Reconciler {
     var awaited: [String: [String: ReconcileKey]] = [:]
     /// Node groups and pods that may not launch before a moment, after failures in a row: seconds since 1970.
     var notBefore: [ReconcileKey: (count: Int, moment: Double)] = [:]
+    /// What went wrong last with an instance of EKS Auto Mode, by cluster.
+    var claimTroubles: [String: String] = [:]
 
     init(_ context: StepContext) {
         self.context = context
@@ -493,6 +495,7 @@ actor Reconciler {
                 tables.instances[instance.instanceID]?.phase = .ready
             }
             try await NodeRepairStep.finish(instance, context)
+            if instance.claim != nil { forgetTroubles(of: instance.clusterName) }
             return wake(.owner(of: instance))
         }
         // A pod's node is its own: it is bound as soon as the cluster knows the node.
@@ -563,6 +566,7 @@ actor Reconciler {
         }
         dirty.insert(.instance(instance.instanceID))
         if let group { try await fail(group, issue) }
+        if instance.claim != nil { noteTrouble(instance, issue) }
         guard instance.fargate != nil else { return }
         holdBack(.owner(of: instance))
         try await tellPod(of: instance, issue.message)
