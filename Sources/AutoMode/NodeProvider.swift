@@ -1,4 +1,4 @@
-package import KubeAPI
+internal import KubeAPI
 
 /// Which subnets and security groups a NodeClass means, and as whom its nodes act. Upstream: eks.amazonaws.com/v1 NodeClassSpec.
 package struct NodeClassSelection: Sendable, Equatable {

@@ -16,7 +16,7 @@ package struct KeyRequest: Sendable {
         let key = Certificate.PrivateKey(P256.Signing.PrivateKey())
         // Groups before the user, as Go's pkix.Name writes them.
         let attributes =
-            try organizations.map { try RelativeDistinguishedName.Attribute(type: .RDNAttributeType.organizationName, utf8String: $0) }
+            organizations.map { RelativeDistinguishedName.Attribute(type: .RDNAttributeType.organizationName, utf8String: $0) }
             + [RelativeDistinguishedName.Attribute(type: .RDNAttributeType.commonName, utf8String: commonName)]
         let names =
             dnsNames.map { GeneralName.dnsName($0) }

@@ -1,4 +1,4 @@
-package import KubeAPI
+internal import KubeAPI
 
 /// A node that is a record: what a kubelet would say of it at its start.
 package struct SimulatedNode: Sendable, Equatable {

@@ -1,4 +1,4 @@
-package import AWSProtocol
+internal import AWSProtocol
 
 /// Who may use a key beside those whom policies let. Upstream: kms GrantListEntry.
 struct KMSGrantRecord: Codable, Sendable, Equatable {

@@ -1,4 +1,4 @@
-package import KubeAPI
+internal import KubeAPI
 
 /// A pod that is Fargate's to run, as its scheduler last saw it.
 package struct FargatePod: Sendable, Equatable {

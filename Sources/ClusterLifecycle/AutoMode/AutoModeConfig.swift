@@ -1,4 +1,4 @@
-package import AWSProtocol
+internal import AWSProtocol
 
 /// EKS Auto Mode of a cluster that has it. Upstream: eks ComputeConfigResponse; storage and load balancing are on with it.
 package struct AutoModeConfig: Codable, Sendable, Equatable {

@@ -1,4 +1,4 @@
-package import AWSProtocol
+internal import AWSProtocol
 
 /// What ListInsights asks for; empty lists ask for all. Upstream: eks InsightsFilter.
 package struct InsightsFilter: Sendable {

@@ -4,12 +4,12 @@ import ClusterLifecycle
 extension EKSAPI {
     static let addonHandlers: [String: EKSHandler] = [
         "CreateAddon": { call in
-            let addon = try await call.service.createAddon(try call.addonInput(), caller: call.caller)
+            let addon = try await call.service.createAddon(call.addonInput(), caller: call.caller)
             return ["addon": try await call.addon(addon.clusterName, addon.name)]
         },
         "DescribeAddon": { call in ["addon": try await call.addon(call.required("clusterName"), call.required("addonName"))] },
         "ListAddons": { call in try call.page(await call.service.listAddons(call.required("clusterName")), as: "addons") },
-        "UpdateAddon": { call in ["update": try await call.service.updateAddon(try call.addonInput(), caller: call.caller).json] },
+        "UpdateAddon": { call in ["update": try await call.service.updateAddon(call.addonInput(), caller: call.caller).json] },
         "DeleteAddon": { call in
             let (_, associations) = try await call.service.describeAddon(call.required("clusterName"), call.required("addonName"))
             let addon = try await call.service.deleteAddon(

@@ -46,7 +46,10 @@ package final class EventRecorder: Sendable {
         self.wallClock = wallClock
         self.logger = logger
         time = TimeSource(clock)
-        queues = (0..<Self.lanes).map { _ in AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.queueLimit)) }
+        queues = (0..<Self.lanes).map { _ in
+            let (stream, input) = AsyncStream.makeStream(of: Occurrence.self, bufferingPolicy: .bufferingOldest(Self.queueLimit))
+            return (occurrences: stream, input: input)
+        }
     }
 
     /// Records that something happened to `object`.

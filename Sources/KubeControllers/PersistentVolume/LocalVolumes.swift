@@ -1,4 +1,4 @@
-package import KubeAPI
+internal import KubeAPI
 
 /// Where volumes of the built-in provisioner live: folders on the host, which all machines see. What a zone's disks are on AWS.
 package struct VolumeStore: Sendable {
