@@ -10,6 +10,8 @@ packages=(
     docker-registry skopeo    # the fixture registry, where the internet's cannot be reached
     curl python3-venv ca-certificates
 )
+# The fixture image has a small program of our own, linked statically.
+{ command -v cc || command -v clang; } >/dev/null && compgen -G "/usr/lib/*/libc.a" >/dev/null && compgen -G "/usr/lib/gcc/*/*/libgcc.a" >/dev/null || packages+=(gcc libc6-dev)
 # What the tests need beside that: an image's shell, CNI plug-ins of others, a second opinion on certificates.
 [ "${1:-}" = tests ] && packages+=(busybox-static containernetworking-plugins openssl)
 # libFuzzer, which comes with Swift, is C++.
