@@ -41,8 +41,9 @@ final class MemoryAPI: KubeTransport {
         }
     }
 
-    private static func list(_ kind: String, _ items: [Value]) throws -> Object {
-        try Object(["apiVersion": "v1", "kind": .string(kind + "List"), "metadata": ["resourceVersion": "1"], "items": .array(items)])
+    private static func list(_ kind: String, _ items: [Value], revision: Int = 1) throws -> Object {
+        try Object(
+            ["apiVersion": "v1", "kind": .string(kind + "List"), "metadata": ["resourceVersion": .string(String(revision))], "items": .array(items)])
     }
 
     private static func stored(_ pod: Value, _ revision: Int) -> Value {
@@ -79,7 +80,9 @@ final class MemoryAPI: KubeTransport {
         if request.verb == .list {
             switch request.resource {
             case .nodes: return nodes
-            case .pods: return try Self.list("Pod", state.withLock { Array($0.pods.values) })
+            case .pods:
+                let (pods, revision) = state.withLock { (Array($0.pods.values), $0.revision) }
+                return try Self.list("Pod", pods, revision: revision)
             default: return try Self.list("Nothing", [])
             }
         }
@@ -97,7 +100,16 @@ final class MemoryAPI: KubeTransport {
 
     func watch(_ request: KubeRequest) async throws -> AsyncThrowingStream<WatchEvent, any Error> {
         let (stream, continuation) = AsyncThrowingStream.makeStream(of: WatchEvent.self)
-        if request.resource == .pods { state.withLock { $0.watch = continuation } }
+        guard request.resource == .pods else { return stream }
+        let listed = request.query.first { $0.name == "resourceVersion" }.flatMap { Int($0.value) } ?? 0
+        try state.withLock { state in
+            // What came between the list and the watch is told first.
+            for pod in state.pods.values {
+                guard let revision = pod[path: "metadata", "resourceVersion"]?.string.flatMap({ Int($0) }), revision > listed else { continue }
+                continuation.yield(WatchEvent(kind: .added, object: try Object(pod)))
+            }
+            state.watch = continuation
+        }
         return stream
     }
 }
