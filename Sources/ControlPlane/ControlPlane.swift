@@ -136,8 +136,8 @@ package actor ControlPlane {
         await configuration.logs?.close()
     }
 
-    /// Cuts off clients that the configuration's `publicAccess` does not let in any more.
-    package func enforcePublicAccess() { running?.listeners.first?.dismissUnwelcome() }
+    /// Cuts off clients that the configuration's `publicAccess` and `privateAccess` do not let in any more.
+    package func enforceAccess() { for listener in running?.listeners ?? [] { listener.dismissUnwelcome() } }
 
     /// Files for the machine of a node, by name, with certificates of `authorities`; nil: those that the control plane runs by. Throws when the
     /// control plane does not run.
@@ -347,14 +347,16 @@ package actor ControlPlane {
         do {
             let portFile = "\(configuration.directory)/port"
             let port = try PrivateFile.read(portFile).flatMap { Int($0) } ?? 0
-            let access = configuration.publicAccess
+            let (access, privateAccess) = (configuration.publicAccess, configuration.privateAccess)
             let first = try await HTTPServer.start(
                 .init(address: .tcp(host: configuration.publicHost, port: port), tls: tls, admits: { access.admits($0) }), responder: server)
             listeners.append(first)
             // Kubeconfigs name the port: it is kept for the cluster's life.
             if first.port != port { try SecretFile.write(portFile, Array(String(first.port).utf8)) }
             for address in configuration.privateAddresses {
-                listeners.append(try await HTTPServer.start(.init(address: .tcp(host: address, port: privatePort), tls: tls), responder: server))
+                listeners.append(
+                    try await HTTPServer.start(
+                        .init(address: .tcp(host: address, port: privatePort), tls: tls, admits: { privateAccess.admits($0) }), responder: server))
             }
             return listeners
         } catch {
@@ -406,6 +408,7 @@ package actor ControlPlane {
             ServiceController(
                 client: self.client(server, "eks:cloud-controller-manager"), provider: $0, informers: environment.informers, logger: logger)
         }
+        let zones = ZonalShiftController(client: self.client(server, "eks:node-manager"), informers: environment.informers, logger: logger)
         let autoMode = autoMode(configuration, server, environment.informers, component(.controllerManager, "eyrie.automode"))
         await withDiscardingTaskGroup { group in
             if let autoMode { group.addTask { await autoMode.run(configuration.autoMode) } }
@@ -419,6 +422,7 @@ package actor ControlPlane {
                 await configuration.simulatedNodes.run(client: Self.simulatedNodes(server), informers: environment.informers, logger: logger)
             }
             group.addTask { await certificates.run() }
+            group.addTask { await zones.run(configuration.shiftedZones.values()) }
         }
     }
 

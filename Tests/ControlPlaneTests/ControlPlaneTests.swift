@@ -23,7 +23,8 @@ import Testing
 
         static func start(
             in directory: String? = nil, encryptionKeyName: String? = nil, keyWrapping: KeyWrapping? = nil,
-            nodeProvider: (any NodeProvider)? = nil, autoMode: AutoModeSwitch = AutoModeSwitch(), authorities: ClusterAuthorities = .initial,
+            nodeProvider: (any NodeProvider)? = nil, autoMode: LiveSetting<AutoModeSettings?> = LiveSetting<AutoModeSettings?>(nil),
+            authorities: ClusterAuthorities = .initial,
             privateAddresses: [String] = []
         ) async throws -> Fixture {
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)

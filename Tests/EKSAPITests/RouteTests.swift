@@ -28,6 +28,15 @@ import Testing
                 if case .string(_, let pattern) = shape, name != "JwtToken" { pattern } else { nil }
             })
         #expect(patterns == [InputBinding.namePattern, InputBinding.ackServicePattern, InputBinding.endpointPrefixPattern])
+        let built = ["StartZonalShiftRequest", "UpdateZonalShiftRequest", "CancelZonalShiftRequest", "ListZonalShiftsRequest"]
+        for input in built {
+            guard case .structure(let members)? = EKSModel.zonalShift.shapes[input] else { return #expect(Bool(false), "\(input)") }
+            for member in members {
+                guard case .string(_, let pattern?)? = EKSModel.zonalShift.shapes[member.shape] else { continue }
+                #expect([InputBinding.shiftIDPattern, InputBinding.expiresInPattern].contains(pattern), "\(input).\(member.name)")
+            }
+        }
+        #expect(ZonalShiftAPI.handlers.keys.allSatisfy { name in EKSModel.zonalShift.operations.contains { $0.name == name } })
     }
 
     @Test(

@@ -32,7 +32,8 @@ actor Reconciler {
     /// What the readiness feeds said last, by cluster and node.
     var readiness: [String: [String: Bool]] = [:]
     var problems: [String: [String: [NodeProblem]]] = [:]
-    var repairTimers: [ReconcileKey: Double] = [:]
+    /// The next look that is planned at a key, seconds since 1970.
+    var timersAhead: [ReconcileKey: Double] = [:]
     /// Who waits for a node to become Ready, by cluster and node.
     var awaited: [String: [String: ReconcileKey]] = [:]
     /// Node groups and pods that may not launch before a moment, after failures in a row: seconds since 1970.
@@ -179,6 +180,7 @@ actor Reconciler {
             try await keepServing(cluster)
             try await KeyHealthStep().run(cluster, context)
             try await ClusterUpdateRunner(context: context).run(name)
+            await shift(name)
             _ = try await endClaimedInstances(name)
             // Nodes that joined during the update may be as before it.
             if cluster.status == .updating { await wakeNodegroups(of: name) }
@@ -239,6 +241,8 @@ actor Reconciler {
         do {
             await context.publishAccess(of: cluster.name)
             await context.publishFargate(of: cluster.name)
+            // First, or the control plane would take back what a shift that lasts has done.
+            await shift(cluster.name)
             let endpoint = try await context.controlPlanes.start(cluster)
             try await context.state.update { tables in
                 guard var current = tables.clusters[cluster.name], current.id == cluster.id else { return }

@@ -53,6 +53,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     private var held: [CheckedContinuation<Void, Never>] = []
     /// The Fargate profiles that control planes were told last, by cluster.
     package private(set) var fargateProfiles: [String: FargateProfiles] = [:]
+    /// The zones that are shifted away from, by cluster.
+    package private(set) var shiftedZones: [String: Set<String>] = [:]
     /// The pods on Fargate, by cluster.
     package private(set) var pods: [String: [FargatePod]] = [:]
     private var podFeeds: [String: [AsyncStream<[FargatePod]>.Continuation]] = [:]
@@ -213,6 +215,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         podFeeds[clusterName, default: []].append(input)
         return stream
     }
+
+    package func setShiftedZones(_ zones: Set<String>, of clusterName: String) { shiftedZones[clusterName] = zones }
 
     /// Has the cluster have these pods on Fargate.
     package func set(pods: [FargatePod], of clusterName: String) {

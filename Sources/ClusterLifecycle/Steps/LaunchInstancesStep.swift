@@ -10,10 +10,12 @@ struct LaunchInstancesStep {
     /// Launches `count` more. Throws `AWSError` at the first that cannot be launched; those before it stay.
     func run(_ group: NodegroupRecord, _ cluster: ClusterRecord, _ instances: [InstanceRecord], count: Int, _ context: StepContext) async throws {
         let kubelet = try await LaunchInstancesStep.kubelet(group, context)
+        let now = context.clock.now
+        let shifted = await context.state.read { $0.shiftedZones(of: cluster, at: now) }
         var perSubnet: [String: Int] = [:]
         for instance in instances { perSubnet[instance.subnetID, default: 0] += 1 }
         for launched in 0..<count {
-            let subnets = await context.network.subnets(group.subnetIDs)
+            let subnets = await context.network.subnets(group.subnetIDs).avoiding(shifted)
             guard let subnet = LaunchInstancesStep.subnet(for: subnets, holding: perSubnet) else {
                 throw EKSFault.invalidParameter("None of the node group's subnets exists any more: \(group.subnetIDs.joined(separator: ", "))")
             }
