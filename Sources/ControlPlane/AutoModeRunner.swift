@@ -1,4 +1,4 @@
-package import AutoMode
+internal import AutoMode
 internal import KubeAPI
 internal import KubeClient
 internal import Logging

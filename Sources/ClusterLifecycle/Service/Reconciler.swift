@@ -135,7 +135,7 @@ actor Reconciler {
         return delay(after: count)
     }
 
-    private func delay(after count: Int) -> Duration {
+    func delay(after count: Int) -> Duration {
         min(context.configuration.firstRetry * (1 << min(count, 16)), context.configuration.longestRetry)
     }
 
@@ -405,21 +405,6 @@ actor Reconciler {
         }
     }
 
-    /// Lets `key` launch again after a while, longer each time.
-    func holdBack(_ key: ReconcileKey) {
-        let count = notBefore[key]?.count ?? 0
-        let delay = delay(after: count)
-        notBefore[key] = (count + 1, context.clock.now + delay.inSeconds)
-        wake(key, after: delay)
-    }
-
-    /// Whether `key` may not launch yet; it is looked at again when it may.
-    func isHeldBack(_ key: ReconcileKey) -> Bool {
-        guard let moment = notBefore[key]?.moment, moment > context.clock.now else { return false }
-        wake(key, after: .seconds(moment - context.clock.now))
-        return true
-    }
-
     private func finish(_ group: NodegroupRecord, status: NodegroupStatus, health: [HealthIssue], updates: UpdateStatus, errors: [HealthIssue])
         async throws
     {
@@ -597,5 +582,5 @@ actor Reconciler {
 }
 
 extension Duration {
-    fileprivate var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
+    var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

@@ -1,4 +1,4 @@
-package import AWSProtocol
+import AWSProtocol
 import AWSServices
 
 /// What ARC's zonal shift does with clusters. Upstream: arc-zonal-shift; EKS User Guide, "Learn about Amazon Application Recovery Controller (ARC)

@@ -51,8 +51,11 @@ final class EndpointSliceController: Controller {
                 added: { capacity($0.metadata.name, $0) },
                 updated: { old, new in
                     capacity(new.metadata.name, new)
-                    // Endpoints carry their node's zone.
-                    guard old.metadata.labels[Self.zoneLabel] != new.metadata.labels[Self.zoneLabel] else { return }
+                    // Endpoints carry their node's zone, and are left out while traffic is shifted away from it.
+                    guard
+                        old.metadata.labels[Self.zoneLabel] != new.metadata.labels[Self.zoneLabel]
+                            || old.metadata.annotations[ZonalShift.annotation] != new.metadata.annotations[ZonalShift.annotation]
+                    else { return }
                     for service in services.list() { queue.add(service.metadata.key) }
                 }, deleted: { capacity($0.metadata.name, nil) }))
     }
@@ -84,11 +87,15 @@ final class EndpointSliceController: Controller {
         if tracker.isStale(key, existing) { throw CacheIsStale() }
         let selected = ServicePods.pods(of: service, in: pods.indexer)
         var zones: [String: String] = [:]
+        var shifted: Set<String> = []
         for pod in selected {
-            let node = PodView(pod).nodeName
-            if !node.isEmpty, zones[node] == nil { zones[node] = nodes.indexer.get(node)?.metadata.labels[Self.zoneLabel] }
+            let name = PodView(pod).nodeName
+            guard !name.isEmpty, zones[name] == nil, let node = nodes.indexer.get(name) else { continue }
+            zones[name] = node.metadata.labels[Self.zoneLabel]
+            if let zone = zones[name], node.metadata.annotations[ZonalShift.annotation] != nil { shifted.insert(zone) }
         }
-        let plan = EndpointSlicePlanner.plan(service: service, pods: selected, zones: zones, existing: existing, ratios: topology.ratios)
+        let plan = EndpointSlicePlanner.plan(
+            service: service, pods: selected, zones: zones, existing: existing, ratios: topology.ratios, excludedZones: shifted)
         do {
             for value in plan.creates { tracker.expect(key, try await client.create(.endpointSlices, value)) }
             for value in plan.updates { tracker.expect(key, try await client.update(.endpointSlices, value)) }
