@@ -36,7 +36,7 @@ package struct Kubelet: Sendable {
         let now: @Sendable () -> Timestamp = { .now }
         let version = try await waitForRuntime(startTimeout)
         if configuration.managesCgroups {
-            let (cgroups, memory) = (PodCgroups(mount: configuration.cgroupMount, root: configuration.cgroupRoot), configuration.podMemory)
+            let (cgroups, memory) = (PodCgroups(configuration), configuration.podMemory)
             do { try await FileWork.run { try cgroups.makeRoot(memory: memory) } } catch {
                 // Pods that outlived a larger reservation may use more just now.
                 logger.warning("cannot set what all pods may use", metadata: ["error": "\(error)"])
@@ -80,7 +80,7 @@ package struct Kubelet: Sendable {
                 now: now),
             prober: prober, probeActions: actions,
             volumes: PodVolumes(rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems),
-            cgroups: PodCgroups(mount: configuration.cgroupMount, root: configuration.cgroupRoot),
+            cgroups: PodCgroups(configuration),
             allocations: PodAllocations(allocatable: configuration.allocatable), devices: devices, roomChanged: { room.yield() },
             objects: CachedObjects(client: client),
             tokens: PodTokens(client: client, now: now), services: serviceInformer.lister, statuses: statuses, pleg: pleg,

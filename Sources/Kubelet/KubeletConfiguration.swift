@@ -83,6 +83,8 @@ package struct KubeletConfiguration: Sendable {
     package var staticPodPath: String?
     /// The cgroup below which pods' cgroups are made, as a path from the hierarchy's root: `/eyrie/i-0123`. Empty is the root.
     package var cgroupRoot: String = ""
+    /// Processes and threads that each pod may have; not positive: as many as the node. Upstream: podPidsLimit.
+    package var podPidsLimit: Int64 = -1
     /// Where cgroup hierarchies are mounted.
     package var cgroupMount: String = "/sys/fs/cgroup"
     /// False leaves pods without a cgroup of their own: nodes without root.

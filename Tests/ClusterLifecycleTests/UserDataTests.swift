@@ -31,7 +31,8 @@ import Testing
             """
                 config:
                   maxPods: 20
-                  shutdownGracePeriod: 30s
+                  imageGCHighThresholdPercent: 70
+                  podPidsLimit: 512
                   kubeReserved: {cpu: 100m}
                   registerWithTaints: [{key: a, value: b, effect: NoSchedule}]
                 flags:
@@ -42,10 +43,11 @@ import Testing
         let type = NodeConfig.contentType
         let found = try settings(archive([(type, first), ("text/x-shellscript", "#!/bin/sh\nexit 1"), (type, second)]))
         #expect(found.maxPods == 30 && found.labels == ["team": "x", "node.kubernetes.io/kind": "y"] && found.clusterDNS == ["10.0.0.10"])
+        #expect(found.node?.podPidsLimit == 512)
         #expect(found.kubeReserved == ["cpu": "100m"] && found.systemReserved.isEmpty)
         #expect(found.taints == [NodeTaint(key: "c", effect: "NoExecute"), NodeTaint(key: "a", value: "z", effect: "NoSchedule")])
         #expect(
-            found.ignored == ["spec.kubelet.config.shutdownGracePeriod", "the kubelet's flag --v", "a part of type text/x-shellscript"])
+            found.ignored == ["spec.kubelet.config.imageGCHighThresholdPercent", "the kubelet's flag --v", "a part of type text/x-shellscript"])
     }
 
     @Test("parts may be in base 64, and an archive may lack its end")
@@ -65,6 +67,7 @@ import Testing
         #expect(error?.code == "Ec2LaunchTemplateInvalidConfiguration" && error?.message == "User data was not in the MIME multipart format.")
         #expect(try settings("#!/bin/bash\n", image: "ami-1").ignored == ["a part of type text/x-shellscript"])
         #expect(try settings(config("    config: {maxPods: 5}\n"), image: "ami-1").maxPods == 5)
+        #expect(try settings(config("    flags: ['--pod-max-pids=99']\n"), image: "ami-1").node?.podPidsLimit == 99)
     }
 
     @Test(
@@ -74,6 +77,7 @@ import Testing
             ("    config: {kubeReserved: {cpu: much}}\n", "no quantity"), ("    flags: ['--node-labels=a b=c']\n", "invalid label"),
             ("    flags: ['--node-labels=kubernetes.io/role=x']\n", "unknown 'kubernetes.io'"),
             ("    flags: ['--register-with-taints=a=b:Never']\n", "invalid taint"), ("    flags: ['--register-with-taints=']\n", ""),
+            ("    config: {podPidsLimit: many}\n", "podPidsLimit"), ("    flags: ['--pod-max-pids=x']\n", "podPidsLimit"),
             ("\tx: [\n", "not YAML"),
         ])
     func refused(_ kubelet: String, _ reason: String) throws {

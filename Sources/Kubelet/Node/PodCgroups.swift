@@ -7,6 +7,18 @@ struct PodCgroups: Sendable {
     let mount: String
     /// Path of the node's own cgroup from the hierarchy's root.
     let root: String
+    /// Processes and threads that each pod may have; not positive: no limit of its own.
+    let podPidsLimit: Int64
+
+    init(mount: String, root: String, podPidsLimit: Int64 = -1) {
+        self.mount = mount
+        self.root = root
+        self.podPidsLimit = podPidsLimit
+    }
+
+    init(_ configuration: KubeletConfiguration) {
+        self.init(mount: configuration.cgroupMount, root: configuration.cgroupRoot, podPidsLimit: configuration.podPidsLimit)
+    }
 
     /// Hierarchies of cgroup v1 in which pods get a cgroup; runc makes the containers' below them in all.
     static let controllers = [
@@ -40,6 +52,7 @@ struct PodCgroups: Sendable {
         try makeGroup(path(pod))
         try set(classPath(.bestEffort), .shares, CPUArithmetic.minimumShares)
         try apply(PodCgroupLimits(pod), to: pod)
+        if podPidsLimit > 0 { try set(path(pod), .pids, podPidsLimit) }
     }
 
     /// Sets a pod's limits. `onlyRaising` leaves alone what would become less: its containers must become smaller first.
@@ -103,13 +116,14 @@ struct PodCgroups: Sendable {
 
     /// A number of a cgroup: its file in cgroup v1 and v2.
     private enum Setting {
-        case shares, quota, memory
+        case shares, quota, memory, pids
 
         var legacy: (controller: String, file: String) {
             switch self {
             case .shares: ("cpu", "cpu.shares")
             case .quota: ("cpu", "cpu.cfs_quota_us")
             case .memory: ("memory", "memory.limit_in_bytes")
+            case .pids: ("pids", "pids.max")
             }
         }
         var unified: String {
@@ -117,6 +131,7 @@ struct PodCgroups: Sendable {
             case .shares: "cpu.weight"
             case .quota: "cpu.max"
             case .memory: "memory.max"
+            case .pids: "pids.max"
             }
         }
     }

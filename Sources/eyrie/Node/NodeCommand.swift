@@ -136,6 +136,8 @@ struct NodeBootstrapFiles {
         let kept = Self.reserved(vcpus: root["vcpus"].int ?? 1, maxPods: root["maxPods"].int ?? 17)
         let forKubernetes = kept.merging(Self.quantities(root["kubeReserved"])) { $1 }
         configuration.reserved = forKubernetes.merging(Self.quantities(root["systemReserved"]), uniquingKeysWith: +)
+        let kubelet = root["kubelet"]
+        configuration.podPidsLimit = kubelet["podPidsLimit"].int ?? -1
         if root["hasEvictions"].bool == false { configuration.eviction = EvictionPolicy(thresholds: []) }
         // The volume that a node group's nodes have, where the host's filesystem is larger.
         configuration.diskSize = Self.diskSize
