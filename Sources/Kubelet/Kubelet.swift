@@ -35,12 +35,15 @@ package struct Kubelet: Sendable {
     package func run(startTimeout: Duration = .seconds(60)) async throws {
         let now: @Sendable () -> Timestamp = { .now }
         let version = try await waitForRuntime(startTimeout)
+        let cgroups = PodCgroups(configuration)
+        var memory = HostMemory()
         if configuration.managesCgroups {
-            let (cgroups, memory) = (PodCgroups(configuration), configuration.podMemory)
-            do { try await FileWork.run { try cgroups.makeRoot(memory: memory) } } catch {
+            let podMemory = configuration.podMemory
+            do { try await FileWork.run { try cgroups.makeRoot(memory: podMemory) } } catch {
                 // Pods that outlived a larger reservation may use more just now.
                 logger.warning("cannot set what all pods may use", metadata: ["error": "\(error)"])
             }
+            memory = try await FileWork.run { HostMemory.read(cgroups) }
         }
         if configuration.managesPodFiles {
             let configuration = configuration
@@ -80,7 +83,7 @@ package struct Kubelet: Sendable {
                 now: now),
             prober: prober, probeActions: actions,
             volumes: PodVolumes(rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems),
-            cgroups: PodCgroups(configuration),
+            cgroups: cgroups, memory: memory,
             allocations: PodAllocations(allocatable: configuration.allocatable), devices: devices, roomChanged: { room.yield() },
             objects: CachedObjects(client: client),
             tokens: PodTokens(client: client, now: now), services: serviceInformer.lister, statuses: statuses, pleg: pleg,

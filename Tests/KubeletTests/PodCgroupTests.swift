@@ -35,4 +35,25 @@ struct PodCgroupTests {
             #expect(try text("\(mount)/\(file)") == "1024")
         }
     }
+
+    @Test("a pod's huge pages are limited, those of sizes it has none of to none")
+    func hugePages() throws {
+        let pod = try Given.pod(
+            #"{"containers":[{"name":"a","image":"i","resources":{"requests":{"hugepages-2Mi":"4Mi"},"limits":{"hugepages-2Mi":"4Mi"}}}]}"#)
+        func check(_ folder: String, _ limit: String, _ controllers: String?) throws {
+            let files = ["hugetlb.2MB.\(limit)", "hugetlb.1GB.\(limit)", "hugetlb.2MB.rsvd.\(limit)", "hugetlb.2MB.failcnt"]
+            try hierarchy(files.map { "\(folder)\(Self.pod)/\($0)" }) { mount in
+                if let controllers {
+                    for group in ["", "/n"] { try FileTree.write("\(mount)\(group)/cgroup.controllers", Array(controllers.utf8)) }
+                }
+                try PodCgroups(mount: mount, root: "/n").make(pod)
+                let isLimited = controllers != "cpu"
+                #expect(
+                    try files.map { try text("\(mount)/\(folder)\(Self.pod)/\($0)") } == [isLimited ? "4194304" : "", isLimited ? "0" : "", "", ""])
+            }
+        }
+        try check("hugetlb/", "limit_in_bytes", nil)
+        try check("", "max", "cpu hugetlb\n")
+        try check("", "max", "cpu")
+    }
 }

@@ -51,7 +51,9 @@ struct PodCgroups: Sendable {
         for qos in [QOSClass.guaranteed, .burstable, .bestEffort] { try makeGroup(classPath(qos)) }
         try makeGroup(path(pod))
         try set(classPath(.bestEffort), .shares, CPUArithmetic.minimumShares)
-        try apply(PodCgroupLimits(pod), to: pod)
+        let limits = PodCgroupLimits(pod)
+        try apply(limits, to: pod)
+        try limitHugePages(path(pod), limits.hugePages)
         if podPidsLimit > 0 { try set(path(pod), .pids, podPidsLimit) }
     }
 
@@ -64,6 +66,26 @@ struct PodCgroups: Sendable {
             try set(path, setting, number)
         }
         if !onlyRaising { try set(path, .shares, limits.cpuShares) }
+    }
+
+    /// Whether cgroups here can limit huge pages.
+    var limitsHugePages: Bool {
+        guard isUnified else { return FileTree.exists("\(mount)/hugetlb") }
+        let controllers = (try? FileTree.read("\(mount)\(root == "/" ? "" : root)/cgroup.controllers", limit: 4096)) ?? []  // No such group.
+        return String(decoding: controllers, as: UTF8.self).split(whereSeparator: \.isWhitespace).contains("hugetlb")
+    }
+
+    /// Sets the limit of every size of page that the kernel knows. Upstream: cm's toResources, HugetlbLimit.
+    private func limitHugePages(_ path: String, _ limits: [Int64: Int64]) throws(FileError) {
+        guard limitsHugePages else { return }
+        let byUnit = Dictionary(limits.map { (HugePages.unit($0.key), $0.value) }) { $1 }
+        let directory = isUnified ? mount + path : "\(mount)/hugetlb\(path)"
+        // `hugetlb.2MB.max`, but not `hugetlb.2MB.rsvd.max`.
+        for name in try FileTree.list(directory) {
+            let parts = name.split(separator: ".")
+            guard parts.count == 3, parts[0] == "hugetlb", parts[2] == (isUnified ? "max" : "limit_in_bytes") else { continue }
+            try writeControl("\(directory)/\(name)", String(byUnit[String(parts[1])] ?? 0))
+        }
     }
 
     /// Makes the group of all pods and gives it the memory that is theirs, so that what the node itself needs stays free. Upstream: node allocatable
@@ -108,7 +130,7 @@ struct PodCgroups: Sendable {
         var at = mount
         for part in [""] + path.split(separator: "/").map(String.init).dropLast() {
             if !part.isEmpty { at += "/" + part }
-            for controller in ["cpu", "cpuset", "memory", "pids", "io"] {
+            for controller in ["cpu", "cpuset", "memory", "pids", "io", "hugetlb"] {
                 try? writeControl(at + "/cgroup.subtree_control", "+" + controller)  // The kernel may lack it: see above.
             }
         }

@@ -14,6 +14,7 @@ struct PodServices: Sendable {
     let probeActions: ProbeActions
     let volumes: PodVolumes
     let cgroups: PodCgroups
+    let memory: HostMemory
     let allocations: PodAllocations
     /// Nil: no plug-ins can register.
     let devices: DeviceManager?

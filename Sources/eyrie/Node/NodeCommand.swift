@@ -132,6 +132,7 @@ struct NodeBootstrapFiles {
         configuration.taints = root["taints"].elements.map {
             .init(key: $0["key"].string ?? "", value: $0["value"].string ?? "", effect: $0["effect"].string ?? "")
         }
+        configuration.capacity.merge(HugePages.capacity()) { own, _ in own }
         configuration.providerID = root["providerID"].string ?? ""
         let kept = Self.reserved(vcpus: root["vcpus"].int ?? 1, maxPods: root["maxPods"].int ?? 17)
         let forKubernetes = kept.merging(Self.quantities(root["kubeReserved"])) { $1 }
