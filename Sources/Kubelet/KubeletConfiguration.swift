@@ -70,6 +70,8 @@ package struct KubeletConfiguration: Sendable {
     package var imageVolumes: ImageVolumes?
     /// Images that are never removed, by name: the sandboxes'.
     package var keptImages: Set<String> = []
+    /// Without any, pods are not ended before the node. Upstream: shutdownGracePeriodByPodPriority.
+    package var shutdownPeriods: [ShutdownPeriod] = []
     package var clusterDNS: [String] = []
     package var clusterDomain: String = "cluster.local"
     /// The host's resolver configuration, for pods with dnsPolicy Default and for the upstream searches.

@@ -50,6 +50,26 @@ import Testing
             found.ignored == ["spec.kubelet.config.imageGCHighThresholdPercent", "the kubelet's flag --v", "a part of type text/x-shellscript"])
     }
 
+    @Test("pods of ordinary priority have what critical pods do not need of the node's time, unless there is a list of priorities")
+    func shutdown() throws {
+        func periods(_ config: String) throws -> [[Int64]]? {
+            let node = try settings(archive([(NodeConfig.contentType, self.config("    config: {\(config)}\n"))])).node
+            return node?.shutdownPeriods.map { [$0.priority, $0.seconds] }
+        }
+        #expect(try periods("maxPods: 5") == nil)
+        #expect(try periods("shutdownGracePeriod: 0s") == [])
+        #expect(try periods("shutdownGracePeriod: 1m30s") == [[0, 90], [2_000_000_000, 0]])
+        #expect(try periods("shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 10s") == [[0, 20], [2_000_000_000, 10]])
+        let list = "shutdownGracePeriodByPodPriority: [{priority: 100, shutdownGracePeriodSeconds: 7}, {priority: 0, shutdownGracePeriodSeconds: 5}]"
+        #expect(try periods(list) == [[100, 7], [0, 5]])
+    }
+
+    @Test("a machine is given the time of all its pods")
+    func machineGrace() throws {
+        let text = archive([(NodeConfig.contentType, config("    config: {shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 10s}\n"))])
+        #expect(try settings(text).node?.shutdownGrace == 30)
+    }
+
     @Test("parts may be in base 64, and an archive may lack its end")
     func encodings() throws {
         let part = Base64URL.encodeStandard(Array(config("    config: {maxPods: 11}\n").utf8))
@@ -78,6 +98,16 @@ import Testing
             ("    flags: ['--node-labels=kubernetes.io/role=x']\n", "unknown 'kubernetes.io'"),
             ("    flags: ['--register-with-taints=a=b:Never']\n", "invalid taint"), ("    flags: ['--register-with-taints=']\n", ""),
             ("    config: {podPidsLimit: many}\n", "podPidsLimit"), ("    flags: ['--pod-max-pids=x']\n", "podPidsLimit"),
+            ("    config: {shutdownGracePeriod: 30}\n", "shutdownGracePeriod must be a duration"),
+            ("    config: {shutdownGracePeriod: 500ms}\n", "either zero or otherwise >= 1 sec"),
+            ("    config: {shutdownGracePeriod: 48h}\n", "at most a day"),
+            ("    config: {shutdownGracePeriodCriticalPods: 10s}\n", "must be <= shutdownGracePeriod"),
+            (
+                "    config: {shutdownGracePeriod: 5s, shutdownGracePeriodByPodPriority: [{priority: 0, shutdownGracePeriodSeconds: 1}]}\n",
+                "at the same time"
+            ),
+            ("    config: {shutdownGracePeriodByPodPriority: [{priority: 0}]}\n", "must be a list"),
+            ("    config: {shutdownGracePeriodByPodPriority: 3}\n", "must be a list"),
             ("\tx: [\n", "not YAML"),
         ])
     func refused(_ kubelet: String, _ reason: String) throws {

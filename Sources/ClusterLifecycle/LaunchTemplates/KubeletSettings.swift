@@ -35,6 +35,7 @@ struct KubeletSettings: Codable, Sendable, Equatable {
             }
             try NodeConfig.read(part.text, into: &self)
         }
+        try node?.check()
     }
 
     /// What is kept of a name in logs and messages.
