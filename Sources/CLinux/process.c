@@ -183,6 +183,8 @@ static int machine_init(const clinux_machine *machine) {
     sigprocmask(SIG_BLOCK, &wanted, NULL);
 
     supervised programs[2] = {{machine->containerd, 0, 0, 0, 0}, {machine->agent, 0, 0, 0, 0}};
+    supervised *agent = &programs[1];
+    bool ending = false;
     for (int i = 0; i < 2; i++) start(&programs[i]);
     for (;;) {
         time_t now = monotonic();
@@ -193,7 +195,13 @@ static int machine_init(const clinux_machine *machine) {
             else if (programs[i].due - now < wait.tv_sec) wait.tv_sec = programs[i].due - now;
         }
         int signal = sigtimedwait(&wanted, NULL, &wait);
-        if (signal == SIGTERM) return 0;  // The namespace's other processes are killed by the kernel.
+        if (signal == SIGTERM) {
+            // The machine is to end: its agent ends the pods first, and then itself. Whatever else ends the agent leaves pods as they are. Without an
+            // agent, or asked again, the machine ends now: the namespace's other processes are killed by the kernel.
+            if (ending || agent->pid <= 0) return 0;
+            ending = true;
+            kill(agent->pid, SIGUSR1);
+        }
         int status;
         pid_t pid;
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
@@ -207,6 +215,7 @@ static int machine_init(const clinux_machine *machine) {
                 programs[i].delay = programs[i].delay == 0 ? 1 : programs[i].delay < 16 ? programs[i].delay * 2 : 16;
             }
         }
+        if (ending && agent->pid <= 0) return 0;
     }
 }
 
@@ -224,18 +233,27 @@ int clinux_machine_run(const clinux_machine *machine) {
     if (setns(net, CLONE_NEWNET) != 0) return -errno;
     close(net);
     if (unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID) != 0) return -errno;
-    pid_t parent = getpid();
+    // Held back from here on, so that the init loses none while it begins: the first process of a namespace ignores what it does not wait for.
+    sigset_t wanted;
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGCHLD);
+    sigaddset(&wanted, SIGTERM);
+    sigprocmask(SIG_BLOCK, &wanted, NULL);
     pid_t child = fork();
     if (child < 0) return -errno;
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)parent;
         int error = machine_init(machine);
         if (error) fprintf(stderr, "machine: init: %s\n", strerror(error));
         _exit(error ? 1 : 0);
     }
     int status;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    for (;;) {
+        pid_t ended = waitpid(child, &status, WNOHANG);
+        if (ended == child) break;
+        if (ended < 0 && errno != EINTR) return -errno;
+        if (sigwaitinfo(&wanted, NULL) == SIGTERM) kill(child, SIGTERM);
+    }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

@@ -55,13 +55,20 @@ extension LinuxResources {
         message.memoryLimitInBytes = memoryLimit
         message.oomScoreAdj = oomScoreAdj
         message.unified = unified
+        message.hugepageLimits = hugePages.sorted { $0.key < $1.key }.map { size, bytes in
+            var limit = Runtime_V1_HugepageLimit()
+            limit.pageSize = size
+            limit.limit = bytes
+            return limit
+        }
         return message
     }
 
     init(_ message: Runtime_V1_LinuxContainerResources) {
         self.init(
             cpuPeriod: message.cpuPeriod, cpuQuota: message.cpuQuota, cpuShares: message.cpuShares, memoryLimit: message.memoryLimitInBytes,
-            oomScoreAdj: message.oomScoreAdj, unified: message.unified)
+            oomScoreAdj: message.oomScoreAdj, unified: message.unified,
+            hugePages: Dictionary(message.hugepageLimits.map { ($0.pageSize, $0.limit) }) { $1 })
     }
 }
 

@@ -52,10 +52,12 @@ package struct LinuxResources: Sendable, Hashable {
     package var oomScoreAdj: Int64
     /// cgroup v2 files by name.
     package var unified: [String: String]
+    /// Bytes by size of page: `2MB`. A size without a limit is not named.
+    package var hugePages: [String: UInt64]
 
     package init(
         cpuPeriod: Int64 = 0, cpuQuota: Int64 = 0, cpuShares: Int64 = 0, memoryLimit: Int64 = 0, oomScoreAdj: Int64 = 0,
-        unified: [String: String] = [:]
+        unified: [String: String] = [:], hugePages: [String: UInt64] = [:]
     ) {
         self.cpuPeriod = cpuPeriod
         self.cpuQuota = cpuQuota
@@ -63,6 +65,7 @@ package struct LinuxResources: Sendable, Hashable {
         self.memoryLimit = memoryLimit
         self.oomScoreAdj = oomScoreAdj
         self.unified = unified
+        self.hugePages = hugePages
     }
 }
 

@@ -51,6 +51,7 @@ package actor ControlPlane {
         package var systemReserved: [String: String] = [:]
         /// The addresses of its pods' DNS; empty for the cluster's.
         package var clusterDNS: [String] = []
+        package var kubelet = NodeKubelet()
 
         /// Upstream: ec2 InstanceMetadataOptionsRequest.
         package struct Metadata: Sendable {
@@ -157,6 +158,7 @@ package actor ControlPlane {
             "clusterDNS": .array(
                 node.clusterDNS.isEmpty ? [.string(cidr.address(BuiltInAddon.dnsOffset))] : node.clusterDNS.map { .string($0) }),
             "kubeReserved": Value(node.kubeReserved), "systemReserved": Value(node.systemReserved),
+            "kubelet": node.kubelet.value,
             "labels": Value(node.labels),
             "taints": .array(node.taints.map { ["key": .string($0.key), "value": .string($0.value), "effect": .string($0.effect)] }),
         ]

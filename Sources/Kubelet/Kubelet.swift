@@ -12,6 +12,7 @@ package struct Kubelet: Sendable {
     private let runtime: any ContainerRuntime
     private let services: SharedInformer?
     private let listener: KubeletListener?
+    private let shutdown: NodeShutdown
     private let logger: Logger
 
     /// `services`: the Services that pods' variables name, from an informer that the caller runs; nil: one of the kubelet's own.
@@ -24,23 +25,31 @@ package struct Kubelet: Sendable {
         self.services = services
         self.logger = logger
         listener = configuration.server.map(KubeletListener.init)
+        shutdown = NodeShutdown(configuration.shutdownPeriods)
     }
 
     /// Goes on serving with another certificate, and believing callers by other CAs. Throws for certificates that cannot be used, and goes on as before.
     /// Upstream: pkg/kubelet/certificate's server certificate manager, dynamiccertificates.DynamicFileCAContent.
     package func renew(serving identity: TLSIdentity, clientCAPEM: String) throws { try listener?.renew(identity, clientCAPEM: clientCAPEM) }
 
+    /// Ends the pods, as the node itself is about to end, and takes no new ones; returns when they have ended, or their time is over. The caller ends the
+    /// run then. Upstream: nodeshutdown.Manager.
+    package func shutDown() async { await shutdown.perform() }
+
     /// Runs until the task is cancelled; containers are left running, and found again by the next run. Throws when the runtime cannot be reached for
     /// `startTimeout`, or the server's port is taken.
     package func run(startTimeout: Duration = .seconds(60)) async throws {
         let now: @Sendable () -> Timestamp = { .now }
         let version = try await waitForRuntime(startTimeout)
+        let cgroups = PodCgroups(configuration)
+        var memory = HostMemory()
         if configuration.managesCgroups {
-            let (cgroups, memory) = (PodCgroups(mount: configuration.cgroupMount, root: configuration.cgroupRoot), configuration.podMemory)
-            do { try await FileWork.run { try cgroups.makeRoot(memory: memory) } } catch {
+            let podMemory = configuration.podMemory
+            do { try await FileWork.run { try cgroups.makeRoot(memory: podMemory) } } catch {
                 // Pods that outlived a larger reservation may use more just now.
                 logger.warning("cannot set what all pods may use", metadata: ["error": "\(error)"])
             }
+            memory = try await FileWork.run { HostMemory.read(cgroups) }
         }
         if configuration.managesPodFiles {
             let configuration = configuration
@@ -80,8 +89,8 @@ package struct Kubelet: Sendable {
                 now: now),
             prober: prober, probeActions: actions,
             volumes: PodVolumes(rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems),
-            cgroups: PodCgroups(mount: configuration.cgroupMount, root: configuration.cgroupRoot),
-            allocations: PodAllocations(allocatable: configuration.allocatable), devices: devices, roomChanged: { room.yield() },
+            cgroups: cgroups, memory: memory,
+            allocations: PodAllocations(allocatable: configuration.allocatable), shutdown: shutdown, devices: devices, roomChanged: { room.yield() },
             objects: CachedObjects(client: client),
             tokens: PodTokens(client: client, now: now), services: serviceInformer.lister, statuses: statuses, pleg: pleg,
             pressures: { node.pressures }, networkProblem: { node.networkProblem }, now: now, logger: logger)
@@ -111,6 +120,7 @@ package struct Kubelet: Sendable {
             group.addTask { await statuses.run() }
             group.addTask { await node.run { recorder.event(regarding: nodeReference, .normal, reason: "Starting", message: "Starting kubelet.") } }
             group.addTask { await workers.run() }
+            group.addTask { await shutdown.run(workers, services, node: nodeReference) { node.shutdownBegan() } }
             if let statics { group.addTask { await statics.run() } }
             if let devices { group.addTask { await devices.run() } }
             if configuration.managesPodFiles { group.addTask { await images.run() } }

@@ -70,6 +70,8 @@ package struct KubeletConfiguration: Sendable {
     package var imageVolumes: ImageVolumes?
     /// Images that are never removed, by name: the sandboxes'.
     package var keptImages: Set<String> = []
+    /// Without any, pods are not ended before the node. Upstream: shutdownGracePeriodByPodPriority.
+    package var shutdownPeriods: [ShutdownPeriod] = []
     package var clusterDNS: [String] = []
     package var clusterDomain: String = "cluster.local"
     /// The host's resolver configuration, for pods with dnsPolicy Default and for the upstream searches.
@@ -83,6 +85,8 @@ package struct KubeletConfiguration: Sendable {
     package var staticPodPath: String?
     /// The cgroup below which pods' cgroups are made, as a path from the hierarchy's root: `/eyrie/i-0123`. Empty is the root.
     package var cgroupRoot: String = ""
+    /// Processes and threads that each pod may have; not positive: as many as the node. Upstream: podPidsLimit.
+    package var podPidsLimit: Int64 = -1
     /// Where cgroup hierarchies are mounted.
     package var cgroupMount: String = "/sys/fs/cgroup"
     /// False leaves pods without a cgroup of their own: nodes without root.

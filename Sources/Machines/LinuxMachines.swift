@@ -63,9 +63,12 @@ package actor LinuxMachines {
 
     package var running: Set<String> { Set(processes.filter(\.value.isRunning).keys) }
 
-    /// Ends all machines, also those found only as directories.
+    /// Ends all machines, also those found only as directories. Throws `CommandError`.
     package func terminateAll() async throws {
-        for id in MachineFiles.names(configuration.directory) where id.hasPrefix("i-") { try await terminate(id) }
+        let ids = MachineFiles.names(configuration.directory).filter { $0.hasPrefix("i-") }
+        // Together: each may take its pods' time.
+        await withDiscardingTaskGroup { group in for id in ids { group.addTask { await self.shutDown(id) } } }
+        for id in ids { try await terminate(id) }
     }
 
     /// The paths of one machine.
@@ -146,6 +149,7 @@ package actor LinuxMachines {
         try await network.add(address: machine.network.gateway, prefixLength: machine.network.prefixLength)
         try await network.connect(machine, paths)
         let procs = try ControlGroups(path: paths.cgroup).create(milliCPU: machine.milliCPU, memoryMiB: machine.memoryMiB)
+        try SmallFile.write(paths.shutdownGrace, Array(String(machine.shutdownGrace).utf8))
         try SmallFile.write(paths.configuration, Array(MachineRun.encode(machine, procs).utf8))
         let pid = try Command.spawnSession([configuration.executable, MachineRun.command, paths.directory], log: paths.log)
         guard let identity = ProcessIdentity(pid: pid) else {
@@ -172,6 +176,7 @@ package actor LinuxMachines {
         let paths = paths(id)
         watchers[id]?.cancel()
         if let process = processes[id] {
+            await shutDown(id)
             process.kill()
             await process.waitForExit()
         }
@@ -187,6 +192,37 @@ package actor LinuxMachines {
         try await VPCNetwork.disconnect(paths)
         try await groups.remove()
     }
+
+    /// Has the machine's agent end its pods and the machine itself, where the machine has a time for that; no longer than that time. Upstream: systemd's
+    /// inhibitor locks, which the kubelet holds.
+    private func shutDown(_ id: String) async {
+        guard let process = processes[id], process.isRunning, let grace = Self.shutdownGrace(SmallFile.readText(paths(id).shutdownGrace)) else {
+            return
+        }
+        process.kill(SIGTERM)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await process.waitForExit() }
+            group.addTask {
+                // Cut short when the machine ends first.
+                do { try await Task.sleep(for: grace) } catch { return }
+                process.kill()
+                await process.waitForExit()
+            }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// What the file of a machine allows, and the agent's own time beyond it; nil when it is not asked.
+    static func shutdownGrace(_ text: String?) -> Duration? {
+        guard let seconds = text.flatMap({ Int64($0.filter(\.isNumber)) }), seconds > 0, seconds <= longestShutdown else { return nil }
+        return .seconds(seconds) + agentTime
+    }
+
+    /// A day: nobody waits longer for a node.
+    private static let longestShutdown: Int64 = 86_400
+    /// To take pods' volumes down and tell the API server.
+    private static let agentTime = Duration.seconds(5)
 
     private func adopt(_ id: String, _ identity: ProcessIdentity) {
         processes[id] = identity

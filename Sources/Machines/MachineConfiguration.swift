@@ -12,6 +12,8 @@ package struct MachineConfiguration: Sendable, Codable, Equatable {
     package var podAddresses: [String]
     /// Registry host to the mirror's base URL, for containerd's hosts.toml.
     package var registryMirrors: [String: String]
+    /// Seconds that the agent has to end what runs before the machine ends; 0: it is not asked.
+    package var shutdownGrace: Int64 = 0
 
     /// The machine's place in its VPC.
     package struct Network: Sendable, Codable, Equatable {
@@ -57,6 +59,8 @@ package struct MachinePaths: Sendable {
 
     package var configuration: String { "\(directory)/machine" }
     package var process: String { "\(directory)/process.json" }
+    /// The seconds of `shutdownGrace`, for whoever ends the machine.
+    package var shutdownGrace: String { "\(directory)/shutdown-grace" }
     package var log: String { "\(directory)/machine.log" }
     package var containerdConfiguration: String { "\(directory)/containerd.toml" }
     package var containerdRoot: String { "\(directory)/containerd" }

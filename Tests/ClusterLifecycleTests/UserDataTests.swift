@@ -31,7 +31,8 @@ import Testing
             """
                 config:
                   maxPods: 20
-                  shutdownGracePeriod: 30s
+                  imageGCHighThresholdPercent: 70
+                  podPidsLimit: 512
                   kubeReserved: {cpu: 100m}
                   registerWithTaints: [{key: a, value: b, effect: NoSchedule}]
                 flags:
@@ -42,10 +43,31 @@ import Testing
         let type = NodeConfig.contentType
         let found = try settings(archive([(type, first), ("text/x-shellscript", "#!/bin/sh\nexit 1"), (type, second)]))
         #expect(found.maxPods == 30 && found.labels == ["team": "x", "node.kubernetes.io/kind": "y"] && found.clusterDNS == ["10.0.0.10"])
+        #expect(found.node?.podPidsLimit == 512)
         #expect(found.kubeReserved == ["cpu": "100m"] && found.systemReserved.isEmpty)
         #expect(found.taints == [NodeTaint(key: "c", effect: "NoExecute"), NodeTaint(key: "a", value: "z", effect: "NoSchedule")])
         #expect(
-            found.ignored == ["spec.kubelet.config.shutdownGracePeriod", "the kubelet's flag --v", "a part of type text/x-shellscript"])
+            found.ignored == ["spec.kubelet.config.imageGCHighThresholdPercent", "the kubelet's flag --v", "a part of type text/x-shellscript"])
+    }
+
+    @Test("pods of ordinary priority have what critical pods do not need of the node's time, unless there is a list of priorities")
+    func shutdown() throws {
+        func periods(_ config: String) throws -> [[Int64]]? {
+            let node = try settings(archive([(NodeConfig.contentType, self.config("    config: {\(config)}\n"))])).node
+            return node?.shutdownPeriods.map { [$0.priority, $0.seconds] }
+        }
+        #expect(try periods("maxPods: 5") == nil)
+        #expect(try periods("shutdownGracePeriod: 0s") == [])
+        #expect(try periods("shutdownGracePeriod: 1m30s") == [[0, 90], [2_000_000_000, 0]])
+        #expect(try periods("shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 10s") == [[0, 20], [2_000_000_000, 10]])
+        let list = "shutdownGracePeriodByPodPriority: [{priority: 100, shutdownGracePeriodSeconds: 7}, {priority: 0, shutdownGracePeriodSeconds: 5}]"
+        #expect(try periods(list) == [[100, 7], [0, 5]])
+    }
+
+    @Test("a machine is given the time of all its pods")
+    func machineGrace() throws {
+        let text = archive([(NodeConfig.contentType, config("    config: {shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 10s}\n"))])
+        #expect(try settings(text).node?.shutdownGrace == 30)
     }
 
     @Test("parts may be in base 64, and an archive may lack its end")
@@ -65,6 +87,7 @@ import Testing
         #expect(error?.code == "Ec2LaunchTemplateInvalidConfiguration" && error?.message == "User data was not in the MIME multipart format.")
         #expect(try settings("#!/bin/bash\n", image: "ami-1").ignored == ["a part of type text/x-shellscript"])
         #expect(try settings(config("    config: {maxPods: 5}\n"), image: "ami-1").maxPods == 5)
+        #expect(try settings(config("    flags: ['--pod-max-pids=99']\n"), image: "ami-1").node?.podPidsLimit == 99)
     }
 
     @Test(
@@ -74,6 +97,17 @@ import Testing
             ("    config: {kubeReserved: {cpu: much}}\n", "no quantity"), ("    flags: ['--node-labels=a b=c']\n", "invalid label"),
             ("    flags: ['--node-labels=kubernetes.io/role=x']\n", "unknown 'kubernetes.io'"),
             ("    flags: ['--register-with-taints=a=b:Never']\n", "invalid taint"), ("    flags: ['--register-with-taints=']\n", ""),
+            ("    config: {podPidsLimit: many}\n", "podPidsLimit"), ("    flags: ['--pod-max-pids=x']\n", "podPidsLimit"),
+            ("    config: {shutdownGracePeriod: 30}\n", "shutdownGracePeriod must be a duration"),
+            ("    config: {shutdownGracePeriod: 500ms}\n", "either zero or otherwise >= 1 sec"),
+            ("    config: {shutdownGracePeriod: 48h}\n", "at most a day"),
+            ("    config: {shutdownGracePeriodCriticalPods: 10s}\n", "must be <= shutdownGracePeriod"),
+            (
+                "    config: {shutdownGracePeriod: 5s, shutdownGracePeriodByPodPriority: [{priority: 0, shutdownGracePeriodSeconds: 1}]}\n",
+                "at the same time"
+            ),
+            ("    config: {shutdownGracePeriodByPodPriority: [{priority: 0}]}\n", "must be a list"),
+            ("    config: {shutdownGracePeriodByPodPriority: 3}\n", "must be a list"),
             ("\tx: [\n", "not YAML"),
         ])
     func refused(_ kubelet: String, _ reason: String) throws {

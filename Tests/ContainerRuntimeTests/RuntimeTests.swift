@@ -84,6 +84,7 @@ struct RuntimeTests {
         config.environment = [("X", "ü")]
         config.mounts = [ContainerMount(containerPath: "/a", hostPath: "/b", readOnly: true, propagation: .bidirectional)]
         config.resources = LinuxResources(cpuPeriod: 100_000, cpuQuota: 50_000, cpuShares: 512, memoryLimit: 1 << 20, oomScoreAdj: -997)
+        config.resources.hugePages = ["2MB": 4 << 20]
         config.security.runAsUser = 0
         config.security.seccomp = .localhost("p.json")
         config.security.addCapabilities = ["NET_ADMIN"]
@@ -91,6 +92,7 @@ struct RuntimeTests {
         #expect(message.metadata.attempt == 2 && message.image.userSpecifiedImage == "nginx")
         #expect(message.envs.map(\.value) == [Data("ü".utf8)] && message.mounts[0].propagation == .propagationBidirectional)
         #expect(message.linux.resources.memoryLimitInBytes == 1 << 20 && message.linux.securityContext.hasRunAsUser)
+        #expect(message.linux.resources.hugepageLimits.map(\.pageSize) == ["2MB"] && LinuxResources(message.linux.resources) == config.resources)
         #expect(message.linux.securityContext.seccomp.localhostRef == "p.json")
         #expect(!message.linux.securityContext.hasRunAsGroup)
     }

@@ -27,6 +27,14 @@ struct KubeletLoopTests {
         node: (inout KubeletConfiguration) -> Void = { _ in },
         _ body: (FakeAPIServer, SimulatedRuntime) async throws -> Void
     ) async throws {
+        try await runKubelet(change, node: node) { api, runtime, _ in try await body(api, runtime) }
+    }
+
+    private func runKubelet(
+        _ change: @Sendable (inout SimulatedRuntime.Configuration) -> Void = { _ in },
+        node: (inout KubeletConfiguration) -> Void = { _ in },
+        _ body: (FakeAPIServer, SimulatedRuntime, Kubelet) async throws -> Void
+    ) async throws {
         var configuration = SimulatedRuntime.Configuration()
         change(&configuration)
         let runtime = SimulatedRuntime(configuration)
@@ -38,7 +46,7 @@ struct KubeletLoopTests {
         let kubelet = Kubelet(configuration: settings, client: api.client, runtime: runtime, logger: logger)
         let task = Task { try await kubelet.run() }
         defer { task.cancel() }
-        try await body(api, runtime)
+        try await body(api, runtime, kubelet)
         task.cancel()
         _ = await task.result
     }
@@ -394,6 +402,49 @@ struct KubeletLoopTests {
                     }
                 })
             #expect(await runtime.journal.isEmpty)
+        }
+    }
+
+    @Test("a node that shuts down says so, ends its pods and takes no more")
+    func shutdown() async throws {
+        let periods = [ShutdownPeriod(priority: 0, seconds: 20), ShutdownPeriod(priority: 2_000_000_000, seconds: 20)]
+        try await runKubelet(node: { $0.shutdownPeriods = periods }) { api, runtime, kubelet in
+            var important = pod("important")
+            important[path: "spec", "priority"] = 2_000_000_000
+            try api.put(.pods, important)
+            try api.put(.pods, pod("plain"))
+            #expect(await eventually { isReady(api, "plain") && isReady(api, "important") })
+            await kubelet.shutDown()
+            for name in ["plain", "important"] {
+                let status = api.get(.pods, "default", name)?["status"]
+                #expect(status?["phase"] == "Failed" && status?["reason"] == "Terminated")
+                #expect(status?["message"] == "Pod was terminated in response to imminent node shutdown.")
+                #expect(condition(api, name, "DisruptionTarget")?["reason"] == "TerminationByKubelet")
+            }
+            let stops = await runtime.journal.filter { $0.hasPrefix("stopContainer") }
+            #expect(stops.count == 2)
+            #expect(
+                await eventually {
+                    api.get(.nodes, nil, "n1")?[path: "status", "conditions"]?.array?.contains {
+                        $0["type"] == "Ready" && $0["status"] == "False" && $0["reason"] == "KubeletNotReady"
+                            && $0["message"] == "node is shutting down"
+                    } ?? false
+                })
+            try api.put(.pods, pod("late"))
+            #expect(await eventually { phase(api, "late") == "Failed" })
+            let late = api.get(.pods, "default", "late")?["status"]
+            #expect(late?["reason"] == "NodeShutdown" && late?["message"] == "Pod was rejected: Pod was rejected as the node is shutting down.")
+            #expect(await eventually { api.events("NodeShutdown").contains("Shutdown manager detected shutdown event") })
+        }
+    }
+
+    @Test("a node without a time for its pods ends at once, and they go on")
+    func noShutdown() async throws {
+        try await runKubelet { api, runtime, kubelet in
+            try api.put(.pods, pod("web"))
+            #expect(await eventually { isReady(api, "web") })
+            await kubelet.shutDown()
+            #expect(await runtime.journal.allSatisfy { !$0.hasPrefix("stopContainer") } && isReady(api, "web"))
         }
     }
 

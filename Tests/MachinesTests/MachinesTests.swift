@@ -22,6 +22,13 @@ import Testing
         #expect(toml.contains("restrict_oom_score_adj"))
     }
 
+    @Test(
+        "a machine's agent is asked to end its pods where there is a time for it",
+        arguments: [
+            ("30", Duration.seconds(35)), ("30\n", .seconds(35)), ("0", nil), ("", nil), (nil, nil), ("x", nil), ("99999999999999999999", nil),
+        ])
+    func shutdownGrace(text: String?, grace: Duration?) { #expect(LinuxMachines.shutdownGrace(text) == grace) }
+
     @Test("a mirror comes before its registry") func mirrors() {
         let hosts = ContainerdConfiguration.hosts(registry: "docker.io", mirror: "http://169.254.171.1:5000")
         #expect(hosts.contains("[host.\"http://169.254.171.1:5000\"]"))

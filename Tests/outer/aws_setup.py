@@ -1,4 +1,5 @@
 """What tests of EKS need before they begin: a network, roles, a cluster with nodes, and boto3's clients for them."""
+import base64
 import json
 
 import boto3
@@ -37,6 +38,17 @@ def network(service, prefix):
         for index, zone in enumerate("ab")]
 
 
+def user_data(node_config):
+    """User data of a launch template, with the document by which nodes of Amazon Linux 2023 are set up."""
+    text = f"Content-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: application/node.eks.aws\n\n{node_config}\n--B--\n"
+    return base64.b64encode(text.encode()).decode()
+
+
+def kubelet_user_data(**config):
+    """User data that sets members of the kubelet's file."""
+    return user_data(json.dumps({"apiVersion": "node.eks.aws/v1alpha1", "kind": "NodeConfig", "spec": {"kubelet": {"config": config}}}))
+
+
 def fast(waiter):
     """AWS's waiters look every ten to thirty seconds: what takes minutes there takes a second here."""
     waiter.config.delay = 0.2
@@ -44,8 +56,9 @@ def fast(waiter):
     return waiter
 
 
-def cluster(service, name, prefix, nodes=0, instance_type="t3.medium", **settings):
-    """An ACTIVE cluster with a node group of `nodes`, and the service's kubeconfig set to it. Returns its subnets."""
+def cluster(service, name, prefix, nodes=0, instance_type="t3.medium", kubelet=None, **settings):
+    """An ACTIVE cluster with a node group of `nodes`, and the service's kubeconfig set to it; `kubelet` are members of its
+    nodes' kubelet file. Returns its subnets."""
     eks = client(service, "eks")
     subnets = network(service, prefix)
     arn = role(service, f"{name}-cluster", trust("eks.amazonaws.com"), ["AmazonEKSClusterPolicy"])
@@ -55,8 +68,12 @@ def cluster(service, name, prefix, nodes=0, instance_type="t3.medium", **setting
     if nodes:
         policies = ["AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly"]
         arn = role(service, f"{name}-node", trust("ec2.amazonaws.com"), policies)
+        extra = {}
+        if kubelet:
+            client(service, "ec2").create_launch_template(LaunchTemplateName=name, LaunchTemplateData={"UserData": kubelet_user_data(**kubelet)})
+            extra["launchTemplate"] = {"name": name}
         eks.create_nodegroup(
             clusterName=name, nodegroupName="ng", scalingConfig={"minSize": 1, "maxSize": 4, "desiredSize": nodes}, subnets=subnets, nodeRole=arn,
-            instanceTypes=[instance_type])
+            instanceTypes=[instance_type], **extra)
         fast(eks.get_waiter("nodegroup_active")).wait(clusterName=name, nodegroupName="ng")
     return subnets

@@ -9,7 +9,7 @@ from conftest import wait_for
 @pytest.fixture(scope="module")
 def node(service):
     # A small one, so that its memory is soon used up.
-    cluster(service, "node", "10.94", nodes=1, instance_type="t3.small")
+    cluster(service, "node", "10.94", nodes=1, instance_type="t3.small", kubelet={"podPidsLimit": 200})
     return service
 
 
@@ -124,6 +124,17 @@ def test_out_of_memory(node):
     found = wait_for(lambda: status(node, "greedy").get("containerStatuses", [{}])[0].get("state", {}).get("terminated"), "the container has ended")
     assert (found["reason"], found["exitCode"]) == ("OOMKilled", 137)
     node.kubectl("delete", "pod", "greedy")
+
+
+def test_process_limit(node):
+    """A pod that starts more processes than each may have cannot, and its node and the other pods still can."""
+    create(node, "forks")
+    create(node, "neighbour")
+    script = "(i=0; while [ $i -lt 250 ]; do sleep 5 >/dev/null 2>&1 & i=$((i+1)); done; echo everything) 2>&1; true"
+    told = shell(node, "forks", script)
+    assert "fork" in told and "everything" not in told
+    assert "everything" in shell(node, "neighbour", script.replace("250", "20"))
+    node.kubectl("delete", "pod", "forks", "neighbour")
 
 
 def test_storage_limits(node):

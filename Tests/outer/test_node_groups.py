@@ -1,12 +1,11 @@
 """Managed node groups on real machines: launch templates and their updates, remote access, repair of unhealthy nodes."""
-import base64
 import datetime
 import json
 import os
 import signal
 
 import pytest
-from aws_setup import client, cluster, fast, role, trust
+from aws_setup import client, cluster, fast, role, trust, user_data
 from botocore.exceptions import ClientError
 from conftest import wait_for
 from test_faults import processes
@@ -23,11 +22,6 @@ spec:
     - --node-labels=team=a
 """
 KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHEChAXiNDZ7bhlTvl9YYzIvP8WJjRP0S6WTY8bKX0C test"
-
-
-def user_data(pods):
-    text = f"Content-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: application/node.eks.aws\n\n{CONFIG.format(pods=pods)}\n--B--\n"
-    return base64.b64encode(text.encode()).decode()
 
 
 class Demo:
@@ -91,7 +85,7 @@ def test_a_launch_template_makes_nodes_as_it_says(demo):
     vpc = demo.eks.describe_cluster(name="demo")["cluster"]["resourcesVpcConfig"]["vpcId"]
     group = demo.ec2.create_security_group(GroupName="own", Description="own", VpcId=vpc)["GroupId"]
     template = demo.ec2.create_launch_template(LaunchTemplateName="nodes", LaunchTemplateData={
-        "InstanceType": "t3.small", "SecurityGroupIds": [group], "UserData": user_data(8), "MetadataOptions": {"HttpPutResponseHopLimit": 1},
+        "InstanceType": "t3.small", "SecurityGroupIds": [group], "UserData": user_data(CONFIG.format(pods=8)), "MetadataOptions": {"HttpPutResponseHopLimit": 1},
         "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "special"}]}]})["LaunchTemplate"]
     wanted = dict(clusterName="demo", nodegroupName="x", subnets=demo.subnets, nodeRole=demo.role, launchTemplate={"name": "nodes"})
     assert refusal(demo.eks.create_nodegroup, **wanted, diskSize=20) == "Disk size must be specified within the launch template."
@@ -125,7 +119,7 @@ def test_the_hop_limit_keeps_pods_from_the_metadata_of_the_node(demo):
 def test_an_update_to_another_version_of_the_template_replaces_the_nodes(demo):
     [old] = demo.nodes("lt")
     demo.ec2.create_launch_template_version(
-        LaunchTemplateName="nodes", SourceVersion="1", LaunchTemplateData={"UserData": user_data(9), "MetadataOptions": {"HttpPutResponseHopLimit": 2}})
+        LaunchTemplateName="nodes", SourceVersion="1", LaunchTemplateData={"UserData": user_data(CONFIG.format(pods=9)), "MetadataOptions": {"HttpPutResponseHopLimit": 2}})
     update = demo.eks.update_nodegroup_version(
         clusterName="demo", nodegroupName="lt", launchTemplate={"name": "nodes", "version": "2"})["update"]
     assert update["type"] == "VersionUpdate" and {"type": "LaunchTemplateVersion", "value": "2"} in update["params"]

@@ -25,6 +25,7 @@ typedef struct {
 
 /// Becomes a machine: joins the cgroups and the network namespace, makes mount, UTS, IPC and PID namespaces, and runs an init in them that keeps containerd and the
 /// agent running and reaps what is orphaned. Returns only with -errno on failure, or the init's exit status. When this process ends, the init and all below it are killed.
+/// SIGTERM to it is the machine's orderly end: the init passes SIGUSR1 to the agent and ends when the agent has; a second SIGTERM ends it at once.
 /// Must be called before the process has a second thread.
 int clinux_machine_run(const clinux_machine *machine);
 

@@ -12,14 +12,14 @@ package struct LinuxMachineHost: MachineHost {
     }
 
     package func start(_ spec: MachineSpec) async throws {
-        try await machines.start(
-            MachineConfiguration(
-                instanceID: spec.instanceID, hostName: spec.hostName, milliCPU: spec.milliCPU, memoryMiB: spec.memoryMiB,
-                network: .init(
-                    vpcID: spec.vpcID, vpcCIDR: spec.vpcCIDR, gateway: spec.gatewayAddress, address: spec.primaryAddress,
-                    prefixLength: spec.prefixLength),
-                podAddresses: spec.podAddresses, registryMirrors: registryMirrors),
-            bootstrap: spec.bootstrap.files)
+        var machine = MachineConfiguration(
+            instanceID: spec.instanceID, hostName: spec.hostName, milliCPU: spec.milliCPU, memoryMiB: spec.memoryMiB,
+            network: .init(
+                vpcID: spec.vpcID, vpcCIDR: spec.vpcCIDR, gateway: spec.gatewayAddress, address: spec.primaryAddress,
+                prefixLength: spec.prefixLength),
+            podAddresses: spec.podAddresses, registryMirrors: registryMirrors)
+        machine.shutdownGrace = spec.shutdownGrace
+        try await machines.start(machine, bootstrap: spec.bootstrap.files)
     }
 
     package func renew(_ instanceID: String, _ bootstrap: NodeBootstrap) async throws {

@@ -238,6 +238,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         node.kubeReserved = instance.kubelet?.kubeReserved ?? [:]
         node.systemReserved = instance.kubelet?.systemReserved ?? [:]
         node.clusterDNS = instance.kubelet?.clusterDNS ?? []
+        node.kubelet = instance.kubelet?.node ?? NodeKubelet()
         return NodeBootstrap(files: try await controlPlane.nodeFiles(node, authorities: cluster.clusterAuthorities))
     }
 

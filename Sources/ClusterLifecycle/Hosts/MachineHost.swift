@@ -38,6 +38,8 @@ package struct MachineSpec: Codable, Sendable, Equatable {
     package var labels: [String: String]
     package var taints: [NodeTaint]
     package var bootstrap: NodeBootstrap
+    /// Seconds that its pods have when it is ended in order; 0: it does not wait for them.
+    package var shutdownGrace: Int64 = 0
 
     package init(
         instanceID: String, clusterName: String, nodegroup: String, hostName: String, instanceType: String, vcpus: Int, milliCPU: Int, memoryMiB: Int,

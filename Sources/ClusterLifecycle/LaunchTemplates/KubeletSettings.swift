@@ -1,4 +1,5 @@
 import AWSProtocol
+import ControlPlane
 
 /// What the user data of a launch template says of the kubelet, as far as it is heeded here.
 struct KubeletSettings: Codable, Sendable, Equatable {
@@ -9,6 +10,8 @@ struct KubeletSettings: Codable, Sendable, Equatable {
     var kubeReserved: [String: String] = [:]
     var systemReserved: [String: String] = [:]
     var clusterDNS: [String] = []
+    /// Nil in records of earlier versions.
+    var node: NodeKubelet?
     /// What else stands there and does nothing, for the log.
     var ignored: [String] = []
 
@@ -32,6 +35,7 @@ struct KubeletSettings: Codable, Sendable, Equatable {
             }
             try NodeConfig.read(part.text, into: &self)
         }
+        try node?.check()
     }
 
     /// What is kept of a name in logs and messages.

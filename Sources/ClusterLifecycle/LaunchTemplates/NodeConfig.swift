@@ -1,4 +1,5 @@
 import AWSProtocol
+internal import ControlPlane
 internal import KubeAPI
 
 /// The documents by which nodes of Amazon Linux 2023 are set up; later ones win over earlier ones. Upstream: amazon-eks-ami, nodeadm, NodeConfig of
@@ -47,7 +48,9 @@ enum NodeConfig {
             for taint in value.arrayValue ?? [] {
                 try add(taint["key"]?.stringValue ?? "", taint["value"]?.stringValue, taint["effect"]?.stringValue ?? "", &settings)
             }
-        default: settings.ignored.append("spec.kubelet.config.\(KubeletSettings.short(name))")
+        default:
+            guard try !takeNode(name, value, &settings) else { break }
+            settings.ignored.append("spec.kubelet.config.\(KubeletSettings.short(name))")
         }
     }
 
@@ -68,8 +71,17 @@ enum NodeConfig {
                 let head = (parts.first ?? "").split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
                 try add(String(head.first ?? ""), head.count > 1 ? String(head[1]) : nil, parts.count == 2 ? String(parts[1]) : "", &settings)
             }
-        default: settings.ignored.append("the kubelet's flag --\(KubeletSettings.short(name))")
+        default:
+            if let (member, value) = NodeKubelet.member(ofFlag: name, value), try takeNode(member, value, &settings) { break }
+            settings.ignored.append("the kubelet's flag --\(KubeletSettings.short(name))")
         }
+    }
+
+    private static func takeNode(_ name: String, _ value: AWSJSON, _ settings: inout KubeletSettings) throws(AWSError) -> Bool {
+        var node = settings.node ?? NodeKubelet()
+        guard try node.take(name, value) else { return false }
+        settings.node = node
+        return true
     }
 
     private static func pairs(_ text: Substring) -> [String: String] {

@@ -19,7 +19,7 @@ struct StartMachineStep {
 
     static func spec(_ instance: InstanceRecord, _ bootstrap: NodeBootstrap) -> MachineSpec {
         let block = IPv4Block(instance.subnetCIDR)
-        return MachineSpec(
+        var spec = MachineSpec(
             instanceID: instance.instanceID, clusterName: instance.clusterName, nodegroup: instance.nodegroup, hostName: instance.nodeName,
             instanceType: instance.instanceType, vcpus: instance.vcpus, milliCPU: instance.milliCPU, memoryMiB: instance.memoryMiB,
             vpcID: instance.vpcID,
@@ -28,5 +28,7 @@ struct StartMachineStep {
             primaryAddress: instance.primaryAddress, prefixLength: block?.prefixLength ?? 24, podAddresses: instance.podAddresses,
             macAddress: instance.macAddress, securityGroupIDs: instance.securityGroupIDs, zone: instance.zone, region: instance.region,
             maxPods: instance.maxPods, labels: instance.labels, taints: instance.taints, bootstrap: bootstrap)
+        spec.shutdownGrace = instance.kubelet?.node?.shutdownGrace ?? 0
+        return spec
     }
 }

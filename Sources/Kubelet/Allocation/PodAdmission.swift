@@ -33,7 +33,8 @@ enum NodeRoom {
         for resource in order + requests.keys.filter({ !order.contains($0) }).sorted() {
             guard let wanted = requests[resource], wanted.sign > 0 else { continue }
             // Extended resources that the node does not have are counted elsewhere. Upstream: removeMissingExtendedResources.
-            guard let whole = allocatable[resource] ?? (order.contains(resource) ? .zero : nil) else { continue }
+            let isNative = order.contains(resource) || HugePages.isResource(resource)
+            guard let whole = allocatable[resource] ?? (isNative ? .zero : nil) else { continue }
             let used = others.reduce(Quantity.zero) { $0 + ($1[resource] ?? .zero) }
             if used + wanted > whole {
                 return ResourceShortfall(

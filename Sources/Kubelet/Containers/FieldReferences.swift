@@ -63,7 +63,7 @@ struct FieldReferences: Sendable {
         let resource = String(parts[1])
         let amount: Quantity
         switch parts[0] {
-        case "limits": amount = owner.limits[resource] ?? allocatable[resource] ?? .zero
+        case "limits": amount = owner.limits[resource] ?? (HugePages.isResource(resource) ? nil : allocatable[resource]) ?? .zero
         case "requests": amount = owner.requests[resource] ?? .zero
         default: throw ContainerConfigError("unsupported container resource : \(name)")
         }

@@ -73,6 +73,12 @@ final class NodeAgent: Sendable {
         healthChanged.continuation.yield()
     }
 
+    /// Tells the API server that the node goes.
+    func shutdownBegan() {
+        health.withLock { $0.isShuttingDown = true }
+        healthChanged.continuation.yield()
+    }
+
     var pressures: Set<NodePressure> { health.withLock(\.pressures) }
 
     /// Looks at the runtime until cancelled.

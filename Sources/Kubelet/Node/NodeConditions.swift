@@ -10,6 +10,7 @@ struct NodeHealth: Sendable, Equatable {
     var networkProblem: String?
     /// What the node is short of, as evictions see it.
     var pressures: Set<NodePressure> = []
+    var isShuttingDown = false
 
     /// Reads the runtime's conditions, in upstream's words.
     static func problems(of conditions: [RuntimeCondition]) -> (runtime: String?, network: String?) {
@@ -50,6 +51,7 @@ enum NodeConditions {
         var problems: [String] = []
         if let problem = health.runtimeProblem { problems.append("container runtime is down: \(problem)") }
         if let problem = health.networkProblem { problems.append("container runtime network not ready: \(problem)") }
+        if health.isShuttingDown { problems.append("node is shutting down") }
         if problems.isEmpty {
             add("Ready", true, "KubeletReady", "kubelet is posting ready status")
         } else {

@@ -7,6 +7,18 @@ struct PodCgroups: Sendable {
     let mount: String
     /// Path of the node's own cgroup from the hierarchy's root.
     let root: String
+    /// Processes and threads that each pod may have; not positive: no limit of its own.
+    let podPidsLimit: Int64
+
+    init(mount: String, root: String, podPidsLimit: Int64 = -1) {
+        self.mount = mount
+        self.root = root
+        self.podPidsLimit = podPidsLimit
+    }
+
+    init(_ configuration: KubeletConfiguration) {
+        self.init(mount: configuration.cgroupMount, root: configuration.cgroupRoot, podPidsLimit: configuration.podPidsLimit)
+    }
 
     /// Hierarchies of cgroup v1 in which pods get a cgroup; runc makes the containers' below them in all.
     static let controllers = [
@@ -39,7 +51,10 @@ struct PodCgroups: Sendable {
         for qos in [QOSClass.guaranteed, .burstable, .bestEffort] { try makeGroup(classPath(qos)) }
         try makeGroup(path(pod))
         try set(classPath(.bestEffort), .shares, CPUArithmetic.minimumShares)
-        try apply(PodCgroupLimits(pod), to: pod)
+        let limits = PodCgroupLimits(pod)
+        try apply(limits, to: pod)
+        try limitHugePages(path(pod), limits.hugePages)
+        if podPidsLimit > 0 { try set(path(pod), .pids, podPidsLimit) }
     }
 
     /// Sets a pod's limits. `onlyRaising` leaves alone what would become less: its containers must become smaller first.
@@ -51,6 +66,26 @@ struct PodCgroups: Sendable {
             try set(path, setting, number)
         }
         if !onlyRaising { try set(path, .shares, limits.cpuShares) }
+    }
+
+    /// Whether cgroups here can limit huge pages.
+    var limitsHugePages: Bool {
+        guard isUnified else { return FileTree.exists("\(mount)/hugetlb") }
+        let controllers = (try? FileTree.read("\(mount)\(root == "/" ? "" : root)/cgroup.controllers", limit: 4096)) ?? []  // No such group.
+        return String(decoding: controllers, as: UTF8.self).split(whereSeparator: \.isWhitespace).contains("hugetlb")
+    }
+
+    /// Sets the limit of every size of page that the kernel knows. Upstream: cm's toResources, HugetlbLimit.
+    private func limitHugePages(_ path: String, _ limits: [Int64: Int64]) throws(FileError) {
+        guard limitsHugePages else { return }
+        let byUnit = Dictionary(limits.map { (HugePages.unit($0.key), $0.value) }) { $1 }
+        let directory = isUnified ? mount + path : "\(mount)/hugetlb\(path)"
+        // `hugetlb.2MB.max`, but not `hugetlb.2MB.rsvd.max`.
+        for name in try FileTree.list(directory) {
+            let parts = name.split(separator: ".")
+            guard parts.count == 3, parts[0] == "hugetlb", parts[2] == (isUnified ? "max" : "limit_in_bytes") else { continue }
+            try writeControl("\(directory)/\(name)", String(byUnit[String(parts[1])] ?? 0))
+        }
     }
 
     /// Makes the group of all pods and gives it the memory that is theirs, so that what the node itself needs stays free. Upstream: node allocatable
@@ -95,7 +130,7 @@ struct PodCgroups: Sendable {
         var at = mount
         for part in [""] + path.split(separator: "/").map(String.init).dropLast() {
             if !part.isEmpty { at += "/" + part }
-            for controller in ["cpu", "cpuset", "memory", "pids", "io"] {
+            for controller in ["cpu", "cpuset", "memory", "pids", "io", "hugetlb"] {
                 try? writeControl(at + "/cgroup.subtree_control", "+" + controller)  // The kernel may lack it: see above.
             }
         }
@@ -103,13 +138,14 @@ struct PodCgroups: Sendable {
 
     /// A number of a cgroup: its file in cgroup v1 and v2.
     private enum Setting {
-        case shares, quota, memory
+        case shares, quota, memory, pids
 
         var legacy: (controller: String, file: String) {
             switch self {
             case .shares: ("cpu", "cpu.shares")
             case .quota: ("cpu", "cpu.cfs_quota_us")
             case .memory: ("memory", "memory.limit_in_bytes")
+            case .pids: ("pids", "pids.max")
             }
         }
         var unified: String {
@@ -117,6 +153,7 @@ struct PodCgroups: Sendable {
             case .shares: "cpu.weight"
             case .quota: "cpu.max"
             case .memory: "memory.max"
+            case .pids: "pids.max"
             }
         }
     }

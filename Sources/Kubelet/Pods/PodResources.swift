@@ -39,8 +39,11 @@ struct PodCgroupLimits: Sendable, Equatable {
     var cpuShares = CPUArithmetic.minimumShares
     var cpuQuota: Int64 = 0
     var memory: Int64 = 0
+    /// Bytes by size of page; of those not named it gets none.
+    var hugePages: [Int64: Int64] = [:]
 
     init(_ pod: Pod) {
+        hugePages = HugePages.limits(PodResources.requests(pod.object, .init(usesStatus: false)))
         guard pod.qosClass != .bestEffort else { return }
         let requests = PodResources.requests(pod.object, .init(usesStatus: false))
         let limits = PodResources.limits(pod.object, .init(usesStatus: false))

@@ -16,12 +16,16 @@ final class PodStatusWriter: Sendable {
         var isFinished = false
         /// The object as the last patch returned it.
         var answer: Object?
+        /// The API server has this status, or has no place for it.
+        var isWritten = false
     }
 
     private let client: KubeClient
     private let pods: Lister
     private let logger: Logger
     private let entries = Mutex<[String: Entry]>([:])
+    /// Who waits until all is written.
+    private let progress = Mutex<AsyncStream<Void>.Continuation?>(nil)
     private let queue: WorkQueue<String>
 
     init(client: KubeClient, pods: Lister, logger: Logger) {
@@ -38,6 +42,7 @@ final class PodStatusWriter: Sendable {
             let isSame = PodStatusPatch.same(entry.status, status)
             entry.pod = pod
             entry.status = status
+            entry.isWritten = entry.isWritten && isSame
             entries[pod.uid] = entry
             return !isSame
         }
@@ -60,7 +65,35 @@ final class PodStatusWriter: Sendable {
 
     func forget(uid: String) { _ = entries.withLock { $0.removeValue(forKey: uid) } }
 
-    func run() async { await queue.run(workers: Self.workers, logger: logger) { try await self.write($0) } }
+    func run() async {
+        await queue.run(workers: Self.workers, logger: logger) { uid in
+            let status = self.entries.withLock { $0[uid]?.status }
+            try await self.write(uid)
+            if let status { self.wrote(uid, status) }
+        }
+    }
+
+    private func wrote(_ uid: String, _ status: Value) {
+        entries.withLock { entries in
+            guard let entry = entries[uid], PodStatusPatch.same(entry.status, status) else { return }
+            entries[uid]?.isWritten = true
+        }
+        progress.withLock { _ = $0?.yield() }
+    }
+
+    /// Waits until the API server has all statuses as they are noted, no longer than `limit`.
+    func flush(limit: Duration) async {
+        let (steps, step) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        progress.withLock { $0 = step }
+        step.yield()
+        let timer = Task {
+            do { try await Task.sleep(for: limit) } catch { return }  // All is written.
+            step.finish()
+        }
+        for await _ in steps where entries.withLock({ $0.values.allSatisfy(\.isWritten) }) { break }
+        timer.cancel()
+        progress.withLock { $0 = nil }
+    }
 
     private func write(_ uid: String) async throws {
         guard let entry = entries.withLock({ $0[uid] }) else { return }

@@ -55,7 +55,7 @@ struct PodVolumes: Sendable {
             try FileTree.makeDirectories(directory, mode: 0o777)
             let medium = source["medium"].string ?? ""
             if medium == "Memory" { try mountTmpfs(directory, size: source["sizeLimit"].quantity?.value) }
-            if medium.hasPrefix("HugePages") { throw VolumeError("emptyDir medium \(medium) is not implemented by Eyrie yet") }
+            if medium.hasPrefix(HugePages.medium) { try mountHugePages(directory, pageSize: HugePages.pageSize(medium: medium, pod: pod)) }
             if isNew {
                 try FileTree.check(chmod(directory, 0o777), "chmod", directory)
                 if let group { try FileTree.setGroup(directory, group: group, readOnly: false) }
@@ -72,6 +72,13 @@ struct PodVolumes: Sendable {
         guard mounts, try !FileTree.mounts(below: directory).contains(directory) else { return }
         let data = size.map { $0 > 0 ? "size=\($0)" : "" } ?? ""
         try FileTree.checkCode(clinux_mount("tmpfs", directory, "tmpfs", 0, data), "mount tmpfs", directory)
+        try FileTree.check(chmod(directory, 0o777), "chmod", directory)
+    }
+
+    /// Upstream: emptydir's setupHugepages.
+    private func mountHugePages(_ directory: String, pageSize: Int64) throws(FileError) {
+        guard mounts, try !FileTree.mounts(below: directory).contains(directory) else { return }
+        try FileTree.checkCode(clinux_mount("nodev", directory, "hugetlbfs", 0, "pagesize=\(pageSize)"), "mount hugetlbfs", directory)
         try FileTree.check(chmod(directory, 0o777), "chmod", directory)
     }
 

@@ -116,7 +116,8 @@ struct ContainerStarter: Sendable {
         config.stdin = container.view["stdin"].bool ?? false
         config.stdinOnce = container.view["stdinOnce"].bool ?? false
         config.tty = container.view["tty"].bool ?? false
-        config.resources = container.linuxResources(pod: pod, nodeMemory: services.configuration.capacity["memory"]?.value ?? 0)
+        let resources = container.linuxResources(pod: pod, nodeMemory: services.configuration.capacity["memory"]?.value ?? 0)
+        config.resources = services.memory.limit(resources, container, pod: pod)
         if let given = try await services.devices?.starting(pod, container) {
             config.environment += given.environment.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
             config.mounts += given.mounts

@@ -14,7 +14,9 @@ struct PodServices: Sendable {
     let probeActions: ProbeActions
     let volumes: PodVolumes
     let cgroups: PodCgroups
+    let memory: HostMemory
     let allocations: PodAllocations
+    let shutdown: NodeShutdown
     /// Nil: no plug-ins can register.
     let devices: DeviceManager?
     /// Something of the node has become free: pods may wait for it.

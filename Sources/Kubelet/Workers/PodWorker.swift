@@ -59,7 +59,8 @@ actor PodWorker {
         // One that is being deleted may still hold what it was given.
         let isNew = pod.status["startTime"].string == nil
         let unfit =
-            FeatureAdmission.rejection(pod) ?? PressureAdmission.rejection(pod, pressures: services.pressures()) ?? SysctlAdmission.rejection(pod)
+            services.shutdown.rejection ?? FeatureAdmission.rejection(pod) ?? PressureAdmission.rejection(pod, pressures: services.pressures())
+            ?? SysctlAdmission.rejection(pod)
         let pressure = isNew ? unfit : nil
         let refusal = pod.isTerminalInAPI ? nil : pressure ?? services.allocations.admit(pod)
         let rejection = isOver ? nil : refusal

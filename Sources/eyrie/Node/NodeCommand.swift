@@ -39,7 +39,12 @@ struct NodeCommand: AsyncParsableCommand {
             if let cloud { group.addTask { await cloud.run() } }
             group.addTask { try await keeper.run() }
             group.addTask { try await kubelet.run() }
-            // The others run until they are cancelled: the first to end is the kubelet, by itself or by an error.
+            group.addTask {
+                // From the machine's init alone, when the machine is to end. Any other end of this process leaves the pods as they are.
+                await Signals.wait(for: [SIGUSR1])
+                if !Task.isCancelled { await kubelet.shutDown() }
+            }
+            // The others run until they are cancelled: the first to end is the kubelet, by itself, by an error or by a shutdown.
             defer { group.cancelAll() }
             try await group.next()
         }
@@ -132,10 +137,16 @@ struct NodeBootstrapFiles {
         configuration.taints = root["taints"].elements.map {
             .init(key: $0["key"].string ?? "", value: $0["value"].string ?? "", effect: $0["effect"].string ?? "")
         }
+        configuration.capacity.merge(HugePages.capacity()) { own, _ in own }
         configuration.providerID = root["providerID"].string ?? ""
         let kept = Self.reserved(vcpus: root["vcpus"].int ?? 1, maxPods: root["maxPods"].int ?? 17)
         let forKubernetes = kept.merging(Self.quantities(root["kubeReserved"])) { $1 }
         configuration.reserved = forKubernetes.merging(Self.quantities(root["systemReserved"]), uniquingKeysWith: +)
+        let kubelet = root["kubelet"]
+        configuration.podPidsLimit = kubelet["podPidsLimit"].int ?? -1
+        configuration.shutdownPeriods = kubelet["shutdownGracePeriodByPodPriority"].elements.map {
+            ShutdownPeriod(priority: $0["priority"].int ?? 0, seconds: $0["shutdownGracePeriodSeconds"].int ?? 0)
+        }
         if root["hasEvictions"].bool == false { configuration.eviction = EvictionPolicy(thresholds: []) }
         // The volume that a node group's nodes have, where the host's filesystem is larger.
         configuration.diskSize = Self.diskSize

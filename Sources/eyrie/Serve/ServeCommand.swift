@@ -140,12 +140,15 @@ struct ServeCommand: AsyncParsableCommand {
     }
 }
 
-/// The signals that end the service.
+/// The signals that end the service, or a machine.
 enum Signals {
     /// Returns at SIGTERM or SIGINT.
-    @Sendable static func terminate() async {
+    @Sendable static func terminate() async { await wait(for: [SIGTERM, SIGINT]) }
+
+    /// Returns at the first of the signals, or when the task is cancelled.
+    static func wait(for numbers: [Int32]) async {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
-        let sources = [SIGTERM, SIGINT].map { number in
+        let sources = numbers.map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler { continuation.yield() }

@@ -1,0 +1,51 @@
+import KubeAPI
+
+/// What a node's kubelet is told beyond its defaults. Upstream: the members of KubeletConfiguration of these names.
+package struct NodeKubelet: Codable, Sendable, Equatable {
+    /// Processes and threads that each pod may have; nil or not positive: as many as the node.
+    package var podPidsLimit: Int64?
+    /// What all pods have to end in when the node shuts down, and how much of it is for critical pods alone, in seconds. Nil or 0: the node does not wait.
+    package var shutdownGracePeriod: Double?
+    package var shutdownGracePeriodCriticalPods: Double?
+    /// In place of these two.
+    package var shutdownGracePeriodByPodPriority: [PriorityPeriod]?
+
+    /// Upstream: ShutdownGracePeriodByPodPriority.
+    package struct PriorityPeriod: Codable, Sendable, Equatable {
+        package var priority: Int64
+        package var seconds: Int64
+
+        package init(priority: Int64, seconds: Int64) {
+            self.priority = priority
+            self.seconds = seconds
+        }
+    }
+
+    package init() {}
+
+    /// How long pods have by their priority; empty: the node does not wait for them. Upstream: nodeshutdown's migrateConfig.
+    package var shutdownPeriods: [PriorityPeriod] {
+        if let periods = shutdownGracePeriodByPodPriority, !periods.isEmpty { return periods }
+        guard let whole = shutdownGracePeriod, whole > 0, let ordinary = Int64(exactly: (whole - critical).rounded(.down)), ordinary >= 0 else {
+            return []
+        }
+        let system = Int64(exactly: critical.rounded(.down)) ?? 0
+        return [PriorityPeriod(priority: 0, seconds: ordinary), PriorityPeriod(priority: Self.systemCritical, seconds: system)]
+    }
+
+    private var critical: Double { max(0, shutdownGracePeriodCriticalPods ?? 0) }
+
+    /// Upstream: scheduling.SystemCriticalPriority.
+    private static let systemCritical: Int64 = 2_000_000_000
+
+    /// As the node's agent reads it.
+    var value: Value {
+        var value: Value = [:]
+        if let podPidsLimit { value["podPidsLimit"] = .int(podPidsLimit) }
+        if !shutdownPeriods.isEmpty {
+            value["shutdownGracePeriodByPodPriority"] = .array(
+                shutdownPeriods.map { ["priority": .int($0.priority), "shutdownGracePeriodSeconds": .int($0.seconds)] })
+        }
+        return value
+    }
+}
