@@ -15,6 +15,12 @@ import Testing
         #expect(MachinePaths.containerdSocket.utf8.count < 108)
     }
 
+    @Test("a VPC's bridge has the same hardware address each time, and another VPC's has another") func hardwareAddresses() {
+        let addresses = (0..<300).map { VPCNetwork(vpcID: "vpc-\($0)", cidr: "10.0.0.0/16").hardwareAddress }
+        #expect(Set(addresses).count == 300 && addresses[7] == VPCNetwork(vpcID: "vpc-7", cidr: "10.1.0.0/16").hardwareAddress)
+        #expect(addresses.allSatisfy { $0.hasPrefix("02:") && $0.utf8.count == 17 })
+    }
+
     @Test("containerd keeps its state in the machine's directory and its socket on the machine's own /run") func containerd() {
         let toml = ContainerdConfiguration.toml(paths)
         #expect(toml.contains("root = \"/data/machines/i-0123456789abcdef0/containerd\""))
