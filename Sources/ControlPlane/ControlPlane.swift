@@ -63,6 +63,8 @@ package actor ControlPlane {
         }
         /// A machine of Fargate's: for one pod, without an agent that answers for the cloud.
         package var isFargate = false
+        /// Its agent makes everything ready and waits to join until it is given other files: a machine of a warm pool.
+        package var isWarm = false
 
         package init(
             name: String, address: String, instanceID: String, zone: String, vcpus: Int, memoryMiB: Int, maxPods: Int, labels: [String: String],
@@ -164,6 +166,7 @@ package actor ControlPlane {
         ]
         // One pod, sized for its node: there is nobody to evict for it.
         if node.isFargate { settings["hasEvictions"] = false }
+        if node.isWarm { settings["isWarm"] = true }
         if !node.isFargate, let identity = configuration.workloadIdentity, let endpoint = identity.endpointURL {
             settings["cloud"] = [
                 "endpoint": .string(endpoint), "region": .string(identity.region), "clusterName": .string(configuration.name),

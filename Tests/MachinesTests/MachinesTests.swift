@@ -53,6 +53,20 @@ import Testing
         try Command.runBlocking(["rm", "-rf", directory])
     }
 
+    @Test("a machine is prepared when its agent says so, and not before") func prepared() async throws {
+        var template = Array("/tmp/eyrie-machines-XXXXXX".utf8CString)
+        let directory = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
+        let machines = LinuxMachines(.init(directory: directory, executable: ""), networks: VPCNetworks(directory: directory))
+        let paths = machines.paths("i-1")
+        try SmallFile.makeDirectory(paths.directory)
+        #expect(try await !machines.isPrepared("i-1", patience: .milliseconds(1)))
+        async let isPrepared = machines.isPrepared("i-1", patience: .seconds(60))
+        try SmallFile.write(paths.prepared, [])
+        #expect(try await isPrepared)
+        #expect(try await machines.isPrepared("i-1", patience: .seconds(60)))
+        try Command.runBlocking(["rm", "-rf", directory])
+    }
+
     @Test(
         "overlapping VPCs are recognised",
         arguments: [

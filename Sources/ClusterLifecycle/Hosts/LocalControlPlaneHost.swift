@@ -229,6 +229,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             memoryMiB: instance.memoryMiB, maxPods: instance.maxPods, labels: instance.labels,
             taints: instance.taints.map { (key: $0.key, value: $0.value ?? "", effect: $0.effect) } + [Self.uninitialized])
         node.isFargate = instance.fargate != nil
+        node.isWarm = instance.isInPool
         node.version = instance.version.flatMap { KubernetesVersions.named($0)?.patch }
         if let options = instance.metadataOptions {
             node.metadata.isEnabled = options.isEnabled

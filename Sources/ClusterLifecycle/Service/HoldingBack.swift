@@ -1,4 +1,4 @@
-/// The part of failures in a row: who failed waits before it launches again.
+/// What has failed is tried again later, each time later than before.
 extension Reconciler {
     /// Lets `key` launch again after a while, longer each time.
     func holdBack(_ key: ReconcileKey) {
@@ -14,4 +14,13 @@ extension Reconciler {
         wake(key, after: .seconds(moment - context.clock.now))
         return true
     }
+
+    /// The pause after `count` failures in a row before this one.
+    func delay(after count: Int) -> Duration {
+        min(context.configuration.firstRetry * (1 << min(count, 16)), context.configuration.longestRetry)
+    }
+}
+
+extension Duration {
+    var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

@@ -11,7 +11,7 @@ import Logging
 /// ```
 actor Reconciler {
     let context: StepContext
-    private var logger: Logger { context.logger }
+    var logger: Logger { context.logger }
 
     private let queue: AsyncStream<ReconcileKey>
     private let queueInput: AsyncStream<ReconcileKey>.Continuation
@@ -106,6 +106,7 @@ actor Reconciler {
                 case .cluster(let name): try await reconcileCluster(name)
                 case .nodegroup(let cluster, let name): try await reconcileNodegroup(cluster, name)
                 case .instance(let id): try await reconcileInstance(id)
+                case .warmPool(let cluster, let name): wake(.nodegroup(cluster: cluster, name: name))
                 case .insights(let cluster): try await InsightsStep().refresh(cluster, context)
                 case .records: try await context.state.update { SettlingRecords.settle(&$0) }
                 case .addon(let cluster, let name): try await reconcileAddon(cluster, name)
@@ -135,10 +136,6 @@ actor Reconciler {
         return delay(after: count)
     }
 
-    func delay(after count: Int) -> Duration {
-        min(context.configuration.firstRetry * (1 << min(count, 16)), context.configuration.longestRetry)
-    }
-
     // MARK: Start
 
     /// After a start of the service: everything is looked at; machines that went with their host are started again; instances without a record are
@@ -148,9 +145,9 @@ actor Reconciler {
         do {
             let launched = await context.network.instanceIDs(tagged: LaunchInstancesStep.clusterTag)
             let orphans = try await context.state.update { tables -> [String] in
-                for var instance in tables.instances.values
-                where !alive.contains(instance.instanceID) && (instance.phase == .joining || instance.phase == .ready) {
-                    instance.phase = .launching
+                for var instance in tables.instances.values where !alive.contains(instance.instanceID) {
+                    guard let phase = instance.phaseWithoutMachine else { continue }
+                    instance.phase = phase
                     tables.instances[instance.instanceID] = instance
                 }
                 return launched.filter { tables.instances[$0] == nil }
@@ -311,7 +308,8 @@ actor Reconciler {
 
     // MARK: Node groups
 
-    private func reconcileNodegroup(_ clusterName: String, _ name: String) async throws {
+    /// The instances in service of a node group, and its own state.
+    func reconcileMembers(_ clusterName: String, _ name: String) async throws {
         let key = LifecycleTables.key(clusterName, name)
         let read = await context.state.read { tables -> (NodegroupRecord, ClusterRecord, [InstanceRecord])? in
             guard let group = tables.nodegroups[key], let cluster = tables.clusters[clusterName] else { return nil }
@@ -320,12 +318,12 @@ actor Reconciler {
         guard let (group, cluster, instances) = read else { return }
         let plan = NodegroupPlan.plan(group, instances)
         if plan.isGone { return try await remove(group) }
-        try await mark(drain: plan.drain, terminate: plan.terminate)
+        try await mark(drain: plan.drain, terminate: plan.terminate, giveBack: plan.giveBack, to: group.warmPool?.state)
         if group.isSimulated, group.status == .deleting { return try await simulate(group) }
         guard group.status != .deleting else { return }
         if let change = group.nodeChange, serving.contains(clusterName) { try await ChangeNodesStep().run(group, change, instances, context) }
         if group.isSimulated { try await simulate(group) }
-        let isRepairing = try await repair(group, instances)
+        let isRepairing = try await repair(group, instances.filter { !$0.isInPool })
         if plan.isSettled, !isRepairing { return try await settle(group, cluster) }
         guard plan.launch > 0, serving.contains(clusterName) else { return }
         let reconcileKey = ReconcileKey.nodegroup(cluster: clusterName, name: name)
@@ -337,7 +335,8 @@ actor Reconciler {
                 try await SimulatedInstancesStep().launch(group, cluster, count: plan.launch, context)
                 dirty.insert(reconcileKey)
             } else {
-                try await LaunchInstancesStep().run(group, cluster, instances, count: plan.launch, context)
+                let taken = try await takeFromPool(group, cluster, plan.launch)
+                try await LaunchInstancesStep().run(group, cluster, instances, count: plan.launch - taken, context)
             }
         } catch {
             try Task.checkCancellation()
@@ -348,15 +347,19 @@ actor Reconciler {
         }
     }
 
-    func mark(drain: [String] = [], terminate: [String]) async throws {
-        guard !drain.isEmpty || !terminate.isEmpty else { return }
+    /// Has instances go: drained or not, or drained and back `to` the group's warm pool.
+    func mark(drain: [String] = [], terminate: [String], giveBack: [String] = [], to pool: WarmPoolState? = nil) async throws {
+        let all = drain + terminate + giveBack
+        guard !all.isEmpty else { return }
         try await context.state.update { tables in
             // Those that were to come again go for good.
-            for id in drain + terminate { tables.instances[id]?.repair = nil }
-            for id in drain { tables.instances[id]?.phase = .draining }
+            for id in all { tables.instances[id]?.repair = nil }
+            for id in drain + giveBack { tables.instances[id]?.phase = .draining }
+            for id in drain { tables.instances[id]?.pool = nil }
+            for id in giveBack { tables.instances[id]?.pool = pool }
             for id in terminate { tables.instances[id]?.phase = .terminating }
         }
-        for id in drain + terminate { wake(.instance(id)) }
+        for id in all { wake(.instance(id)) }
     }
 
     private func remove(_ group: NodegroupRecord) async throws {
@@ -370,6 +373,7 @@ actor Reconciler {
             }
         }
         notBefore[.nodegroup(cluster: group.clusterName, name: group.name)] = nil
+        notBefore[.warmPool(of: group)] = nil
         try await NodeRoleAccessStep().remove(
             group.nodeRoleARN, of: group.clusterName, isServing: serving.contains(group.clusterName), context)
         wake(.cluster(group.clusterName))
@@ -466,14 +470,20 @@ actor Reconciler {
             case .drained, .goesOn: dirty.insert(.instance(id))
             case .failed: try await keep(instance, group)
             }
+        case .warming, .warmed: try await keepWarm(instance, cluster, group)
         case .terminating:
             try await TerminateInstanceStep().run(instance, isClusterServing: isServing, context)
-            readiness[instance.clusterName]?[instance.nodeName] = nil
-            problems[instance.clusterName]?[instance.nodeName] = nil
-            awaited[instance.clusterName]?[instance.nodeName] = nil
+            forgetNode(of: instance)
             wake(.owner(of: instance))
             if let task = instance.fargate { wake(.fargateProfile(cluster: instance.clusterName, name: task.profile)) }
         }
+    }
+
+    /// Nothing that was said of an instance's node counts any more.
+    func forgetNode(of instance: InstanceRecord) {
+        readiness[instance.clusterName]?[instance.nodeName] = nil
+        problems[instance.clusterName]?[instance.nodeName] = nil
+        awaited[instance.clusterName]?[instance.nodeName] = nil
     }
 
     private func join(_ instance: InstanceRecord, _ group: NodegroupRecord?) async throws {
@@ -535,6 +545,7 @@ actor Reconciler {
             guard var current = tables.instances[instance.instanceID], current.phase == .draining else { return }
             current.phase = .ready
             current.drainingSince = nil
+            current.pool = nil
             tables.instances[current.instanceID] = current
         }
         guard let group else { return }
@@ -546,7 +557,7 @@ actor Reconciler {
     }
 
     /// Ends an instance that failed and tells its group.
-    private func giveUp(_ instance: InstanceRecord, _ group: NodegroupRecord?, _ issue: HealthIssue) async throws {
+    func giveUp(_ instance: InstanceRecord, _ group: NodegroupRecord?, _ issue: HealthIssue) async throws {
         try await context.state.update { tables in
             guard var current = tables.instances[instance.instanceID] else { return }
             current.phase = .terminating
@@ -579,8 +590,4 @@ actor Reconciler {
             do { try await Task.sleep(for: context.configuration.firstRetry) } catch { return }
         }
     }
-}
-
-extension Duration {
-    var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }
