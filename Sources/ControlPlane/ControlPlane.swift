@@ -382,6 +382,7 @@ package actor ControlPlane {
         // Once the server has stopped: what it served at the start.
         let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }
         var settings = ControllerConfiguration(rootCAPEM: pki.bundlePEM, resources: resources)
+        settings.extensionResources = { (try? server.extensionResources) ?? DiscoveredResources() }
         settings.certificateAuthority = pki.authority
         settings.signingDuration = configuration.signingDuration
         settings.volumes = VolumeFolders(directory: "\(configuration.directory)/volumes").store
