@@ -135,6 +135,30 @@ import Testing
         await second.controlPlane.stop()
     }
 
+    @Test("controllers and scheduler hold their Leases, and hold them again at once after a restart") func leases() async throws {
+        let first = try await Fixture.start()
+        let uid = try await first.client.get(.namespaces, name: "kube-system").metadata.uid
+        let names = ["kube-controller-manager", "kube-scheduler"]
+        func holders(_ client: KubeClient) async throws -> [String] {
+            try await client.list(.leases, namespace: "kube-system").items.filter { names.contains($0.metadata.name) }.compactMap {
+                $0["spec"]["holderIdentity"].string
+            }
+        }
+        let held = Array(repeating: "control-plane_\(uid)", count: 2)
+        try await first.eventually("both Leases") { try await holders(first.client) == held }
+        try await first.eventually("their events") {
+            let events = try await first.client.list(.events, namespace: "kube-system").items
+            return Set(events.filter { $0["reason"].string == "LeaderElection" }.compactMap { $0["involvedObject"]["name"].string }) == Set(names)
+        }
+        await first.controlPlane.stop()
+        try first.expectNothingRefused()
+        let second = try await Fixture.start(in: first.directory)
+        try await second.eventually("both Leases again") { try await holders(second.client) == held }
+        let lease = try await second.client.get(.leases, namespace: "kube-system", name: "kube-scheduler")
+        #expect(lease["spec"]["leaseDurationSeconds"].int == 15 && lease["spec"]["leaseTransitions"].int == 1)
+        await second.controlPlane.stop()
+    }
+
     @Test("without credentials nothing is told but health and version") func anonymous() async throws {
         let fixture = try await Fixture.start()
         let port = Int(fixture.endpoint.url.split(separator: ":").last ?? "") ?? 0
