@@ -18,7 +18,10 @@ struct LaunchInstancesStep {
         let now = context.clock.now
         let shifted = await context.state.read { $0.shiftedZones(of: cluster, at: now) }
         var perSubnet: [String: Int] = [:]
-        for instance in instances { perSubnet[instance.subnetID, default: 0] += 1 }
+        // During a rollout those that stay: the others may go from one zone before those that follow them come.
+        for instance in instances where group.rollout.map({ $0.generation == instance.generation }) ?? true {
+            perSubnet[instance.subnetID, default: 0] += 1
+        }
         for launched in 0..<count {
             let subnets = await context.network.subnets(group.subnetIDs).avoiding(shifted)
             guard let subnet = LaunchInstancesStep.subnet(for: subnets, holding: perSubnet) else {
