@@ -389,7 +389,7 @@ package actor ControlPlane {
             metrics: server.workQueues, transport: { InProcessTransport(server, user: .controller($0)) })
         feeds.follow(environment.informers.informer(for: .nodes))
         let scheduler = Scheduler(
-            client: self.client(server, "system:kube-scheduler"), informers: environment.informers,
+            client: self.client(server, "system:kube-scheduler"), informers: environment.informers, configuration: configuration.scheduler,
             logger: component(.scheduler, "eyrie.scheduler"))
         let cloud = CloudNodeController(
             client: self.client(server, "eks:cloud-controller-manager"), provider: CloudInstanceProvider(cloud: configuration.cloud),
