@@ -61,6 +61,10 @@ extension Scheduler {
     /// Takes the best of the nodes that are left.
     private func conclude(_ pod: QueuedPod, _ names: [String], _ worth: [String: Int64]) -> Step? {
         let (step, timer) = state.withLock { state -> (Step?, SchedulingQueue.Timer?) in
+            guard isOurs(pod, state) else {
+                _ = state.queue.endConsultation()
+                return (nil, nil)
+            }
             let input = input(pod, state)
             guard let node = state.cycles[pod.profile].choose(among: names, input, &state.cache, worth: worth) else {
                 // They are all gone since.
@@ -145,7 +149,7 @@ extension Scheduler {
 
     /// Whether the pod still waits for us: it may be gone, bound, or back in the queue in a newer form.
     private func isOurs(_ pod: QueuedPod, _ state: borrowing State) -> Bool {
-        pods.indexer.get(pod.info.key)?.metadata.uid == pod.info.uid && state.cache.nodeName(of: pod.info.uid) == nil
-            && !state.queue.contains(pod.info.uid)
+        guard let current = pods.indexer.get(pod.info.key)?.metadata, current.uid == pod.info.uid, !current.isBeingDeleted else { return false }
+        return state.cache.nodeName(of: pod.info.uid) == nil && !state.queue.contains(pod.info.uid)
     }
 }

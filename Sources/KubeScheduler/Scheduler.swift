@@ -58,7 +58,7 @@ package final class Scheduler: Sendable {
     private let budgets: SharedInformer
     private let storage: [SharedInformer]
     private let others: [SharedInformer]
-    let lookup: VolumeLookup
+    private let lookup: VolumeLookup
     private let selectors: WorkloadSelectors
     private let shapes = PodShapes()
     /// By profile: events come from whom a pod names as its scheduler.
@@ -71,7 +71,7 @@ package final class Scheduler: Sendable {
     private let timers: WorkQueue<String>
     private let volumeTimers: WorkQueue<String>
     private let wake: AsyncStream<Void>
-    let waker: AsyncStream<Void>.Continuation
+    private let waker: AsyncStream<Void>.Continuation
 
     /// - Parameters:
     ///   - configuration: only pods whose `spec.schedulerName` names one of its profiles are scheduled.

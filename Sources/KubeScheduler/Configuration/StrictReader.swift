@@ -75,14 +75,16 @@ struct StrictReader {
 
     /// Bytes, as Base64.
     mutating func data(_ place: ConfigurationPlace) -> String? {
-        guard let text = text(place), !text.isEmpty else { return nil }
-        if let bytes = Base64.decode(text) { return String(decoding: bytes, as: UTF8.self) }
+        guard let view = place.view, view.string != "" else { return nil }
+        if let text = view.string, let bytes = Base64.decode(text) { return String(decoding: bytes, as: UTF8.self) }
         // Not shown: it may be a key.
         errors.invalid(place.path, "must be Base64")
         return nil
     }
 
+    /// Whole objects and lists are not shown: there may be keys in them.
     private mutating func wrong(_ place: ConfigurationPlace, _ message: String) {
-        errors.invalid(place.path, place.view?.value ?? .null, message)
+        guard let view = place.view, view.kind != .object, view.kind != .array else { return errors.invalid(place.path, message) }
+        errors.invalid(place.path, view.value, message)
     }
 }

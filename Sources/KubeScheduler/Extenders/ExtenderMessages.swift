@@ -51,8 +51,8 @@ enum ExtenderMessages {
         for entry in answer.elements {
             guard let host = entry.goMember("Host")?.string else { continue }
             // Extenders' scores go to 10, the scheduler's to 100.
-            let score = Int128(entry.goMember("Score")?.int ?? 0) * Int128(weight) * 10
-            scores[host] = sum(scores[host] ?? 0, Int64(clamping: score))
+            let weighted = Int64(clamping: Int128(entry.goMember("Score")?.int ?? 0) * Int128(weight))
+            scores[host] = sum(scores[host] ?? 0, Int64(clamping: Int128(weighted) * 10))
         }
         return scores
     }

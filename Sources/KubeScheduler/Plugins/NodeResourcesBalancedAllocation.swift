@@ -19,6 +19,7 @@ struct NodeResourcesBalancedAllocation: ScorePlugin {
                 resource.amounts(node, taken: node.requested, requests).map { min(1, Double($0.requested) / Double($0.capacity)) }
             }
             guard fractions.count > 1 else { return maxNodeScore }
+            if fractions.count == 2 { return Int64((1 - abs(fractions[0] - fractions[1]) / 2) * Double(maxNodeScore)) }
             let mean = fractions.reduce(0, +) / Double(fractions.count)
             let variance = fractions.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(fractions.count)
             return Int64((1 - variance.squareRoot()) * Double(maxNodeScore))
