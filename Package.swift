@@ -56,7 +56,7 @@ let modules: [Target] = [
         "KubeAPIServer",
         ["KubeAPI", "CEL", "RegularExpressions", "KubeStorage", "KubeClient", "HTTPTransport", "Certificates", crypto, log]),
     module("KubeControllers", ["KubeClient", "Certificates", log]),
-    module("KubeScheduler", ["KubeClient", log]),
+    module("KubeScheduler", ["KubeClient", "HTTPTransport", log]),
     module("CloudControllers", ["KubeClient", "Certificates", log]),
     module("AutoMode", ["KubeScheduler", "KubeControllers", "KubeClient", log]),
     module("SimulatedNodes", ["KubeClient", log]),
@@ -82,7 +82,7 @@ let modules: [Target] = [
     module(
         "ClusterLifecycle",
         [
-            "ControlPlane", "CloudControllers", "AutoMode", "SimulatedNodes", "ClusterDNS", "Machines", "Processes", "AWSServices", "AWSProtocol", "Certificates", "RecordStore",
+            "ControlPlane", "CloudControllers", "AutoMode", "KubeScheduler", "SimulatedNodes", "ClusterDNS", "Machines", "Processes", "AWSServices", "AWSProtocol", "Certificates", "RecordStore",
             "KubeAPI", log,
         ]),
     module("EKSAPI", ["ClusterLifecycle", "AWSServices", "AWSProtocol"]),
@@ -90,7 +90,7 @@ let modules: [Target] = [
         name: "eyrie",
         dependencies: [
             "EKSAPI", "AWSServices", "NodeIdentity", "AWSProtocol", "ClusterLifecycle", "ControlPlane", "Machines", "Kubelet", "NetworkPolicies", "KubeProxy", "ClusterDNS", "VPCCNI", "ContainerRuntime",
-            "KubeClient", "KubeAPI", "HTTPTransport", "Certificates", "RecordStore", "CLinux", log,
+            "KubeClient", "KubeAPI", "KubeScheduler", "HTTPTransport", "Certificates", "RecordStore", "CLinux", log,
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
         swiftSettings: swiftSettings),

@@ -406,7 +406,10 @@ package actor ControlPlane {
             await ControllerRunner.run(environment, runInformers: false)
         }
         let runScheduler = { @Sendable (informers: InformerFactory) async in
-            await Scheduler(client: self.client(server, "system:kube-scheduler"), informers: informers, logger: schedulerLogger).run()
+            await Scheduler(
+                client: self.client(server, "system:kube-scheduler"), informers: informers, configuration: configuration.scheduler,
+                logger: schedulerLogger
+            ).run()
         }
         let cloud = CloudNodeController(
             client: self.client(server, "eks:cloud-controller-manager"), provider: CloudInstanceProvider(cloud: configuration.cloud),

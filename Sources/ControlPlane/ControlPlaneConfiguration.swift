@@ -2,6 +2,7 @@ package import AutoMode
 package import CloudControllers
 internal import KubeAPI
 package import KubeAPIServer
+package import KubeScheduler
 package import SimulatedNodes
 internal import Synchronization
 
@@ -144,6 +145,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var workloadIdentity: WorkloadIdentity?
     /// Services outside that are asked about tokens and rights.
     package var webhooks = AccessWebhooks()
+    /// Profiles and extenders of the scheduler.
+    package var scheduler = SchedulerConfiguration.standard
     /// The AWS identities and identity providers that the cluster knows; shared with who verifies the tokens.
     package var access = AccessBook()
     /// The profiles by which pods run on Fargate; shared with who keeps them.

@@ -15,32 +15,45 @@ package final class Scheduler: Sendable {
     private static let maxInFlight = 64
     package static let defaultName = "default-scheduler"
 
-    private struct State: Sendable {
+    /// All that decisions are made from.
+    struct State: Sendable {
         var cache = SchedulerCache()
-        var queue = SchedulingQueue()
-        var cycle = SchedulingCycle()
+        var queue: SchedulingQueue
+        /// By profile.
+        var cycles: [SchedulingCycle]
         var parked = ParkedPods()
+
+        init(_ configuration: SchedulerConfiguration) {
+            queue = SchedulingQueue(configuration.backoff)
+            cycles = configuration.profiles.map { SchedulingCycle(profile: $0) }
+        }
     }
 
-    private enum Step: Sendable {
+    /// What is to be done about a pod.
+    enum Step: Sendable {
         case bind(QueuedPod, node: String, VolumeChoice?)
         case fail(QueuedPod, message: String, Preemption?)
+        /// Nothing could be found out.
+        case error(QueuedPod, message: String)
+        /// Extenders have a say in it.
+        case consult(QueuedPod, ExtenderRound)
     }
 
     /// Room that is to be made for a pod.
-    private struct Preemption: Sendable {
+    struct Preemption: Sendable {
         var node: String
         var victims: [PodInfo]
         /// Pods that were promised this node and must look again.
         var displaced: [PodInfo]
     }
 
-    private let name: String
+    let configuration: SchedulerConfiguration
+    private let extenders: [SchedulerExtender]
     private let client: KubeClient
     private let informers: InformerFactory
     private let ownsInformers: Bool
-    private let pods: SharedInformer
-    private let nodes: SharedInformer
+    let pods: SharedInformer
+    let nodes: SharedInformer
     private let namespaces: SharedInformer
     private let budgets: SharedInformer
     private let storage: [SharedInformer]
@@ -48,25 +61,31 @@ package final class Scheduler: Sendable {
     private let lookup: VolumeLookup
     private let selectors: WorkloadSelectors
     private let shapes = PodShapes()
-    private let recorder: EventRecorder
-    private let now: @Sendable () -> Timestamp
+    /// By profile: events come from whom a pod names as its scheduler.
+    private let recorders: [EventRecorder]
+    let now: @Sendable () -> Timestamp
     private let logger: Logger
-    private let state = Mutex(State())
+    let state: Mutex<State>
+    /// By profile.
+    private let names: [String]
     private let timers: WorkQueue<String>
     private let volumeTimers: WorkQueue<String>
     private let wake: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
 
     /// - Parameters:
-    ///   - name: only pods with this `spec.schedulerName` are scheduled.
+    ///   - configuration: only pods whose `spec.schedulerName` names one of its profiles are scheduled.
     ///   - informers: shared ones that the caller runs; nil: the scheduler makes and runs its own.
     package init(
-        client: KubeClient, informers: InformerFactory? = nil, name: String = Scheduler.defaultName,
+        client: KubeClient, informers: InformerFactory? = nil, configuration: SchedulerConfiguration = .standard,
         now: @escaping @Sendable () -> Timestamp = { .now },
         clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "scheduler")
     ) {
         self.client = client
-        self.name = name
+        self.configuration = configuration
+        names = configuration.schedulerNames
+        extenders = configuration.extenders.map { SchedulerExtender($0) }
+        state = Mutex(State(configuration))
         self.now = now
         self.logger = logger
         ownsInformers = informers == nil
@@ -94,7 +113,7 @@ package final class Scheduler: Sendable {
             workloads: [
                 "ReplicaSet": replicaSets.indexer, "StatefulSet": statefulSets.indexer, "ReplicationController": replicationControllers.indexer,
             ])
-        recorder = EventRecorder(client: client, component: name, clock: clock, wallClock: now, logger: logger)
+        recorders = configuration.profiles.map { EventRecorder(client: client, component: $0.name, clock: clock, wallClock: now, logger: logger) }
         timers = WorkQueue(name: "scheduler-backoff", clock: clock)
         volumeTimers = WorkQueue(name: "scheduler-volumes", clock: clock)
         (wake, waker) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -105,7 +124,7 @@ package final class Scheduler: Sendable {
     package func run() async {
         await withDiscardingTaskGroup { group in
             if ownsInformers { group.addTask { await self.informers.run() } }
-            group.addTask { await self.recorder.run() }
+            for recorder in recorders { group.addTask { await recorder.run() } }
             group.addTask { await self.timers.run(workers: 1) { self.timerEnded($0) } }
             group.addTask { await self.volumeTimers.run(workers: 1) { await self.volumesTookTooLong($0) } }
             // All pods and nodes must be known before the first decision, or full nodes would look empty.
@@ -119,16 +138,27 @@ package final class Scheduler: Sendable {
             for await _ in wake {
                 while !Task.isCancelled {
                     guard await free.next() != nil else { return }
-                    guard let step = next() else {
+                    guard var step = next() else {
                         giveBack.yield()
                         break
                     }
+                    // The next pod waits for it: decisions are made one after the other.
+                    if case .consult(let pod, let round) = step {
+                        guard let decided = await consult(pod, round) else {
+                            giveBack.yield()
+                            continue
+                        }
+                        step = decided
+                    }
+                    let decided = step
                     group.addTask {
-                        switch step {
+                        switch decided {
                         case .bind(let pod, let node, let choice): await self.bind(pod, node, choice)
                         case .fail(let pod, let message, let preemption):
-                            if let preemption { await self.prepare(preemption, for: pod.info) }
+                            if let preemption { await self.prepare(preemption, for: pod) }
                             await self.report(pod, message, nominated: preemption?.node)
+                        case .error(let pod, let message): await self.report(pod, message, reason: "SchedulerError")
+                        case .consult: break
                         }
                         giveBack.yield()
                     }
@@ -144,23 +174,19 @@ package final class Scheduler: Sendable {
     /// Takes the next pod and decides; nil when none waits. Upstream: ScheduleOne up to assume.
     private func next() -> Step? {
         let time = now()
-        let selectors = selectors
         let (step, timer) = state.withLock { state -> (Step?, SchedulingQueue.Timer?) in
             if let (pod, node) = state.parked.popReady() { return (.bind(pod, node: node, nil), nil) }
             while let pod = state.queue.pop() {
                 if state.cache.nodeName(of: pod.info.uid) != nil { continue }
-                let input = CycleInput(
-                    pod: pod.info, workloadSelector: pod.info.spreadConstraints.isEmpty ? selectors.selector(for: pod.info) : nil,
-                    volumes: lookup.needs(of: pod.info, promised: state.parked.promised), lookup: lookup)
-                switch state.cycle.schedule(input, &state.cache) {
-                case .node(let node):
-                    state.cache.assume(pod.info, on: node)
-                    state.cache.nominator.remove(pod.info.uid)
-                    let choice = input.volumes.flatMap { needs in state.cache.node(node).flatMap { VolumeChoice(needs, on: $0) } }
-                    if let choice { state.parked.promise(choice) }
-                    return (.bind(pod, node: node, choice), nil)
+                if !extenders.isEmpty, let round = round(for: pod.info) {
+                    state.queue.beginConsultation(pod.info.uid)
+                    return (.consult(pod, round), nil)
+                }
+                let input = input(pod, state)
+                switch state.cycles[pod.profile].schedule(input, &state.cache) {
+                case .node(let node): return (take(pod, node, input, &state), nil)
                 case .unfit(var error):
-                    let preemption = preempt(input, &state, &error)
+                    let preemption = preempt(pod, input, &state, &error)
                     let timer = state.queue.addUnschedulable(pod, rejectedBy: error.plugins, now: time)
                     return (.fail(pod, message: error.message, preemption), timer)
                 case .noNodes:
@@ -174,10 +200,45 @@ package final class Scheduler: Sendable {
         return step
     }
 
+    /// What plugins are told about a pod.
+    func input(_ pod: QueuedPod, _ state: borrowing State) -> CycleInput {
+        CycleInput(
+            pod: pod.info, workloadSelector: pod.info.spreadConstraints.isEmpty ? selectors.selector(for: pod.info) : nil,
+            volumes: lookup.needs(of: pod.info, promised: state.parked.promised), lookup: lookup)
+    }
+
+    /// Counts a pod in on the node that was chosen. Upstream: assume, and the Reserve plugins.
+    func take(_ pod: QueuedPod, _ node: String, _ input: CycleInput, _ state: inout State) -> Step {
+        state.cache.assume(pod.info, on: node)
+        state.cache.nominator.remove(pod.info.uid)
+        guard configuration.profiles[pod.profile].volumePatience != nil else { return .bind(pod, node: node, nil) }
+        let choice = input.volumes.flatMap { needs in state.cache.node(node).flatMap { VolumeChoice(needs, on: $0) } }
+        if let choice { state.parked.promise(choice) }
+        return .bind(pod, node: node, choice)
+    }
+
+    /// The extenders whose concern a pod is; nil: none.
+    private func round(for pod: PodInfo) -> ExtenderRound? {
+        guard let object = pods.indexer.get(pod.key) else { return nil }
+        let interested = extenders.filter { $0.isInterested(in: object) }
+        return interested.isEmpty ? nil : ExtenderRound(extenders: interested, pod: object, logger: logger)
+    }
+
+    /// How room is made for a pod; nil: in its profile it is not.
+    func preemption(for pod: QueuedPod, _ state: borrowing State) -> DefaultPreemption? {
+        let budgets = state.cache.hasPods(below: pod.info.priority) ? budgets.indexer.list().compactMap(DisruptionBudget.init) : []
+        return DefaultPreemption(configuration.profiles[pod.profile], budgets: budgets)
+    }
+
     /// Looks for a node where the pod would fit if others went, and promises it the place. Upstream: RunPostFilterPlugins.
-    private func preempt(_ input: CycleInput, _ state: inout State, _ error: inout FitError) -> Preemption? {
-        let budgets = state.cache.hasPods(below: input.pod.priority) ? budgets.indexer.list().compactMap(DisruptionBudget.init) : []
-        switch DefaultPreemption(plugins: state.cycle.profile.filters, budgets: budgets).find(input, &state.cache) {
+    private func preempt(_ pod: QueuedPod, _ input: CycleInput, _ state: inout State, _ error: inout FitError) -> Preemption? {
+        guard let preemption = preemption(for: pod, state) else { return nil }
+        return nominate(input, preemption.find(input, &state.cache), &state, &error)
+    }
+
+    /// Promises a pod the place that preemption has found.
+    func nominate(_ input: CycleInput, _ outcome: DefaultPreemption.Outcome, _ state: inout State, _ error: inout FitError) -> Preemption? {
+        switch outcome {
         case .unhelpful(let message):
             error.preemption = message
             return nil
@@ -189,7 +250,7 @@ package final class Scheduler: Sendable {
         }
     }
 
-    private func start(_ timer: SchedulingQueue.Timer) { timers.addAfter(timer.uid, .milliseconds(Int64(timer.after * 1000) + 1)) }
+    func start(_ timer: SchedulingQueue.Timer) { timers.addAfter(timer.uid, .milliseconds(Int64(timer.after * 1000) + 1)) }
 
     private func timerEnded(_ uid: String) {
         let time = now()
@@ -212,6 +273,7 @@ package final class Scheduler: Sendable {
             return
         }
         do {
+            if !extenders.isEmpty, let round = round(for: info), try await round.bind(info, to: node) { return assigned(pod, node) }
             try await client.create(
                 .pods, namespace: info.namespace,
                 [
@@ -219,16 +281,24 @@ package final class Scheduler: Sendable {
                     "metadata": ["name": .string(info.name), "namespace": .string(info.namespace), "uid": .string(info.uid)],
                     "target": ["apiVersion": "v1", "kind": "Node", "name": .string(node)],
                 ], name: info.name, subresource: "binding")
-            logger.debug("Successfully bound pod to node", metadata: ["pod": "\(info.key)", "node": "\(node)"])
-            recorder.event(
-                regarding: info.reference, .normal, reason: "Scheduled", message: "Successfully assigned \(info.namespace)/\(info.name) to \(node)")
+            assigned(pod, node)
+        } catch let error as ExtenderError {
+            await giveBack(pod, node, nil, error)
         } catch {
             await giveBack(pod, node, "Bind plugin \"DefaultBinder\"", error)
         }
     }
 
+    private func assigned(_ pod: QueuedPod, _ node: String) {
+        let info = pod.info
+        logger.debug("Successfully bound pod to node", metadata: ["pod": "\(info.key)", "node": "\(node)"])
+        recorders[pod.profile].event(
+            regarding: info.reference, .normal, reason: "Scheduled", message: "Successfully assigned \(info.namespace)/\(info.name) to \(node)")
+    }
+
     /// What was to be done for a pod's binding failed: its place is free again.
-    private func giveBack(_ pod: QueuedPod, _ node: String, _ plugin: String, _ error: any Error) async {
+    /// - Parameter plugin: whose doing it is; nil: an extender's, whose errors stand alone.
+    private func giveBack(_ pod: QueuedPod, _ node: String, _ plugin: String?, _ error: any Error) async {
         if error is CancellationError { return }
         let info = pod.info
         let time = now()
@@ -249,13 +319,13 @@ package final class Scheduler: Sendable {
         if isGone || (error as? StatusError)?.code == 429 || (error as? StatusError)?.isConflict ?? false { return }
         let text = (error as? StatusError)?.message ?? "\(error)"
         logger.info("binding failed", metadata: ["pod": "\(info.key)", "node": "\(node)", "error": "\(text)"])
-        await report(pod, "running \(plugin): \(text)", reason: "SchedulerError")
+        await report(pod, plugin.map { "running \($0): \(text)" } ?? text, reason: "SchedulerError")
     }
 
     /// Keeps a pod's place while its volumes are made and bound. Upstream: BindPodVolumes' wait.
     private func park(_ pod: QueuedPod, _ node: String) {
         state.withLock { $0.parked.park(pod, node) }
-        volumeTimers.addAfter(pod.info.uid, ParkedPods.patience)
+        volumeTimers.addAfter(pod.info.uid, configuration.profiles[pod.profile].volumePatience ?? PluginArguments().bindTimeout)
         storageChanged(nil)
     }
 
@@ -265,16 +335,18 @@ package final class Scheduler: Sendable {
     }
 
     /// Ends the pods that stand in a pod's way. Upstream: prepareCandidate.
-    private func prepare(_ preemption: Preemption, for pod: PodInfo) async {
+    private func prepare(_ preemption: Preemption, for pod: QueuedPod) async {
+        let scheduler = configuration.profiles[pod.profile].name
         for victim in preemption.victims {
             do {
-                if let current = pods.indexer.get(victim.key), let condition = PodConditions.preempted(current, by: name, now: now()) {
+                if let current = pods.indexer.get(victim.key), let condition = PodConditions.preempted(current, by: scheduler, now: now()) {
                     try await patchStatus(victim, ["conditions": [condition]])
                 }
                 try await client.delete(
                     .pods, namespace: victim.namespace, name: victim.name, options: DeleteOptions(preconditionUID: victim.uid))
-                recorder.event(
-                    regarding: victim.reference, .normal, reason: "Preempted", message: "Preempted by pod \(pod.uid) on node \(preemption.node)")
+                recorders[pod.profile].event(
+                    regarding: victim.reference, .normal, reason: "Preempted",
+                    message: "Preempted by pod \(pod.info.uid) on node \(preemption.node)")
             } catch let error as StatusError where error.isNotFound || error.isConflict {
                 // Gone by itself, or changed: the pod's next try looks again.
             } catch {
@@ -287,7 +359,7 @@ package final class Scheduler: Sendable {
     /// Tells why a pod is not scheduled: by an event and its PodScheduled condition; and where room is made for it.
     /// Upstream: handleSchedulingFailure.
     private func report(_ pod: QueuedPod, _ message: String, reason: String = "Unschedulable", nominated: String? = nil) async {
-        recorder.event(regarding: pod.info.reference, .warning, reason: "FailedScheduling", message: message)
+        recorders[pod.profile].event(regarding: pod.info.reference, .warning, reason: "FailedScheduling", message: message)
         // The newest the cache has: the decision may be older than the last change of status.
         guard let current = pods.indexer.get(pod.info.key), current.metadata.uid == pod.info.uid, current["spec"]["nodeName"].string == nil else {
             return
@@ -350,7 +422,7 @@ package final class Scheduler: Sendable {
     }
 
     private func podChanged(_ old: Object?, _ new: Object?) {
-        let effect = PodChange.of(old, new, schedulerName: name)
+        let effect = PodChange.of(old, new, schedulers: names)
         if effect == .none {
             if let old, let new, PodChange.isStart(old, new) { started(new) }
             return
@@ -359,6 +431,7 @@ package final class Scheduler: Sendable {
         // Taken apart before the lock is taken.
         let info = new.flatMap { effect == .remove ? nil : podInfo(old, $0) }
         let uid = new?.metadata.uid ?? old?.metadata.uid ?? ""
+        let profile = effect == .pending && names.count > 1 ? new.flatMap { names.firstIndex(of: PodChange.schedulerName(of: $0)) } ?? 0 : 0
         let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
             switch effect {
             case .none: return []
@@ -381,7 +454,7 @@ package final class Scheduler: Sendable {
                 return timers
             case .pending:
                 guard let info, state.cache.nodeName(of: uid) == nil else { return [] }
-                state.queue.set(info, now: time)
+                state.queue.set(info, profile: profile, holdsGated: configuration.profiles[profile].holdsGatedPods, now: time)
                 if !info.nominatedNodeName.isEmpty { state.cache.nominator.nominate(info, for: info.nominatedNodeName) }
                 return []
             }

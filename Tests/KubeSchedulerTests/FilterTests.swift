@@ -73,8 +73,8 @@ struct FilterTests {
         let (refused, infeasible) = try info("Infeasible")
         #expect(infeasible.requests.milliCPU == 700 && infeasible.requests.memory == 2 << 30)
         let done = try info(nil).0
-        for (old, new) in [(waiting, refused), (refused, done), (done, waiting)] { #expect(PodChange.of(old, new, schedulerName: "s") == .bound) }
-        #expect(PodChange.of(done, done, schedulerName: "s") == .none)
+        for (old, new) in [(waiting, refused), (refused, done), (done, waiting)] { #expect(PodChange.of(old, new, schedulers: ["s"]) == .bound) }
+        #expect(PodChange.of(done, done, schedulers: ["s"]) == .none)
     }
 
     @Test("extended resources")

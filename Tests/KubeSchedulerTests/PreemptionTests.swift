@@ -4,8 +4,8 @@ import Testing
 @testable import KubeScheduler
 
 private func preempt(_ pod: PodInfo, _ cache: inout SchedulerCache, budgets: [Object] = []) -> DefaultPreemption.Outcome {
-    DefaultPreemption(plugins: Profile.standard.filters, budgets: budgets.compactMap(DisruptionBudget.init)).find(
-        CycleInput(pod: pod, workloadSelector: nil), &cache, random: { _ in 0 })
+    let preemption = DefaultPreemption(.standard, budgets: budgets.compactMap(DisruptionBudget.init))
+    return preemption?.find(CycleInput(pod: pod, workloadSelector: nil), &cache, random: { _ in 0 }) ?? .unhelpful("")
 }
 
 private func budget(_ labels: [String: String], allowed: Int64) throws -> Object {

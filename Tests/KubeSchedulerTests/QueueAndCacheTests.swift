@@ -17,8 +17,8 @@ struct SchedulingQueueTests {
 
     @Test("backoff is 1, 2, 4, 8, then 10 seconds")
     func backoff() {
-        #expect((1...6).map { SchedulingQueue.backoffSeconds(attempts: $0) } == [1, 2, 4, 8, 10, 10])
-        #expect(SchedulingQueue.backoffSeconds(attempts: 1_000_000) == 10)
+        #expect((1...6).map { PodBackoff.standard.seconds(attempts: $0) } == [1, 2, 4, 8, 10, 10])
+        #expect(PodBackoff.standard.seconds(attempts: 1_000_000) == 10)
     }
 
     @Test("an unschedulable pod waits for an event that concerns what rejected it, then sits out its backoff")
@@ -177,18 +177,18 @@ struct ChangeTests {
     @Test("pods are ours, bound, finished or unchanged")
     func pods() throws {
         let pending = try podObject("p")
-        #expect(PodChange.of(nil, pending, schedulerName: "default-scheduler") == .pending)
-        #expect(PodChange.of(nil, try podObject("p") { $0["schedulerName"] = "other" }, schedulerName: "default-scheduler") == .remove)
-        #expect(PodChange.of(pending, try podObject("p", node: "a"), schedulerName: "default-scheduler") == .bound)
-        #expect(PodChange.of(pending, nil, schedulerName: "default-scheduler") == .remove)
+        #expect(PodChange.of(nil, pending, schedulers: ["default-scheduler"]) == .pending)
+        #expect(PodChange.of(nil, try podObject("p") { $0["schedulerName"] = "other" }, schedulers: ["default-scheduler"]) == .remove)
+        #expect(PodChange.of(pending, try podObject("p", node: "a"), schedulers: ["default-scheduler"]) == .bound)
+        #expect(PodChange.of(pending, nil, schedulers: ["default-scheduler"]) == .remove)
         var status = pending.value
         status[path: "status", "conditions"] = [["type": "PodScheduled"]]
-        #expect(PodChange.of(pending, try object(status), schedulerName: "default-scheduler") == .none)
+        #expect(PodChange.of(pending, try object(status), schedulers: ["default-scheduler"]) == .none)
         status[path: "status", "phase"] = "Failed"
-        #expect(PodChange.of(pending, try object(status), schedulerName: "default-scheduler") == .remove)
+        #expect(PodChange.of(pending, try object(status), schedulers: ["default-scheduler"]) == .remove)
         var deleting = pending.value
         deleting[path: "metadata", "deletionTimestamp"] = .string(epoch.rfc3339)
-        #expect(PodChange.of(pending, try object(deleting), schedulerName: "default-scheduler") == .remove)
+        #expect(PodChange.of(pending, try object(deleting), schedulers: ["default-scheduler"]) == .remove)
     }
 
     @Test("a binding is known by its bytes, whatever stands around the node's name")

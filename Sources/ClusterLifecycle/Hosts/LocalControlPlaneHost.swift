@@ -4,6 +4,7 @@ package import CloudControllers
 package import AutoMode
 package import ControlPlane
 internal import FoundationEssentials
+package import KubeScheduler
 internal import Logging
 package import Machines
 internal import Processes
@@ -46,6 +47,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private let podEndpoint: String?
     private let identityProviderAuthorityPEM: String?
     private let webhooks: AccessWebhooks
+    private let scheduler: SchedulerConfiguration
     private let signingDuration: Int64
     /// Whether EKS Pod Identity has a role for a service account of a cluster.
     private var associations: @Sendable (_ cluster: String, _ namespace: String, _ account: String) async -> Bool = { _, _, _ in false }
@@ -69,10 +71,12 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
     /// `directory` holds a directory for each cluster; `issuerBase` is the URL below which OIDC issuers are named; `podEndpoint` the one at which
     /// pods find AWS's services; `identityProviderAuthorityPEM` the CA certificates by which identity providers are known, nil: the system's;
-    /// `webhooks` the services outside that all clusters ask about tokens and rights; `signingDuration` the seconds that certificates of nodes last.
+    /// `webhooks` the services outside that all clusters ask about tokens and rights; `scheduler` how all clusters' pods are scheduled;
+    /// `signingDuration` the seconds that certificates of nodes last.
     package init(
         directory: String, network: EC2Network, networks: VPCNetworks, tokens: EKSTokenVerifier, keys: KMSKeys, publicHost: String,
         issuerBase: String, podEndpoint: String? = nil, identityProviderAuthorityPEM: String? = nil, webhooks: AccessWebhooks = AccessWebhooks(),
+        scheduler: SchedulerConfiguration = .standard,
         signingDuration: Int64 = ControlPlaneConfiguration.defaultSigningDuration
     ) {
         self.directory = directory
@@ -83,6 +87,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         self.publicHost = publicHost
         self.identityProviderAuthorityPEM = identityProviderAuthorityPEM
         self.webhooks = webhooks
+        self.scheduler = scheduler
         self.signingDuration = signingDuration
         self.issuerBase = issuerBase
         self.podEndpoint = podEndpoint
@@ -431,6 +436,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         }
         configuration.access = book
         configuration.webhooks = webhooks
+        configuration.scheduler = scheduler
         configuration.signingDuration = signingDuration
         configuration.fargate = fargateBook(cluster.name)
         configuration.simulatedNodes = fleet(cluster.name)

@@ -134,7 +134,7 @@ struct AvailabilityController: Sendable {
         switch error {
         case let error as BadStatus: return "bad status from \(url): \(error.status)"
         case let error as HTTPError:
-            return "Get \(url.goQuoted): \(WebhookURL(url).map { WebhookClient.describe(error, $0) } ?? "\(error)")"
+            return "Get \(url.goQuoted): \(AbsoluteURL(url).map { error.goText($0) } ?? "\(error)")"
         case let error as StatusError: return error.message
         default: return "\(error)"
         }

@@ -161,7 +161,7 @@ enum HTTPSDocument {
 
     /// Throws `HTTPError`, and `StatusError` for an answer that is no 200. Redirects are not followed.
     static func get(_ url: String, rootsPEM: String?) async throws -> [UInt8] {
-        guard let parsed = WebhookURL(url), parsed.scheme == "https" else { throw StatusError.badRequest("\(url.goQuoted) is no https URL") }
+        guard let parsed = AbsoluteURL(url), parsed.scheme == "https" else { throw StatusError.badRequest("\(url.goQuoted) is no https URL") }
         var configuration = HTTPClient.Configuration(
             address: .tcp(host: parsed.host, port: parsed.port), tls: .init(rootsPEM: rootsPEM))
         configuration.headTimeout = timeout

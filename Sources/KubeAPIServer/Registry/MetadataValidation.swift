@@ -133,13 +133,12 @@ enum MetadataValidation {
 
     /// Upstream: field.Invalid.
     static func invalid(_ field: String, _ value: Value, _ message: String) -> StatusError.Cause {
-        let shown = if case .string(let text) = value { text.goQuoted } else { value.jsonString }
-        return StatusError.Cause(reason: "FieldValueInvalid", message: "Invalid value: \(shown): \(message)", field: field)
+        .invalid(field, value, message)
     }
 
     /// Upstream: field.Required.
     static func required(_ field: String, _ message: String) -> StatusError.Cause {
-        StatusError.Cause(reason: "FieldValueRequired", message: message.isEmpty ? "Required value" : "Required value: \(message)", field: field)
+        .required(field, message)
     }
 }
 

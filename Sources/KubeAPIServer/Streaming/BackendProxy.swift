@@ -107,6 +107,6 @@ struct BackendProxy {
     }
 
     private func describe(_ error: HTTPError) -> String {
-        WebhookURL("http://\(backendAuthority)/").map { WebhookClient.describe(error, $0) } ?? "\(error)"
+        AbsoluteURL("http://\(backendAuthority)/").map { error.goText($0) } ?? "\(error)"
     }
 }

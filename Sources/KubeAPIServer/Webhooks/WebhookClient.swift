@@ -55,26 +55,18 @@ package final class WebhookClient: Sendable {
         func failure(_ cause: WebhookCallError.Cause, _ why: String) -> WebhookCallError {
             WebhookCallError(cause, "Post \(url.goQuoted): \(why)")
         }
-        guard let parsed = WebhookURL(url) else { throw failure(.unreachable, "unsupported protocol scheme") }
+        guard let parsed = AbsoluteURL(url) else { throw failure(.unreachable, "unsupported protocol scheme") }
         var all = fields
         all["Host"] = parsed.authority
         all["Content-Type"] = "application/json"
         all["Accept"] = "application/json, */*"
         if all["User-Agent"] == nil { all["User-Agent"] = "kube-apiserver-admission" }
         let request = all
-        let answer: (status: Int, type: String, body: [UInt8])
+        let answer: HTTPAnswer
         do {
-            let client = try client(for: configuration, parsed)
-            answer = try await withThrowingTaskGroup(of: (Int, String, [UInt8]).self) { group in
-                group.addTask { try await Self.send(client, parsed.target, request, body, timeout) }
-                group.addTask {
-                    try await Task.sleep(for: timeout)
-                    throw HTTPError.timeout("")
-                }
-                defer { group.cancelAll() }
-                guard let first = try await group.next() else { throw HTTPError.connectionClosed }
-                return first
-            }
+            // Webhooks may be called more than once.
+            answer = try await client(for: configuration, parsed).post(
+                body, to: parsed.target, fields: request, timeout: timeout, limit: Self.maximumResponseBytes, repeats: true)
         } catch let error as HTTPError {
             let cause: WebhookCallError.Cause =
                 switch error {
@@ -82,35 +74,22 @@ package final class WebhookClient: Sendable {
                 case .bodyTooLarge, .protocolViolation: .malformed
                 default: .unreachable
                 }
-            throw failure(cause, Self.describe(error, parsed))
+            throw failure(cause, error.goText(parsed))
         } catch let error as StatusError {
             throw failure(.unreachable, error.message)
         }
         guard (200...206).contains(answer.status) else {
-            throw WebhookCallError(.status(answer.status), Self.refusal(answer.status, type: answer.type, answer.body))
+            throw WebhookCallError(.status(answer.status), Self.refusal(answer.status, type: answer.fields["Content-Type"] ?? "", answer.body))
         }
         do { return try JSONDocument(answer.body) } catch {
             throw WebhookCallError(.malformed, "couldn't get version/kind; json parse error: \(error)")
         }
     }
 
-    /// A post that met a connection its server was just closing is sent once more, on a new one: webhooks may be called more than once.
-    private static func send(
-        _ client: HTTPClient, _ target: String, _ fields: HTTPFields, _ body: [UInt8], _ timeout: Duration
-    ) async throws -> (Int, String, [UInt8]) {
-        let response: HTTPClientResponse
-        do {
-            response = try await client.execute("POST", target, fields: fields, body: body, timeout: timeout)
-        } catch HTTPError.connectionClosed {
-            response = try await client.execute("POST", target, fields: fields, body: body, timeout: timeout)
-        }
-        return (response.status, response.fields["Content-Type"] ?? "", try await response.body.collect(limit: maximumResponseBytes))
-    }
-
     /// Closes all connections.
     package func close() async { await clients.close() }
 
-    private func client(for configuration: WebhookClientConfiguration, _ url: WebhookURL) throws -> HTTPClient {
+    private func client(for configuration: WebhookClientConfiguration, _ url: AbsoluteURL) throws -> HTTPClient {
         var key = Key(
             address: .tcp(host: url.host, port: url.port), serverName: url.host, rootsPEM: configuration.rootsPEM, identity: configuration.identity)
         if case .service(let namespace, let name, let port, _) = configuration.target {
@@ -132,33 +111,6 @@ package final class WebhookClient: Sendable {
         let seconds = max(1, timeout.components.seconds + (timeout.components.attoseconds > 0 ? 1 : 0))
         let text = seconds >= 60 ? "\(seconds / 60)m\(seconds % 60)s" : "\(seconds)s"
         return "\(url)\(url.contains("?") ? "&" : "?")timeout=\(text)"
-    }
-
-    /// What Go's client says of the same failure: users and tests search for these words.
-    static func describe(_ error: HTTPError, _ url: WebhookURL) -> String {
-        switch error {
-        case .timeout: return "context deadline exceeded"
-        case .connectionClosed: return "EOF"
-        case .bodyTooLarge(let limit): return "the response is larger than \(limit) bytes"
-        case .protocolViolation(let text): return "malformed HTTP response: \(text)"
-        case .upgradeRefused(let status, _): return "unexpected status \(status)"
-        case .connectFailed(let text):
-            if text.contains("has no address") { return "dial tcp: lookup \(url.host): no such host" }
-            guard let place = text.firstRange(of: "cannot connect to "), let colon = text[place.upperBound...].firstRange(of: ": ") else {
-                return text
-            }
-            return "dial tcp \(text[place.upperBound..<colon.lowerBound]): connect: \(text[colon.upperBound...])"
-        case .tls(let text):
-            if text.contains("CERTIFICATE_VERIFY_FAILED") {
-                return "tls: failed to verify certificate: x509: certificate signed by unknown authority"
-            }
-            if text.contains("ostname") || text.contains("Couldn't find") {
-                return "tls: failed to verify certificate: x509: certificate is not valid for any names, but wanted to match \(url.host)"
-            }
-            if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") { return "http: server gave HTTP response to HTTPS client" }
-            if text.contains("cannot be used") { return "unable to load root certificates: unable to parse bytes as PEM block" }
-            return "tls: \(text)"
-        }
     }
 
     private static func withoutOuterSpace(_ bytes: ArraySlice<UInt8>) -> String {

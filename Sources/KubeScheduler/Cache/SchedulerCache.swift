@@ -32,6 +32,8 @@ struct SchedulerCache: Sendable {
     private var counters = SelectorCounters()
     /// Terms of bound pods that forbid others near them, with the places of such pods.
     private(set) var requiredAntiAffinity: [AffinityTerm: TermPlaces] = [:]
+    /// Terms of bound pods that want others near them.
+    private(set) var requiredAffinity: [AffinityTerm: TermPlaces] = [:]
     /// The same for terms by which they like or dislike others near them.
     private(set) var scoredAffinity: [WeightedAffinityTerm: TermPlaces] = [:]
     /// The labels by which places were asked for.
@@ -42,9 +44,6 @@ struct SchedulerCache: Sendable {
     private var lastChange: UInt64 = 0
     /// Nodes that would rather not have every pod.
     private(set) var dislikingNodes = 0
-
-    /// What a bound pod's required affinity is worth to those it would like near it. Upstream: HardPodAffinityWeight.
-    private static let hardPodAffinityWeight: Int64 = 1
 
     init() {}
 
@@ -197,10 +196,7 @@ struct SchedulerCache: Sendable {
 
     private mutating func changeTerms(_ pod: PodInfo, _ node: Int, _ change: Int) {
         for term in pod.requiredAntiAffinity { requiredAntiAffinity.count(term, topology(term.topologyKey), topologies, node, change) }
-        for term in pod.requiredAffinity {
-            let weighted = WeightedAffinityTerm(term: term, weight: Self.hardPodAffinityWeight)
-            scoredAffinity.count(weighted, topology(term.topologyKey), topologies, node, change)
-        }
+        for term in pod.requiredAffinity { requiredAffinity.count(term, topology(term.topologyKey), topologies, node, change) }
         for weighted in pod.preferredAffinity { scoredAffinity.count(weighted, topology(weighted.term.topologyKey), topologies, node, change) }
     }
 

@@ -11,16 +11,20 @@ enum PodChange: Sendable, Equatable {
     /// It is gone, finished, or somebody else's to schedule.
     case remove
 
-    static func of(_ old: Object?, _ new: Object?, schedulerName: String) -> PodChange {
+    /// - Parameter schedulers: the names of whose pods are ours to schedule.
+    static func of(_ old: Object?, _ new: Object?, schedulers: [String]) -> PodChange {
         guard let new else { return .remove }
         let phase = new["status"]["phase"].string
         if phase == "Succeeded" || phase == "Failed" { return .remove }
         if let old, old.metadata.uid == new.metadata.uid, old["status"]["phase"].string != "Succeeded", isSame(old, new) { return .none }
         if !(new["spec"]["nodeName"].string ?? "").isEmpty { return .bound }
-        let wanted = new["spec"]["schedulerName"].string ?? schedulerName
+        let wanted = schedulerName(of: new)
         // One that is being deleted will never run: no node is looked for.
-        return wanted == schedulerName && !new.metadata.isBeingDeleted ? .pending : .remove
+        return schedulers.contains(wanted) && !new.metadata.isBeingDeleted ? .pending : .remove
     }
+
+    /// Whose it is to schedule a pod; the API server fills it in.
+    static func schedulerName(of pod: Object) -> String { pod["spec"]["schedulerName"].string ?? Scheduler.defaultName }
 
     /// Whether a pod's spec has got its node and nothing else. Its labels may be others: a binding adds those of the node's zone.
     static func isBinding(_ old: Object, _ new: Object) -> Bool {

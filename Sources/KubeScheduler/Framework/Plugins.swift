@@ -88,8 +88,6 @@ extension NodeScorer {
 /// Upstream: framework.PreScorePlugin and ScorePlugin.
 protocol ScorePlugin: Sendable {
     var name: String { get }
-    /// What this plugin's score counts among the others'. Upstream: the default profile's weights.
-    var weight: Int64 { get }
     /// Whether its score of a node, before normalising, follows from the node and what of the pod stands in its `NodeNeeds`.
     var looksOnlyAtNode: Bool { get }
     /// `places` are the nodes, by their places in the cache, that are left. Nil: the plugin has no preference for this pod.

@@ -1,15 +1,26 @@
-/// The plugins, in the order they are asked. Upstream: the default profile (getDefaultPlugins).
+/// How the pods of one scheduler name are scheduled: the plugins in the order they are asked, made ready once. Upstream: frameworkImpl.
 struct Profile: Sendable {
-    var filters: [any FilterPlugin]
-    var scores: [any ScorePlugin]
+    /// A plugin with what its score counts among the others'.
+    struct Weighted: Sendable {
+        var plugin: any ScorePlugin
+        var weight: Int64
+    }
 
-    static let standard = Profile(
-        filters: [
-            NodeUnschedulable(), NodeName(), TaintToleration(), NodeAffinity(), NodePorts(), NodeResourcesFit(), VolumeRestrictions(),
-            NodeVolumeLimits(), VolumeBinding(), VolumeZone(), PodTopologySpread(), InterPodAffinity(),
-        ],
-        scores: [
-            TaintToleration(), NodeAffinity(), NodeResourcesFit(), NodeResourcesBalancedAllocation(), PodTopologySpread(), InterPodAffinity(),
-            ImageLocality(),
-        ])
+    /// `spec.schedulerName` of its pods.
+    var name: String
+    /// Those that are asked before any node is looked at.
+    var preFilters: [any FilterPlugin]
+    var filters: [any FilterPlugin]
+    var scores: [Weighted]
+    /// Nil: pods never go to make room for others.
+    var preemption: DefaultPreemptionArguments?
+    /// Whether pods with scheduling gates wait.
+    var holdsGatedPods: Bool
+    /// Whether claims are bound when a pod is, and how long a pod keeps its place for them; nil: they are not.
+    var volumePatience: Duration?
+    /// The part of nodes that is enough to find, in percent; 0: the more nodes, the fewer. Upstream: percentageOfNodesToScore.
+    var percentageOfNodes: Int
+
+    /// Of the default profile.
+    static let standard = SchedulerConfiguration.standard.profiles[0]
 }

@@ -43,7 +43,14 @@ struct SchedulingCycle: Sendable {
     /// Upstream: minFeasibleNodesPercentageToFind.
     static let minPercentage = 5
 
-    var profile = Profile.standard
+    /// What looking for nodes came to, before they are compared.
+    enum Search: Sendable {
+        case ended(Outcome)
+        /// Places in the cache of more than one node, and where answers about the pod's kind are kept, if they are; with what was said against others.
+        case found([Int], table: Int?, FitError)
+    }
+
+    let profile: Profile
     /// Where the next search begins, so that all nodes get their turn when not all are looked at.
     private var nextStart = 0
     /// Of the cache that the cycle works on, always the same one.
@@ -51,37 +58,63 @@ struct SchedulingCycle: Sendable {
 
     init(profile: Profile = .standard) { self.profile = profile }
 
-    /// How many fitting nodes are enough to choose from. Upstream: numFeasibleNodesToFind.
-    static func enough(of count: Int) -> Int {
+    /// How many fitting nodes are enough to choose from; `percentage` 0: the more there are, the smaller a part. Upstream: numFeasibleNodesToFind.
+    static func enough(of count: Int, percentage: Int = 0) -> Int {
         guard count >= minFeasibleNodes else { return count }
-        let percentage = max(minPercentage, 50 - count / 125)
-        return max(minFeasibleNodes, count * percentage / 100)
+        let part = percentage == 0 ? max(minPercentage, 50 - count / 125) : percentage
+        return max(minFeasibleNodes, count * part / 100)
     }
 
     /// - Parameter random: picks one of so many equals.
     mutating func schedule(_ input: CycleInput, _ cache: inout SchedulerCache, random: (Int) -> Int = { Int.random(in: 0..<$0) }) -> Outcome {
-        guard cache.nodeCount > 0 else { return .noNodes }
-        for plugin in profile.filters {
+        switch search(input, &cache) {
+        case .ended(let outcome): outcome
+        case .found(let places, let table, _): .node(cache.nodes[best(of: places, input, table, &cache, random)].name)
+        }
+    }
+
+    /// The best of some nodes by name, with what others say they are worth; nil when they are all gone meanwhile. Upstream: prioritizeNodes.
+    mutating func choose(
+        among names: [String], _ input: CycleInput, _ cache: inout SchedulerCache, worth: [String: Int64],
+        random: (Int) -> Int = { Int.random(in: 0..<$0) }
+    ) -> String? {
+        let places = names.compactMap { cache.node($0)?.place }
+        guard places.count > 1 else { return places.first.map { cache.nodes[$0].name } }
+        return cache.nodes[best(of: places, input, nil, &cache, random, worth: worth)].name
+    }
+
+    /// Whether the node on which room was made for the pod would have it now. Upstream: evaluateNominatedNode.
+    func nominatedNode(_ input: CycleInput, _ cache: inout SchedulerCache) -> String? {
+        guard let name = cache.nominator.node(of: input.pod.uid), let node = cache.node(name) else { return nil }
+        guard !profile.preFilters.contains(where: { $0.refusal(input) != nil || !($0.candidates(input)?.contains(name) ?? true) }) else { return nil }
+        return NodeFilters(profile.filters, input, &cache).rejection(node, cache) == nil ? name : nil
+    }
+
+    /// Looks for nodes that would have the pod. Upstream: findNodesThatFitPod.
+    /// - Parameter isAdvised: others have a say in which it will be: also one alone is only found, and of none it is not said that it is the pod's already.
+    mutating func search(_ input: CycleInput, _ cache: inout SchedulerCache, isAdvised: Bool = false) -> Search {
+        guard cache.nodeCount > 0 else { return .ended(.noNodes) }
+        for plugin in profile.preFilters {
             guard let why = plugin.refusal(input) else { continue }
-            return .unfit(FitError(nodeCount: cache.nodeCount, reasons: [:], plugins: [plugin.name], refusal: why))
+            return .ended(.unfit(FitError(nodeCount: cache.nodeCount, reasons: [:], plugins: [plugin.name], refusal: why)))
         }
         let filters = NodeFilters(profile.filters, input, &cache)
         var only: Set<String>?
         var narrowing: [String] = []
-        for plugin in profile.filters {
+        for plugin in profile.preFilters {
             guard let names = plugin.candidates(input) else { continue }
             only = only.map { $0.intersection(names) } ?? names
             narrowing.append(plugin.name)
         }
         // Where room was made for the pod, it goes if it fits. Upstream: evaluateNominatedNode.
-        if let name = cache.nominator.node(of: input.pod.uid), only?.contains(name) ?? true, let node = cache.node(name),
+        if !isAdvised, let name = cache.nominator.node(of: input.pod.uid), only?.contains(name) ?? true, let node = cache.node(name),
             filters.rejection(node, cache) == nil
         {
-            return .node(name)
+            return .ended(.node(name))
         }
         var error = FitError(nodeCount: cache.nodeCount, reasons: [:], plugins: [])
         let table = verdicts.table(input.pod, nodes: cache.nodes.count, scorers: profile.scores.count)
-        let feasible = only.map { search(filters, among: $0, cache, &error) } ?? search(filters, table, cache, &error)
+        let feasible = only.map { search(filters, among: $0, cache, &error) } ?? search(filters, table, cache, &error, isAdvised)
         if let only {
             let known = only.count { cache.node($0) != nil }
             let outside = cache.nodeCount - known
@@ -91,9 +124,9 @@ struct SchedulingCycle: Sendable {
             }
         }
         switch feasible.count {
-        case 0: return .unfit(error)
-        case 1: return .node(cache.nodes[feasible[0]].name)
-        default: return .node(cache.nodes[best(of: feasible, input, only == nil ? table : nil, &cache, random)].name)
+        case 0: return .ended(.unfit(error))
+        case 1 where !isAdvised: return .ended(.node(cache.nodes[feasible[0]].name))
+        default: return .found(feasible, table: only == nil ? table : nil, error)
         }
     }
 
@@ -108,10 +141,13 @@ struct SchedulingCycle: Sendable {
     }
 
     /// Looks at nodes in turn until enough are found.
-    private mutating func search(_ filters: NodeFilters, _ table: Int, _ cache: SchedulerCache, _ error: inout FitError) -> [Int] {
+    private mutating func search(
+        _ filters: NodeFilters, _ table: Int, _ cache: SchedulerCache, _ error: inout FitError, _ isAdvised: Bool
+    ) -> [Int] {
         var feasible: [Int] = []
         let count = cache.nodes.count
-        let enough = Self.enough(of: cache.nodeCount)
+        // Where nobody compares nodes, the first will do.
+        let enough = profile.scores.isEmpty && !isAdvised ? 1 : Self.enough(of: cache.nodeCount, percentage: profile.percentageOfNodes)
         let start = count == 0 ? 0 : nextStart % count
         let (hasOthers, areNominated) = (filters.hasOthers, !cache.nominator.isEmpty)
         var looked = 0
@@ -149,9 +185,12 @@ struct SchedulingCycle: Sendable {
 
     /// The highest sum of weighted scores; among equals, one at random. Upstream: prioritizeNodes and selectHost.
     private mutating func best(
-        of places: [Int], _ input: CycleInput, _ table: Int?, _ cache: inout SchedulerCache, _ random: (Int) -> Int
+        of places: [Int], _ input: CycleInput, _ table: Int?, _ cache: inout SchedulerCache, _ random: (Int) -> Int, worth: [String: Int64] = [:]
     ) -> Int {
-        let totals = totals(of: places, input, table, &cache)
+        var totals = totals(of: places, input, table, &cache)
+        if !worth.isEmpty {
+            for index in totals.indices { totals[index] = ExtenderMessages.sum(totals[index], worth[cache.nodes[places[index]].name] ?? 0) }
+        }
         let most = totals.max() ?? 0
         let equals = totals.indices.filter { totals[$0] == most }
         let choice = equals.isEmpty ? 0 : equals[min(equals.count - 1, max(0, random(equals.count)))]
@@ -162,7 +201,8 @@ struct SchedulingCycle: Sendable {
     mutating func totals(of places: [Int], _ input: CycleInput, _ table: Int? = nil, _ cache: inout SchedulerCache) -> [Int64] {
         var totals = [Int64](repeating: 0, count: places.count)
         var scores = totals
-        for (number, plugin) in profile.scores.enumerated() {
+        for (number, weighted) in profile.scores.enumerated() {
+            let plugin = weighted.plugin
             guard let scorer = plugin.prepareScore(input, places, &cache) else { continue }
             if let table, plugin.looksOnlyAtNode {
                 for index in places.indices {
@@ -172,7 +212,7 @@ struct SchedulingCycle: Sendable {
                 for index in places.indices { scores[index] = scorer.score(cache.nodes[places[index]]) }
             }
             scorer.normalize(&scores, places)
-            for index in totals.indices { totals[index] += min(maxNodeScore, max(0, scores[index])) * plugin.weight }
+            for index in totals.indices { totals[index] += min(maxNodeScore, max(0, scores[index])) * weighted.weight }
         }
         return totals
     }

@@ -17,22 +17,54 @@ struct DefaultPreemption {
         }
     }
 
+    /// Nodes where it would help, or why there are none.
+    enum Search: Sendable {
+        case candidates([Candidate])
+        /// In upstream's words.
+        case unhelpful(String)
+    }
+
     /// A node with the pods that would have to go, the most important first.
-    private struct Candidate {
+    struct Candidate: Sendable {
         var node: String
         var victims: [PodInfo]
         /// Victims whose going breaks a disruption budget.
         var violations: Int
     }
 
-    /// Nodes looked at closely: a tenth, and at least so many. Upstream: MinCandidateNodesPercentage, MinCandidateNodesAbsolute.
-    private static let minCandidates = 100
-
+    /// Those that may refuse the pod before any node is looked at.
+    let preFilters: [any FilterPlugin]
     let plugins: [any FilterPlugin]
     let budgets: [DisruptionBudget]
+    let arguments: DefaultPreemptionArguments
+
+    /// Nil: in the profile no pod goes to make room for another.
+    init?(_ profile: Profile, budgets: [DisruptionBudget]) {
+        guard let arguments = profile.preemption else { return nil }
+        preFilters = profile.preFilters
+        plugins = profile.filters
+        self.budgets = budgets
+        self.arguments = arguments
+    }
 
     /// - Parameter random: picks where the search begins, of so many.
     func find(_ input: CycleInput, _ cache: inout SchedulerCache, random: (Int) -> Int = { Int.random(in: 0..<$0) }) -> Outcome {
+        switch search(input, &cache, random: random) {
+        case .unhelpful(let message): .unhelpful(message)
+        case .candidates(let candidates): choose(candidates)
+        }
+    }
+
+    /// The best of candidates. Upstream: SelectCandidate.
+    func choose(_ candidates: [Candidate]) -> Outcome {
+        guard let best = best(of: candidates) else { return .unhelpful("no candidate node for preemption") }
+        return .nominate(best.node, victims: best.victims)
+    }
+
+    /// - Parameter unresolvable: nodes that would not do whatever went, as those say who are no plugins.
+    func search(
+        _ input: CycleInput, _ cache: inout SchedulerCache, unresolvable: Set<String> = [], random: (Int) -> Int = { Int.random(in: 0..<$0) }
+    ) -> Search {
         let pod = input.pod
         guard pod.mayPreempt else { return .unhelpful("not eligible due to preemptionPolicy=Never.") }
         if let name = cache.nominator.node(of: pod.uid), cache.pods(on: name).contains(where: { $0.priority < pod.priority && $0.isBeingPreempted }) {
@@ -40,7 +72,7 @@ struct DefaultPreemption {
         }
         var reasons: [String: Int] = [:]
         let count = cache.nodeCount
-        guard !plugins.contains(where: { $0.refusal(input) != nil }) else {
+        guard !preFilters.contains(where: { $0.refusal(input) != nil }) else {
             return .unhelpful(FitError(nodeCount: count, reasons: [Self.notHelpful: count], plugins: []).message)
         }
         guard cache.hasPods(below: pod.priority) else {
@@ -50,19 +82,18 @@ struct DefaultPreemption {
         let places = cache.nodes.indices.filter { cache.nodes[$0].isPresent }
         let start = places.isEmpty ? 0 : random(places.count)
         var candidates: [Candidate] = []
+        let wanted = arguments.candidates(of: count)
         for offset in places.indices {
-            guard candidates.count < max(Self.minCandidates, count / 10) else { break }
+            guard candidates.count < wanted else { break }
             let node = cache.nodes[places[(start + offset) % places.count]]
-            if filters.rejection(node, cache)?.rejection.isUnresolvable ?? false {
+            if unresolvable.contains(node.name) || filters.rejection(node, cache)?.rejection.isUnresolvable ?? false {
                 reasons[Self.notHelpful, default: 0] += 1
                 continue
             }
             if let candidate = candidate(node.name, pod, filters, &cache, &reasons) { candidates.append(candidate) }
         }
-        guard let best = best(of: candidates) else {
-            return .unhelpful(FitError(nodeCount: count, reasons: reasons, plugins: []).message)
-        }
-        return .nominate(best.node, victims: best.victims)
+        guard !candidates.isEmpty else { return .unhelpful(FitError(nodeCount: count, reasons: reasons, plugins: []).message) }
+        return .candidates(candidates)
     }
 
     private static let noVictims = "No preemption victims found for incoming pod"

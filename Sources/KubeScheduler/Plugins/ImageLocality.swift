@@ -1,7 +1,6 @@
 /// Prefers nodes that hold the pod's images already, by size and by how common an image is. Upstream: plugins/imagelocality.
 struct ImageLocality: ScorePlugin {
     let name = "ImageLocality"
-    let weight: Int64 = 1
 
     private static let megabyte: Int64 = 1024 * 1024
     /// Below this, what is there is not worth a preference. Upstream: minThreshold.

@@ -6,9 +6,11 @@ import KubeAPI
 /// the work grows with the number of terms, not with pods, and a node costs an array's element for each term.
 struct InterPodAffinity: FilterPlugin, ScorePlugin {
     let name = "InterPodAffinity"
-    let weight: Int64 = 2
     let looksAtOtherPods = true
     let looksOnlyAtNode = false
+    private let arguments: InterPodAffinityArguments
+
+    init(_ arguments: InterPodAffinityArguments = .standard) { self.arguments = arguments }
 
     private struct Filter: NodeFilter {
         /// Pods that want this one away.
@@ -72,11 +74,19 @@ struct InterPodAffinity: FilterPlugin, ScorePlugin {
 
     func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
         let pod = input.pod
-        if pod.preferredAffinity.isEmpty, cache.scoredAffinity.isEmpty { return nil }
+        if pod.preferredAffinity.isEmpty {
+            if arguments.ignoresPreferencesOfOthers { return nil }
+            if cache.scoredAffinity.isEmpty, cache.requiredAffinity.isEmpty || arguments.hardPodAffinityWeight == 0 { return nil }
+        }
         let labels = cache.namespaces[pod.namespace] ?? [:]
         var tables: [(places: PlaceCounts, weight: Int64)] = []
         for (weighted, places) in cache.scoredAffinity where weighted.term.matches(pod, namespaceLabels: labels) {
             tables.append((cache.places(of: places), weighted.weight))
+        }
+        if arguments.hardPodAffinityWeight > 0 {
+            for (term, places) in cache.requiredAffinity where term.matches(pod, namespaceLabels: labels) {
+                tables.append((cache.places(of: places), arguments.hardPodAffinityWeight))
+            }
         }
         for weighted in pod.preferredAffinity {
             let term = weighted.term

@@ -1,9 +1,32 @@
-/// Prefers nodes where cpu and memory would be used to the same degree. Upstream: plugins/noderesources BalancedAllocation.
+/// Prefers nodes where cpu and memory, or the resources it is told, would be used to the same degree. Upstream: plugins/noderesources BalancedAllocation.
 struct NodeResourcesBalancedAllocation: ScorePlugin {
     let name = "NodeResourcesBalancedAllocation"
-    let weight: Int64 = 1
+    private let resources: [ResourceScoring.Kind]
+    private let isPlain: Bool
+
+    init(_ arguments: BalancedAllocationArguments = .standard) {
+        resources = arguments.resources
+        isPlain = arguments == .standard
+    }
     let looksOnlyAtNode = true
 
+    private struct GeneralScorer: NodeScorer {
+        var resources: [ResourceScoring.Kind]
+        var requests: Resource
+
+        func score(_ node: NodeInfo) -> Int64 {
+            let fractions = resources.compactMap { resource in
+                resource.amounts(node, taken: node.requested, requests).map { min(1, Double($0.requested) / Double($0.capacity)) }
+            }
+            guard fractions.count > 1 else { return maxNodeScore }
+            if fractions.count == 2 { return Int64((1 - abs(fractions[0] - fractions[1]) / 2) * Double(maxNodeScore)) }
+            let mean = fractions.reduce(0, +) / Double(fractions.count)
+            let variance = fractions.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(fractions.count)
+            return Int64((1 - variance.squareRoot()) * Double(maxNodeScore))
+        }
+    }
+
+    /// For cpu and memory alone.
     private struct Scorer: NodeScorer {
         var requests: Resource
 
@@ -23,6 +46,8 @@ struct NodeResourcesBalancedAllocation: ScorePlugin {
 
     func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
         // A pod that asks for nothing balances nothing.
-        input.pod.requests.milliCPU == 0 && input.pod.requests.memory == 0 ? nil : Scorer(requests: input.pod.requests)
+        let requests = input.pod.requests
+        if isPlain { return requests.milliCPU == 0 && requests.memory == 0 ? nil : Scorer(requests: requests) }
+        return resources.allSatisfy { $0.amount(of: requests) == 0 } ? nil : GeneralScorer(resources: resources, requests: requests)
     }
 }

@@ -1,8 +1,15 @@
-/// Keeps pods off nodes without room for their requests, and prefers the emptier ones (LeastAllocated). Upstream: plugins/noderesources Fit.
+/// Keeps pods off nodes without room for their requests, and prefers the emptier or, if told so, the fuller ones. Upstream: plugins/noderesources Fit.
 struct NodeResourcesFit: FilterPlugin, ScorePlugin {
     let name = "NodeResourcesFit"
-    let weight: Int64 = 1
     let looksOnlyAtNode = true
+    private let arguments: NodeResourcesFitArguments
+    /// By default nothing has to be looked up for a node.
+    private let isPlain: Bool
+
+    init(_ arguments: NodeResourcesFitArguments = .standard) {
+        self.arguments = arguments
+        isPlain = arguments.scoring == .standard
+    }
 
     private struct Filter: NodeFilter {
         var requests: Resource
@@ -26,6 +33,13 @@ struct NodeResourcesFit: FilterPlugin, ScorePlugin {
         }
     }
 
+    private struct StrategyScorer: NodeScorer {
+        var scoring: ResourceScoring
+        var requests: Resource
+        func score(_ node: NodeInfo) -> Int64 { scoring.score(node, requests) }
+    }
+
+    /// `ResourceScoring.standard`, for cpu and memory alone.
     private struct Scorer: NodeScorer {
         var requests: Resource
 
@@ -43,9 +57,14 @@ struct NodeResourcesFit: FilterPlugin, ScorePlugin {
         }
     }
 
-    func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)? { Filter(requests: input.pod.requests) }
+    func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)? {
+        var requests = input.pod.requests
+        if !arguments.ignoresNothing { requests.scalar = requests.scalar.filter { !arguments.ignores($0.key) } }
+        return Filter(requests: requests)
+    }
 
     func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
-        Scorer(requests: input.pod.nonZeroRequests)
+        if isPlain { return Scorer(requests: input.pod.nonZeroRequests) }
+        return StrategyScorer(scoring: arguments.scoring, requests: input.pod.nonZeroRequests)
     }
 }

@@ -4,9 +4,11 @@ import KubeAPI
 /// Spreads the pods of a group evenly over zones, nodes, or whatever label is named. Upstream: plugins/podtopologyspread.
 struct PodTopologySpread: FilterPlugin, ScorePlugin {
     let name = "PodTopologySpread"
-    let weight: Int64 = 2
     let looksAtOtherPods = true
     let looksOnlyAtNode = false
+    private let arguments: PodTopologySpreadArguments
+
+    init(_ arguments: PodTopologySpreadArguments = .standard) { self.arguments = arguments }
 
     static let hostname = "kubernetes.io/hostname"
     static let zone = "topology.kubernetes.io/zone"
@@ -38,7 +40,7 @@ struct PodTopologySpread: FilterPlugin, ScorePlugin {
 
     func prepareFilter(_ input: CycleInput, _ cache: inout SchedulerCache) -> (any NodeFilter)? {
         let pod = input.pod
-        let hard = pod.spreadConstraints.filter(\.doNotSchedule)
+        let hard = constraints(input, doNotSchedule: true)
         guard !hard.isEmpty else { return nil }
         let topologies = hard.map { cache.places(by: $0.topologyKey) }
         // Only nodes that have all the labels are places at all: mostly all nodes are.
@@ -135,20 +137,23 @@ struct PodTopologySpread: FilterPlugin, ScorePlugin {
         }
     }
 
-    /// Over nodes and zones alike, for pods of Services and workloads that say nothing themselves. Upstream: systemDefaultConstraints.
-    private static func defaults(_ selector: LabelSelector) -> [TopologySpreadConstraint] {
-        [
-            TopologySpreadConstraint(maxSkew: 3, topologyKey: hostname, doNotSchedule: false, selector: selector),
-            TopologySpreadConstraint(maxSkew: 5, topologyKey: zone, doNotSchedule: false, selector: selector),
-        ]
+    /// The pod's own constraints of a kind; for pods of Services and workloads that say nothing themselves, the profile's.
+    /// Upstream: filterTopologySpreadConstraints, buildDefaultConstraints.
+    private func constraints(_ input: CycleInput, doNotSchedule: Bool) -> [TopologySpreadConstraint] {
+        if !input.pod.spreadConstraints.isEmpty { return input.pod.spreadConstraints.filter { $0.doNotSchedule == doNotSchedule } }
+        guard let selector = input.workloadSelector else { return [] }
+        return (doNotSchedule ? arguments.hard : arguments.soft).map { constraint in
+            var constraint = constraint
+            constraint.selector = selector
+            return constraint
+        }
     }
 
     func prepareScore(_ input: CycleInput, _ places: [Int], _ cache: inout SchedulerCache) -> (any NodeScorer)? {
         let pod = input.pod
-        var soft = pod.spreadConstraints.filter { !$0.doNotSchedule }
+        let soft = constraints(input, doNotSchedule: false)
         // By default, nodes that lack a zone are not left out.
-        let requireAll = !pod.spreadConstraints.isEmpty
-        if pod.spreadConstraints.isEmpty { soft = input.workloadSelector.map(Self.defaults) ?? [] }
+        let requireAll = !pod.spreadConstraints.isEmpty || !arguments.isSystem
         guard !soft.isEmpty else { return nil }
         let topologies = soft.map { cache.places(by: $0.topologyKey) }
         var ignored: Set<Int> = []

@@ -1,7 +1,6 @@
 /// Keeps pods off nodes with taints they do not tolerate, and prefers nodes with fewer disliked taints. Upstream: plugins/tainttoleration.
 struct TaintToleration: FilterPlugin, ScorePlugin {
     let name = "TaintToleration"
-    let weight: Int64 = 3
     let looksOnlyAtNode = true
 
     private struct Filter: NodeFilter {

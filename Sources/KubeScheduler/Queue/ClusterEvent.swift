@@ -11,6 +11,14 @@ enum ClusterEvent: Sendable, Equatable {
     /// A claim, a volume, a storage class, or a node's limits of volumes.
     case storageChanged
 
+    /// What stands for extenders among plugins: anything that happens may end their rejections. Upstream: framework.ExtenderName.
+    static let extender = "Extender"
+
+    /// Whether pods that these have rejected are worth another try; none: whatever rejected them is not known.
+    func concerns(_ rejecters: Set<String>) -> Bool {
+        rejecters.isEmpty || rejecters.contains(Self.extender) || !plugins.isDisjoint(with: rejecters)
+    }
+
     /// The plugins whose rejections this may end. Upstream: EventsToRegister of each plugin.
     var plugins: Set<String> {
         switch self {

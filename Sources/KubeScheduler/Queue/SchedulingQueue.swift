@@ -3,6 +3,8 @@ import KubeAPI
 /// A pod that waits to be scheduled. Upstream: framework.QueuedPodInfo.
 struct QueuedPod: Sendable {
     var info: PodInfo
+    /// The place of the profile that its scheduler's name names.
+    var profile = 0
     /// When it came into its present place of the queue.
     var timestamp: Timestamp
     /// Tries so far.
@@ -29,9 +31,6 @@ struct SchedulingQueue: Sendable {
         var after: Double
     }
 
-    /// Seconds after the first failure, doubled with each further one. Upstream: podInitialBackoffSeconds, podMaxBackoffSeconds.
-    static let initialBackoff: Int64 = 1
-    static let maxBackoff: Int64 = 10
     /// A pod that no event has moved for so long is tried again all the same. Upstream: DefaultPodMaxInUnschedulablePodsDuration.
     static let maxUnschedulable: Double = 300
 
@@ -55,8 +54,11 @@ struct SchedulingQueue: Sendable {
     private var unschedulable = UnschedulablePods()
     private var gated: [String: QueuedPod] = [:]
     private var serial: UInt64 = 0
+    /// A pod that extenders are being asked about, with what has happened since. Upstream: inFlightPods, inFlightEvents.
+    private var consulted: (uid: String, events: [ClusterEvent])?
+    private let patience: PodBackoff
 
-    init() {}
+    init(_ patience: PodBackoff = .standard) { self.patience = patience }
 
     var activeCount: Int { active.count }
     var backoffCount: Int { backoff.count }
@@ -65,10 +67,14 @@ struct SchedulingQueue: Sendable {
     func contains(_ uid: String) -> Bool { active[uid] != nil || backoff[uid] != nil || unschedulable[uid] != nil || gated[uid] != nil }
 
     /// A pod that is new, or whose spec or labels changed. A changed one is tried again, as it may fit now.
-    mutating func set(_ pod: PodInfo, now: Timestamp) {
+    /// - Parameters:
+    ///   - profile: the place of its profile.
+    ///   - holdsGated: whether the pod waits as long as it has scheduling gates.
+    mutating func set(_ pod: PodInfo, profile: Int = 0, holdsGated: Bool = true, now: Timestamp) {
         var queued = remove(pod.uid) ?? QueuedPod(info: pod, timestamp: now)
         queued.info = pod
-        if SchedulingGates.reasonToWait(pod) != nil { gated[pod.uid] = queued } else { activate(queued) }
+        queued.profile = profile
+        if holdsGated, SchedulingGates.reasonToWait(pod) != nil { gated[pod.uid] = queued } else { activate(queued) }
     }
 
     /// The next pod to try; it is no longer in the queue.
@@ -81,6 +87,15 @@ struct SchedulingQueue: Sendable {
             return pod
         }
         return nil
+    }
+
+    /// Extenders are asked about a pod: until `endConsultation`, what happens is remembered. One pod at a time.
+    mutating func beginConsultation(_ uid: String) { consulted = (uid, []) }
+
+    /// Gives what has happened since the beginning.
+    mutating func endConsultation() -> [ClusterEvent] {
+        defer { consulted = nil }
+        return consulted?.events ?? []
     }
 
     /// A pod that fits nowhere: it waits for an event that concerns the plugins that rejected it.
@@ -104,10 +119,11 @@ struct SchedulingQueue: Sendable {
 
     /// Takes the pods that `event` concerns out of their waiting. The timers are for those that still have to sit out their backoff.
     mutating func move(_ event: ClusterEvent, now: Timestamp) -> [Timer] {
+        if consulted != nil, !(consulted?.events.contains(event) ?? true) { consulted?.events.append(event) }
         var timers: [Timer] = []
         for pod in unschedulable.concerned(by: event) {
             unschedulable.remove(pod.info.uid)
-            if Self.backoffLeft(pod, now) > 0 { timers.append(startBackoff(pod, now: now)) } else { activate(pod) }
+            if backoffLeft(pod, now) > 0 { timers.append(startBackoff(pod, now: now)) } else { activate(pod) }
         }
         return timers
     }
@@ -115,7 +131,7 @@ struct SchedulingQueue: Sendable {
     /// A timer has ended. Gives another one when it ended too early.
     mutating func flush(_ uid: String, now: Timestamp) -> Timer? {
         if let pod = backoff[uid] {
-            let left = Self.backoffLeft(pod, now)
+            let left = backoffLeft(pod, now)
             if left > 0 { return Timer(uid: uid, after: left) }
             backoff[uid] = nil
             activate(pod)
@@ -133,20 +149,14 @@ struct SchedulingQueue: Sendable {
             ?? gated.removeValue(forKey: uid)
     }
 
-    /// 1 s after the first failure, 2 s after the second, …, 10 s at most. Upstream: calculateBackoffDuration.
-    static func backoffSeconds(attempts: Int) -> Int64 {
-        guard attempts > 0 else { return 0 }
-        return min(maxBackoff, initialBackoff << min(attempts - 1, 10))
-    }
-
-    private static func backoffLeft(_ pod: QueuedPod, _ now: Timestamp) -> Double {
+    private func backoffLeft(_ pod: QueuedPod, _ now: Timestamp) -> Double {
         guard let failed = pod.lastFailure else { return 0 }
-        return failed.adding(seconds: backoffSeconds(attempts: pod.attempts)).timeInterval(since: now)
+        return failed.adding(seconds: patience.seconds(attempts: pod.attempts)).timeInterval(since: now)
     }
 
     private mutating func startBackoff(_ pod: QueuedPod, now: Timestamp) -> Timer {
         backoff[pod.info.uid] = pod
-        return Timer(uid: pod.info.uid, after: max(0.001, Self.backoffLeft(pod, now)))
+        return Timer(uid: pod.info.uid, after: max(0.001, backoffLeft(pod, now)))
     }
 
     private mutating func activate(_ pod: QueuedPod) {

@@ -27,6 +27,7 @@ struct UnschedulablePods: Sendable {
     func concerned(by event: ClusterEvent) -> [QueuedPod] {
         if pods.isEmpty { return [] }
         var uids = waiting[""] ?? []
+        uids.formUnion(waiting[ClusterEvent.extender] ?? [])
         for (plugin, waiting) in waiting where event.plugins.contains(plugin) { uids.formUnion(waiting) }
         return uids.compactMap { pods[$0] }
     }

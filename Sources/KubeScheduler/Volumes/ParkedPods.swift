@@ -2,9 +2,6 @@ import KubeAPI
 
 /// Pods that have a node and wait for their volumes there. Nobody waits in a task: what changes the claims looks here.
 struct ParkedPods: Sendable {
-    /// How long a pod keeps its place so. Upstream: VolumeBindingArgs.BindTimeoutSeconds.
-    static let patience = Duration.seconds(600)
-
     private var waiting: [String: (pod: QueuedPod, node: String)] = [:]
     private var ready: [(pod: QueuedPod, node: String)] = []
     /// Names of volumes chosen for claims, until the cache shows it.

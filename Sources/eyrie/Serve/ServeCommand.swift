@@ -3,6 +3,7 @@ import ArgumentParser
 import ControlPlane
 import Dispatch
 import Glibc
+import KubeScheduler
 import Logging
 import Processes
 
@@ -34,6 +35,12 @@ struct ServeCommand: AsyncParsableCommand {
             "A file in the form of a kubeconfig: the service that clusters ask by SubjectAccessReviews when RBAC and the others do not allow something."
     )
     var authorizationWebhook: String?
+    @Option(
+        name: .customLong("scheduler-config"),
+        help:
+            "A KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1), YAML or JSON: profiles, plugins and extenders of all clusters' schedulers."
+    )
+    var schedulerConfig: String?
     @Option(
         name: .customLong("cluster-signing-duration"),
         help: "How long certificates of nodes and of signing requests last, in seconds; nodes renew theirs in time.")
@@ -74,8 +81,8 @@ struct ServeCommand: AsyncParsableCommand {
         let service = Service(
             configuration: .init(
                 directory: data.directory, host: host, port: port, region: region, mirrors: saved.mirrors.merging(try Self.parse(mirrors)) { $1 },
-                identityProviderAuthorityPEM: try identityProviderCA.map(Self.authorities), webhooks: try webhooks(), signingDuration: signingDuration
-            ))
+                identityProviderAuthorityPEM: try identityProviderCA.map(Self.authorities), webhooks: try webhooks(), scheduler: try scheduler(),
+                signingDuration: signingDuration))
         do { try await service.run(until: Signals.terminate) } catch let failure as ServiceUnavailable {
             throw CLIError(
                 what: "The service cannot write to its data directory \(data.directory.path).", why: failure.reason,
@@ -101,6 +108,17 @@ struct ServeCommand: AsyncParsableCommand {
             throw CLIError(
                 what: "A webhook's configuration file names no service: \(error).", why: nil,
                 fix: "give a file in the form of a kubeconfig, whose current context has a cluster with a server and its certificate-authority")
+        }
+    }
+
+    private func scheduler() throws -> SchedulerConfiguration {
+        guard let file = schedulerConfig else { return .standard }
+        guard let text = SmallFile.readText(file) else {
+            throw CLIError(what: "\(file) cannot be read.", why: nil, fix: "give a file with a KubeSchedulerConfiguration: --scheduler-config FILE")
+        }
+        do { return try SchedulerConfiguration(text: text, read: { SmallFile.readText($0) }) } catch {
+            throw CLIError(
+                what: "The scheduler's configuration in \(file) is not valid.", why: "\(error)", fix: "correct the fields named and start again")
         }
     }
 

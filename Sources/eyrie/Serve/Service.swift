@@ -6,6 +6,7 @@ import ControlPlane
 import EKSAPI
 import Glibc
 import HTTPTransport
+import KubeScheduler
 import Logging
 import Machines
 import Processes
@@ -25,6 +26,8 @@ struct Service {
         var identityProviderAuthorityPEM: String?
         /// Services outside that clusters ask about tokens and rights.
         var webhooks = AccessWebhooks()
+        /// How the clusters' pods are scheduled.
+        var scheduler = SchedulerConfiguration.standard
         /// Seconds that certificates of nodes last.
         var signingDuration = ControlPlaneConfiguration.defaultSigningDuration
     }
@@ -79,7 +82,7 @@ struct Service {
             directory: directory.clusters, network: network, networks: networks, tokens: tokens, keys: keys, publicHost: configuration.host,
             issuerBase: "\(endpoint)\(OIDCEndpoint.path)", podEndpoint: podEndpoint,
             identityProviderAuthorityPEM: configuration.identityProviderAuthorityPEM,
-            webhooks: configuration.webhooks, signingDuration: configuration.signingDuration)
+            webhooks: configuration.webhooks, scheduler: configuration.scheduler, signingDuration: configuration.signingDuration)
         let eksSettings = EKSConfiguration(region: configuration.region, account: identities.account)
         let eks = try await EKSService(
             configuration: eksSettings, storage: storage, network: network,
