@@ -406,10 +406,15 @@ package actor ControlPlane {
             ServiceController(
                 client: self.client(server, "eks:cloud-controller-manager"), provider: $0, informers: environment.informers, logger: logger)
         }
+        let ingress = configuration.ingress.map {
+            IngressController(
+                client: self.client(server, "eks:cloud-controller-manager"), provider: $0, informers: environment.informers, logger: logger)
+        }
         let autoMode = autoMode(configuration, server, environment.informers, component(.controllerManager, "eyrie.automode"))
         await withDiscardingTaskGroup { group in
             if let autoMode { group.addTask { await autoMode.run(configuration.autoMode) } }
             if let services { group.addTask { await services.run() } }
+            if let ingress { group.addTask { await ingress.run() } }
             group.addTask { await awsAuth.run() }
             group.addTask { await ControllerRunner.run(environment) }
             group.addTask { await scheduler.run() }
