@@ -427,10 +427,15 @@ package actor ControlPlane {
                 client: self.client(server, "eks:cloud-controller-manager"), provider: $0, informers: informers, logger: logger)
         }
         let zones = ZonalShiftController(client: self.client(server, "eks:node-manager"), informers: informers, logger: logger)
+        let ingress = configuration.ingress.map {
+            IngressController(
+                client: self.client(server, "eks:cloud-controller-manager"), provider: $0, informers: informers, logger: logger)
+        }
         let autoMode = autoMode(configuration, server, informers, component(.controllerManager, "eyrie.automode"))
         await withDiscardingTaskGroup { group in
             if let autoMode { group.addTask { await autoMode.run(configuration.autoMode) } }
             if let services { group.addTask { await services.run() } }
+            if let ingress { group.addTask { await ingress.run() } }
             group.addTask { await awsAuth.run() }
             group.addTask { await informers.run() }
             group.addTask { await leaders.run("kube-controller-manager", component: "kube-controller-manager", managerLogger, runManager) }

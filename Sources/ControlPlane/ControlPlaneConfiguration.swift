@@ -135,6 +135,8 @@ package struct ControlPlaneConfiguration: Sendable {
     package var cloud: CloudInstances
     /// Makes the load balancers of Services; nil: there are none, and Services wait for their addresses.
     package var loadBalancers: (any LoadBalancerProvider)?
+    /// Serves Ingresses of class `alb`; nil: nobody does.
+    package var ingress: (any IngressProvider)?
     /// Launches the nodes of EKS Auto Mode; nil: it cannot be switched on.
     package var nodeProvider: (any NodeProvider)?
     /// Nil: EKS Auto Mode is off.

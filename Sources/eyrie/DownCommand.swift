@@ -44,6 +44,7 @@ struct DownCommand: AsyncParsableCommand {
         let machines = LinuxMachines(.init(directory: directory.machines, executable: Executable.path), networks: networks)
         await machines.recover()
         try await machines.terminateAll()
+        await HostProxy.haltAll(clusters: directory.clusters)
         try await networks.removeAll()
         // Without a VPC it is only in the way. Another service on this host makes its own again when it makes one.
         if try await networks.areGone() { try await VPCNetwork.removeServiceInterface() }

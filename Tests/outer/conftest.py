@@ -122,6 +122,19 @@ class Service:
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
 
+def proxies():
+    """The process ids of the proxies that serve Ingresses, one for each cluster that has some."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            # Workers have their master's words.
+            if any(word.endswith(b"/ingress/haproxy.cfg") for word in words) and b"haproxy" not in pathlib.Path(f"/proc/{parent}/comm").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
 def leftovers():
     """What Eyrie may leave on a host: processes, namespaces, bridges, cgroups, mounts, rules."""
     def lines(*command):
@@ -130,6 +143,7 @@ def leftovers():
     found += [f"link {line.split(':')[1].strip()}" for line in lines("ip", "-o", "link") if line.split(":")[1].strip().startswith(("eyb", "eyrie0", "eyi"))]
     found += [f"rules {line}" for line in lines("nft", "list", "tables") if line.endswith((" eyrie", " eyrie-balancers"))]
     found += [f"mount {line.split()[1]}" for line in open("/proc/mounts") if "/machines/i-" in line]
+    found += [f"proxy {pid}" for pid in proxies()]
     found += [f"cgroup {p}" for p in pathlib.Path("/sys/fs/cgroup").glob("**/eyrie/i-*")]
     return found
 

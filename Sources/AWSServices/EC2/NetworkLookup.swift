@@ -35,6 +35,11 @@ extension EC2Network {
         await state.read { tables in ids.compactMap { tables.interfaces[$0]?.primaryAddress } }
     }
 
+    /// The primary addresses of the interfaces whose owner's token begins with `prefix`.
+    package func primaryAddresses(ownerTokenPrefix prefix: String) async -> [String] {
+        await state.read { tables in tables.interfaces.values.filter { $0.ownerToken?.hasPrefix(prefix) ?? false }.map(\.primaryAddress) }
+    }
+
     /// Whether a subnet's route table leads to an internet gateway.
     package func isPublic(subnetID id: String) async -> Bool {
         await state.read { tables in tables.routes(ofSubnet: id).contains { $0.gatewayID?.hasPrefix("igw-") ?? false } }

@@ -40,12 +40,14 @@ enum LoadBalancerPlan {
         return ranges.isEmpty ? ["255.255.255.255/32"] : ranges.map(\.description).sorted()
     }
 
-    private static func isUsable(_ node: Object) -> Bool {
+    /// Upstream: cloud-provider/controllers/service.nodeReadyPredicate and its like.
+    static func isUsable(_ node: Object) -> Bool {
         CloudNodePlan.isReady(node) && !node.metadata.isBeingDeleted && node.metadata.labels[excluded] == nil
             && !node["spec"]["taints"].elements.contains { $0["key"]?.string == "ToBeDeletedByClusterAutoscaler" }
     }
 
-    private static func nodesWithEndpoints(_ slices: [Object]) -> Set<String> {
+    /// Names of nodes that have a ready endpoint.
+    static func nodesWithEndpoints(_ slices: [Object]) -> Set<String> {
         var names: Set<String> = []
         for slice in slices {
             for endpoint in slice["endpoints"].elements where endpoint["conditions"]?["ready"]?.bool ?? true {
@@ -55,7 +57,8 @@ enum LoadBalancerPlan {
         return names
     }
 
-    private static func address(_ node: Object) -> String? {
+    /// The first internal IPv4 address.
+    static func address(_ node: Object) -> String? {
         let addresses = node["status"]["addresses"].elements.filter { $0["type"]?.string == "InternalIP" }
         return addresses.compactMap { $0["address"]?.string.flatMap { IPAddress($0) } }.first { !$0.isIPv6 }?.description
     }

@@ -54,6 +54,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     /// Launches the nodes of a cluster's EKS Auto Mode; nil: there is none.
     private var nodeProvider: (@Sendable (_ cluster: String) -> any NodeProvider)?
     private let balancers = HostBalancers()
+    /// What serves Ingresses, by cluster: it goes on when a control plane stops.
+    private var proxies: [String: HostProxy] = [:]
     /// Writes log lines to a stream of a cluster's group; nil: there is nowhere to.
     private var logDelivery: LogDelivery?
     private var entries: [String: Entry] = [:]
@@ -221,6 +223,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         shiftedZones[clusterName] = nil
         fleets[clusterName] = nil
         try await balancers.removeAll(prefix: HostLoadBalancers.prefix(clusterName))
+        await proxy(clusterName).end()
+        proxies[clusterName] = nil
         try await networks.release(by: user(clusterName))
         try await Command.run(["rm", "-rf", "--one-file-system", path(clusterName)])
     }
@@ -322,6 +326,13 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private func running(_ clusterName: String) throws -> ControlPlane {
         guard let entry = entries[clusterName] else { throw ControlPlaneError.notReady("cluster \(clusterName) is not running") }
         return entry.controlPlane
+    }
+
+    private func proxy(_ clusterName: String) -> HostProxy {
+        if let proxy = proxies[clusterName] { return proxy }
+        let proxy = HostProxy(directory: HostProxy.directory(ofCluster: path(clusterName)))
+        proxies[clusterName] = proxy
+        return proxy
     }
 
     private func book(_ clusterName: String) -> AccessBook {
@@ -450,6 +461,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         configuration.privateAddresses = privateAddresses
         configuration.authorities = cluster.clusterAuthorities
         configuration.loadBalancers = HostLoadBalancers(cluster: cluster, network: network, balancers: balancers)
+        configuration.ingress = HostIngress(cluster: cluster, network: network, proxy: proxy(cluster.name))
         configuration.installsAddons = cluster.bootstrapSelfManagedAddons
         configuration.nodeProvider = nodeProvider?(cluster.name)
         configuration.autoMode.set(AutoModeSettings(cluster))

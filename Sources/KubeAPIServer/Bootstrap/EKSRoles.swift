@@ -18,6 +18,8 @@ enum EKSRoles {
           patch,update | core | nodes/status
           get,list,patch,update,watch | core | services
           patch,update | core | services/status
+          get,list,patch,update,watch | networking.k8s.io | ingresses
+          patch,update | networking.k8s.io | ingresses/status
         eks:node-manager
           delete,get,list,patch,watch | core | nodes
           get,list,watch | core | pods

@@ -43,6 +43,7 @@ extension GroupVersionResource {
     package static let csiNodes = GroupVersionResource(group: "storage.k8s.io", version: "v1", resource: "csinodes")
     package static let endpointSlices = GroupVersionResource(group: "discovery.k8s.io", version: "v1", resource: "endpointslices")
     package static let horizontalPodAutoscalers = GroupVersionResource(group: "autoscaling", version: "v2", resource: "horizontalpodautoscalers")
+    package static let ingressClasses = GroupVersionResource(group: "networking.k8s.io", version: "v1", resource: "ingressclasses")
     package static let ingresses = GroupVersionResource(group: "networking.k8s.io", version: "v1", resource: "ingresses")
     package static let leases = GroupVersionResource(group: "coordination.k8s.io", version: "v1", resource: "leases")
     package static let networkPolicies = GroupVersionResource(group: "networking.k8s.io", version: "v1", resource: "networkpolicies")
