@@ -1,43 +1,7 @@
-package import AutoMode
+internal import AutoMode
 internal import KubeAPI
 internal import KubeClient
 internal import Logging
-internal import Synchronization
-
-/// What a control plane is told of EKS Auto Mode. It may change while it runs.
-package final class AutoModeSwitch: Sendable {
-    private struct State {
-        var settings: AutoModeSettings?
-        var listener: AsyncStream<AutoModeSettings?>.Continuation?
-    }
-
-    private let state: Mutex<State>
-
-    /// Nil: Auto Mode is off.
-    package init(_ settings: AutoModeSettings? = nil) { state = Mutex(State(settings: settings)) }
-
-    /// Nil switches it off.
-    package func set(_ settings: AutoModeSettings?) {
-        state.withLock { state in
-            guard state.settings != settings else { return }
-            state.settings = settings
-            state.listener?.yield(settings)
-        }
-    }
-
-    package var settings: AutoModeSettings? { state.withLock(\.settings) }
-
-    /// The settings now, then each change. One listener: the last who asked.
-    func values() -> AsyncStream<AutoModeSettings?> {
-        let (stream, continuation) = AsyncStream.makeStream(of: AutoModeSettings?.self, bufferingPolicy: .bufferingNewest(1))
-        state.withLock { state in
-            state.listener?.finish()
-            state.listener = continuation
-            continuation.yield(state.settings)
-        }
-        return stream
-    }
-}
 
 /// Runs EKS Auto Mode in a control plane while it is switched on, and cleans up after it when it is switched off.
 struct AutoModeRunner: Sendable {
@@ -52,7 +16,7 @@ struct AutoModeRunner: Sendable {
     let logger: Logger
 
     /// Until the task is cancelled.
-    func run(_ autoMode: AutoModeSwitch) async {
+    func run(_ autoMode: LiveSetting<AutoModeSettings?>) async {
         var current: Task<Void, Never>?
         for await settings in autoMode.values() {
             current?.cancel()

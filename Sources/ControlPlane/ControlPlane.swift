@@ -63,6 +63,8 @@ package actor ControlPlane {
         }
         /// A machine of Fargate's: for one pod, without an agent that answers for the cloud.
         package var isFargate = false
+        /// Its agent makes everything ready and waits to join until it is given other files: a machine of a warm pool.
+        package var isWarm = false
 
         package init(
             name: String, address: String, instanceID: String, zone: String, vcpus: Int, memoryMiB: Int, maxPods: Int, labels: [String: String],
@@ -137,8 +139,8 @@ package actor ControlPlane {
         await configuration.logs?.close()
     }
 
-    /// Cuts off clients that the configuration's `publicAccess` does not let in any more.
-    package func enforcePublicAccess() { running?.listeners.first?.dismissUnwelcome() }
+    /// Cuts off clients that the configuration's `publicAccess` and `privateAccess` do not let in any more.
+    package func enforceAccess() { for listener in running?.listeners ?? [] { listener.dismissUnwelcome() } }
 
     /// Files for the machine of a node, by name, with certificates of `authorities`; nil: those that the control plane runs by. Throws when the
     /// control plane does not run.
@@ -164,6 +166,7 @@ package actor ControlPlane {
         ]
         // One pod, sized for its node: there is nobody to evict for it.
         if node.isFargate { settings["hasEvictions"] = false }
+        if node.isWarm { settings["isWarm"] = true }
         if !node.isFargate, let identity = configuration.workloadIdentity, let endpoint = identity.endpointURL {
             settings["cloud"] = [
                 "endpoint": .string(endpoint), "region": .string(identity.region), "clusterName": .string(configuration.name),
@@ -290,7 +293,9 @@ package actor ControlPlane {
             let feeds = NodeFeeds()
             let issuer = try ServiceAccountTokenIssuer(issuer: configuration.issuer, privateKeyPEM: pki.serviceAccountKeyPEM)
             let fargate = FargateDesk()
-            let loops = Task { await run(configuration, pki, issuer, server, feeds, fargate, logger) }
+            let system = try server.reader.get(GroupResource(group: "", resource: "namespaces"), namespace: "", name: "kube-system")
+            let identity = Leaders.identity(cluster: system?.metadata.uid ?? configuration.name, address: configuration.privateAddresses.first)
+            let loops = Task { await run(configuration, pki, issuer, server, feeds, fargate, identity, logger) }
             let port = listeners.first?.port ?? 0
             return Running(
                 endpoint: Endpoint(url: "https://\(configuration.publicHost):\(port)", certificateAuthorityPEM: pki.bundlePEM),
@@ -349,14 +354,16 @@ package actor ControlPlane {
         do {
             let portFile = "\(configuration.directory)/port"
             let port = try PrivateFile.read(portFile).flatMap { Int($0) } ?? 0
-            let access = configuration.publicAccess
+            let (access, privateAccess) = (configuration.publicAccess, configuration.privateAccess)
             let first = try await HTTPServer.start(
                 .init(address: .tcp(host: configuration.publicHost, port: port), tls: tls, admits: { access.admits($0) }), responder: server)
             listeners.append(first)
             // Kubeconfigs name the port: it is kept for the cluster's life.
             if first.port != port { try SecretFile.write(portFile, Array(String(first.port).utf8)) }
             for address in configuration.privateAddresses {
-                listeners.append(try await HTTPServer.start(.init(address: .tcp(host: address, port: privatePort), tls: tls), responder: server))
+                listeners.append(
+                    try await HTTPServer.start(
+                        .init(address: .tcp(host: address, port: privatePort), tls: tls, admits: { privateAccess.admits($0) }), responder: server))
             }
             return listeners
         } catch {
@@ -368,7 +375,7 @@ package actor ControlPlane {
     /// Controllers, scheduler and feeds, until cancelled.
     private static func run(
         _ configuration: ControlPlaneConfiguration, _ pki: ClusterPKI, _ issuer: ServiceAccountTokenIssuer, _ server: APIServer,
-        _ feeds: NodeFeeds, _ fargate: FargateDesk, _ logger: Logger
+        _ feeds: NodeFeeds, _ fargate: FargateDesk, _ identity: String, _ logger: Logger
     ) async {
         func component(_ type: ControlPlaneLogType, _ label: String) -> Logger {
             guard let logs = configuration.logs else { return logger }
@@ -380,47 +387,58 @@ package actor ControlPlane {
         // Once the server has stopped: what it served at the start.
         let resources: @Sendable () -> ResourceTable = { (try? server.registry.table) ?? ResourceTable.shared }
         var settings = ControllerConfiguration(rootCAPEM: pki.bundlePEM, resources: resources)
+        settings.extensionResources = { (try? server.extensionResources) ?? DiscoveredResources() }
         settings.certificateAuthority = pki.authority
         settings.signingDuration = configuration.signingDuration
         settings.volumes = VolumeFolders(directory: "\(configuration.directory)/volumes").store
         settings.serviceAccountToken = { try issuer.legacyToken(namespace: $0, account: $1, uid: $2, secret: $3) }
+        let (managerLogger, schedulerLogger) = (component(.controllerManager, "eyrie.controllers"), component(.scheduler, "eyrie.scheduler"))
         // The informers are the manager's, which may list and watch everything; each controller writes as its own service account.
-        let environment = ControllerEnvironment(
-            client: self.client(server, "system:kube-controller-manager"), configuration: settings,
-            logger: component(.controllerManager, "eyrie.controllers"),
-            metrics: server.workQueues, transport: { InProcessTransport(server, user: .controller($0)) })
-        feeds.follow(environment.informers.informer(for: .nodes))
-        let scheduler = Scheduler(
-            client: self.client(server, "system:kube-scheduler"), informers: environment.informers,
-            logger: component(.scheduler, "eyrie.scheduler"))
+        let manager = client(server, "system:kube-controller-manager")
+        let informers = InformerFactory(client: manager, logger: managerLogger)
+        feeds.follow(informers.informer(for: .nodes))
+        let leaders = Leaders(server: server, informers: informers, identity: identity)
+        let managerSettings = settings
+        let runManager = { @Sendable (informers: InformerFactory) async in
+            let environment = ControllerEnvironment(
+                client: manager, configuration: managerSettings, informers: informers, logger: managerLogger, metrics: server.workQueues,
+                transport: { InProcessTransport(server, user: .controller($0)) })
+            await ControllerRunner.run(environment, runInformers: false)
+        }
+        let runScheduler = { @Sendable (informers: InformerFactory) async in
+            await Scheduler(client: self.client(server, "system:kube-scheduler"), informers: informers, logger: schedulerLogger).run()
+        }
         let cloud = CloudNodeController(
             client: self.client(server, "eks:cloud-controller-manager"), provider: CloudInstanceProvider(cloud: configuration.cloud),
-            informers: environment.informers, logger: logger, metrics: server.workQueues)
+            informers: informers, logger: logger, metrics: server.workQueues)
         let certificates = NodeCertificateController(
             client: self.client(server, "eks:certificate-controller"), provider: CloudInstanceProvider(cloud: configuration.cloud),
-            informers: environment.informers, logger: logger, metrics: server.workQueues)
+            informers: informers, logger: logger, metrics: server.workQueues)
         let awsAuth = AWSAuthFollower(client: self.client(server, AWSAuthFollower.user), book: configuration.access, logger: logger)
         let fargateScheduler = FargateScheduler(
-            client: self.client(server, "eks:fargate-scheduler"), informers: environment.informers, logger: logger,
+            client: self.client(server, "eks:fargate-scheduler"), informers: informers, logger: logger,
             publish: { fargate.publish($0) })
         fargate.open(fargateScheduler)
         let services = configuration.loadBalancers.map {
             ServiceController(
-                client: self.client(server, "eks:cloud-controller-manager"), provider: $0, informers: environment.informers, logger: logger)
+                client: self.client(server, "eks:cloud-controller-manager"), provider: $0, informers: informers, logger: logger)
         }
-        let autoMode = autoMode(configuration, server, environment.informers, component(.controllerManager, "eyrie.automode"))
+        let zones = ZonalShiftController(client: self.client(server, "eks:node-manager"), informers: informers, logger: logger)
+        let autoMode = autoMode(configuration, server, informers, component(.controllerManager, "eyrie.automode"))
         await withDiscardingTaskGroup { group in
             if let autoMode { group.addTask { await autoMode.run(configuration.autoMode) } }
             if let services { group.addTask { await services.run() } }
             group.addTask { await awsAuth.run() }
-            group.addTask { await ControllerRunner.run(environment) }
-            group.addTask { await scheduler.run() }
+            group.addTask { await informers.run() }
+            group.addTask { await leaders.run("kube-controller-manager", component: "kube-controller-manager", managerLogger, runManager) }
+            group.addTask { await leaders.run("kube-scheduler", component: Scheduler.defaultName, schedulerLogger, runScheduler) }
             group.addTask { await cloud.run() }
             group.addTask { await fargateScheduler.run() }
             group.addTask {
-                await configuration.simulatedNodes.run(client: Self.simulatedNodes(server), informers: environment.informers, logger: logger)
+                await configuration.simulatedNodes.run(client: Self.simulatedNodes(server), informers: informers, logger: logger)
             }
             group.addTask { await certificates.run() }
+            group.addTask { await zones.run(configuration.shiftedZones.values()) }
         }
     }
 

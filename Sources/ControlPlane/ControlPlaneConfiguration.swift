@@ -87,9 +87,9 @@ struct CloudInstanceProvider: InstanceProvider {
     func instanceIsShutDown(providerID: String) async throws -> Bool { false }
 }
 
-/// Who may reach a public endpoint. It may change while the endpoint serves. Upstream: eks VpcConfigResponse.endpointPublicAccess,
-/// publicAccessCidrs.
-package final class PublicAccess: Sendable {
+/// Who may reach an endpoint. It may change while the endpoint serves. Upstream: eks VpcConfigResponse.endpointPublicAccess,
+/// endpointPrivateAccess, publicAccessCidrs.
+package final class EndpointAccess: Sendable {
     private let rule: Mutex<@Sendable (String) -> Bool>
 
     /// `admits` tells whether a client at an address is let in.
@@ -124,7 +124,9 @@ package struct ControlPlaneConfiguration: Sendable {
     /// Requests worked on at once; nil: the API server's default.
     package var seats: Int?
     /// Who may reach the public endpoint.
-    package var publicAccess = PublicAccess()
+    package var publicAccess = EndpointAccess()
+    /// Who may reach the interfaces in the VPC.
+    package var privateAccess = EndpointAccess()
     /// The OIDC issuer named in service-account tokens.
     package var issuer: String
     /// Nil: not a token of this kind. Throws for one of this kind that is refused.
@@ -134,7 +136,10 @@ package struct ControlPlaneConfiguration: Sendable {
     package var loadBalancers: (any LoadBalancerProvider)?
     /// Launches the nodes of EKS Auto Mode; nil: it cannot be switched on.
     package var nodeProvider: (any NodeProvider)?
-    package var autoMode = AutoModeSwitch()
+    /// Nil: EKS Auto Mode is off.
+    package var autoMode = LiveSetting<AutoModeSettings?>(nil)
+    /// The names of the zones that traffic is shifted away from.
+    package var shiftedZones = LiveSetting<Set<String>>([])
     /// What pods are given to work with AWS; nil: nothing.
     package var workloadIdentity: WorkloadIdentity?
     /// Services outside that are asked about tokens and rights.

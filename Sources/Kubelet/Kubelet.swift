@@ -3,6 +3,7 @@ package import HTTPTransport
 import KubeAPI
 package import KubeClient
 package import Logging
+import Processes
 
 /// The node agent: registers the node, runs the pods that are bound to it, tells the API server how they are, and serves logs and commands.
 /// Upstream: pkg/kubelet.Kubelet.

@@ -48,6 +48,8 @@ package actor LinuxMachines {
     private var watchers: [String: Task<Void, Never>] = [:]
     /// Machines a `start` or `terminate` is at work on: calls for one machine follow one another.
     private var busy: [String: Task<Void, any Error>] = [:]
+    /// Made when it is first needed.
+    private var watcher: FileWatcher?
     private let exitStream: AsyncStream<String>
     private let exitContinuation: AsyncStream<String>.Continuation
     private let logger = Logger(label: "eyrie.machines")
@@ -101,6 +103,29 @@ package actor LinuxMachines {
         try await exclusively(instanceID) { try await self.renewNow(instanceID, bootstrap) }
     }
 
+    /// Whether a machine that waits to join its cluster has everything ready within `patience`, but for that. Throws `CommandError` when nothing can be
+    /// watched.
+    package func isPrepared(_ instanceID: String, patience: Duration) async throws -> Bool {
+        let watcher = try self.watcher ?? FileWatcher()
+        self.watcher = watcher
+        let paths = paths(instanceID)
+        let changes = watcher.changes(of: [paths.directory])
+        return await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                // It may have been so before the watch began.
+                if SmallFile.read(paths.prepared) != nil { return true }
+                for await _ in changes where SmallFile.read(paths.prepared) != nil { return true }
+                return false
+            }
+            group.addTask {
+                do { try await Task.sleep(for: patience) } catch { return false }  // The other was first.
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
+        }
+    }
+
     /// Ends a machine with everything in it and removes its traces. Repeating it is no error.
     package func terminate(_ instanceID: String) async throws {
         try await exclusively(instanceID) { try await self.terminateNow(instanceID) }
@@ -139,6 +164,8 @@ package actor LinuxMachines {
             try SmallFile.write("\(paths.registryHosts)/\(registry)/hosts.toml", Array(hosts.utf8))
         }
         try SmallFile.write(paths.pauseImage, PauseImage.archive(name: MachinePaths.pauseImageName))
+        // Of its last run.
+        unlink(paths.prepared)
         for name in ["eyrie-cni", "loopback"] {
             let link = "\(paths.cniBinaries)/\(name)"
             unlink(link)

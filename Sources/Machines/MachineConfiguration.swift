@@ -75,6 +75,8 @@ package struct MachinePaths: Sendable {
     package var cniBinaries: String { "\(directory)/cni-bin" }
     package var addressPool: String { "\(directory)/addresses.json" }
     package var pauseImage: String { "\(directory)/pause.tar" }
+    /// Made by the agent of a machine that waits to join, once all is ready but for that.
+    package var prepared: String { "\(directory)/prepared" }
     /// Files that the node's agent starts from (credentials: mode 0600).
     package var bootstrap: String { "\(directory)/bootstrap" }
     package var networkNamespace: String { "eyrie-\(instanceID)" }

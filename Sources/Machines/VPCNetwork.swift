@@ -24,12 +24,25 @@ package struct VPCNetwork: Sendable {
     /// `ey` + the id's last ten digits: within the kernel's 15 bytes.
     package var bridge: String { "eyb" + String(vpcID.suffix(10)) }
 
+    /// The bridge's own, locally administered. A bridge that was given none has the least of its ports', which changes as machines come and go: the
+    /// others would send to the old one until they ask again, half a minute later.
+    var hardwareAddress: String {
+        // FNV-1a: the same each time, other than Swift's hashes.
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in vpcID.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        let digits = (0..<5).map { place -> String in
+            let digits = String(hash >> (place * 8) & 0xFF, radix: 16)
+            return digits.utf8.count == 1 ? "0" + digits : digits
+        }
+        return (["02"] + digits).joined(separator: ":")
+    }
+
     /// Makes the bridge and the rules. Throws `CommandError`.
     package func create() async throws {
         try await Self.createServiceInterface()
         if access("/sys/class/net/\(bridge)", F_OK) != 0 {
             try await Self.tolerating("File exists") { try await Command.run(["ip", "link", "add", bridge, "type", "bridge"]) }
-            try await Command.run(["ip", "link", "set", bridge, "up"])
+            try await Command.run(["ip", "link", "set", bridge, "address", hardwareAddress, "up"])
         }
         if SmallFile.readText("/proc/sys/net/ipv4/ip_forward")?.hasPrefix("1") != true { try SmallFile.set("/proc/sys/net/ipv4/ip_forward", "1") }
         try await Command.run(

@@ -109,10 +109,10 @@ final class PlayedCloud: NodeProvider {
     }
 
     private static func withAutoMode(
-        _ body: (ControlPlaneTests.Fixture, KubeClient, PlayedCloud, AutoModeSwitch) async throws -> Void
+        _ body: (ControlPlaneTests.Fixture, KubeClient, PlayedCloud, LiveSetting<AutoModeSettings?>) async throws -> Void
     ) async throws {
         let cloud = PlayedCloud()
-        let autoMode = AutoModeSwitch(settings)
+        let autoMode = LiveSetting<AutoModeSettings?>(settings)
         let fixture = try await ControlPlaneTests.Fixture.start(nodeProvider: cloud, autoMode: autoMode)
         let client = fixture.client
         cloud.use(client)

@@ -23,7 +23,8 @@ import Testing
 
         static func start(
             in directory: String? = nil, encryptionKeyName: String? = nil, keyWrapping: KeyWrapping? = nil,
-            nodeProvider: (any NodeProvider)? = nil, autoMode: AutoModeSwitch = AutoModeSwitch(), authorities: ClusterAuthorities = .initial,
+            nodeProvider: (any NodeProvider)? = nil, autoMode: LiveSetting<AutoModeSettings?> = LiveSetting<AutoModeSettings?>(nil),
+            authorities: ClusterAuthorities = .initial,
             privateAddresses: [String] = []
         ) async throws -> Fixture {
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)
@@ -131,6 +132,30 @@ import Testing
         #expect(second.endpoint == first.endpoint)
         let found = try await second.client.get(.configMaps, namespace: "default", name: "kept")
         #expect(found.metadata.resourceVersion == made.metadata.resourceVersion && found.metadata.uid == made.metadata.uid)
+        await second.controlPlane.stop()
+    }
+
+    @Test("controllers and scheduler hold their Leases, and hold them again at once after a restart") func leases() async throws {
+        let first = try await Fixture.start()
+        let uid = try await first.client.get(.namespaces, name: "kube-system").metadata.uid
+        let names = ["kube-controller-manager", "kube-scheduler"]
+        func holders(_ client: KubeClient) async throws -> [String] {
+            try await client.list(.leases, namespace: "kube-system").items.filter { names.contains($0.metadata.name) }.compactMap {
+                $0["spec"]["holderIdentity"].string
+            }
+        }
+        let held = Array(repeating: "control-plane_\(uid)", count: 2)
+        try await first.eventually("both Leases") { try await holders(first.client) == held }
+        try await first.eventually("their events") {
+            let events = try await first.client.list(.events, namespace: "kube-system").items
+            return Set(events.filter { $0["reason"].string == "LeaderElection" }.compactMap { $0["involvedObject"]["name"].string }) == Set(names)
+        }
+        await first.controlPlane.stop()
+        try first.expectNothingRefused()
+        let second = try await Fixture.start(in: first.directory)
+        try await second.eventually("both Leases again") { try await holders(second.client) == held }
+        let lease = try await second.client.get(.leases, namespace: "kube-system", name: "kube-scheduler")
+        #expect(lease["spec"]["leaseDurationSeconds"].int == 15 && lease["spec"]["leaseTransitions"].int == 1)
         await second.controlPlane.stop()
     }
 

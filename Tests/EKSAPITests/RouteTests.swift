@@ -28,6 +28,15 @@ import Testing
                 if case .string(_, let pattern) = shape, name != "JwtToken" { pattern } else { nil }
             })
         #expect(patterns == [InputBinding.namePattern, InputBinding.ackServicePattern, InputBinding.endpointPrefixPattern])
+        let built = ["StartZonalShiftRequest", "UpdateZonalShiftRequest", "CancelZonalShiftRequest", "ListZonalShiftsRequest"]
+        for input in built {
+            guard case .structure(let members)? = EKSModel.zonalShift.shapes[input] else { return #expect(Bool(false), "\(input)") }
+            for member in members {
+                guard case .string(_, let pattern?)? = EKSModel.zonalShift.shapes[member.shape] else { continue }
+                #expect([InputBinding.shiftIDPattern, InputBinding.expiresInPattern].contains(pattern), "\(input).\(member.name)")
+            }
+        }
+        #expect(ZonalShiftAPI.handlers.keys.allSatisfy { name in EKSModel.zonalShift.operations.contains { $0.name == name } })
     }
 
     @Test(
@@ -112,6 +121,35 @@ import Testing
         let answer = await stack.eks("POST", "/clusters", body)
         #expect(
             answer.type == "InvalidParameterException" && answer.body["message"]?.stringValue?.contains("is not implemented by Eyrie yet") == true)
+    }
+
+    @Test("a warm pool's configuration is bound by the service model")
+    func warmPool() throws {
+        let operation = try #require(EKSModel.shared.route(method: "POST", path: "/clusters/demo/node-groups/ng/update-config")?.operation)
+        func message(_ pool: AWSJSON) -> String? {
+            do {
+                let parameters = ["clusterName": "demo", "nodegroupName": "ng"]
+                let body: AWSJSON = ["warmPoolConfig": pool]
+                let input = try InputBinding.bind(operation, parameters: parameters, query: [], body: body.encoded)
+                return input["warmPoolConfig"] == pool ? nil : "changed"
+            } catch { return error.message }
+        }
+        #expect(message(["enabled": true, "minSize": 0, "maxGroupPreparedCapacity": -1, "poolState": "STOPPED", "reuseOnScaleIn": false]) == nil)
+        #expect(message(["poolState": "Stopped"])?.contains("enum value set: [STOPPED, RUNNING, HIBERNATED]") == true)
+        #expect(message(["minSize": -1])?.contains("greater than or equal to 0") == true)
+        #expect(message(["enabled": "yes"]) != nil)
+    }
+
+    @Test("a node group shows its warm pool, and what keeps it from being full")
+    func warmPoolShown() {
+        var group = NodegroupRecord(
+            clusterName: "c", name: "g", id: "id", arn: "", createdAt: 0, version: "1.36", releaseVersion: "r",
+            scaling: ScalingConfig(minSize: 0, maxSize: 1, desiredSize: 0), subnetIDs: [], nodeRoleARN: "", autoScalingGroupName: "")
+        #expect(group.json["warmPoolConfig"] == nil)
+        group.warmPool = WarmPoolConfig()
+        group.warmPoolProblem = HealthIssue(code: "InsufficientFreeAddresses", message: "full", resourceIDs: ["subnet-1"])
+        #expect(group.json["warmPoolConfig"] == ["enabled": true, "minSize": 0, "poolState": "STOPPED", "reuseOnScaleIn": false])
+        #expect(group.json["health"]?["issues"]?.arrayValue?.first?["code"] == "InsufficientFreeAddresses")
     }
 
     @Test("each operation asks for its own action on its own resource")

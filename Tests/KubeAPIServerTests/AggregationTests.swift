@@ -166,6 +166,9 @@ struct AggregationTests {
         #expect(entry["resource"].string == "flunders" && entry["scope"].string == "Namespaced")
         #expect(entry["responseKind"].value == ["group": "wardle.example.com", "version": "v1alpha1", "kind": "Flunder"])
         #expect(entry["subresources"].elements.first["subresource"].string == "status")
+        let served = try test.server.extensionResources
+        #expect(served.rows.map(\.groupVersionResource) == [.init(group: "wardle.example.com", version: "v1alpha1", resource: "flunders")])
+        #expect(served.rows.first?.namespaced == true && served.rows.first?.verbs == ["get", "list"] && served.failures.isEmpty)
         let deadline = ContinuousClock.now + .seconds(10)
         var index: JSONView?
         while ContinuousClock.now < deadline, index["paths"]["apis/wardle.example.com/v1alpha1"] == nil {
@@ -182,6 +185,8 @@ struct AggregationTests {
         try await test.delete("discovery.k8s.io/v1/endpointslices", "api-1")
         #expect(try await Self.condition(test, "EndpointsNotFound") != nil)
         #expect(await version()["freshness"].string == "Stale")
+        let lost = try test.server.extensionResources
+        #expect(lost.rows.isEmpty && lost.failures == ["wardle.example.com/v1alpha1": "stale GroupVersion discovery: wardle.example.com/v1alpha1"])
         try await test.delete(Self.resource, "v1alpha1.wardle.example.com", namespace: nil)
         #expect(await test.http("GET", "/apis").text == plain.text)
         await test.server.stop()

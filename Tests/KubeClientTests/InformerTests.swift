@@ -105,6 +105,28 @@ struct InformerTests {
         }
     }
 
+    @Test("handlers that were added through a view go with it; the cache is the same")
+    func views() async throws {
+        let server = FakeServer()
+        try server.set("a", 1)
+        let factory = InformerFactory(client: KubeClient(transport: server))
+        let (all, some) = (Journal(), Journal())
+        let view = factory.makeView()
+        view.informer(for: .configMaps).addHandler(some.handler)
+        factory.informer(for: .configMaps).addHandler(all.handler)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await factory.run() }
+            try await view.informer(for: .configMaps).waitForSync()
+            #expect(view.informer(for: .configMaps).indexer === factory.informer(for: .configMaps).indexer)
+            view.removeHandlers()
+            factory.removeHandlers()
+            try server.set("b", 1)
+            #expect(await all.wait(for: 2) == ["+a1", "+b1"])
+            #expect(some.lines == ["+a1"])
+            group.cancelAll()
+        }
+    }
+
     @Test("waiting for a sync ends with its task")
     func cancelledWait() async throws {
         let informer = SharedInformer(reflector: Reflector(client: KubeClient(transport: FakeServer()), resource: .pods))

@@ -136,9 +136,78 @@ struct NamespaceTests {
         #expect(done.condition("NamespaceContentRemaining")?.lastTransitionTime == epoch.adding(seconds: 9).rfc3339)
     }
 
-    @Test("pods are deleted before everything else")
+    @Test("groups that cannot be discovered, and what cannot be deleted, keep a namespace, in upstream's words")
+    func failures() {
+        var content = NamespaceContent()
+        #expect(content.isEmpty)
+        content.undiscovered = ["metrics.k8s.io/v1beta1": "stale GroupVersion discovery: metrics.k8s.io/v1beta1", "a.example.com/v1": "no"]
+        content.unparsed = ["a/b/c"]
+        content.failures = ["b", "a"]
+        #expect(!content.isEmpty)
+        let conditions = content.conditions([], now: epoch)
+        #expect(
+            conditions.map { "\($0.type) \($0.status) \($0.reason)" } == [
+                "NamespaceDeletionDiscoveryFailure True DiscoveryFailed",
+                "NamespaceDeletionGroupVersionParsingFailure True GroupVersionParsingFailed",
+                "NamespaceDeletionContentFailure True ContentDeletionFailed", "NamespaceContentRemaining False ContentRemoved",
+                "NamespaceFinalizersRemaining False ContentHasNoFinalizers",
+            ])
+        #expect(
+            conditions.condition("NamespaceDeletionDiscoveryFailure")?.message
+                == "Discovery failed for some groups, 2 failing: unable to retrieve the complete list of server APIs: a.example.com/v1: no, "
+                + "metrics.k8s.io/v1beta1: stale GroupVersion discovery: metrics.k8s.io/v1beta1")
+        #expect(conditions.condition("NamespaceDeletionGroupVersionParsingFailure")?.message == "unexpected GroupVersion string: a/b/c")
+        #expect(conditions.condition("NamespaceDeletionContentFailure")?.message == "Failed to delete all resource types, 2 remaining: a, b")
+        content = NamespaceContent()
+        content.undiscovered = ["a.example.com/v1": "no"]
+        #expect(!content.isEmpty)
+    }
+
+    @Test("what is left is waited for while pods have grace or finalizers stand, and is a failure after that")
+    func remaining() throws {
+        let pods = try #require(ResourceTable.shared[GroupVersionResource(group: "", version: "v1", resource: "pods")])
+        let plain = try pod("a")
+        var held = plain.value
+        held[path: "metadata", "finalizers"] = ["example.com/keep", "example.com/other"]
+        var graceful = NamespaceContent()
+        graceful.count([plain], of: pods, in: "ns", grace: 30)
+        #expect(graceful.remaining == ["pods.": 1] && graceful.failures.isEmpty && graceful.estimate == 30 && !graceful.isEmpty)
+        var waiting = NamespaceContent()
+        waiting.count([try object(held), plain], of: pods, in: "ns")
+        #expect(waiting.remaining == ["pods.": 2] && waiting.finalizers == ["example.com/keep": 1, "example.com/other": 1])
+        #expect(waiting.failures.isEmpty && waiting.estimate == 15)
+        var stuck = NamespaceContent()
+        stuck.count([plain], of: pods, in: "ns")
+        #expect(stuck.failures == ["unexpected items still remain in namespace: ns for gvr: /v1, Resource=pods"])
+        var done = NamespaceContent()
+        done.count([], of: pods, in: "ns", grace: 30)
+        #expect(done.isEmpty)
+    }
+
+    @Test("the pods' grace is the longest of those that run, counted from the namespace's deletion")
+    func grace() throws {
+        func graceful(_ seconds: Int64?, phase: String = "Running") throws -> Object {
+            var value = try pod("a", phase: phase).value
+            if let seconds { value[path: "spec", "terminationGracePeriodSeconds"] = .int(seconds) }
+            return try object(value)
+        }
+        let pods = [try graceful(10), try graceful(40), try graceful(nil), try graceful(900, phase: "Succeeded")]
+        #expect(NamespaceContent.grace(of: pods, deletedAt: epoch, now: epoch) == 40)
+        #expect(NamespaceContent.grace(of: pods, deletedAt: epoch, now: epoch.adding(seconds: 39)) == 40)
+        #expect(NamespaceContent.grace(of: pods, deletedAt: epoch, now: epoch.adding(seconds: 40)) == 0)
+        #expect(NamespaceContent.grace(of: [], deletedAt: epoch, now: epoch) == 0)
+    }
+
+    @Test("pods are deleted before everything else, of extension servers' resources those that can be")
     func order() {
-        let (first, rest) = NamespaceContent.order(.shared)
+        let extensions = [
+            ResourceRow(group: "wardle.example.com", version: "v1", resource: "flunders", kind: "Flunder", namespaced: true),
+            ResourceRow(group: "wardle.example.com", version: "v1alpha1", resource: "flunders", kind: "Flunder", namespaced: true),
+            ResourceRow(group: "metrics.k8s.io", version: "v1beta1", resource: "pods", kind: "PodMetrics", namespaced: true, verbs: ["get", "list"]),
+            ResourceRow(group: "a/b", version: "c", resource: "odd", kind: "Odd", namespaced: true),
+        ]
+        let (first, rest) = NamespaceContent.order(ResourceTable.shared.rows + extensions)
+        #expect(rest.suffix(1).map(\.groupVersionResource) == extensions.prefix(1).map(\.groupVersionResource))
         #expect(first.map(\.resource) == ["pods"])
         #expect(rest.contains { $0.resource == "secrets" })
         #expect(!rest.contains { $0.resource == "nodes" || $0.resource == "bindings" })

@@ -124,7 +124,10 @@ import Testing
             "metadata": ["name": "web-1", "namespace": "default", "labels": ["kubernetes.io/service-name": "web"]], "addressType": "IPv4",
             "ports": [["name": "http", "port": 8080, "protocol": "TCP"], ["name": "dns", "port": 53, "protocol": "UDP"]],
             "endpoints": [
-                ["addresses": ["10.0.0.1", "10.0.0.9"], "conditions": ["ready": true], "nodeName": "node-a"],
+                [
+                    "addresses": ["10.0.0.1", "10.0.0.9"], "conditions": ["ready": true], "nodeName": "node-a",
+                    "hints": ["forZones": [["name": "us-west-2a"]], "forNodes": [["name": "node-a"]]],
+                ],
                 ["addresses": ["not an address"]], ["addresses": []], ["addresses": ["10.0.0.2"], "conditions": ["ready": false]],
             ],
         ])
@@ -132,6 +135,8 @@ import Testing
         #expect(found.count == 2)
         #expect(found[key()]?.map(\.address.description) == ["10.0.0.1", "10.0.0.2"])
         #expect(found[key()]?.map(\.isLocal) == [true, false])
+        #expect(found[key()]?.map(\.hintedZones) == [["us-west-2a"], nil])
+        #expect(found[key()]?.map(\.hintedNodes) == [["node-a"], nil])
         #expect(found[key("dns", .udp)]?.map(\.isServing) == [true, false])
     }
 }

@@ -3,6 +3,7 @@ import HTTPTransport
 import KubeAPI
 import KubeClient
 import Logging
+import Processes
 import Synchronization
 import Testing
 

@@ -15,6 +15,12 @@ import Testing
         #expect(MachinePaths.containerdSocket.utf8.count < 108)
     }
 
+    @Test("a VPC's bridge has the same hardware address each time, and another VPC's has another") func hardwareAddresses() {
+        let addresses = (0..<300).map { VPCNetwork(vpcID: "vpc-\($0)", cidr: "10.0.0.0/16").hardwareAddress }
+        #expect(Set(addresses).count == 300 && addresses[7] == VPCNetwork(vpcID: "vpc-7", cidr: "10.1.0.0/16").hardwareAddress)
+        #expect(addresses.allSatisfy { $0.hasPrefix("02:") && $0.utf8.count == 17 })
+    }
+
     @Test("containerd keeps its state in the machine's directory and its socket on the machine's own /run") func containerd() {
         let toml = ContainerdConfiguration.toml(paths)
         #expect(toml.contains("root = \"/data/machines/i-0123456789abcdef0/containerd\""))
@@ -44,6 +50,20 @@ import Testing
         try SmallFile.write("\(directory)/pause.tar", PauseImage.archive(name: "example/pause:1"))
         let list = try Command.runBlocking(["tar", "-tf", "\(directory)/pause.tar"])
         #expect(list.contains("index.json") && list.contains("blobs/sha256/"))
+        try Command.runBlocking(["rm", "-rf", directory])
+    }
+
+    @Test("a machine is prepared when its agent says so, and not before") func prepared() async throws {
+        var template = Array("/tmp/eyrie-machines-XXXXXX".utf8CString)
+        let directory = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
+        let machines = LinuxMachines(.init(directory: directory, executable: ""), networks: VPCNetworks(directory: directory))
+        let paths = machines.paths("i-1")
+        try SmallFile.makeDirectory(paths.directory)
+        #expect(try await !machines.isPrepared("i-1", patience: .milliseconds(1)))
+        async let isPrepared = machines.isPrepared("i-1", patience: .seconds(60))
+        try SmallFile.write(paths.prepared, [])
+        #expect(try await isPrepared)
+        #expect(try await machines.isPrepared("i-1", patience: .seconds(60)))
         try Command.runBlocking(["rm", "-rf", directory])
     }
 

@@ -669,6 +669,8 @@ def test_bad_fields_of_node_groups(cloud, world, cluster):
         ({"labels": {"kubernetes.io/x": "y"}}, "reserved prefixes"), ({"labels": {"a b": "c"}}, "Invalid label"), ({"labels": {"k": "v" * 64}}, ""), ({"diskSize": 0}, "diskSize"),
         ({"taints": [{"key": "a b", "effect": "NO_SCHEDULE"}]}, "Invalid taint"), ({"taints": [{"key": "a", "effect": "MAYBE"}]}, "effect"), ({"amiType": "FROB"}, ""),
         ({"capacityType": "FREE"}, ""), ({"version": "1.2"}, "version"), ({"updateConfig": {"maxUnavailable": 0}}, ""),
+        ({"warmPoolConfig": {"maxGroupPreparedCapacity": -2}}, "maxGroupPreparedCapacity"), ({"warmPoolConfig": {"minSize": 10**9}}, "minSize"),
+        ({"warmPoolConfig": {"poolState": "Stopped"}}, "STOPPED"),
     ):
         refused(cloud.eks.create_nodegroup, "InvalidParameterException", text, **{**good, **changes})
     assert cloud.eks.list_nodegroups(clusterName="bad")["nodegroups"] == []

@@ -157,6 +157,29 @@ def test_kubectl_shows(kubectl):
     assert "deployment.apps/web" in kubectl("get", "all")
 
 
+def test_kubectl_sees_who_leads(kubectl):
+    uid = kubectl.get("namespace", "kube-system")["metadata"]["uid"]
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        lease = kubectl.get("lease", name, "-n", "kube-system")["spec"]
+        assert lease["leaseDurationSeconds"] == 15 and lease["holderIdentity"].endswith(f"_{uid}")
+        events = kubectl("events", "-n", "kube-system", "--for", f"lease/{name}")
+        assert f"{lease['holderIdentity']} became leader" in events, events
+
+
+def test_kubectl_prefers_endpoints_of_the_node(kubectl):
+    override = '{"apiVersion": "v1", "kind": "Service", "spec": {"trafficDistribution": "PreferSameNode"}}'
+    kubectl("expose", "deployment", "web", "--port=80", "--overrides", override)
+
+    def hinted():
+        slices = kubectl.get("endpointslices", "-l", "kubernetes.io/service-name=web")["items"]
+        endpoints = [endpoint for item in slices for endpoint in item["endpoints"] or []]
+        return len(endpoints) == 2 and all(
+            endpoint.get("hints") == {"forZones": [{"name": endpoint.get("zone")}], "forNodes": [{"name": endpoint["nodeName"]}]}
+            for endpoint in endpoints)
+    wait_for(hinted, "the endpoints have hints", timeout=30)
+    kubectl("delete", "service", "web")
+
+
 def test_kubectl_changes(kubectl):
     kubectl("label", "deployment", "web", "tier=front")
     kubectl("annotate", "deployment", "web", "note=one")

@@ -443,6 +443,73 @@ def test_nodes_are_replaced_by_the_next_version_one_by_one(service, eks):
     assert eks.describe_nodegroup(clusterName="ops", nodegroupName="ng")["nodegroup"]["version"] == "1.36"
 
 
+def on_node(service, node, *command):
+    """What a command says and how it ends in the network namespace of a node."""
+    instance = client(service, "ec2").describe_instances(Filters=[{"Name": "private-dns-name", "Values": [node]}])
+    address = instance["Reservations"][0]["Instances"][0]["PrivateIpAddress"]
+    for entry in subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split("\n"):
+        name = entry.split(" ")[0]
+        if name and address + "/" in subprocess.run(
+                ["ip", "netns", "exec", name, "ip", "-4", "-o", "addr"], capture_output=True, text=True).stdout:
+            result = subprocess.run(["ip", "netns", "exec", name, *command], capture_output=True, text=True)
+            return result.stdout if result.returncode == 0 else None
+    raise AssertionError(f"no namespace has {address}")
+
+
+def test_nodes_need_a_private_endpoint_or_a_public_one_that_lets_them_in(service, eks):
+    interfaces = client(service, "ec2").describe_network_interfaces(Filters=[{"Name": "description", "Values": ["Amazon EKS ops"]}])
+    url = f"https://{interfaces['NetworkInterfaces'][0]['PrivateIpAddress']}:443"
+    node = sorted(nodes(service))[0]
+
+    def reaches():
+        return on_node(service, node, "curl", "-sk", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", f"{url}/healthz")
+    assert reaches() == "200"
+    limited = {"publicAccessCidrs": ["127.0.0.1/32"], "endpointPrivateAccess": False}
+    updated(eks, eks.update_cluster_config(name="ops", resourcesVpcConfig=limited)["update"])
+    try:
+        assert reaches() is None, "the node leaves the VPC and comes to an endpoint that is closed to it"
+        assert answers(service, eks.describe_cluster(name="ops")["cluster"]["endpoint"], "127.0.0.1") == "200"
+    finally:
+        updated(eks, eks.update_cluster_config(name="ops", resourcesVpcConfig={"endpointPrivateAccess": True})["update"])
+    assert reaches() == "200"
+    updated(eks, eks.update_cluster_config(name="ops", resourcesVpcConfig={"publicAccessCidrs": ["0.0.0.0/0"]})["update"])
+
+
+def test_a_zonal_shift_takes_a_zone_out_of_service(service, eks):
+    arc = client(service, "arc-zonal-shift")
+    arn = eks.describe_cluster(name="ops")["cluster"]["arn"]
+    assert [r["arn"] for r in arc.list_managed_resources()["items"]] == [arn], "zonalShiftConfig is enabled"
+    zones = {s["AvailabilityZone"]: s["AvailabilityZoneId"] for s in client(service, "ec2").describe_subnets(SubnetIds=state.subnets)["Subnets"]}
+    weights = arc.get_managed_resource(resourceIdentifier=arn)["appliedWeights"]
+    assert set(weights) >= set(zones.values()) and set(weights.values()) == {1.0}
+    service.kubectl("expose", "deployment", "web", "--port=80")
+    of_zone = {name: n["metadata"]["labels"]["topology.kubernetes.io/zone"] for name, n in nodes(service).items()}
+    zone = sorted(of_zone.values())[0]
+
+    def endpoints():
+        slices = service.get("endpointslices", "-l", "kubernetes.io/service-name=web")["items"]
+        return {of_zone[e["nodeName"]] for s in slices for e in s.get("endpoints") or [] if e["conditions"].get("ready")}
+    wait_for(lambda: endpoints() == set(of_zone.values()), "endpoints in both zones")
+    shift = arc.start_zonal_shift(resourceIdentifier=arn, awayFrom=zones[zone], expiresIn="30m", comment="drill")
+    assert shift["status"] == "ACTIVE" and shift["awayFrom"] == zones[zone]
+    code, _ = error(lambda: arc.start_zonal_shift(resourceIdentifier=arn, awayFrom=zones[zone], expiresIn="30m", comment="again"))
+    assert code == "ConflictException"
+
+    def cordoned():
+        return {of_zone[name] for name, n in nodes(service).items() if n["spec"].get("unschedulable")}
+    wait_for(lambda: cordoned() == {zone}, "the zone's nodes cordoned")
+    wait_for(lambda: endpoints() == set(of_zone.values()) - {zone}, "no endpoints in the zone")
+    assert arc.get_managed_resource(resourceIdentifier=arn)["appliedWeights"][zones[zone]] == 0.0
+    assert [s["zonalShiftId"] for s in arc.list_zonal_shifts(status="ACTIVE")["items"]] == [shift["zonalShiftId"]]
+    assert arc.update_zonal_shift(zonalShiftId=shift["zonalShiftId"], expiresIn="2h")["expiryTime"] > shift["expiryTime"]
+    assert arc.cancel_zonal_shift(zonalShiftId=shift["zonalShiftId"])["status"] == "CANCELED"
+    wait_for(lambda: not cordoned() and endpoints() == set(of_zone.values()), "everything as before")
+    code, _ = error(lambda: arc.cancel_zonal_shift(zonalShiftId=shift["zonalShiftId"]))
+    assert code == "ConflictException"
+    assert error(lambda: arc.start_zonal_shift(resourceIdentifier=arn, awayFrom="none", expiresIn="1h", comment=""))[0] == "ValidationException"
+    assert error(lambda: arc.delete_practice_run_configuration(resourceIdentifier=arn))[0] == "NotImplementedException"
+
+
 def test_an_update_goes_on_after_kill_9(service, eks):
     update = eks.update_cluster_config(name="ops", deletionProtection=True)["update"]
     service.kill()

@@ -183,6 +183,40 @@ def test_a_spot_instance_is_taken_back_and_another_launched(demo):
     demo.delete("spot")
 
 
+def test_a_group_grows_by_its_warm_pool(demo):
+    def pool():
+        [tag] = [{"Name": "tag:eks:nodegroup-name", "Values": ["warm"]}]
+        found = demo.ec2.describe_instances(Filters=[tag, {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}])
+        return {i["InstanceId"]: i["State"]["Name"] for r in found["Reservations"] for i in r["Instances"]}
+
+    def resized(size):
+        update = demo.eks.update_nodegroup_config(clusterName="demo", nodegroupName="warm", scalingConfig={"desiredSize": size})
+        demo.updated(update["update"], "warm")
+    wanted = dict(clusterName="demo", nodegroupName="x", subnets=demo.subnets, nodeRole=demo.role, capacityType="SPOT")
+    assert "capacity type SPOT" in refusal(demo.eks.create_nodegroup, **wanted, warmPoolConfig={"enabled": True})
+    config = {"enabled": True, "minSize": 0, "maxGroupPreparedCapacity": 1, "poolState": "STOPPED", "reuseOnScaleIn": True}
+    made = demo.create("warm", size=0, warmPoolConfig=config)
+    assert made["warmPoolConfig"] == config
+    wait_for(lambda: list(pool().values()) == ["stopped"], "the pool")
+    [instance] = pool()
+    assert demo.nodes("warm") == [] and processes(f"machines/{instance}") == []
+    resized(1)
+    assert pool() == {instance: "running"}
+    [node] = demo.nodes("warm")
+    assert ready(node) and node["spec"]["providerID"].endswith(instance)
+    resized(0)
+    wait_for(lambda: pool() == {instance: "stopped"} and not demo.nodes("warm"), "the instance is back in the pool")
+    update = demo.eks.update_nodegroup_config(clusterName="demo", nodegroupName="warm", warmPoolConfig={"poolState": "RUNNING"})
+    demo.updated(update["update"], "warm")
+    wait_for(lambda: pool() == {instance: "running"} and processes(f" node --directory {demo.service.data}/machines/{instance}"), "it runs")
+    # Its agent waits: what it knows of the cluster it does not use yet.
+    assert demo.nodes("warm") == []
+    resized(1)
+    assert pool() == {instance: "running"} and ready(demo.nodes("warm")[0])
+    demo.delete("warm")
+    assert pool() == {} and demo.nodes("warm") == [] and not os.path.exists(f"{demo.service.data}/machines/{instance}")
+
+
 def ready(node):
     return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"]) and not node["spec"].get("unschedulable")
 

@@ -37,13 +37,21 @@ extension EC2Network {
         await state.read { tables in ids.compactMap { tables.interfaces[$0]?.primaryAddress } }
     }
 
-    /// Whether a subnet's route table leads to an internet gateway: that of its own, else its VPC's main one.
+    /// Whether a subnet's route table leads to an internet gateway.
     package func isPublic(subnetID id: String) async -> Bool {
+        await state.read { tables in tables.routes(ofSubnet: id).contains { $0.gatewayID?.hasPrefix("igw-") ?? false } }
+    }
+
+    /// The addresses of the instances with a tag, each with the one by which the internet sees it: that of the NAT gateway to which its subnet's
+    /// default route leads, else its own.
+    package func egressAddresses(tagged key: String, value: String) async -> [String: String] {
         await state.read { tables in
-            guard let subnet = tables.subnets[id] else { return false }
-            let own = tables.routeTables.values.first { $0.associations.contains { $0.subnetID == id } }
-            let table = own ?? tables.routeTables.values.first { $0.vpcID == subnet.vpcID && $0.isMain }
-            return table?.routes.contains { $0.gatewayID?.hasPrefix("igw-") ?? false } ?? false
+            var egress: [String: String] = [:]
+            for instance in tables.instances.values where instance.state != "terminated" && tables.tags(of: instance.id)[key] == value {
+                let gateway = tables.routes(ofSubnet: instance.subnetID).first { $0.destination == "0.0.0.0/0" }?.natGatewayID
+                egress[instance.privateAddress] = gateway.flatMap { tables.natGateways[$0]?.publicAddress } ?? instance.privateAddress
+            }
+            return egress
         }
     }
 
@@ -102,5 +110,14 @@ extension EC2Network {
                 group.vpcID == vpcID && terms.contains { $0.matches(id: group.id, name: group.name, tags: tables.tags(of: group.id)) }
             }.map { (id: $0.id, name: $0.name) }.sorted { $0.id < $1.id }
         }
+    }
+}
+
+extension EC2Tables {
+    /// Those of the subnet's own route table, else of its VPC's main one.
+    fileprivate func routes(ofSubnet id: String) -> [RouteRecord] {
+        guard let subnet = subnets[id] else { return [] }
+        let own = routeTables.values.first { $0.associations.contains { $0.subnetID == id } }
+        return (own ?? routeTables.values.first { $0.vpcID == subnet.vpcID && $0.isMain })?.routes ?? []
     }
 }

@@ -31,9 +31,14 @@ struct ClusterNodeProvider: NodeProvider {
     }
 
     func facts(_ selection: NodeClassSelection) async -> NodeClassFacts {
-        let cluster = await context.state.read { $0.clusters[clusterName] }
+        let now = context.clock.now
+        let (cluster, shifted) = await context.state.read { tables in
+            let cluster = tables.clusters[clusterName]
+            return (cluster, cluster.map { tables.shiftedZones(of: $0, at: now) } ?? [])
+        }
         let vpc = cluster?.network.vpcID ?? ""
         let subnets = await context.network.subnets(in: vpc, matching: selection.subnets.map { ResourceTerm(id: $0.id, name: nil, tags: $0.tags) })
+            .avoiding(shifted)
         let groups = await context.network.securityGroups(
             in: vpc, matching: selection.securityGroups.map { ResourceTerm(id: $0.id, name: $0.name, tags: $0.tags) })
         return NodeClassFacts(

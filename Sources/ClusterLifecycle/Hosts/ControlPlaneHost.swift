@@ -126,6 +126,8 @@ package protocol ControlPlaneHost: Sendable {
     func mapNodeRole(_ arn: String, of kind: NodeRoleKind, isWanted: Bool, in clusterName: String) async throws
     /// By which profiles new pods run on Fargate, from now on and when the cluster starts. Profiles of an older revision than the last are passed over.
     func setFargateProfiles(_ profiles: FargateProfiles, of clusterName: String) async
+    /// The names of the zones that traffic is shifted away from, from now on and when the cluster starts: their nodes take no pods and serve no Service.
+    func setShiftedZones(_ zones: Set<String>, of clusterName: String) async
     /// All pods on Fargate, once the cluster knows them, and all of them again at each change. Ends when the control plane stops or is deleted.
     func fargatePods(_ clusterName: String) async -> AsyncStream<[FargatePod]>
     /// Binds a pod to a node. Nothing to do for one that is gone or bound.

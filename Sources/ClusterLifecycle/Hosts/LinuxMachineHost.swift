@@ -26,6 +26,10 @@ package struct LinuxMachineHost: MachineHost {
         try await machines.renew(instanceID, bootstrap: bootstrap.files)
     }
 
+    package func isPrepared(_ instanceID: String, patience: Duration) async throws -> Bool {
+        try await machines.isPrepared(instanceID, patience: patience)
+    }
+
     package func terminate(_ instanceID: String) async throws { try await machines.terminate(instanceID) }
 
     package func halt(_ instanceID: String) async throws { try await machines.halt(instanceID) }

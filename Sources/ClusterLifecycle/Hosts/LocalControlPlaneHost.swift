@@ -28,8 +28,9 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private struct Entry {
         var controlPlane: ControlPlane
         var settings: Settings
-        var publicAccess: PublicAccess
-        var autoMode: AutoModeSwitch
+        var publicAccess: EndpointAccess
+        var privateAccess: EndpointAccess
+        var autoMode: LiveSetting<AutoModeSettings?>
         var logs: ControlPlaneLogs?
         /// Tells the cloud controllers that instances came or went.
         var instancesChanged: AsyncStream<Void>.Continuation
@@ -58,6 +59,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private var books: [String: AccessBook] = [:]
     /// The Fargate profiles, by cluster, as long.
     private var fargateBooks: [String: FargateBook] = [:]
+    /// The zones that are shifted away from, by cluster, as long.
+    private var shiftedZones: [String: LiveSetting<Set<String>>] = [:]
     /// Nodes that are records, by cluster: known before a control plane starts and after it has stopped.
     private var fleets: [String: SimulatedFleet] = [:]
     /// Whether an instance of a cluster is a record only.
@@ -149,17 +152,20 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             controlPlane = entry.controlPlane
             entry.logs?.enable(cluster.enabledLogTypes)
             entry.publicAccess.set(admits)
+            entry.privateAccess.set(await admitsPrivately(cluster))
             entry.autoMode.set(AutoModeSettings(cluster))
-            await controlPlane.enforcePublicAccess()
+            await controlPlane.enforceAccess()
         } else {
             if let old = entries[cluster.name] { try await retire(old, keeping: addresses, vpc) }
             guard mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw ControlPlaneError.file(directory, errno) }
             let (changes, changed) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
             let configuration = configuration(cluster, issuer: issuer, privateAddresses: addresses, changes: changes)
             configuration.publicAccess.set(admits)
+            configuration.privateAccess.set(await admitsPrivately(cluster))
             controlPlane = ControlPlane(configuration)
             entries[cluster.name] = Entry(
-                controlPlane: controlPlane, settings: settings, publicAccess: configuration.publicAccess, autoMode: configuration.autoMode,
+                controlPlane: controlPlane, settings: settings, publicAccess: configuration.publicAccess, privateAccess: configuration.privateAccess,
+                autoMode: configuration.autoMode,
                 logs: configuration.logs,
                 instancesChanged: changed)
         }
@@ -189,6 +195,15 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         return { text in IPv4Address(text).map { address in ranges.contains { $0.contains(address) } } ?? false }
     }
 
+    /// Who may reach the interfaces in the VPC: pods always, as on AWS, where the Service `kubernetes` leads to them. Nodes call the endpoint by its
+    /// name: without a private endpoint that leads them out of the VPC and to the public one, which has to let them in.
+    private func admitsPrivately(_ cluster: ClusterRecord) async -> @Sendable (String) -> Bool {
+        guard !cluster.network.endpointPrivateAccess else { return { _ in true } }
+        let egress = await network.egressAddresses(tagged: LaunchInstancesStep.clusterTag, value: cluster.name)
+        let admitsPublicly = Self.publicAccess(cluster.network)
+        return { address in egress[address].map(admitsPublicly) ?? true }
+    }
+
     package func stop(_ clusterName: String) async {
         guard let entry = entries.removeValue(forKey: clusterName) else { return }
         await entry.controlPlane.stop()
@@ -198,6 +213,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         await stop(clusterName)
         books[clusterName] = nil
         fargateBooks[clusterName] = nil
+        shiftedZones[clusterName] = nil
         fleets[clusterName] = nil
         try await balancers.removeAll(prefix: HostLoadBalancers.prefix(clusterName))
         try await networks.release(by: user(clusterName))
@@ -206,11 +222,14 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
     package func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap {
         let controlPlane = try running(cluster.name)
+        // The one that is about to join is among those that are let in or not.
+        entries[cluster.name]?.privateAccess.set(await admitsPrivately(cluster))
         var node = ControlPlane.Node(
             name: instance.nodeName, address: instance.primaryAddress, instanceID: instance.instanceID, zone: instance.zone, vcpus: instance.vcpus,
             memoryMiB: instance.memoryMiB, maxPods: instance.maxPods, labels: instance.labels,
             taints: instance.taints.map { (key: $0.key, value: $0.value ?? "", effect: $0.effect) } + [Self.uninitialized])
         node.isFargate = instance.fargate != nil
+        node.isWarm = instance.isInPool
         node.version = instance.version.flatMap { KubernetesVersions.named($0)?.patch }
         if let options = instance.metadataOptions {
             node.metadata.isEnabled = options.isEnabled
@@ -252,6 +271,15 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
 
     package func node(_ nodeName: String, of clusterName: String, goesBy authorities: ClusterAuthorities, patience: Duration) async -> Bool {
         await entries[clusterName]?.controlPlane.node(nodeName, goesBy: authorities, patience: patience) ?? false
+    }
+
+    package func setShiftedZones(_ zones: Set<String>, of clusterName: String) { shifted(clusterName).set(zones) }
+
+    private func shifted(_ clusterName: String) -> LiveSetting<Set<String>> {
+        if let zones = shiftedZones[clusterName] { return zones }
+        let zones = LiveSetting<Set<String>>([])
+        shiftedZones[clusterName] = zones
+        return zones
     }
 
     package func setAccess(_ rules: ClusterAccessRules, of clusterName: String) { book(clusterName).set(rules) }
@@ -419,6 +447,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         configuration.installsAddons = cluster.bootstrapSelfManagedAddons
         configuration.nodeProvider = nodeProvider?(cluster.name)
         configuration.autoMode.set(AutoModeSettings(cluster))
+        configuration.shiftedZones = shifted(cluster.name)
         configuration.logs = logs(of: cluster)
         configuration.logs.map { $0.follow(configuration.access.log) }
         return configuration

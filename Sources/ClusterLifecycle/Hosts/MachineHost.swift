@@ -84,6 +84,8 @@ package protocol MachineHost: Sendable {
     func start(_ spec: MachineSpec) async throws
     /// Gives a machine that runs these files in place of those of the same names it started with; its agent sees it. Nothing to do when it is not there.
     func renew(_ instanceID: String, _ bootstrap: NodeBootstrap) async throws
+    /// Whether a machine that started with files of a warm pool has made everything ready within `patience`, but for joining its cluster.
+    func isPrepared(_ instanceID: String, patience: Duration) async throws -> Bool
     /// Ends the machine and removes what it left behind. Terminating what is not there succeeds.
     func terminate(_ instanceID: String) async throws
     /// Ends the machine and keeps its disk: `start` starts it again. Halting what does not run succeeds.

@@ -28,11 +28,11 @@ extension Reconciler {
         return !begun.isEmpty
     }
 
-    /// A group is looked at often: one timer is enough. It comes a little late, so that the moment is over by whatever clock.
-    private func lookAgain(_ key: ReconcileKey, at moment: Double) {
+    /// A key is looked at often: one timer is enough. It comes a little late, so that the moment is over by whatever clock.
+    func lookAgain(_ key: ReconcileKey, at moment: Double) {
         let now = context.clock.now
-        if let planned = repairTimers[key], planned > now, planned <= moment { return }
-        repairTimers[key] = moment
+        if let planned = timersAhead[key], planned > now, planned <= moment { return }
+        timersAhead[key] = moment
         wake(key, after: .seconds(max(0, moment - now) + 2))
     }
 }

@@ -26,6 +26,8 @@ package struct FargateTask: Codable, Sendable, Equatable {
 ///     │           │         │                      ▲
 ///     └───────────┴─────────┴──── machine died ────┘
 /// ```
+///
+/// One of a warm pool begins as warming, becomes warmed, and goes on as launching when its group needs it.
 package enum InstancePhase: String, Codable, Sendable {
     /// The record and its addresses exist; the machine may or may not.
     case launching
@@ -37,6 +39,10 @@ package enum InstancePhase: String, Codable, Sendable {
     case draining
     /// The machine is going; its node and addresses go with it.
     case terminating
+    /// For the warm pool: its machine is being prepared, or is to be.
+    case warming
+    /// Prepared, and waiting in the warm pool, stopped or running.
+    case warmed
 }
 
 /// The NodeClaim of EKS Auto Mode that an instance was launched for. Upstream: karpenter.sh/v1 NodeClaim.
@@ -114,6 +120,8 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     package var authorities: String?
     /// The pod that it is for; nil for one of a node group.
     package var fargate: FargateTask?
+    /// How it waits in its group's warm pool, or will when it has been drained; nil for one that is in service or goes for good.
+    package var pool: WarmPoolState?
 
     /// What its machine may use, in thousandths of a vCPU.
     var milliCPU: Int { fargate?.milliCPU ?? vcpus * 1_000 }

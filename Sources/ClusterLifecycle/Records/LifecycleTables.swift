@@ -40,6 +40,8 @@ package struct LifecycleTables: DurableTables {
     var insights = Table<InsightRecord>("eks.insights")
     /// By cluster.
     var insightRefreshes = Table<InsightsRefreshRecord>("eks.insightRefreshes")
+    /// By id.
+    var zonalShifts = Table<ZonalShiftRecord>("eks.zonalShifts")
     /// Changes since the start: says which of two looks at the tables is the later.
     private(set) var revision = 0
 
@@ -61,6 +63,7 @@ package struct LifecycleTables: DurableTables {
         try await registrations.load(from: storage)
         try await insights.load(from: storage)
         try await insightRefreshes.load(from: storage)
+        try await zonalShifts.load(from: storage)
     }
 
     package mutating func takeChanges() -> [RowChange] {
@@ -68,7 +71,7 @@ package struct LifecycleTables: DurableTables {
         return clusters.takeChanges() + nodegroups.takeChanges() + instances.takeChanges() + updates.takeChanges() + tokens.takeChanges()
             + podIdentities.takeChanges() + addons.takeChanges() + accessEntries.takeChanges() + identityProviders.takeChanges()
             + fargateProfiles.takeChanges() + capabilities.takeChanges() + subscriptions.takeChanges() + registrations.takeChanges()
-            + insights.takeChanges() + insightRefreshes.takeChanges()
+            + insights.takeChanges() + insightRefreshes.takeChanges() + zonalShifts.takeChanges()
     }
 
     static func key(_ cluster: String, _ nodegroup: String) -> String { "\(cluster)/\(nodegroup)" }

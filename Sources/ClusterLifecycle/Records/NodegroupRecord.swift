@@ -85,6 +85,10 @@ package struct NodegroupRecord: Codable, Sendable, Equatable {
     /// Nil: nothing is repaired.
     package var nodeRepair: NodeRepairConfig?
     package var remoteAccess: RemoteAccessConfig?
+    /// Nil: there never was one.
+    package var warmPool: WarmPoolConfig?
+    /// Why the warm pool is not full, after a launch into it has failed.
+    package var warmPoolProblem: HealthIssue?
     package var tags: [String: String]
     package var clientRequestToken: String?
     /// `eks-<name>-<uuid>`, as the Auto Scaling group is called.

@@ -53,6 +53,7 @@ package struct CreateNodegroupInput: Sendable {
     package var updateConfig: NodegroupUpdateConfig?
     package var nodeRepair: NodeRepairConfig?
     package var remoteAccess: RemoteAccessConfig?
+    package var warmPool: WarmPoolChange?
     package var tags: [String: String] = [:]
     package var token: IdempotencyToken?
 
@@ -74,6 +75,7 @@ package struct UpdateNodegroupConfigInput: Sendable {
     package var nodes = NodeChange()
     package var updateConfig: NodegroupUpdateConfig?
     package var nodeRepair: NodeRepairConfig?
+    package var warmPool: WarmPoolChange?
     package var token: IdempotencyToken?
 
     package init(clusterName: String, name: String) {

@@ -215,6 +215,8 @@ extension EKSService {
         record.nodeRepair = input.nodeRepair
         record.remoteAccess = input.remoteAccess
         record.runtime = runtime
+        record.warmPool = input.warmPool?.applied(to: nil, isNew: true)
+        try WarmPoolRequirements.check(record)
         return record
     }
 

@@ -3,6 +3,8 @@ enum ReconcileKey: Hashable, Sendable {
     case cluster(String)
     case nodegroup(cluster: String, name: String)
     case instance(String)
+    /// The pool of prepared instances of a node group, after its launches were held back.
+    case warmPool(cluster: String, name: String)
     /// All resources that are no more than records.
     case records
     /// A refresh of a cluster's insights.

@@ -11,7 +11,7 @@ import Logging
 /// ```
 actor Reconciler {
     let context: StepContext
-    private var logger: Logger { context.logger }
+    var logger: Logger { context.logger }
 
     private let queue: AsyncStream<ReconcileKey>
     private let queueInput: AsyncStream<ReconcileKey>.Continuation
@@ -32,7 +32,8 @@ actor Reconciler {
     /// What the readiness feeds said last, by cluster and node.
     var readiness: [String: [String: Bool]] = [:]
     var problems: [String: [String: [NodeProblem]]] = [:]
-    var repairTimers: [ReconcileKey: Double] = [:]
+    /// The next look that is planned at a key, seconds since 1970.
+    var timersAhead: [ReconcileKey: Double] = [:]
     /// Who waits for a node to become Ready, by cluster and node.
     var awaited: [String: [String: ReconcileKey]] = [:]
     /// Node groups and pods that may not launch before a moment, after failures in a row: seconds since 1970.
@@ -106,6 +107,7 @@ actor Reconciler {
                 case .cluster(let name): try await reconcileCluster(name)
                 case .nodegroup(let cluster, let name): try await reconcileNodegroup(cluster, name)
                 case .instance(let id): try await reconcileInstance(id)
+                case .warmPool(let cluster, let name): wake(.nodegroup(cluster: cluster, name: name))
                 case .insights(let cluster): try await InsightsStep().refresh(cluster, context)
                 case .records: try await context.state.update { SettlingRecords.settle(&$0) }
                 case .addon(let cluster, let name): try await reconcileAddon(cluster, name)
@@ -135,10 +137,6 @@ actor Reconciler {
         return delay(after: count)
     }
 
-    private func delay(after count: Int) -> Duration {
-        min(context.configuration.firstRetry * (1 << min(count, 16)), context.configuration.longestRetry)
-    }
-
     // MARK: Start
 
     /// After a start of the service: everything is looked at; machines that went with their host are started again; instances without a record are
@@ -148,9 +146,9 @@ actor Reconciler {
         do {
             let launched = await context.network.instanceIDs(tagged: LaunchInstancesStep.clusterTag)
             let orphans = try await context.state.update { tables -> [String] in
-                for var instance in tables.instances.values
-                where !alive.contains(instance.instanceID) && (instance.phase == .joining || instance.phase == .ready) {
-                    instance.phase = .launching
+                for var instance in tables.instances.values where !alive.contains(instance.instanceID) {
+                    guard let phase = instance.phaseWithoutMachine else { continue }
+                    instance.phase = phase
                     tables.instances[instance.instanceID] = instance
                 }
                 return launched.filter { tables.instances[$0] == nil }
@@ -180,6 +178,7 @@ actor Reconciler {
             try await keepServing(cluster)
             try await KeyHealthStep().run(cluster, context)
             try await ClusterUpdateRunner(context: context).run(name)
+            await shift(name)
             _ = try await endClaimedInstances(name)
             // Nodes that joined during the update may be as before it.
             if cluster.status == .updating { await wakeNodegroups(of: name) }
@@ -240,6 +239,8 @@ actor Reconciler {
         do {
             await context.publishAccess(of: cluster.name)
             await context.publishFargate(of: cluster.name)
+            // First, or the control plane would take back what a shift that lasts has done.
+            await shift(cluster.name)
             let endpoint = try await context.controlPlanes.start(cluster)
             try await context.state.update { tables in
                 guard var current = tables.clusters[cluster.name], current.id == cluster.id else { return }
@@ -308,7 +309,8 @@ actor Reconciler {
 
     // MARK: Node groups
 
-    private func reconcileNodegroup(_ clusterName: String, _ name: String) async throws {
+    /// The instances in service of a node group, and its own state.
+    func reconcileMembers(_ clusterName: String, _ name: String) async throws {
         let key = LifecycleTables.key(clusterName, name)
         let read = await context.state.read { tables -> (NodegroupRecord, ClusterRecord, [InstanceRecord])? in
             guard let group = tables.nodegroups[key], let cluster = tables.clusters[clusterName] else { return nil }
@@ -317,12 +319,12 @@ actor Reconciler {
         guard let (group, cluster, instances) = read else { return }
         let plan = NodegroupPlan.plan(group, instances)
         if plan.isGone { return try await remove(group) }
-        try await mark(drain: plan.drain, terminate: plan.terminate)
+        try await mark(drain: plan.drain, terminate: plan.terminate, giveBack: plan.giveBack, to: group.warmPool?.state)
         if group.isSimulated, group.status == .deleting { return try await simulate(group) }
         guard group.status != .deleting else { return }
         if let change = group.nodeChange, serving.contains(clusterName) { try await ChangeNodesStep().run(group, change, instances, context) }
         if group.isSimulated { try await simulate(group) }
-        let isRepairing = try await repair(group, instances)
+        let isRepairing = try await repair(group, instances.filter { !$0.isInPool })
         if plan.isSettled, !isRepairing { return try await settle(group, cluster) }
         guard plan.launch > 0, serving.contains(clusterName) else { return }
         let reconcileKey = ReconcileKey.nodegroup(cluster: clusterName, name: name)
@@ -334,7 +336,8 @@ actor Reconciler {
                 try await SimulatedInstancesStep().launch(group, cluster, count: plan.launch, context)
                 dirty.insert(reconcileKey)
             } else {
-                try await LaunchInstancesStep().run(group, cluster, instances, count: plan.launch, context)
+                let taken = try await takeFromPool(group, cluster, plan.launch)
+                try await LaunchInstancesStep().run(group, cluster, instances, count: plan.launch - taken, context)
             }
         } catch {
             try Task.checkCancellation()
@@ -345,15 +348,19 @@ actor Reconciler {
         }
     }
 
-    func mark(drain: [String] = [], terminate: [String]) async throws {
-        guard !drain.isEmpty || !terminate.isEmpty else { return }
+    /// Has instances go: drained or not, or drained and back `to` the group's warm pool.
+    func mark(drain: [String] = [], terminate: [String], giveBack: [String] = [], to pool: WarmPoolState? = nil) async throws {
+        let all = drain + terminate + giveBack
+        guard !all.isEmpty else { return }
         try await context.state.update { tables in
             // Those that were to come again go for good.
-            for id in drain + terminate { tables.instances[id]?.repair = nil }
-            for id in drain { tables.instances[id]?.phase = .draining }
+            for id in all { tables.instances[id]?.repair = nil }
+            for id in drain + giveBack { tables.instances[id]?.phase = .draining }
+            for id in drain { tables.instances[id]?.pool = nil }
+            for id in giveBack { tables.instances[id]?.pool = pool }
             for id in terminate { tables.instances[id]?.phase = .terminating }
         }
-        for id in drain + terminate { wake(.instance(id)) }
+        for id in all { wake(.instance(id)) }
     }
 
     private func remove(_ group: NodegroupRecord) async throws {
@@ -367,6 +374,7 @@ actor Reconciler {
             }
         }
         notBefore[.nodegroup(cluster: group.clusterName, name: group.name)] = nil
+        notBefore[.warmPool(of: group)] = nil
         try await NodeRoleAccessStep().remove(
             group.nodeRoleARN, of: group.clusterName, isServing: serving.contains(group.clusterName), context)
         wake(.cluster(group.clusterName))
@@ -400,21 +408,6 @@ actor Reconciler {
             holdBack(key)
         default: break
         }
-    }
-
-    /// Lets `key` launch again after a while, longer each time.
-    func holdBack(_ key: ReconcileKey) {
-        let count = notBefore[key]?.count ?? 0
-        let delay = delay(after: count)
-        notBefore[key] = (count + 1, context.clock.now + delay.inSeconds)
-        wake(key, after: delay)
-    }
-
-    /// Whether `key` may not launch yet; it is looked at again when it may.
-    func isHeldBack(_ key: ReconcileKey) -> Bool {
-        guard let moment = notBefore[key]?.moment, moment > context.clock.now else { return false }
-        wake(key, after: .seconds(moment - context.clock.now))
-        return true
     }
 
     private func finish(_ group: NodegroupRecord, status: NodegroupStatus, health: [HealthIssue], updates: UpdateStatus, errors: [HealthIssue])
@@ -478,14 +471,20 @@ actor Reconciler {
             case .drained, .goesOn: dirty.insert(.instance(id))
             case .failed: try await keep(instance, group)
             }
+        case .warming, .warmed: try await keepWarm(instance, cluster, group)
         case .terminating:
             try await TerminateInstanceStep().run(instance, isClusterServing: isServing, context)
-            readiness[instance.clusterName]?[instance.nodeName] = nil
-            problems[instance.clusterName]?[instance.nodeName] = nil
-            awaited[instance.clusterName]?[instance.nodeName] = nil
+            forgetNode(of: instance)
             wake(.owner(of: instance))
             if let task = instance.fargate { wake(.fargateProfile(cluster: instance.clusterName, name: task.profile)) }
         }
+    }
+
+    /// Nothing that was said of an instance's node counts any more.
+    func forgetNode(of instance: InstanceRecord) {
+        readiness[instance.clusterName]?[instance.nodeName] = nil
+        problems[instance.clusterName]?[instance.nodeName] = nil
+        awaited[instance.clusterName]?[instance.nodeName] = nil
     }
 
     private func join(_ instance: InstanceRecord, _ group: NodegroupRecord?) async throws {
@@ -547,6 +546,7 @@ actor Reconciler {
             guard var current = tables.instances[instance.instanceID], current.phase == .draining else { return }
             current.phase = .ready
             current.drainingSince = nil
+            current.pool = nil
             tables.instances[current.instanceID] = current
         }
         guard let group else { return }
@@ -558,7 +558,7 @@ actor Reconciler {
     }
 
     /// Ends an instance that failed and tells its group.
-    private func giveUp(_ instance: InstanceRecord, _ group: NodegroupRecord?, _ issue: HealthIssue) async throws {
+    func giveUp(_ instance: InstanceRecord, _ group: NodegroupRecord?, _ issue: HealthIssue) async throws {
         try await context.state.update { tables in
             guard var current = tables.instances[instance.instanceID] else { return }
             current.phase = .terminating
@@ -591,8 +591,4 @@ actor Reconciler {
             do { try await Task.sleep(for: context.configuration.firstRetry) } catch { return }
         }
     }
-}
-
-extension Duration {
-    fileprivate var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

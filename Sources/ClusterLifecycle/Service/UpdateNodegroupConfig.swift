@@ -109,6 +109,12 @@ extension NodegroupRecord {
             parameters.append(UpdateParameter(type: "NodeRepairEnabled", value: String(repair.isEnabled)))
             parameters.append(UpdateParameter(type: "NodeRepairConfig", json: repair.json))
         }
+        if let change = input.warmPool {
+            warmPool = change.applied(to: warmPool, isNew: false)
+            if warmPool?.isEnabled != true { warmPoolProblem = nil }
+            try WarmPoolRequirements.check(self)
+            parameters += change.parameters
+        }
         return parameters
     }
 }

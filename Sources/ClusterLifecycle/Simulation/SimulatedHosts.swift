@@ -28,6 +28,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         package var nodesRefuseChanges = false
         /// Nodes of machines that start do not become Ready.
         package var nodesStayAway = false
+        /// Machines of warm pools are never ready.
+        package var machinesStayCold = false
         /// Nodes do not take new certificates.
         package var nodesKeepCertificates = false
         /// Add-ons meet fields of others, unless they overwrite them.
@@ -53,6 +55,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     private var held: [CheckedContinuation<Void, Never>] = []
     /// The Fargate profiles that control planes were told last, by cluster.
     package private(set) var fargateProfiles: [String: FargateProfiles] = [:]
+    /// The zones that are shifted away from, by cluster.
+    package private(set) var shiftedZones: [String: Set<String>] = [:]
     /// The pods on Fargate, by cluster.
     package private(set) var pods: [String: [FargatePod]] = [:]
     private var podFeeds: [String: [AsyncStream<[FargatePod]>.Continuation]] = [:]
@@ -111,7 +115,9 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
     }
 
     package func nodeBootstrap(_ cluster: ClusterRecord, _ instance: InstanceRecord) async throws -> NodeBootstrap {
-        NodeBootstrap(files: ["node": Array(instance.nodeName.utf8)])
+        var files = ["node": Array(instance.nodeName.utf8)]
+        if instance.isInPool { files[Self.warmFile] = [] }
+        return NodeBootstrap(files: files)
     }
 
     /// The authorities' certificates are real: their validity counts.
@@ -137,7 +143,23 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         !faults.nodesKeepCertificates && ready[clusterName]?.contains(nodeName) ?? false
     }
 
-    package func renew(_ instanceID: String, _ bootstrap: NodeBootstrap) async throws { calls.append("renew \(instanceID)") }
+    /// Among the files of a machine that waits to join.
+    private static let warmFile = "warm"
+
+    package func renew(_ instanceID: String, _ bootstrap: NodeBootstrap) async throws {
+        calls.append("renew \(instanceID)")
+        guard var spec = specs[instanceID], spec.bootstrap.files[Self.warmFile] != nil else { return }
+        spec.bootstrap = bootstrap
+        specs[instanceID] = spec
+        join(spec)
+    }
+
+    package func isPrepared(_ instanceID: String, patience: Duration) async throws -> Bool {
+        calls.append("prepare \(instanceID)")
+        guard faults.machinesStayCold else { return true }
+        try await Task.sleep(for: min(patience, .milliseconds(5)))
+        return false
+    }
 
     package func nodeReadiness(_ clusterName: String) async -> AsyncStream<NodeReadiness> {
         let (stream, input) = AsyncStream<NodeReadiness>.makeStream()
@@ -214,6 +236,8 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         return stream
     }
 
+    package func setShiftedZones(_ zones: Set<String>, of clusterName: String) { shiftedZones[clusterName] = zones }
+
     /// Has the cluster have these pods on Fargate.
     package func set(pods: [FargatePod], of clusterName: String) {
         self.pods[clusterName] = pods
@@ -243,7 +267,12 @@ package actor SimulatedHosts: ControlPlaneHost, MachineHost {
         calls.append("machine \(spec.instanceID)")
         if let reason = faults.machineStart { throw Failure(reason) }
         specs[spec.instanceID] = spec
-        guard !faults.nodesStayAway else { return }
+        join(spec)
+    }
+
+    /// The node of a machine becomes Ready, unless it is in a warm pool.
+    private func join(_ spec: MachineSpec) {
+        guard !faults.nodesStayAway, spec.bootstrap.files[Self.warmFile] == nil else { return }
         ready[spec.clusterName, default: []].insert(spec.hostName)
         for feed in feeds[spec.clusterName] ?? [] { feed.yield(NodeReadiness(clusterName: spec.clusterName, nodeName: spec.hostName, isReady: true)) }
     }

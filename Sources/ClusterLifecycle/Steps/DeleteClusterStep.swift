@@ -19,6 +19,7 @@ struct DeleteClusterStep {
             for entry in tables.accessEntries(of: cluster.name) { tables.accessEntries[LifecycleTables.key(cluster.name, entry.principalARN)] = nil }
             for insight in tables.insights(of: cluster.name) { tables.insights[insight.id] = nil }
             tables.insightRefreshes[cluster.name] = nil
+            for shift in tables.zonalShifts(of: cluster.name) { tables.zonalShifts[shift.id] = nil }
             for update in tables.updates.values where update.clusterName == cluster.name { tables.updates[update.id] = nil }
         }
     }

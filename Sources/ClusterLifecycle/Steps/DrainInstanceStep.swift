@@ -31,6 +31,10 @@ struct DrainInstanceStep {
             try await NodeRepairStep.reboot(instance, context)
             return .drained
         }
+        if instance.pool != nil {
+            try await ReturnToPoolStep().run(instance, context)
+            return .drained
+        }
         try await context.controlPlanes.deleteNode(instance.clusterName, nodeName: instance.nodeName)
         try await context.state.update { tables in
             guard var current = tables.instances[instance.instanceID], current.phase == .draining else { return }

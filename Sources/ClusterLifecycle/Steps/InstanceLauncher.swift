@@ -11,6 +11,8 @@ struct InstanceRequest: Sendable {
     var claim: InstanceClaim?
     /// Nil: no pod's on Fargate. Else the type is Fargate's own, without a name.
     var fargate: FargateTask?
+    /// Nil: it is for service. Else for its node group's warm pool, in which instances wait so.
+    var pool: WarmPoolState?
     var securityGroupIDs: [String] = []
     /// The owner's; those by which EKS finds its instances again are added.
     var tags: [String: String] = [:]
@@ -79,6 +81,8 @@ struct InstanceLauncher {
         record.metadataOptions = launch.metadataOptions
         record.kubelet = request.kubelet
         record.fargate = request.fargate
+        record.pool = request.pool
+        if request.pool != nil { record.phase = .warming }
         let launched = record
         try await context.state.update { $0.instances[launched.instanceID] = launched }
         return launched

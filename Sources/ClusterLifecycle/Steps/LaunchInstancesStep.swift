@@ -7,20 +7,27 @@ struct LaunchInstancesStep {
     static let clusterTag = "eks:cluster-name"
     static let nodegroupTag = "eks:nodegroup-name"
 
-    /// Launches `count` more. Throws `AWSError` at the first that cannot be launched; those before it stay.
-    func run(_ group: NodegroupRecord, _ cluster: ClusterRecord, _ instances: [InstanceRecord], count: Int, _ context: StepContext) async throws {
+    /// Launches `count` more, into service or into the group's warm pool, whose state is `pool`. Throws `AWSError` at the first that cannot be
+    /// launched; those before it stay.
+    func run(
+        _ group: NodegroupRecord, _ cluster: ClusterRecord, _ instances: [InstanceRecord], count: Int, pool: WarmPoolState? = nil,
+        _ context: StepContext
+    ) async throws {
+        guard count > 0 else { return }
         let kubelet = try await LaunchInstancesStep.kubelet(group, context)
+        let now = context.clock.now
+        let shifted = await context.state.read { $0.shiftedZones(of: cluster, at: now) }
         var perSubnet: [String: Int] = [:]
         for instance in instances { perSubnet[instance.subnetID, default: 0] += 1 }
         for launched in 0..<count {
-            let subnets = await context.network.subnets(group.subnetIDs)
+            let subnets = await context.network.subnets(group.subnetIDs).avoiding(shifted)
             guard let subnet = LaunchInstancesStep.subnet(for: subnets, holding: perSubnet) else {
                 throw EKSFault.invalidParameter("None of the node group's subnets exists any more: \(group.subnetIDs.joined(separator: ", "))")
             }
             // Those still to come in this subnet get their share of its free addresses.
             let still = (count - launched + subnets.count - 1) / max(1, subnets.count)
             let share = max(0, subnet.freeAddresses / max(1, still))
-            try await launchFirstAvailable(group, cluster, subnet, share: share, kubelet, context)
+            try await launchFirstAvailable(group, cluster, subnet, share: share, kubelet, pool, context)
             perSubnet[subnet.id, default: 0] += 1
         }
     }
@@ -54,7 +61,8 @@ struct LaunchInstancesStep {
 
     /// Launches one instance of the first of the group's types that can be had. Throws what the last one failed with.
     private func launchFirstAvailable(
-        _ group: NodegroupRecord, _ cluster: ClusterRecord, _ subnet: SubnetFacts, share: Int, _ kubelet: KubeletSettings, _ context: StepContext
+        _ group: NodegroupRecord, _ cluster: ClusterRecord, _ subnet: SubnetFacts, share: Int, _ kubelet: KubeletSettings, _ pool: WarmPoolState?,
+        _ context: StepContext
     ) async throws {
         let types = group.launchTypes
         for (index, name) in types.enumerated() {
@@ -62,7 +70,8 @@ struct LaunchInstancesStep {
                 guard let type = InstanceTypes.all[name] else {
                     throw AWSError("InvalidInstanceType", "The instance type '\(name)' does not exist")
                 }
-                let request = LaunchInstancesStep.request(group, cluster, type, kubelet)
+                var request = LaunchInstancesStep.request(group, cluster, type, kubelet)
+                request.pool = pool
                 _ = try await InstanceLauncher(context: context).launch(request, cluster, subnet, share: share)
                 return
             } catch let error as AWSError where index + 1 < types.count && InstanceTypeOrder.unavailable.contains(error.code) {

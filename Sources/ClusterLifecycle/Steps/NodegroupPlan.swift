@@ -4,6 +4,8 @@ struct NodegroupPlan: Equatable {
     var launch = 0
     /// Instances to drain and end.
     var drain: [String] = []
+    /// Instances to drain and take back into the warm pool.
+    var giveBack: [String] = []
     /// Instances to end without draining: their node never was.
     var terminate: [String] = []
     /// All wanted instances are there and Ready.
@@ -11,13 +13,16 @@ struct NodegroupPlan: Equatable {
     /// A group being deleted has no instances left.
     var isGone = false
 
-    static func plan(_ group: NodegroupRecord, _ instances: [InstanceRecord]) -> NodegroupPlan {
+    /// `all` are its instances with those of its warm pool, which count for nothing until the group goes.
+    static func plan(_ group: NodegroupRecord, _ all: [InstanceRecord]) -> NodegroupPlan {
         var plan = NodegroupPlan()
+        let instances = all.filter { !$0.isInPool }
         let live = instances.filter { $0.phase == .launching || $0.phase == .joining || $0.phase == .ready || $0.isRebooting }
         switch group.status {
         case .deleting, .deleteFailed:
             for instance in live { plan.remove(instance) }
-            plan.isGone = instances.isEmpty
+            plan.terminate += all.filter(\.isInPool).map(\.instanceID)
+            plan.isGone = all.isEmpty
         case .createFailed:
             // EKS leaves a failed group as it is, for its owner to look at and delete.
             break
@@ -25,7 +30,9 @@ struct NodegroupPlan: Equatable {
             if let rollout = group.rollout { return RolloutPlan.plan(group, rollout, instances) }
             let surplus = live.count - group.scaling.desiredSize
             if surplus < 0 { plan.launch = -surplus }
-            if surplus > 0 { for instance in victims(live, surplus, wanted: group.generation) { plan.remove(instance) } }
+            if surplus > 0 {
+                for instance in victims(live, surplus, wanted: group.generation) { plan.remove(instance, isReused: group.reuses(instance)) }
+            }
             plan.isSettled = surplus == 0 && live.allSatisfy { $0.phase == .ready }
         }
         return plan
@@ -60,7 +67,10 @@ struct NodegroupPlan: Equatable {
         return own != wanted
     }
 
-    mutating func remove(_ instance: InstanceRecord) {
-        if instance.phase == .launching { terminate.append(instance.instanceID) } else { drain.append(instance.instanceID) }
+    mutating func remove(_ instance: InstanceRecord, isReused: Bool = false) {
+        switch instance.phase {
+        case .launching: terminate.append(instance.instanceID)
+        default: if isReused { giveBack.append(instance.instanceID) } else { drain.append(instance.instanceID) }
+        }
     }
 }

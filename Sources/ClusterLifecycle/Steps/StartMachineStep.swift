@@ -4,7 +4,12 @@ import AWSServices
 struct StartMachineStep {
     func run(_ instance: InstanceRecord, _ cluster: ClusterRecord, _ context: StepContext) async throws {
         let bootstrap = try await context.controlPlanes.nodeBootstrap(cluster, instance)
-        try await context.machines.start(StartMachineStep.spec(instance, bootstrap))
+        // One of a warm pool waits for these files; of one that was started before a crash they change nothing.
+        if await context.machines.running().contains(instance.instanceID) {
+            try await context.machines.renew(instance.instanceID, bootstrap)
+        } else {
+            try await context.machines.start(StartMachineStep.spec(instance, bootstrap))
+        }
         try await context.network.setInstanceState(instance.instanceID, "running")
         let now = context.clock.now
         let authorities = cluster.clusterAuthorities.revision

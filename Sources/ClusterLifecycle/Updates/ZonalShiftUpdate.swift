@@ -1,6 +1,6 @@
 import AWSProtocol
 
-/// Allows or forbids zonal shift. Recorded: zones of one host do not fail apart. Upstream: eks ZonalShiftConfigRequest.
+/// Allows or forbids zonal shift. Shifts that last have no effect while it is forbidden. Upstream: eks ZonalShiftConfigRequest.
 package struct ZonalShiftUpdate: ClusterUpdate, Codable, Equatable {
     package var enabled: Bool
 

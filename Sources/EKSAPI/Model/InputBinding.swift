@@ -136,13 +136,20 @@ struct InputBinding {
             guard let first = text.utf8.first, let last = text.utf8.last, isLowerOrDigit(first), isLowerOrDigit(last) else { return false }
             return text.utf8.allSatisfy { isLowerOrDigit($0) || $0 == 0x2D }
         }
-        guard pattern == namePattern else { return true }
         func isAlphanumeric(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) }
-        guard let first = text.utf8.first, isAlphanumeric(first) else { return false }
+        if pattern == shiftIDPattern { return text.utf8.allSatisfy { isAlphanumeric($0) || $0 == 0x2D } }
+        if pattern == expiresInPattern {
+            guard let first = text.utf8.first, (0x31...0x39).contains(first), text.hasSuffix("m") || text.hasSuffix("h") else { return false }
+            return text.utf8.dropLast().allSatisfy { (0x30...0x39).contains($0) }
+        }
+        guard pattern == namePattern, let first = text.utf8.first else { return pattern != namePattern }
+        guard isAlphanumeric(first) else { return false }
         return text.utf8.allSatisfy { isAlphanumeric($0) || $0 == 0x2D || $0 == 0x5F }
     }
     static let ackServicePattern = "^[a-z][a-z0-9]*$"
     static let endpointPrefixPattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+    static let shiftIDPattern = "[A-Za-z0-9-]+"
+    static let expiresInPattern = "([1-9][0-9]*)(m|h)"
     static let namePattern = #"^[0-9A-Za-z][A-Za-z0-9\-_]*"#
 
     private static func kind(_ shape: EKSShape) -> String {

@@ -28,9 +28,6 @@ extension EKSAPI {
 
 extension EKSCall {
     fileprivate func createNodegroupInput() throws(AWSError) -> CreateNodegroupInput {
-        for member in ["warmPoolConfig"] where input[member] != nil {
-            throw EKSFault.notImplemented("CreateNodegroup's \(member)")
-        }
         var result = CreateNodegroupInput(
             clusterName: required("clusterName"), name: required("nodegroupName"), subnetIDs: strings("subnets"), nodeRoleARN: required("nodeRole"))
         guard !result.name.isEmpty, result.name.count <= 63 else {
@@ -64,6 +61,7 @@ extension EKSCall {
         result.updateConfig = try updateConfig()
         result.nodeRepair = try nodeRepair()
         result.remoteAccess = try remoteAccess()
+        result.warmPool = input["warmPoolConfig"].map(WarmPoolChange.init)
         result.tags = input["tags"]?.stringMap ?? [:]
         result.token = token(now: service.now)
         return result
@@ -87,9 +85,6 @@ extension EKSCall {
     }
 
     fileprivate func updateNodegroupConfigInput() throws(AWSError) -> UpdateNodegroupConfigInput {
-        for member in ["warmPoolConfig"] where input[member] != nil {
-            throw EKSFault.notImplemented("UpdateNodegroupConfig's \(member)")
-        }
         var result = UpdateNodegroupConfigInput(clusterName: required("clusterName"), name: required("nodegroupName"))
         result.minSize = input["scalingConfig"]?["minSize"]?.intValue
         result.maxSize = input["scalingConfig"]?["maxSize"]?.intValue
@@ -100,6 +95,7 @@ extension EKSCall {
         result.nodes.removeTaints = try taints(input["taints"]?["removeTaints"])
         result.updateConfig = try updateConfig()
         result.nodeRepair = try nodeRepair()
+        result.warmPool = input["warmPoolConfig"].map(WarmPoolChange.init)
         result.token = token(now: service.now)
         return result
     }
@@ -152,8 +148,8 @@ extension NodegroupRecord {
             ]),
             "remoteAccess": remoteAccess?.json, "diskSize": template == nil ? .integer(diskSize) : nil,
             "launchTemplate": template?.json,
-            "health": ["issues": .array(health.map(\.json))], "updateConfig": .compact(update),
-            "nodeRepairConfig": nodeRepair?.json, "tags": .map(tags),
+            "health": ["issues": .array((health + [warmPoolProblem].compactMap { $0 }).map(\.json))], "updateConfig": .compact(update),
+            "nodeRepairConfig": nodeRepair?.json, "warmPoolConfig": warmPool?.json, "tags": .map(tags),
         ]
         return .compact(members)
     }

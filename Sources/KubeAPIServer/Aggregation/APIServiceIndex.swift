@@ -61,6 +61,16 @@ struct RegisteredAPIService: Sendable {
     var groupVersion: GroupVersion { GroupVersion(group: group, version: version) }
 }
 
+extension [RegisteredAPIService] {
+    /// A group's versions in their order of preference. Upstream: apiregistrationv1apihelper.SortedByGroupAndVersion.
+    var byPreference: [RegisteredAPIService] {
+        sorted { a, b in
+            a.versionPriority != b.versionPriority
+                ? a.versionPriority > b.versionPriority : KubernetesVersion.isPreferred(a.version, b.version)
+        }
+    }
+}
+
 /// A group with a version.
 struct GroupVersion: Hashable, Sendable {
     var group: String

@@ -31,7 +31,7 @@ final class AggregatedDocuments: Sendable {
         default:
             guard local == nil, path.hasPrefix("/apis/") else { return local }
             let group = path.dropFirst("/apis/".count)
-            let versions = Self.sorted(remotes.filter { $0.group == group })
+            let versions = remotes.filter { $0.group == group }.byPreference
             guard !group.contains("/"), !versions.isEmpty else { return nil }
             return Self.document(Discovery.group(String(group), versions.map(\.version), withTypeMeta: true), "application/json")
         }
@@ -56,14 +56,6 @@ final class AggregatedDocuments: Sendable {
         return (contentType, bytes, "\"\(hash)\"")
     }
 
-    /// Versions in their order of preference. Upstream: apiregistrationv1apihelper.SortedByGroupAndVersion.
-    private static func sorted(_ services: [RegisteredAPIService]) -> [RegisteredAPIService] {
-        services.sorted { a, b in
-            a.versionPriority != b.versionPriority
-                ? a.versionPriority > b.versionPriority : KubernetesVersion.isPreferred(a.version, b.version)
-        }
-    }
-
     /// Puts items for remote groups among those that are there, by the groups' priority; a group that is there already gets the versions added.
     private func merged(
         _ items: [Value], _ remotes: [RegisteredAPIService], name: (Value) -> String, make: (String, [RegisteredAPIService]) -> Value,
@@ -74,12 +66,12 @@ final class AggregatedDocuments: Sendable {
         var placed: [(priority: Int64, name: String, item: Value)] = items.map { item in
             var item = item
             let group = name(item)
-            if let more = groups.removeValue(forKey: group) { add(&item, Self.sorted(more)) }
+            if let more = groups.removeValue(forKey: group) { add(&item, more.byPreference) }
             return (LocalAPIServices.groupPriority(group), group, item)
         }
         for (group, services) in groups.sorted(by: { $0.key < $1.key }) {
             let priority = services.map(\.groupPriority).max() ?? 0
-            let entry = (priority, group, make(group, Self.sorted(services)))
+            let entry = (priority, group, make(group, services.byPreference))
             let place = placed.firstIndex { $0.priority < priority || ($0.priority == priority && $0.name > group) } ?? placed.count
             placed.insert(entry, at: place)
         }

@@ -199,6 +199,21 @@ final class Aggregator: Sendable {
         }
     }
 
+    /// What extension servers serve, preferred versions first; of those that have not answered lately it is not known. Upstream: a client's
+    /// discovery, to which a stale version is a failure.
+    var extensionResources: DiscoveredResources {
+        var result = DiscoveredResources()
+        for service in index.remotes.services.byPreference {
+            let name = "\(service.group)/\(service.version)"
+            if let known = discovery(of: service.groupVersion), known.isFresh {
+                result.rows += known.rows(group: service.group, version: service.version)
+            } else {
+                result.failures[name] = "stale GroupVersion discovery: \(name)"
+            }
+        }
+        return result
+    }
+
     func forget(except keys: Set<GroupVersion>) {
         discovered.withLock { state in
             let gone = state.kept.keys.filter { !keys.contains($0) }

@@ -51,6 +51,16 @@ struct RemoteDiscovery: Sendable {
         return order.compactMap { entries[$0] }
     }
 
+    /// The resources as rows, without their subresources.
+    func rows(group: String, version: String) -> [ResourceRow] {
+        resources.compactMap { entry in
+            guard let name = entry["resource"]?.string, !name.isEmpty else { return nil }
+            return ResourceRow(
+                group: group, version: version, resource: name, kind: entry[path: "responseKind", "kind"]?.string ?? "",
+                namespaced: entry["scope"]?.string == "Namespaced", verbs: (entry["verbs"]?.array ?? []).compactMap(\.string))
+        }
+    }
+
     /// Of an OpenAPI v2 document the paths of one group and version, and all definitions.
     static func openAPIv2(_ document: Value, group: String, version: String) -> Value? {
         let prefix = "/apis/\(group)/\(version)/"

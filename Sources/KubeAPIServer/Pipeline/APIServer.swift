@@ -241,6 +241,8 @@ package final class APIServer: HTTPResponder {
     package var reader: any ObjectReader { get throws { try running().environment.registry } }
     /// The resources served. Throws 503 before `start`.
     package var registry: ResourceRegistry { get throws { try running().environment.registry } }
+    /// What extension servers serve besides, as far as it is known. Throws 503 before `start`.
+    package var extensionResources: DiscoveredResources { get throws { try running().aggregator.extensionResources } }
 
     package func respondNow(to head: HTTPRequestHead) -> HTTPResponse? { RequestPipeline(server: self, head: head).respondNow() }
 

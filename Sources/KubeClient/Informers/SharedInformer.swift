@@ -26,117 +26,40 @@ package struct InformerHandler: Sendable {
     }
 }
 
+/// Whose handlers end together. Upstream: cache.ResourceEventHandlerRegistration.
+final class HandlerScope: Sendable {}
+
 /// A cache of one resource, kept by one reflector and shared by many handlers. Upstream: cache.SharedIndexInformer.
 package final class SharedInformer: Sendable {
-    private struct Sync {
-        var isSynced = false
-        var nextNumber: UInt64 = 0
-        var waiters: [UInt64: CheckedContinuation<Void, any Error>] = [:]
+    fileprivate let core: InformerCore
+    /// Nil: its handlers stay.
+    private let scope: HandlerScope?
+
+    package convenience init(reflector: Reflector) { self.init(InformerCore(reflector: reflector), scope: nil) }
+
+    fileprivate init(_ core: InformerCore, scope: HandlerScope?) {
+        self.core = core
+        self.scope = scope
     }
 
-    package let resource: GroupVersionResource
-    package let indexer = Indexer()
-    private let reflector: Reflector
-    /// Held while a change is applied and told, so that a new handler hears of each object exactly once.
-    private let handlers = Mutex<[InformerHandler]>([])
-    private let sync = Mutex(Sync())
-
-    package init(reflector: Reflector) {
-        self.reflector = reflector
-        resource = reflector.resource
-    }
-
+    package var resource: GroupVersionResource { core.resource }
+    package var indexer: Indexer { core.indexer }
     package var lister: Lister { Lister(indexer: indexer) }
 
     /// Adds a handler; it hears of all objects already in the cache first, as added.
-    package func addHandler(_ handler: InformerHandler) {
-        handlers.withLock { handlers in
-            for object in indexer.list() { handler.added(object) }
-            handlers.append(handler)
-        }
-    }
+    package func addHandler(_ handler: InformerHandler) { core.addHandler(handler, scope) }
 
     /// See `Indexer.addIndex`.
     package func addIndex(_ name: String, _ function: @escaping IndexFunction) { indexer.addIndex(name, function) }
 
     /// Whether the first list is in the cache and was told to the handlers.
-    package var hasSynced: Bool { sync.withLock(\.isSynced) }
+    package var hasSynced: Bool { core.hasSynced }
 
     /// Returns once `hasSynced`. Throws `CancellationError` when the task is cancelled before.
-    package func waitForSync() async throws {
-        let number = sync.withLock { sync in
-            sync.nextNumber &+= 1
-            return sync.nextNumber
-        }
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-                let outcome: Result<Void, any Error>? = sync.withLock { sync in
-                    if sync.isSynced { return .success(()) }
-                    if Task.isCancelled { return .failure(CancellationError()) }
-                    sync.waiters[number] = continuation
-                    return nil
-                }
-                if let outcome { continuation.resume(with: outcome) }
-            }
-        } onCancel: {
-            sync.withLock { $0.waiters.removeValue(forKey: number) }?.resume(throwing: CancellationError())
-        }
-    }
+    package func waitForSync() async throws { try await core.waitForSync() }
 
     /// Keeps the cache until the task is cancelled. Run once.
-    package func run() async {
-        await reflector.run { self.apply($0) }
-    }
-
-    private func apply(_ change: Reflector.Change) {
-        handlers.withLock { handlers in
-            switch change {
-            case .replaced(let objects): replace(with: objects, handlers)
-            case .added(let object), .modified(let object): set(object, handlers)
-            case .deleted(let object):
-                guard indexer.remove(object.metadata.key) != nil else { return }
-                for handler in handlers { handler.deleted(object) }
-            }
-        }
-        guard case .replaced = change else { return }
-        let waiters = sync.withLock { sync in
-            sync.isSynced = true
-            defer { sync.waiters = [:] }
-            return sync.waiters
-        }
-        for waiter in waiters.values { waiter.resume() }
-    }
-
-    private func replace(with objects: [Object], _ handlers: [InformerHandler]) {
-        var gone = Set(indexer.keys)
-        for object in objects {
-            gone.remove(object.metadata.key)
-            set(object, handlers)
-        }
-        for key in gone.sorted() {
-            guard let object = indexer.remove(key) else { continue }
-            for handler in handlers { handler.deleted(object) }
-        }
-    }
-
-    private func set(_ object: Object, _ handlers: [InformerHandler]) {
-        guard let old = indexer.set(object) else {
-            for handler in handlers { handler.added(object) }
-            return
-        }
-        let (before, after) = (old.metadata, object.metadata)
-        // A relist brings most objects unchanged.
-        if before.resourceVersion == after.resourceVersion, !after.resourceVersion.isEmpty { return }
-        if before.uid != after.uid {
-            // Deleted and made anew while we were not watching: nobody may take the new one for the old.
-            for handler in handlers {
-                handler.deleted(old)
-                handler.added(object)
-            }
-        } else {
-            for handler in handlers { handler.updated(old, object) }
-        }
-    }
+    package func run() async { await core.run() }
 }
 
 /// One informer for each resource and selection, shared by all who ask. Upstream: client-go/informers.SharedInformerFactory.
@@ -153,12 +76,32 @@ package final class InformerFactory: Sendable {
     private let informers = Mutex<[Key: SharedInformer]>([:])
     private let added: AsyncStream<SharedInformer>
     private let addedContinuation: AsyncStream<SharedInformer>.Continuation
+    /// Where the informers are, and whose handlers these are, if this is a view of another factory.
+    private let view: (parent: InformerFactory, scope: HandlerScope)?
 
     package init(client: KubeClient, clock: any Clock<Duration> = ContinuousClock(), logger: Logger = Logger(label: "informer")) {
         self.client = client
         self.clock = clock
         self.logger = logger
+        view = nil
         (added, addedContinuation) = AsyncStream.makeStream()
+    }
+
+    private init(viewOf parent: InformerFactory) {
+        client = parent.client
+        clock = parent.clock
+        logger = parent.logger
+        view = (parent, HandlerScope())
+        (added, addedContinuation) = AsyncStream.makeStream()
+    }
+
+    /// A view of the same informers, which the parent runs, for somebody who comes and goes: `removeHandlers` takes away what was added through it.
+    package func makeView() -> InformerFactory { InformerFactory(viewOf: self) }
+
+    /// Takes away all handlers that were added through this view. Nothing is taken away from a factory that is none.
+    package func removeHandlers() {
+        guard let view else { return }
+        for informer in informers.withLock({ Array($0.values) }) { informer.core.removeHandlers(of: view.scope) }
     }
 
     /// The informer of a resource, made when first asked for. It runs as soon as the factory does.
@@ -169,6 +112,13 @@ package final class InformerFactory: Sendable {
         return informers.withLock { informers in
             let key = Key(resource: resource, namespace: namespace, selecting: selecting)
             if let informer = informers[key] { return informer }
+            if let view {
+                let shared = view.parent.informer(
+                    for: resource, namespace: namespace, labelSelector: labelSelector, fieldSelector: fieldSelector)
+                let informer = SharedInformer(shared.core, scope: view.scope)
+                informers[key] = informer
+                return informer
+            }
             let reflector = Reflector(client: client, resource: resource, namespace: namespace, selecting: selecting, clock: clock, logger: logger)
             let informer = SharedInformer(reflector: reflector)
             informers[key] = informer

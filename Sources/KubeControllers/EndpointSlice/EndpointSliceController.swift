@@ -20,6 +20,7 @@ final class EndpointSliceController: Controller {
     private let queue: WorkQueue<String>
     private let recorder: EventRecorder
     private let tracker = EndpointSliceTracker()
+    private let topology = TopologyCache()
     private static let serviceIndex = "service"
     private var client: KubeClient { environment.client }
 
@@ -32,7 +33,7 @@ final class EndpointSliceController: Controller {
         queue = environment.queue("endpointslice")
         recorder = environment.recorder(name)
         slices.addIndex(Self.serviceIndex) { Self.serviceKey(of: $0).map { [$0] } ?? [] }
-        let (queue, tracker, services) = (queue, tracker, services.indexer)
+        let (queue, tracker, services, topology) = (queue, tracker, services.indexer, topology)
         self.services.addHandler(.any { queue.add($0.metadata.key) })
         ServicePods.addHandler(to: pods, services: services, queue: queue)
         slices.addHandler(
@@ -44,12 +45,19 @@ final class EndpointSliceController: Controller {
                     tracker.observeDeletion(key, uid: slice.metadata.uid)
                     queue.add(key)
                 }))
-        // Endpoints carry their node's zone.
+        let capacity: @Sendable (String, Object?) -> Void = { name, node in for key in topology.observe(name, node) { queue.add(key) } }
         nodes.addHandler(
-            InformerHandler(updated: { old, new in
-                guard old.metadata.labels[Self.zoneLabel] != new.metadata.labels[Self.zoneLabel] else { return }
-                for service in services.list() { queue.add(service.metadata.key) }
-            }))
+            InformerHandler(
+                added: { capacity($0.metadata.name, $0) },
+                updated: { old, new in
+                    capacity(new.metadata.name, new)
+                    // Endpoints carry their node's zone, and are left out while traffic is shifted away from it.
+                    guard
+                        old.metadata.labels[Self.zoneLabel] != new.metadata.labels[Self.zoneLabel]
+                            || old.metadata.annotations[ZonalShift.annotation] != new.metadata.annotations[ZonalShift.annotation]
+                    else { return }
+                    for service in services.list() { queue.add(service.metadata.key) }
+                }, deleted: { capacity($0.metadata.name, nil) }))
     }
 
     private static func serviceKey(of slice: Object) -> String? {
@@ -70,6 +78,7 @@ final class EndpointSliceController: Controller {
         guard let object = services.indexer.get(key) else {
             // Its slices go with it, by their owner reference.
             tracker.forget(key)
+            topology.forget(key)
             return
         }
         let service = ServiceState(object)
@@ -78,11 +87,15 @@ final class EndpointSliceController: Controller {
         if tracker.isStale(key, existing) { throw CacheIsStale() }
         let selected = ServicePods.pods(of: service, in: pods.indexer)
         var zones: [String: String] = [:]
+        var shifted: Set<String> = []
         for pod in selected {
-            let node = PodView(pod).nodeName
-            if !node.isEmpty, zones[node] == nil { zones[node] = nodes.indexer.get(node)?.metadata.labels[Self.zoneLabel] }
+            let name = PodView(pod).nodeName
+            guard !name.isEmpty, zones[name] == nil, let node = nodes.indexer.get(name) else { continue }
+            zones[name] = node.metadata.labels[Self.zoneLabel]
+            if let zone = zones[name], node.metadata.annotations[ZonalShift.annotation] != nil { shifted.insert(zone) }
         }
-        let plan = EndpointSlicePlanner.plan(service: service, pods: selected, zones: zones, existing: existing)
+        let plan = EndpointSlicePlanner.plan(
+            service: service, pods: selected, zones: zones, existing: existing, ratios: topology.ratios, excludedZones: shifted)
         do {
             for value in plan.creates { tracker.expect(key, try await client.create(.endpointSlices, value)) }
             for value in plan.updates { tracker.expect(key, try await client.update(.endpointSlices, value)) }
@@ -96,6 +109,11 @@ final class EndpointSliceController: Controller {
                     tracker.observeDeletion(key, uid: slice.metadata.uid)
                     if !((error as? StatusError)?.isNotFound ?? false) { throw error }
                 }
+            }
+            topology.keep(key, families: plan.topology.keys)
+            for (family, outcome) in plan.topology.sorted(by: { $0.key < $1.key }) {
+                guard let event = topology.note(key, family: family, outcome) else { continue }
+                recorder.event(object, event.type, reason: event.reason, message: event.message)
             }
         } catch let error as StatusError where error.isNamespaceTerminating {
             return

@@ -32,6 +32,8 @@ struct EndpointSlicePlan: Sendable {
     var updates: [Value] = []
     /// Names.
     var deletes: [String] = []
+    /// What became of the topology hints, by address family.
+    var topology: [String: TopologyOutcome] = [:]
 }
 
 /// Packs a Service's endpoints into slices with as few writes as can be. Upstream: endpointslice.Reconciler.
@@ -46,8 +48,11 @@ enum EndpointSlicePlanner {
     ///   - pods: those the Service selects.
     ///   - zones: zone by node name.
     ///   - existing: the Service's slices that this controller manages.
+    ///   - ratios: each zone's part of the nodes' CPU, for proportional hints; nil when it is not known.
+    ///   - excludedZones: those whose endpoints get no connections, while there is a ready endpoint elsewhere.
     static func plan(
-        service: ServiceState, pods: [Object], zones: [String: String], existing: [Object], maxEndpoints: Int = EndpointSlicePlanner.maxEndpoints
+        service: ServiceState, pods: [Object], zones: [String: String], existing: [Object], ratios: [String: Double]? = nil,
+        excludedZones: Set<String> = [], maxEndpoints: Int = EndpointSlicePlanner.maxEndpoints
     ) -> EndpointSlicePlan {
         var plan = EndpointSlicePlan()
         if service.type == "ExternalName" {
@@ -56,7 +61,13 @@ enum EndpointSlicePlanner {
         }
         for family in service.ipFamilies {
             let slices = existing.filter { $0["addressType"].string == family && !$0.metadata.isBeingDeleted }
-            planFamily(family, service, pods, zones, slices, maxEndpoints, &plan)
+            var drafts: [SliceDraft] = []
+            let candidates = candidates(family, service, pods, zones, without: excludedZones)
+            planFamily(family, service, candidates, slices, maxEndpoints, &drafts, &plan)
+            plan.topology[family] = TopologyHints.apply(service.topologyMode, to: &drafts, ratios: ratios)
+            for draft in drafts where draft.isChanged {
+                if draft.before == nil { plan.creates.append(draft.value) } else { plan.updates.append(draft.value) }
+            }
         }
         // Slices of a family the Service no longer has.
         plan.deletes += existing.filter { !service.ipFamilies.contains($0["addressType"].string ?? "") && !$0.metadata.isBeingDeleted }.map(
@@ -77,18 +88,29 @@ enum EndpointSlicePlanner {
             podNamespace: view.meta.namespace, podUID: view.meta.uid)
     }
 
+    private typealias Candidate = (ports: [ResolvedPort], endpoint: PodEndpoint)
+
+    /// The family's endpoints with their ports. Those in `excludedZones` are left out when others are ready.
+    private static func candidates(
+        _ family: String, _ service: ServiceState, _ pods: [Object], _ zones: [String: String], without excludedZones: Set<String>
+    ) -> [Candidate] {
+        let all = pods.compactMap { pod -> Candidate? in
+            guard let endpoint = endpoint(for: pod, service: service, zones: zones, family: family) else { return nil }
+            let ports = service.resolvedPorts(on: pod).sorted()
+            if ports.isEmpty, !service.isHeadless || !service.ports.isEmpty { return nil }
+            return (ports, endpoint)
+        }
+        guard !excludedZones.isEmpty else { return all }
+        let rest = all.filter { candidate in !(candidate.endpoint.zone.map(excludedZones.contains) ?? false) }
+        return rest.contains { $0.endpoint.ready } ? rest : all
+    }
+
     private static func planFamily(
-        _ family: String, _ service: ServiceState, _ pods: [Object], _ zones: [String: String], _ existing: [Object], _ maxEndpoints: Int,
-        _ plan: inout EndpointSlicePlan
+        _ family: String, _ service: ServiceState, _ candidates: [Candidate], _ existing: [Object], _ maxEndpoints: Int,
+        _ drafts: inout [SliceDraft], _ plan: inout EndpointSlicePlan
     ) {
         // Pods on which the Service's named ports resolve differently cannot share a slice.
-        var desired: [[ResolvedPort]: [PodEndpoint]] = [:]
-        for pod in pods {
-            guard let endpoint = endpoint(for: pod, service: service, zones: zones, family: family) else { continue }
-            let ports = service.resolvedPorts(on: pod).sorted()
-            if ports.isEmpty, !service.isHeadless || !service.ports.isEmpty { continue }
-            desired[ports, default: []].append(endpoint)
-        }
+        var desired = Dictionary(grouping: candidates, by: \.ports).mapValues { $0.map(\.endpoint) }
         // Not even one endpoint: an empty slice stands for the Service, as upstream's placeholder does.
         if desired.isEmpty { desired[[]] = [] }
         let groups = desired.sorted { $0.key.lexicographicallyPrecedes($1.key) }
@@ -98,7 +120,7 @@ enum EndpointSlicePlanner {
             byPorts[first.key] = placeholders
         }
         for (ports, endpoints) in groups {
-            pack(endpoints, ports, family, service, byPorts.removeValue(forKey: ports) ?? [], maxEndpoints, &plan)
+            pack(endpoints, ports, family, service, byPorts.removeValue(forKey: ports) ?? [], maxEndpoints, &drafts, &plan)
         }
         for slices in byPorts.values { plan.deletes += slices.map(\.metadata.name) }
     }
@@ -106,7 +128,7 @@ enum EndpointSlicePlanner {
     /// Keeps endpoints where they are, drops those that are gone, fills free places, opens new slices for the rest. Upstream: reconcileByPortMapping.
     private static func pack(
         _ endpoints: [PodEndpoint], _ ports: [ResolvedPort], _ family: String, _ service: ServiceState, _ slices: [Object], _ maxEndpoints: Int,
-        _ plan: inout EndpointSlicePlan
+        _ drafts: inout [SliceDraft], _ plan: inout EndpointSlicePlan
     ) {
         var wanted: [String: Value] = [:]
         var order: [String] = []
@@ -119,7 +141,10 @@ enum EndpointSlicePlanner {
             var kept: [Value] = []
             for endpoint in slice["endpoints"].elements {
                 let key = "\(endpoint["targetRef"]["uid"].string ?? "") \(endpoint["addresses"].strings.first ?? "")"
-                if kept.count < maxEndpoints, let value = wanted.removeValue(forKey: key) { kept.append(value) }
+                guard kept.count < maxEndpoints, var value = wanted.removeValue(forKey: key) else { continue }
+                // Hints are decided when all endpoints have their place; until then they are no difference.
+                if let hints = endpoint["hints"] { value["hints"] = hints.value }
+                kept.append(value)
             }
             contents.append((slice, kept))
         }
@@ -143,7 +168,7 @@ enum EndpointSlicePlanner {
             let before = slice.value
             var after = before
             decorate(&after, service: service, ports: ports, endpoints: endpoints)
-            if !Value.semanticallyEqual(before, after) { plan.updates.append(after) }
+            drafts.append(SliceDraft(before: before, value: after))
         }
         repeat {
             if rest.isEmpty, !kept.isEmpty { break }
@@ -155,7 +180,7 @@ enum EndpointSlicePlanner {
                 ], "addressType": .string(family),
             ]
             decorate(&slice, service: service, ports: ports, endpoints: Array(rest.prefix(maxEndpoints)))
-            plan.creates.append(slice)
+            drafts.append(SliceDraft(before: nil, value: slice))
             rest = rest.dropFirst(maxEndpoints)
         } while !rest.isEmpty
     }

@@ -54,6 +54,7 @@ struct ServiceState: Sendable {
     var ports: [Port]
     /// `IPv4`, `IPv6`.
     var ipFamilies: [String]
+    var topologyMode: TopologyMode
 
     init(_ object: Object) {
         let spec = object["spec"]
@@ -77,6 +78,7 @@ struct ServiceState: Sendable {
         }
         let families = spec["ipFamilies"].strings
         ipFamilies = families.isEmpty ? ["IPv4"] : families
+        topologyMode = TopologyMode(annotations: meta.annotations, trafficDistribution: spec["trafficDistribution"].string ?? "")
     }
 
     var ownerReference: OwnerReference { OwnerReference(apiVersion: "v1", kind: "Service", name: name, uid: uid) }

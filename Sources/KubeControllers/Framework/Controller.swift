@@ -28,6 +28,8 @@ package struct ControllerConfiguration: Sendable {
     package var volumes: VolumeStore?
     /// The resources served now; asked again whenever CustomResourceDefinitions change.
     package var resources: @Sendable () -> ResourceTable
+    /// What extension servers serve besides, as far as it is known.
+    package var extensionResources: @Sendable () -> DiscoveredResources = { DiscoveredResources() }
     /// How long a node may be silent before it counts as gone. Upstream: --node-monitor-grace-period.
     package var nodeMonitorGracePeriod: Duration = .seconds(40)
     /// The same for a node that has never reported. Upstream: --node-startup-grace-period.

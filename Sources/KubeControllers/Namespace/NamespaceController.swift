@@ -16,21 +16,30 @@ final class NamespaceController: Controller {
 
     private let environment: ControllerEnvironment
     private let namespaces: SharedInformer
+    private let pods: SharedInformer
     private let queue: WorkQueue<String>
     private var client: KubeClient { environment.client }
 
     init(_ environment: ControllerEnvironment) {
         self.environment = environment
         namespaces = environment.informers.informer(for: .namespaces)
-        // Upstream waits a fixed 8 s or more between looks; the first looks here come sooner, because most namespaces are empty at once.
-        queue = environment.queue("namespace", backoff: .init(first: .milliseconds(50), limit: .seconds(15)))
-        let queue = queue
+        pods = environment.informers.informer(for: .pods)
+        // Upstream waits for half of the estimate, 8 s for finalizers; the first looks here come sooner, because most namespaces are empty at once.
+        queue = environment.queue("namespace", backoff: .init(first: .milliseconds(50), limit: .seconds(8)))
+        let (queue, terminating, remaining) = (queue, namespaces.indexer, pods.indexer)
         let changed: @Sendable (Object) -> Void = { if $0.metadata.isBeingDeleted { queue.add($0.metadata.name) } }
         namespaces.addHandler(InformerHandler(added: changed, updated: { _, new in changed(new) }))
+        // Everything else waits for the pods, whose grace may be long.
+        pods.addHandler(
+            InformerHandler(deleted: { pod in
+                let namespace = pod.metadata.namespace
+                guard terminating.get(namespace)?.metadata.isBeingDeleted == true, remaining.list(namespace: namespace).isEmpty else { return }
+                queue.add(namespace)
+            }))
     }
 
     func run() async throws {
-        try await namespaces.waitForSync()
+        for informer in [namespaces, pods] { try await informer.waitForSync() }
         await queue.run(workers: Self.workers, logger: environment.logger) { try await self.sync($0) }
     }
 
@@ -44,7 +53,7 @@ final class NamespaceController: Controller {
             value[path: "status", "phase"] = "Terminating"
             namespace = try await client.updateStatus(.namespaces, value)
         }
-        let content = await empty(name)
+        let content = await empty(name, deletedAt: namespace.metadata.deletionTimestamp ?? environment.now())
         try Task.checkCancellation()
         let before = namespace["status"]["conditions"].elements.map(Condition.init(view:))
         let after = content.conditions(before, now: environment.now())
@@ -54,7 +63,9 @@ final class NamespaceController: Controller {
             namespace = try await client.updateStatus(.namespaces, value)
         }
         guard content.isEmpty else {
-            throw ContentRemains(description: "namespace \(name) still holds \(content.remaining) \(content.failures)")
+            throw ContentRemains(
+                description: "some content remains in the namespace, estimate \(content.estimate) seconds before it is removed: "
+                    + "\(content.remaining) \(content.failures) \(content.undiscovered)")
         }
         var value = namespace.value
         let left = namespace["spec"]["finalizers"].strings.filter { $0 != Self.finalizer }
@@ -62,40 +73,57 @@ final class NamespaceController: Controller {
         do { try await client.update(.namespaces, value, subresource: "finalize") } catch let error as StatusError where error.isNotFound {}
     }
 
-    private func empty(_ namespace: String) async -> NamespaceContent {
-        let (first, rest) = NamespaceContent.order(environment.configuration.resources())
+    /// Upstream: deleteAllContent.
+    private func empty(_ namespace: String, deletedAt: Timestamp) async -> NamespaceContent {
         var content = NamespaceContent()
-        for row in first { await empty(namespace, of: row, &content) }
-        guard content.remaining.isEmpty else { return content }
-        for row in rest { await empty(namespace, of: row, &content) }
+        // What cannot be discovered is no reason to leave the rest.
+        let extensions = environment.configuration.extensionResources()
+        content.undiscovered = extensions.failures
+        let rows = environment.configuration.resources().rows + extensions.rows
+        content.unparsed = rows.map(\.groupVersion).filter { !NamespaceContent.isGroupVersion($0) }
+        let (pods, rest) = NamespaceContent.order(rows)
+        for row in pods { await empty(namespace, of: row, deletedAt, &content) }
+        guard content.remaining.isEmpty, content.failures.isEmpty else { return content }
+        for row in rest { await empty(namespace, of: row, deletedAt, &content) }
         return content
     }
 
-    private func empty(_ namespace: String, of row: ResourceRow, _ content: inout NamespaceContent) async {
+    private func empty(_ namespace: String, of row: ResourceRow, _ deletedAt: Timestamp, _ content: inout NamespaceContent) async {
         let resource = row.groupVersionResource
         do {
-            var items = try await client.list(resource, namespace: namespace).items
+            let items = try await client.list(resource, namespace: namespace).items
             guard !items.isEmpty else { return }
-            if row.supports("deletecollection") {
-                try await client.deleteCollection(resource, namespace: namespace, options: DeleteOptions(propagationPolicy: .background))
-            } else {
-                for item in items {
-                    // One that is gone meanwhile is what is wanted.
-                    do {
-                        try await client.delete(
-                            resource, namespace: namespace, name: item.metadata.name, options: DeleteOptions(propagationPolicy: .background))
-                    } catch let error as StatusError where error.isNotFound {}
-                }
+            let isPods = NamespaceContent.isPods(row)
+            let grace = isPods ? NamespaceContent.grace(of: items, deletedAt: deletedAt, now: environment.now()) : 0
+            if try await !deleteCollection(row, namespace) {
+                for item in items { try await delete(row, namespace, item.metadata.name) }
             }
-            items = try await client.list(resource, namespace: namespace).items
-            guard !items.isEmpty else { return }
-            // Upstream writes the group resource in its long form, with the dot even for the core group.
-            content.remaining["\(row.resource).\(row.group)"] = items.count
-            for item in items { for finalizer in item.metadata.finalizers { content.finalizers[finalizer, default: 0] += 1 } }
+            content.count(try await client.list(resource, namespace: namespace).items, of: row, in: namespace, grace: grace)
         } catch let error as StatusError where error.isNotFound || error.code == 405 {
             // The resource is no longer served: nothing of it is left.
         } catch {
-            content.failures.append("unexpected error for \(resource): \((error as? StatusError)?.message ?? "\(error)")")
+            content.failures.append((error as? StatusError)?.message ?? "\(error)")
         }
+    }
+
+    /// Background deletion: the garbage collector has nothing to do with what goes anyway.
+    private static let options = DeleteOptions(propagationPolicy: .background)
+
+    /// False when that is not offered.
+    private func deleteCollection(_ row: ResourceRow, _ namespace: String) async throws -> Bool {
+        guard row.supports("deletecollection") else { return false }
+        do {
+            try await client.deleteCollection(row.groupVersionResource, namespace: namespace, options: Self.options)
+            return true
+        } catch let error as StatusError where error.isNotFound || error.code == 405 {
+            return false
+        }
+    }
+
+    private func delete(_ row: ResourceRow, _ namespace: String, _ name: String) async throws {
+        // One that is gone meanwhile is what is wanted.
+        do {
+            try await client.delete(row.groupVersionResource, namespace: namespace, name: name, options: Self.options)
+        } catch let error as StatusError where error.isNotFound || error.code == 405 {}
     }
 }

@@ -1,6 +1,7 @@
 import ContainerRuntime
 import Glibc
 import HTTPTransport
+import Processes
 
 /// Sends a container's log: from where it is asked for to its end, and with `follow` on until the container has ended.
 /// Upstream: pkg/kubelet/kuberuntime/logs.ReadLogs.

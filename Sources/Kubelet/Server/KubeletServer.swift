@@ -3,6 +3,7 @@ import HTTPTransport
 import KubeAPI
 import KubeClient
 import Logging
+import Processes
 
 /// The kubelet's own endpoint: logs, exec, attach, port-forward, pods, stats, health. Upstream: pkg/kubelet/server.
 struct KubeletServer: HTTPResponder {

@@ -1,6 +1,7 @@
 import KubeAPI
 import KubeClient
 import Logging
+import Processes
 import Synchronization
 
 /// Runs the pods of a folder of manifests, and keeps a mirror of each in the API, through which users see them. Upstream: the file source,

@@ -4,6 +4,7 @@ import KubeClient
 import Kubelet
 import Logging
 import Machines
+import Processes
 
 /// Who the node is while its agent runs. It takes up the certificates that the service puts into the machine's directory when the cluster's authorities
 /// change, and says on the Node object that it has; and it renews those it has before they end. Pods, proxy and DNS go on.

@@ -23,8 +23,9 @@ struct NodeCommand: AsyncParsableCommand {
         LoggingSystem.bootstrap(LineLog.init)
         guard let slash = directory.lastIndex(of: "/") else { throw CLIError(what: "--directory must be absolute.", why: nil, fix: nil) }
         let paths = MachinePaths(machinesDirectory: String(directory[..<slash]), instanceID: String(directory[directory.index(after: slash)...]))
-        let bootstrap = try NodeBootstrapFiles(paths)
+        var bootstrap = try NodeBootstrapFiles(paths)
         let runtime = try await Self.connect(MachinePaths.containerdSocket, pauseImage: paths.pauseImage)
+        if bootstrap.isWarm { bootstrap = try await Self.filesOfService(paths) }
         let transport = try bootstrap.transport(bootstrap.certificates.client, userAgent: "kubelet")
         let network = try NodeNetwork(bootstrap)
         var configuration = bootstrap.kubelet(paths)
@@ -48,6 +49,23 @@ struct NodeCommand: AsyncParsableCommand {
             defer { group.cancelAll() }
             try await group.next()
         }
+    }
+
+    /// Says that the machine is ready to join, and waits for the files with which it does. Throws when they cannot be read or watched.
+    private static func filesOfService(_ paths: MachinePaths) async throws -> NodeBootstrapFiles {
+        let watcher = try FileWatcher()
+        // It tells nothing when it is gone.
+        defer { withExtendedLifetime(watcher) {} }
+        let changes = watcher.changes(of: [paths.bootstrap])
+        try SmallFile.write(paths.prepared, [])
+        // They may have come before the watch began.
+        let first = try NodeBootstrapFiles(paths)
+        guard first.isWarm else { return first }
+        for await _ in changes {
+            let files = try NodeBootstrapFiles(paths)
+            if !files.isWarm { return files }
+        }
+        throw CancellationError()
     }
 
     /// Waits for containerd, which starts at the same time as this agent, and sees to it that the sandbox image is there.
@@ -95,6 +113,8 @@ struct NodeBootstrapFiles {
     }
 
     var nodeName: String { root["nodeName"].string ?? "" }
+    /// Whether the machine is to be ready to join, and not to do so: it stands in a warm pool.
+    var isWarm: Bool { root["isWarm"].bool ?? false }
 
     /// The way to the API server as one of the machine's identities. Throws for an identity that cannot be used.
     func transport(_ identity: TLSIdentity, userAgent: String) throws -> NetworkTransport {

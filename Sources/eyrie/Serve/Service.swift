@@ -93,6 +93,7 @@ struct Service {
                 next: AWSEndpoint(
                     services: [
                         EKSAPI(service: eks, authorizer: identities, configuration: eksSettings, paginationKey: paginationKey),
+                        ZonalShiftAPI(service: eks, authorizer: identities, paginationKey: paginationKey),
                         EC2Service(network: network, authorizer: identities), IAMService(identities: identities),
                         STSService(identities: identities, keys: ClusterIssuers(service: eks)),
                         KMSService(keys: keys, identities: identities), SSMService(authorizer: identities, region: configuration.region),

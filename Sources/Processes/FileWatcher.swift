@@ -1,6 +1,9 @@
-import Dispatch
-import Glibc
-import Synchronization
+internal import Dispatch
+internal import Synchronization
+
+#if canImport(Glibc)
+    internal import Glibc
+#endif
 
 /// Tells of changes to files by inotify, for all who follow some: one descriptor and one thread.
 package final class FileWatcher: Sendable {
@@ -12,11 +15,11 @@ package final class FileWatcher: Sendable {
     private let descriptor: Int32
     private let state = Mutex(State())
 
-    /// Throws `FileError` when the kernel gives no inotify instance.
-    package init() throws(FileError) {
+    /// Throws `CommandError` when the kernel gives no inotify instance.
+    package init() throws(CommandError) {
         descriptor = inotify_init1(Int32(IN_CLOEXEC))
-        try FileTree.check(descriptor, "inotify_init", "")
-        let thread = DispatchQueue(label: "kubelet.inotify")
+        guard descriptor >= 0 else { throw CommandError(arguments: ["inotify_init"], code: -errno, output: "") }
+        let thread = DispatchQueue(label: "eyrie.inotify")
         thread.async { [weak self, descriptor] in
             var buffer = [UInt8](repeating: 0, count: 16 << 10)
             while true {
