@@ -53,6 +53,7 @@ extension LinuxResources {
         message.cpuQuota = cpuQuota
         message.cpuShares = cpuShares
         message.memoryLimitInBytes = memoryLimit
+        message.memorySwapLimitInBytes = memorySwapLimit
         message.oomScoreAdj = oomScoreAdj
         message.unified = unified
         message.hugepageLimits = hugePages.sorted { $0.key < $1.key }.map { size, bytes in
@@ -67,7 +68,7 @@ extension LinuxResources {
     init(_ message: Runtime_V1_LinuxContainerResources) {
         self.init(
             cpuPeriod: message.cpuPeriod, cpuQuota: message.cpuQuota, cpuShares: message.cpuShares, memoryLimit: message.memoryLimitInBytes,
-            oomScoreAdj: message.oomScoreAdj, unified: message.unified,
+            memorySwapLimit: message.memorySwapLimitInBytes, oomScoreAdj: message.oomScoreAdj, unified: message.unified,
             hugePages: Dictionary(message.hugepageLimits.map { ($0.pageSize, $0.limit) }) { $1 })
     }
 }

@@ -49,6 +49,8 @@ package struct LinuxResources: Sendable, Hashable {
     package var cpuShares: Int64
     /// Bytes.
     package var memoryLimit: Int64
+    /// Bytes of memory and swap together, with cgroup v1.
+    package var memorySwapLimit: Int64
     package var oomScoreAdj: Int64
     /// cgroup v2 files by name.
     package var unified: [String: String]
@@ -56,13 +58,14 @@ package struct LinuxResources: Sendable, Hashable {
     package var hugePages: [String: UInt64]
 
     package init(
-        cpuPeriod: Int64 = 0, cpuQuota: Int64 = 0, cpuShares: Int64 = 0, memoryLimit: Int64 = 0, oomScoreAdj: Int64 = 0,
-        unified: [String: String] = [:], hugePages: [String: UInt64] = [:]
+        cpuPeriod: Int64 = 0, cpuQuota: Int64 = 0, cpuShares: Int64 = 0, memoryLimit: Int64 = 0, memorySwapLimit: Int64 = 0,
+        oomScoreAdj: Int64 = 0, unified: [String: String] = [:], hugePages: [String: UInt64] = [:]
     ) {
         self.cpuPeriod = cpuPeriod
         self.cpuQuota = cpuQuota
         self.cpuShares = cpuShares
         self.memoryLimit = memoryLimit
+        self.memorySwapLimit = memorySwapLimit
         self.oomScoreAdj = oomScoreAdj
         self.unified = unified
         self.hugePages = hugePages

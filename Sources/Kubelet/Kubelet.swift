@@ -50,7 +50,8 @@ package struct Kubelet: Sendable {
                 // Pods that outlived a larger reservation may use more just now.
                 logger.warning("cannot set what all pods may use", metadata: ["error": "\(error)"])
             }
-            memory = try await FileWork.run { HostMemory.read(cgroups) }
+            let configuration = configuration
+            memory = try await FileWork.run { try HostMemory.read(cgroups, configuration) }
         }
         if configuration.managesPodFiles {
             let configuration = configuration
@@ -89,7 +90,8 @@ package struct Kubelet: Sendable {
                 runtime: runtime, backOff: BackOff(initial: configuration.backOffInitial.inSeconds, limit: configuration.backOffLimit.inSeconds),
                 now: now),
             prober: prober, probeActions: actions,
-            volumes: PodVolumes(rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems),
+            volumes: PodVolumes(
+                rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems, hasSwap: memory.swap.capacity > 0),
             cgroups: cgroups, memory: memory,
             allocations: PodAllocations(allocatable: configuration.allocatable), shutdown: shutdown, devices: devices, roomChanged: { room.yield() },
             objects: CachedObjects(client: client),

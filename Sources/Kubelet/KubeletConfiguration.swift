@@ -70,6 +70,10 @@ package struct KubeletConfiguration: Sendable {
     package var imageVolumes: ImageVolumes?
     /// Images that are never removed, by name: the sandboxes'.
     package var keptImages: Set<String> = []
+    /// What containers may have of the host's swap. Upstream: memorySwap.swapBehavior.
+    package var swapBehavior = SwapBehavior.none
+    /// True starts no kubelet where the host has swap. Upstream's default; here the host is not the node's alone.
+    package var failSwapOn = false
     /// Without any, pods are not ended before the node. Upstream: shutdownGracePeriodByPodPriority.
     package var shutdownPeriods: [ShutdownPeriod] = []
     package var clusterDNS: [String] = []

@@ -7,7 +7,8 @@ struct EyrieCommand: AsyncParsableCommand {
         abstract: "A self-hosted Amazon EKS: clusters in a second, with a Kubernetes control plane of their own and nodes that run real containers.",
         version: Executable.version,
         subcommands: [
-            ServeCommand.self, UpCommand.self, DownCommand.self, AccessCommand.self, EnvCommand.self, TokenCommand.self, NodeCommand.self,
+            ServeCommand.self, UpCommand.self, DownCommand.self, AccessCommand.self, EnvCommand.self, TokenCommand.self, InterruptCommand.self,
+            NodeCommand.self,
         ])
 }
 

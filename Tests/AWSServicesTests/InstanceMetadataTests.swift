@@ -42,6 +42,19 @@ import Testing
         #expect(metadata.answer("meta-data/tags/instance/") == .text("Name\nb") && metadata.answer("meta-data/tags/instance/Name") == .text("a"))
     }
 
+    @Test("nothing is said of an end until there is one to come; then its time is where termination handlers look for it")
+    func interruption() {
+        var metadata = Self.metadata
+        let paths = ["meta-data/spot/instance-action", "meta-data/spot/termination-time", "meta-data/events/recommendations/rebalance"]
+        for path in paths + ["meta-data/spot", "meta-data/events"] { #expect(metadata.answer(path) == .missing) }
+        metadata.interruption = SpotInterruption(noticedAt: 0, takenAt: 120)
+        #expect(
+            paths.map(metadata.answer) == [
+                .text(#"{"action":"terminate","time":"1970-01-01T00:02:00Z"}"#), .text("1970-01-01T00:02:00Z"),
+                .text(#"{"noticeTime":"1970-01-01T00:00:00Z"}"#),
+            ])
+    }
+
     private struct Next: HTTPResponder {
         func respond(to head: HTTPRequestHead, body: HTTPBodyStream) async -> HTTPResponse { HTTPResponse(status: 299) }
     }

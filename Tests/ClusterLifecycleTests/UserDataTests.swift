@@ -64,6 +64,13 @@ import Testing
         #expect(try periods(list) == [[100, 7], [0, 5]])
     }
 
+    @Test("what the kubelet makes of the host's swap is taken over")
+    func swap() throws {
+        let text = config("    config: {memorySwap: {swapBehavior: LimitedSwap}, failSwapOn: true}\n    flags: ['--fail-swap-on=false']\n")
+        let node = try settings(archive([(NodeConfig.contentType, text)])).node
+        #expect(node?.swapBehavior == "LimitedSwap" && node?.failSwapOn == false)
+    }
+
     @Test("a machine is given the time of all its pods")
     func machineGrace() throws {
         let text = archive([(NodeConfig.contentType, config("    config: {shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 10s}\n"))])
@@ -98,6 +105,8 @@ import Testing
             ("    flags: ['--node-labels=kubernetes.io/role=x']\n", "unknown 'kubernetes.io'"),
             ("    flags: ['--register-with-taints=a=b:Never']\n", "invalid taint"), ("    flags: ['--register-with-taints=']\n", ""),
             ("    config: {podPidsLimit: many}\n", "podPidsLimit"), ("    flags: ['--pod-max-pids=x']\n", "podPidsLimit"),
+            ("    config: {memorySwap: {swapBehavior: UnlimitedSwap}}\n", "memorySwap.swapBehavior must be one of"),
+            ("    flags: ['--fail-swap-on=maybe']\n", "failSwapOn"),
             ("    config: {shutdownGracePeriod: 30}\n", "shutdownGracePeriod must be a duration"),
             ("    config: {shutdownGracePeriod: 500ms}\n", "either zero or otherwise >= 1 sec"),
             ("    config: {shutdownGracePeriod: 48h}\n", "at most a day"),

@@ -84,6 +84,7 @@ struct RuntimeTests {
         config.environment = [("X", "ü")]
         config.mounts = [ContainerMount(containerPath: "/a", hostPath: "/b", readOnly: true, propagation: .bidirectional)]
         config.resources = LinuxResources(cpuPeriod: 100_000, cpuQuota: 50_000, cpuShares: 512, memoryLimit: 1 << 20, oomScoreAdj: -997)
+        config.resources.memorySwapLimit = 2 << 20
         config.resources.hugePages = ["2MB": 4 << 20]
         config.security.runAsUser = 0
         config.security.seccomp = .localhost("p.json")

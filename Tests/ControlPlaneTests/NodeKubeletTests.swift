@@ -10,12 +10,16 @@ import Testing
         var kubelet = NodeKubelet()
         #expect(kubelet.value == [:])
         kubelet.podPidsLimit = 100
+        kubelet.swapBehavior = "LimitedSwap"
+        kubelet.failSwapOn = false
         kubelet.shutdownGracePeriod = 30.5
         kubelet.shutdownGracePeriodCriticalPods = 10
         let periods: Value = [
             ["priority": 0, "shutdownGracePeriodSeconds": 20], ["priority": 2_000_000_000, "shutdownGracePeriodSeconds": 10],
         ]
-        #expect(kubelet.value == ["podPidsLimit": 100, "shutdownGracePeriodByPodPriority": periods])
+        let swap: Value = ["swapBehavior": "LimitedSwap"]
+        #expect(
+            kubelet.value == ["podPidsLimit": 100, "memorySwap": swap, "failSwapOn": false, "shutdownGracePeriodByPodPriority": periods])
     }
 
     @Test("a list of priorities stands in place of the two periods")

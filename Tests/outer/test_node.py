@@ -1,5 +1,7 @@
 """What a node does with running pods: resources changed in place, limits on disk and memory kept, pods evicted. Real containers on one node, kubectl."""
 import json
+import os
+import signal
 
 import pytest
 from aws_setup import cluster
@@ -9,7 +11,8 @@ from conftest import wait_for
 @pytest.fixture(scope="module")
 def node(service):
     # A small one, so that its memory is soon used up.
-    cluster(service, "node", "10.94", nodes=1, instance_type="t3.small", kubelet={"podPidsLimit": 200})
+    cluster(service, "node", "10.94", nodes=1, instance_type="t3.small", kubelet={
+        "podPidsLimit": 200, "shutdownGracePeriod": "10s", "shutdownGracePeriodCriticalPods": "2s"})
     return service
 
 
@@ -228,6 +231,26 @@ def test_https_probe(node, tmp_path):
         "readinessProbe": probe, "volumeMounts": [{"name": "tls", "mountPath": "/tls"}]})
     node.kubectl("delete", "pod", "web")
     node.kubectl("delete", "secret", "web")
+
+
+def test_graceful_shutdown(node):
+    """When a machine ends in order its pods end first, in their time, and say why. Another takes its place."""
+    old = node.get("nodes")["items"][0]["metadata"]["name"]
+    script = "trap 'sleep 1; exit 0' TERM; while true; do sleep 0.1; done"
+    create(node, "polite", terminationGracePeriodSeconds=30, container={"command": ["sh", "-c", script]})
+    [record] = (node.data / "machines").glob("*/process.json")
+    os.kill(json.loads(record.read_text())["pid"], signal.SIGTERM)
+    found = ended(node, "polite")
+    assert (found["reason"], found["message"]) == ("Terminated", "Pod was terminated in response to imminent node shutdown.")
+    assert found["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+    assert any(c["type"] == "DisruptionTarget" and c["reason"] == "TerminationByKubelet" for c in found["conditions"])
+
+    def replaced():
+        nodes = node.get("nodes")["items"]
+        ready = all(any(c["type"] == "Ready" and c["status"] == "True" for c in n["status"]["conditions"]) for n in nodes)
+        return len(nodes) == 1 and nodes[0]["metadata"]["name"] != old and ready
+    wait_for(replaced, "another node is Ready")
+    node.kubectl("delete", "pod", "polite", "--force", "--grace-period=0")
 
 
 def test_memory_pressure(node):

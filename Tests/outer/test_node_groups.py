@@ -166,6 +166,23 @@ def test_a_node_with_a_lasting_problem_is_replaced(demo):
     wait_for(replaced, "the replacement")
 
 
+def test_a_spot_instance_is_taken_back_and_another_launched(demo):
+    demo.create("spot", capacityType="SPOT")
+    [old] = demo.nodes("spot")
+    name = old["metadata"]["name"]
+    service = demo.service
+    told = service.run(service.binary, "interrupt", name, "--data-dir", service.data).stdout
+    assert "is taken in two minutes" in told
+
+    def replaced():
+        nodes = demo.nodes("spot")
+        return len(nodes) == 1 and nodes[0]["metadata"]["name"] != name and ready(nodes[0])
+    wait_for(replaced, "the replacement")
+    refused = service.run(service.binary, "interrupt", demo.nodes("lt")[0]["metadata"]["name"], "--data-dir", service.data, check=False)
+    assert refused.returncode != 0 and "is not a Spot Instance" in refused.stdout
+    demo.delete("spot")
+
+
 def test_a_group_grows_by_its_warm_pool(demo):
     def pool():
         [tag] = [{"Name": "tag:eks:nodegroup-name", "Values": ["warm"]}]

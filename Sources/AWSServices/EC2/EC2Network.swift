@@ -34,6 +34,9 @@ package final class EC2Network: Sendable {
     package let zones: AvailabilityZones
     let clock: AWSClock
     let state: DurableState<EC2Tables>
+    /// Ids of instances as they are told that they go. One consumer: the lifecycle.
+    package let interruptions: AsyncStream<String>
+    let interruptionInput: AsyncStream<String>.Continuation
 
     /// The range of the default VPC. Upstream: VPC User Guide, "Default VPCs".
     static let defaultBlock = "172.31.0.0/16"
@@ -44,6 +47,7 @@ package final class EC2Network: Sendable {
         self.region = region
         self.clock = clock
         zones = AvailabilityZones(region: region)
+        (interruptions, interruptionInput) = AsyncStream.makeStream()
         state = try await DurableState(storage: storage)
         let zones = zones
         try await state.update { tables in

@@ -142,6 +142,8 @@ struct EC2InstanceRecord: Codable, Sendable, Equatable {
     var terminatedAt: Double?
     /// Bought on the spot market, not on demand; nil on demand.
     var isSpot: Bool?
+    /// Set when it is taken back; nil while it is not.
+    var interruption: SpotInterruption?
     var keyName: String?
     /// As it was given: in base 64.
     var userData: String?

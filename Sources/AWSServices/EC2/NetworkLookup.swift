@@ -16,6 +16,7 @@ package struct LaunchedInstance: Sendable, Equatable {
     package var userData: [UInt8]?
     package var tags: [String: String]
     package var metadataOptions: InstanceMetadataOptions
+    package var interruption: SpotInterruption?
 }
 
 extension EC2Network {
@@ -25,7 +26,8 @@ extension EC2Network {
             tables.instances[id].map { instance in
                 LaunchedInstance(
                     isSpot: instance.isSpot ?? false, userData: instance.userData.flatMap { Base64URL.decodeStandard($0) }, tags: tables.tags(of: id),
-                    metadataOptions: instance.metadataOptions ?? InstanceMetadataOptions())
+                    metadataOptions: instance.metadataOptions ?? InstanceMetadataOptions(),
+                    interruption: instance.interruption)
             }
         }
     }

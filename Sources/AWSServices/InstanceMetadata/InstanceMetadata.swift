@@ -30,6 +30,7 @@ package struct InstanceMetadata: Sendable, Equatable {
     package var roleName: String
     package var profileARN: String
     package var isSpot = false
+    package var interruption: SpotInterruption?
     /// What the instance was launched with; nil for nothing.
     package var userData: [UInt8]?
     /// Nil where the instance may not learn them.
@@ -71,6 +72,7 @@ package struct InstanceMetadata: Sendable, Equatable {
     var documents: [String: String] {
         var documents = standardDocuments
         // The content is not text: it has an answer of its own.
+        if let interruption { documents.merge(Self.notices(interruption)) { $1 } }
         if userData != nil { documents[Self.userDataPath] = "" }
         for (key, value) in tags ?? [:] where !key.contains("/") && key != "." && key != ".." { documents["meta-data/tags/instance/\(key)"] = value }
         return documents
@@ -93,6 +95,17 @@ package struct InstanceMetadata: Sendable, Equatable {
             "\(interface)/subnet-ipv4-cidr-block": subnetCIDR, "\(interface)/vpc-id": vpcID, "\(interface)/vpc-ipv4-cidr-block": vpcCIDR,
             "\(interface)/vpc-ipv4-cidr-blocks": vpcCIDR, "meta-data/iam/info": profileDocument, credentialsPath: "",
             "dynamic/instance-identity/document": identityDocument,
+        ]
+    }
+
+    /// Upstream: EC2 User Guide, "Spot Instance interruption notices".
+    private static func notices(_ interruption: SpotInterruption) -> [String: String] {
+        let (noticed, taken) = (AWSTimestamp.extended(interruption.noticedAt), AWSTimestamp.extended(interruption.takenAt))
+        let action: AWSJSON = ["action": "terminate", "time": .string(taken)]
+        let recommendation: AWSJSON = ["noticeTime": .string(noticed)]
+        return [
+            "meta-data/spot/instance-action": String(decoding: action.encoded, as: UTF8.self), "meta-data/spot/termination-time": taken,
+            "meta-data/events/recommendations/rebalance": String(decoding: recommendation.encoded, as: UTF8.self),
         ]
     }
 

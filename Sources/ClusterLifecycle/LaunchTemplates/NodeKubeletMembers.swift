@@ -11,6 +11,15 @@ extension NodeKubelet {
         case "podPidsLimit":
             guard let limit = value.intValue else { throw KubeletSettings.refuse("podPidsLimit must be a number") }
             podPidsLimit = Int64(limit)
+        case "memorySwap":
+            let behavior = value["swapBehavior"]?.stringValue ?? ""
+            guard ["", "NoSwap", "LimitedSwap"].contains(behavior) else {
+                throw KubeletSettings.refuse(#"memorySwap.swapBehavior must be one of: "", "LimitedSwap" or "NoSwap""#)
+            }
+            swapBehavior = behavior.isEmpty ? nil : behavior
+        case "failSwapOn":
+            guard let isOn = value.boolValue else { throw KubeletSettings.refuse("failSwapOn must be true or false") }
+            failSwapOn = isOn
         case "shutdownGracePeriod": shutdownGracePeriod = try Self.seconds(name, value)
         case "shutdownGracePeriodCriticalPods": shutdownGracePeriodCriticalPods = try Self.seconds(name, value)
         case "shutdownGracePeriodByPodPriority": shutdownGracePeriodByPodPriority = try Self.periods(name, value)
@@ -69,6 +78,7 @@ extension NodeKubelet {
     static func member(ofFlag name: String, _ text: Substring) -> (name: String, value: AWSJSON)? {
         switch name {
         case "pod-max-pids": ("podPidsLimit", Int(text).map(AWSJSON.integer) ?? .null)
+        case "fail-swap-on": ("failSwapOn", ["": true, "true": true, "false": false][text].map(AWSJSON.bool) ?? .null)
         default: nil
         }
     }

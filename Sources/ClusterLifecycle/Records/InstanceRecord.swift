@@ -110,6 +110,8 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     package var isSimulated: Bool?
     /// When its node's drain began, seconds since 1970.
     package var drainingSince: Double?
+    /// Set when EC2 takes it back.
+    package var interruption: SpotInterruption?
     /// Set while its node is repaired.
     package var repair: NodeRepair?
     /// When its node's last repair was done, seconds since 1970.

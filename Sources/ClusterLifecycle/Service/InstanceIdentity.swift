@@ -37,6 +37,7 @@ extension EKSService {
         }
         guard var metadata = known, let launched = await network.launched(metadata.instanceID) else { return known }
         metadata.isSpot = launched.isSpot
+        metadata.interruption = launched.interruption
         metadata.userData = launched.userData
         if launched.metadataOptions.showsTags { metadata.tags = launched.tags }
         return metadata

@@ -65,6 +65,7 @@ actor Reconciler {
         await resume()
         await withDiscardingTaskGroup { group in
             group.addTask { await self.watchExits() }
+            group.addTask { await self.watchInterruptions() }
             group.addTask {
                 await withDiscardingTaskGroup { group in
                     for await (key, delay) in self.timers {

@@ -1,5 +1,5 @@
 /// Evicts a node's pods, politely: draining becomes terminating. A node of a rollout that is not forced is given up on when its pods may not be evicted
-/// in time; one that is repaired goes in any case.
+/// in time; one that is repaired goes in any case, and one that is taken back when its time has come.
 struct DrainInstanceStep {
     /// What one look at a drain came to.
     enum Outcome: Equatable {
@@ -16,11 +16,12 @@ struct DrainInstanceStep {
     static let patience = Duration.seconds(60)
 
     func run(_ instance: InstanceRecord, _ rollout: NodegroupRollout?, _ context: StepContext) async throws -> Outcome {
-        let isGentle = rollout.map { !$0.isForced && instance.generation != $0.generation } ?? false
+        let isGentle = instance.interruption == nil && rollout.map { !$0.isForced && instance.generation != $0.generation } ?? false
         let since = try await begin(instance, context)
         // A kubelet that is away ends no pod; one that is there has the time of an update.
         let isAlive = instance.repair.map { $0.problem.condition != "Ready" } ?? false
-        let limit = isGentle || isAlive ? context.configuration.evictionTimeout : Self.patience
+        let patience = isGentle || isAlive ? context.configuration.evictionTimeout : Self.patience
+        let limit = instance.interruption.map { .seconds($0.takenAt - since) } ?? patience
         let remaining = limit - .seconds(context.clock.now - since)
         let isLast = remaining <= Self.round
         let isDrained = try await context.controlPlanes.drainNode(

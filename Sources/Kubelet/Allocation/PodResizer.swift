@@ -20,7 +20,9 @@ struct PodResizer: Sendable {
             try await setPodLimits(limits, onlyRaising: true)
             // Those that give something back come first.
             for (current, change) in changes.sorted(by: { $0.1.memoryGrowth < $1.1.memoryGrowth }) {
-                try await services.runtime.updateContainerResources(current.id, change.desired)
+                guard let container = pod.container(named: current.name) else { continue }
+                let desired = services.memory.limit(change.desired, container, pod: pod)
+                try await services.runtime.updateContainerResources(current.id, desired)
             }
             try await setPodLimits(limits, onlyRaising: false)
             return nil

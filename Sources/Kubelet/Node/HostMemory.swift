@@ -6,11 +6,16 @@ import KubeAPI
 struct HostMemory: Sendable, Equatable {
     /// Bytes of the huge pages that cgroups can limit here; empty where they cannot.
     var hugePages: [Int64] = []
+    var swap = NodeSwap()
 
-    /// Looks at the host. Blocks.
-    static func read(_ cgroups: PodCgroups) -> HostMemory {
+    /// Looks at the host. Blocks. Throws `NodeSwapError` where the kubelet does not start with its swap.
+    static func read(_ cgroups: PodCgroups, _ configuration: KubeletConfiguration) throws(NodeSwapError) -> HostMemory {
         var memory = HostMemory()
         if cgroups.limitsHugePages { memory.hugePages = HugePages.sizes() }
+        memory.swap = NodeSwap(
+            behavior: configuration.swapBehavior, capacity: HostFigures.swap(), hostMemory: HostFigures.memory() ?? 0, isUnified: cgroups.isUnified,
+            hasController: cgroups.limitsSwap)
+        try memory.swap.check(failSwapOn: configuration.failSwapOn)
         return memory
     }
 
@@ -19,6 +24,6 @@ struct HostMemory: Sendable, Equatable {
         var resources = resources
         let limits = HugePages.limits(container.limits)
         for size in hugePages { resources.hugePages[HugePages.unit(size)] = UInt64(clamping: limits[size] ?? 0) }
-        return resources
+        return swap.limit(resources, container, pod: pod)
     }
 }

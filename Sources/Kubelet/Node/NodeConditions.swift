@@ -95,6 +95,15 @@ enum HostFigures {
         return (load, min(pids, threads))
     }
 
+    /// Bytes of the host's memory.
+    static func memory() -> Int64? { field("MemTotal:", of: "/proc/meminfo").map { $0 &* 1024 } }
+
+    /// Bytes of the host's swap.
+    static func swap() -> Int64 {
+        let bytes = (try? FileTree.read("/proc/swaps", limit: 64 << 10)) ?? []  // A kernel without swap.
+        return NodeSwap.capacity(String(decoding: bytes, as: UTF8.self))
+    }
+
     static func number(_ path: String) -> Int64? {
         guard let bytes = try? FileTree.read(path, limit: 64) else { return nil }  // No such file in this cgroup version.
         return Int64(String(decoding: bytes, as: UTF8.self).filter { $0.isNumber })
@@ -104,7 +113,8 @@ enum HostFigures {
         guard let bytes = try? FileTree.read(path, limit: 64 << 10) else { return nil }  // As above.
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
             let words = line.split(separator: " ")
-            if words.count == 2, words[0] == name { return Int64(words[1]) }
+            // Some name a unit behind it.
+            if words.count >= 2, words[0] == name { return Int64(words[1]) }
         }
         return nil
     }
@@ -135,10 +145,12 @@ enum HostFigures {
         let pretty = release.split(separator: "\n").first { $0.hasPrefix("PRETTY_NAME=") }.map { $0.dropFirst(12).filter { $0 != "\"" } } ?? "Linux"
         let architecture = machine == "x86_64" ? "amd64" : machine == "aarch64" ? "arm64" : machine
         // Machines of one host share its files: the node's name tells them apart.
+        let swap = swap()
+        let swapInfo: [(String, Value)] = swap > 0 ? [("swap", ["capacity": .int(swap)])] : []
         return [
             ("machineID", .string(text("/etc/machine-id"))), ("systemUUID", .string(nodeName)),
             ("bootID", .string(text("/proc/sys/kernel/random/boot_id"))), ("kernelVersion", .string(kernel)), ("osImage", .string(pretty)),
             ("operatingSystem", "linux"), ("architecture", .string(architecture)),
-        ]
+        ] + swapInfo
     }
 }

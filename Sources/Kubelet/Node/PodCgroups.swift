@@ -75,6 +75,11 @@ struct PodCgroups: Sendable {
         return String(decoding: controllers, as: UTF8.self).split(whereSeparator: \.isWhitespace).contains("hugetlb")
     }
 
+    /// Whether cgroups here can limit swap.
+    var limitsSwap: Bool {
+        FileTree.exists(isUnified ? "\(mount)\(classPath(.guaranteed))/memory.swap.max" : "\(mount)/memory/memory.memsw.limit_in_bytes")
+    }
+
     /// Sets the limit of every size of page that the kernel knows. Upstream: cm's toResources, HugetlbLimit.
     private func limitHugePages(_ path: String, _ limits: [Int64: Int64]) throws(FileError) {
         guard limitsHugePages else { return }

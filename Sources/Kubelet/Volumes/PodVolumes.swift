@@ -7,6 +7,8 @@ struct PodVolumes: Sendable {
     let rootDirectory: String
     /// Whether tmpfs may be mounted.
     let mounts: Bool
+    /// Whether what is in memory could be written to the host's swap.
+    var hasSwap = false
 
     func podDirectory(_ uid: String) -> String { "\(rootDirectory)/pods/\(uid)" }
     private func volumeDirectory(_ uid: String, plugin: String, name: String) -> String {
@@ -70,8 +72,12 @@ struct PodVolumes: Sendable {
 
     private func mountTmpfs(_ directory: String, size: Int64?) throws(FileError) {
         guard mounts, try !FileTree.mounts(below: directory).contains(directory) else { return }
-        let data = size.map { $0 > 0 ? "size=\($0)" : "" } ?? ""
-        try FileTree.checkCode(clinux_mount("tmpfs", directory, "tmpfs", 0, data), "mount tmpfs", directory)
+        let options = size.map { $0 > 0 ? ["size=\($0)"] : [] } ?? []
+        func mount(_ options: [String]) -> Int32 { clinux_mount("tmpfs", directory, "tmpfs", 0, options.joined(separator: ",")) }
+        var code = hasSwap ? mount(options + ["noswap"]) : mount(options)
+        // Kernels before 6.3 do not know it. Upstream: IsTmpfsNoswapOptionSupported.
+        if hasSwap, code == -EINVAL { code = mount(options) }
+        try FileTree.checkCode(code, "mount tmpfs", directory)
         try FileTree.check(chmod(directory, 0o777), "chmod", directory)
     }
 

@@ -164,6 +164,8 @@ struct NodeBootstrapFiles {
         configuration.reserved = forKubernetes.merging(Self.quantities(root["systemReserved"]), uniquingKeysWith: +)
         let kubelet = root["kubelet"]
         configuration.podPidsLimit = kubelet["podPidsLimit"].int ?? -1
+        configuration.swapBehavior = kubelet["memorySwap"]["swapBehavior"].string.flatMap(SwapBehavior.init) ?? .none
+        configuration.failSwapOn = kubelet["failSwapOn"].bool ?? false
         configuration.shutdownPeriods = kubelet["shutdownGracePeriodByPodPriority"].elements.map {
             ShutdownPeriod(priority: $0["priority"].int ?? 0, seconds: $0["shutdownGracePeriodSeconds"].int ?? 0)
         }
