@@ -48,7 +48,7 @@ let modules: [Target] = [
         ]),
     module("Certificates", [x509, asn1, crypto]),
     module("RegularExpressions"),
-    module("KubeAPI", ["CSchema", "CYAML"]),
+    module("KubeAPI", ["CSchema", "CYAML", crypto]),
     module("CEL", ["KubeAPI", "RegularExpressions"]),
     module("KubeStorage", ["KubeAPI", "SQLite"]),
     module("KubeClient", ["KubeAPI", "HTTPTransport", log]),

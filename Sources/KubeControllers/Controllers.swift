@@ -28,6 +28,7 @@ package enum Controllers {
         { CertificateCleanerController($0) },
         { VolumeBinderController($0) },
         { EphemeralVolumeController($0) },
+        { AttachDetachController($0) },
         { ClaimProtectionController($0) },
         { VolumeProtectionController($0) },
         { AttributesClassProtectionController($0) },

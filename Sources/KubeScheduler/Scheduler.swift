@@ -126,7 +126,7 @@ package final class Scheduler: Sendable {
             if ownsInformers { group.addTask { await self.informers.run() } }
             for recorder in recorders { group.addTask { await recorder.run() } }
             group.addTask { await self.timers.run(workers: 1) { self.timerEnded($0) } }
-            group.addTask { await self.volumeTimers.run(workers: 1) { await self.volumesTookTooLong($0) } }
+            group.addTask { await self.volumeTimers.run(workers: 1) { await self.volumesDidNotCome($0) } }
             // All pods and nodes must be known before the first decision, or full nodes would look empty.
             for informer in [nodes, pods, namespaces] + storage + others {
                 do { try await informer.waitForSync() } catch { return }
@@ -264,8 +264,8 @@ package final class Scheduler: Sendable {
         let info = pod.info
         if let choice, !choice.isEmpty {
             do {
-                try await choice.write(client, node: node)
-                park(pod, node)
+                let orders = try await choice.write(client, node: node)
+                park(pod, node, orders: orders)
             } catch {
                 state.withLock { $0.parked.forget(choice) }
                 await giveBack(pod, node, "PreBind plugin \"VolumeBinding\"", error)
@@ -323,15 +323,19 @@ package final class Scheduler: Sendable {
     }
 
     /// Keeps a pod's place while its volumes are made and bound. Upstream: BindPodVolumes' wait.
-    private func park(_ pod: QueuedPod, _ node: String) {
-        state.withLock { $0.parked.park(pod, node) }
+    private func park(_ pod: QueuedPod, _ node: String, orders: [String: Int64]) {
+        state.withLock { $0.parked.park(pod, node, orders: orders) }
         volumeTimers.addAfter(pod.info.uid, configuration.profiles[pod.profile].volumePatience ?? PluginArguments().bindTimeout)
         storageChanged(nil)
     }
 
-    private func volumesTookTooLong(_ uid: String) async {
-        guard let (pod, node) = state.withLock({ $0.parked.remove(uid) }) else { return }
-        await giveBack(pod, node, "PreBind plugin \"VolumeBinding\"", StatusError.internalError("binding volumes: context deadline exceeded"))
+    /// A pod has waited long enough, or in vain.
+    private func volumesDidNotCome(_ uid: String) async {
+        let (refused, parked) = state.withLock { ($0.parked.refusedClaim(uid, lookup), $0.parked.remove(uid)) }
+        guard let (pod, node) = parked else { return }
+        let name = refused.flatMap { $0.split(separator: "/").last.map(String.init) }
+        let problem = name.map { "provisioning failed for PVC \"\($0)\"" } ?? "context deadline exceeded"
+        await giveBack(pod, node, "PreBind plugin \"VolumeBinding\"", StatusError.internalError("binding volumes: \(problem)"))
     }
 
     /// Ends the pods that stand in a pod's way. Upstream: prepareCandidate.
@@ -412,11 +416,12 @@ package final class Scheduler: Sendable {
     /// Pods whose volumes are there may be bound, others may fit now.
     private func storageChanged(_ volume: Object?) {
         let time = now()
-        let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
+        let (timersToStart, refused) = state.withLock { state -> ([SchedulingQueue.Timer], [String]) in
             if let volume, ClaimBinding.isTaken(volume) { state.parked.isKnown(volume.metadata.name) }
             state.parked.release(lookup)
-            return state.queue.move(.storageChanged, now: time)
+            return (state.queue.move(.storageChanged, now: time), state.parked.refused(lookup))
         }
+        for uid in refused { volumeTimers.add(uid) }
         timersToStart.forEach(start)
         waker.yield()
     }

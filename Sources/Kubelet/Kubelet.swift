@@ -63,6 +63,7 @@ package struct Kubelet: Sendable {
             }
         }
         let informers = InformerFactory(client: client, logger: logger)
+        let watcher = try FileWatcher()
         let podInformer = informers.informer(for: .pods, fieldSelector: "spec.nodeName=\(configuration.nodeName)")
         let serviceInformer = services ?? informers.informer(for: .services)
         let recorder = EventRecorder(client: client, component: "kubelet", host: configuration.nodeName, logger: logger)
@@ -72,12 +73,14 @@ package struct Kubelet: Sendable {
             configuration: configuration, client: client, runtime: runtime, version: version, port: configuration.server?.port ?? 10250, now: now,
             logger: logger)
         let devices = configuration.devicePluginPath.map { folder in
-            DeviceManager(folder: folder, logger: logger) { node.devicesChanged() }
+            DeviceManager(folder: folder, logger: logger) { node.statusChanged() }
         }
         if let devices {
             node.offer(devices)
             devices.recover(try await runtime.containers(ContainerFilter()))
         }
+        let tokens = PodTokens(client: client, now: now)
+        let drivers = try await drivers(informers, tokens, node, watcher)
         let (wakes, wake) = AsyncStream<String>.makeStream()
         let (rooms, room) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         // Only the newest list counts, and removing what it shows may take as long as a container's grace.
@@ -93,9 +96,10 @@ package struct Kubelet: Sendable {
             volumes: PodVolumes(
                 rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems, hasSwap: memory.swap.capacity > 0),
             cgroups: cgroups, memory: memory,
-            allocations: PodAllocations(allocatable: configuration.allocatable), shutdown: shutdown, devices: devices, roomChanged: { room.yield() },
+            allocations: PodAllocations(allocatable: configuration.allocatable), shutdown: shutdown, devices: devices, csi: drivers?.volumes,
+            roomChanged: { room.yield() },
             objects: CachedObjects(client: client),
-            tokens: PodTokens(client: client, now: now), services: serviceInformer.lister, statuses: statuses, pleg: pleg,
+            tokens: tokens, services: serviceInformer.lister, statuses: statuses, pleg: pleg,
             pressures: { node.pressures }, networkProblem: { node.networkProblem }, now: now, logger: logger)
         let workers = PodWorkers(services: services)
         let images = ImageCollector(runtime: runtime, kept: configuration.keptImages, logger: logger)
@@ -110,7 +114,6 @@ package struct Kubelet: Sendable {
                     change.yield(.current(new))
                 },
                 deleted: { change.yield(.gone($0)) }))
-        let watcher = try FileWatcher()
         let statics = configuration.staticPodPath.map { folder in
             StaticPods(
                 files: StaticPodFiles(folder: folder, nodeName: configuration.nodeName, logger: logger), watcher: watcher, client: client,
@@ -121,11 +124,26 @@ package struct Kubelet: Sendable {
             group.addTask { await informers.run() }
             group.addTask { await recorder.run() }
             group.addTask { await statuses.run() }
-            group.addTask { await node.run { recorder.event(regarding: nodeReference, .normal, reason: "Starting", message: "Starting kubelet.") } }
+            group.addTask {
+                await node.run {
+                    recorder.event(regarding: nodeReference, .normal, reason: "Starting", message: "Starting kubelet.")
+                    drivers?.nodeIsThere()
+                }
+            }
             group.addTask { await workers.run() }
             group.addTask { await shutdown.run(workers, services, node: nodeReference) { node.shutdownBegan() } }
             if let statics { group.addTask { await statics.run() } }
             if let devices { group.addTask { await devices.run() } }
+            if let drivers {
+                group.addTask { await drivers.run() }
+                group.addTask {
+                    for await _ in drivers.arrivals {
+                        await workers.wakeAll()
+                        // Pods that are gone may have volumes still.
+                        await pleg.relist(changed: { wake.yield($0) }, present: { seen.yield($0) })
+                    }
+                }
+            }
             if configuration.managesPodFiles { group.addTask { await images.run() } }
             if let observe = observation(services) {
                 let evictions = EvictionManager(
@@ -179,6 +197,21 @@ package struct Kubelet: Sendable {
         guard configuration.managesPodFiles else { return nil }
         let host = HostObservations(configuration: configuration, runtime: runtime, cgroups: services.cgroups)
         return { await host.read() }
+    }
+
+    /// CSI drivers and their volumes; nil: none can register here.
+    private func drivers(
+        _ informers: InformerFactory, _ tokens: any TokenSource, _ node: NodeAgent, _ watcher: FileWatcher
+    ) async throws -> CSIDrivers? {
+        guard let folder = configuration.pluginRegistryPath, configuration.managesPodFiles else { return nil }
+        let drivers = CSIDrivers(folder: folder, configuration: configuration, client: client, tokens: tokens, watcher: watcher, logger: logger) {
+            node.statusChanged()
+        }
+        try await drivers.volumes.recover()
+        node.offer(drivers.volumes)
+        let volumes = drivers.volumes
+        informers.informer(for: .nodes, fieldSelector: "metadata.name=\(configuration.nodeName)").addHandler(.any { volumes.nodeChanged($0) })
+        return drivers
     }
 
     private enum PodChange: Sendable {

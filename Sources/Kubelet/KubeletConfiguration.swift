@@ -85,6 +85,8 @@ package struct KubeletConfiguration: Sendable {
     package var podLogsDirectory: String = "/var/log/pods"
     /// The folder of device plug-ins' sockets; nil: there are no devices. Upstream: pluginapi.DevicePluginPath.
     package var devicePluginPath: String?
+    /// The folder where CSI drivers have their registration sockets; nil: there are no drivers. Upstream: plugins_registry below the root directory.
+    package var pluginRegistryPath: String?
     /// The folder of manifests of static pods; nil: there are none. Upstream: staticPodPath.
     package var staticPodPath: String?
     /// The cgroup below which pods' cgroups are made, as a path from the hierarchy's root: `/eyrie/i-0123`. Empty is the root.

@@ -18,6 +18,7 @@ private struct NoServer: KubeTransport {
 @Suite("The list of controllers")
 struct ControllerListTests {
     private static let golden: [String: [String]] = [
+        "AttachDetach": ["persistentvolume-attach-detach-controller"],
         "Bootstrap": ["token-cleaner-controller"],
         "Certificates": [
             "certificatesigningrequest-approving-controller", "certificatesigningrequest-cleaner-controller",

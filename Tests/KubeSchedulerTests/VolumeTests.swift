@@ -143,4 +143,28 @@ struct VolumeTests {
         #expect(message(schedule(try user("p", "two"), all, storage)) == "0/1 nodes are available: 1 node(s) exceed max volume count.")
         #expect(schedule(try user("p", "one"), all, storage) == .node("a"))
     }
+
+    @Test("a parked pod whose claim its provisioner gives back is tried elsewhere; what is older than the order says nothing")
+    func refusedProvision() throws {
+        let storage = Storage()
+        func setClaim(revision: String, node: String?) throws {
+            var value: Value = [
+                "kind": "PersistentVolumeClaim",
+                "metadata": ["name": "data", "namespace": "default", "uid": "uid-data", "resourceVersion": .string(revision)], "spec": [:],
+            ]
+            if let node { value[path: "metadata", "annotations", ClaimBinding.selectedNode] = .string(node) }
+            storage.claims.set(try object(value))
+        }
+        var parked = ParkedPods()
+        let info = try user("p", "data")
+        parked.park(QueuedPod(info: info, timestamp: epoch), "a", orders: ["default/data": 10])
+        try setClaim(revision: "9", node: nil)
+        #expect(parked.refused(storage.lookup).isEmpty)
+        try setClaim(revision: "10", node: "a")
+        #expect(parked.refused(storage.lookup).isEmpty)
+        try setClaim(revision: "11", node: nil)
+        #expect(parked.refused(storage.lookup) == [info.uid] && parked.refusedClaim(info.uid, storage.lookup) == "default/data")
+        parked.remove(info.uid)
+        #expect(parked.refused(storage.lookup).isEmpty)
+    }
 }

@@ -158,9 +158,16 @@ final class VolumeBinderController: Controller {
     /// A claim that asks for more than its volume has gets it: folders have no size of their own. Upstream: the expand controller.
     private func expand(_ volume: Object, _ claim: Object) async throws {
         guard ClaimBinding.isBound(claim), claim["status"]["phase"].string == "Bound",
-            let provisioner = volume.metadata.annotations[ClaimBinding.provisionedBy],
-            isOurs(provisioner), let wanted = claim["spec"]["resources"]["requests"]["storage"].quantity
+            let wanted = claim["spec"]["resources"]["requests"]["storage"].quantity
         else { return }
+        guard let provisioner = volume.metadata.annotations[ClaimBinding.provisionedBy], isOurs(provisioner) else {
+            if volume["spec"]["csi"] != nil, wanted > claim["status"]["capacity"]["storage"].quantity ?? .zero,
+                wanted > volume["spec"]["capacity"]["storage"].quantity ?? .zero
+            {
+                event(claim, JobEvent(reason: "ExternalExpanding", message: "waiting for an external controller to expand this PVC"))
+            }
+            return
+        }
         let size: Value = .string(wanted.description)
         if wanted > volume["spec"]["capacity"]["storage"].quantity ?? .zero {
             var value = volume.value

@@ -7,7 +7,8 @@ final class ClaimProtectionController: Controller {
     let name = "persistentvolumeclaim-protection-controller"
     static let finalizer = "kubernetes.io/pvc-protection"
     private static let workers = 2
-    private static let usersIndex = "claims"
+    /// Pods by the claims they name; shared with who else asks for a claim's pods.
+    static let usersIndex = "claims"
 
     private let environment: ControllerEnvironment
     private let claims: SharedInformer

@@ -42,8 +42,9 @@ struct VolumeChoice: Sendable {
             }
     }
 
-    /// Writes the choice; the binder and the provisioners do the rest. Upstream: BindPodVolumes' bindAPIUpdate.
-    func write(_ client: KubeClient, node: String) async throws {
+    /// Writes the choice; the binder and the provisioners do the rest. Returns the claims that volumes are to be made for, each with the revision
+    /// from which it names the node. Upstream: BindPodVolumes' bindAPIUpdate.
+    func write(_ client: KubeClient, node: String) async throws -> [String: Int64] {
         for (volume, claim) in promises where !ClaimBinding.isTaken(volume) {
             var value = volume.value
             let meta = claim.metadata
@@ -54,10 +55,16 @@ struct VolumeChoice: Sendable {
             value[path: "metadata", "annotations", ClaimBinding.boundByController] = "yes"
             try await client.update(.persistentVolumes, value)
         }
-        for claim in provisions where claim.metadata.annotations[ClaimBinding.selectedNode] != node {
-            var value = claim.value
-            value[path: "metadata", "annotations", ClaimBinding.selectedNode] = .string(node)
-            try await client.update(.persistentVolumeClaims, value)
+        var orders: [String: Int64] = [:]
+        for claim in provisions {
+            var written = claim
+            if claim.metadata.annotations[ClaimBinding.selectedNode] != node {
+                var value = claim.value
+                value[path: "metadata", "annotations", ClaimBinding.selectedNode] = .string(node)
+                written = try await client.update(.persistentVolumeClaims, value)
+            }
+            orders[claim.metadata.key] = Int64(written.metadata.resourceVersion) ?? 0
         }
+        return orders
     }
 }

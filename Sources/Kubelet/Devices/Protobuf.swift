@@ -1,4 +1,4 @@
-/// The fields of a protobuf message whose types are few: numbers, texts, messages. For the device plug-ins' small messages.
+/// The fields of a protobuf message whose types are few: numbers, texts, messages. For the small messages of device plug-ins and CSI drivers.
 struct ProtobufFields: Sendable {
     private(set) var numbers: [Int: UInt64] = [:]
     /// Texts and messages, in order.
@@ -43,7 +43,10 @@ struct ProtobufFields: Sendable {
     }
 
     func text(_ field: Int) -> String { bytes[field]?.last.map { String(decoding: $0, as: UTF8.self) } ?? "" }
+    func texts(_ field: Int) -> [String] { (bytes[field] ?? []).map { String(decoding: $0, as: UTF8.self) } }
     func flag(_ field: Int) -> Bool { numbers[field] ?? 0 != 0 }
+    /// An `int64` or an enumeration; 0 when it is not there.
+    func int(_ field: Int) -> Int64 { Int64(bitPattern: numbers[field] ?? 0) }
     func messages(_ field: Int) throws -> [ProtobufFields] { try (bytes[field] ?? []).map { try ProtobufFields($0) } }
     /// A `map<string, string>`.
     func map(_ field: Int) throws -> [String: String] {
@@ -56,6 +59,10 @@ struct ProtobufFields: Sendable {
     static func field(_ number: Int, _ bytes: [UInt8]) -> [UInt8] { varint(UInt64(number) << 3 | 2) + varint(UInt64(bytes.count)) + bytes }
     static func field(_ number: Int, _ text: String) -> [UInt8] { field(number, Array(text.utf8)) }
     static func field(_ number: Int, _ flag: Bool) -> [UInt8] { flag ? varint(UInt64(number) << 3) + [1] : [] }
+    static func field(_ number: Int, _ value: Int64) -> [UInt8] { value == 0 ? [] : varint(UInt64(number) << 3) + varint(UInt64(bitPattern: value)) }
+    static func field(_ number: Int, _ map: [String: String]) -> [UInt8] {
+        map.sorted { $0.key < $1.key }.flatMap { field(number, field(1, $0.key) + field(2, $0.value)) }
+    }
 
     private static func varint(_ number: UInt64) -> [UInt8] {
         var (rest, bytes): (UInt64, [UInt8]) = (number, [])

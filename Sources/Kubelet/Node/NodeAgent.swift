@@ -21,6 +21,7 @@ final class NodeAgent: Sendable {
     private let logger: Logger
     /// What plug-ins offer, beside what the node is configured with.
     private let devices: Mutex<DeviceManager?> = Mutex(nil)
+    private let csi: Mutex<CSIVolumes?> = Mutex(nil)
     private let health = Mutex(NodeHealth(runtimeProblem: "not yet asked", networkProblem: "not yet asked"))
 
     init(
@@ -65,7 +66,10 @@ final class NodeAgent: Sendable {
 
     /// Tells the API server of the devices that plug-ins offer, from now on.
     func offer(_ devices: DeviceManager) { self.devices.withLock { $0 = devices } }
-    func devicesChanged() { healthChanged.continuation.yield() }
+    /// Tells the API server of the attachable volumes in use, from now on.
+    func offer(_ csi: CSIVolumes) { self.csi.withLock { $0 = csi } }
+    /// Devices or volumes in use are others now.
+    func statusChanged() { healthChanged.continuation.yield() }
 
     /// Takes over what the node is short of.
     func setPressures(_ pressures: Set<NodePressure>) {
@@ -213,6 +217,8 @@ final class NodeAgent: Sendable {
             "conditions": .array(NodeConditions.conditions(health.withLock { $0 }, old: old?["status"]["conditions"].elements ?? [], now: time)),
             "daemonEndpoints": ["kubeletEndpoint": ["Port": .int(Int64(port))]], "nodeInfo": info,
         ]
+        let inUse = csi.withLock { $0 }?.inUse ?? []
+        if !inUse.isEmpty || old?["status"]["volumesInUse"].strings.isEmpty == false { status["volumesInUse"] = Value(inUse) }
         // A cloud controller's addresses are not taken back.
         if old?["status"]["addresses"].elements.isEmpty ?? true { status["addresses"] = .array(addresses) }
         do {

@@ -56,9 +56,8 @@ final class PodTokens: TokenSource {
         var expirationSeconds: Int64
     }
     private struct Entry {
-        var token: String
+        var token: PodToken
         var refreshAt: Timestamp
-        var endsAt: Timestamp
     }
 
     private let client: KubeClient
@@ -70,7 +69,7 @@ final class PodTokens: TokenSource {
         self.now = now
     }
 
-    func token(pod: Pod, audiences: [String], expirationSeconds: Int64) async throws -> String {
+    func issue(pod: Pod, audiences: [String], expirationSeconds: Int64) async throws -> PodToken {
         let key = Key(podUID: pod.uid, audiences: audiences, expirationSeconds: expirationSeconds)
         let time = now()
         let known = entries.withLock { $0[key] }
@@ -81,7 +80,7 @@ final class PodTokens: TokenSource {
             return made.token
         } catch {
             // A token due for renewal still serves until its end.
-            if let known, time < known.endsAt { return known.token }
+            if let known, time < known.token.endsAt { return known.token }
             throw error
         }
     }
@@ -103,6 +102,6 @@ final class PodTokens: TokenSource {
         let ends = answer["status"]["expirationTimestamp"].string.flatMap { Timestamp(rfc3339: $0) } ?? begins.adding(seconds: seconds)
         // Renewed at 80 % of its life, and a day old at most. Upstream: requiresRefresh.
         let life = max(0, ends.seconds - begins.seconds)
-        return Entry(token: token, refreshAt: begins.adding(seconds: min(life / 5 * 4, 86400)), endsAt: ends)
+        return Entry(token: PodToken(text: token, endsAt: ends), refreshAt: begins.adding(seconds: min(life / 5 * 4, 86400)))
     }
 }

@@ -4,6 +4,8 @@ import KubeAPI
 struct ClaimedVolume: Sendable {
     /// The volume as a pod's own would be written: its name in the pod, and its source.
     var volume: Object
+    let persistent: Object
+    let claim: Object
 
     /// Nil: the volume is no claim. Throws `VolumeError` for a claim that cannot be used yet, and what the reading throws.
     init?(_ volume: JSONView, pod: Pod, objects: any ReferencedObjects) async throws {
@@ -30,12 +32,13 @@ struct ClaimedVolume: Sendable {
         guard persistent["spec"]["volumeMode"].string != "Block" else { throw VolumeError("block volumes are not implemented by Eyrie yet") }
         let source = try Self.source(of: persistent)
         self.volume = try Object(["name": .string(name), source.key: source.value])
+        (self.persistent, self.claim) = (persistent, claim)
     }
 
     /// What of a PersistentVolume's spec says where it is. Upstream: core/v1 PersistentVolumeSource.
     private static func source(of volume: Object) throws -> (key: String, value: Value) {
-        for key in ["local", "hostPath"] { if let source = volume["spec"][key].value, !source.isNull { return (key, source) } }
-        let known = ["csi", "nfs", "iscsi", "fc", "awsElasticBlockStore", "gcePersistentDisk", "azureDisk", "azureFile", "cephfs", "rbd", "cinder"]
+        for key in ["local", "hostPath", "csi"] { if let source = volume["spec"][key].value, !source.isNull { return (key, source) } }
+        let known = ["nfs", "iscsi", "fc", "awsElasticBlockStore", "gcePersistentDisk", "azureDisk", "azureFile", "cephfs", "rbd", "cinder"]
         let kind = known.first { volume["spec"][$0] != nil } ?? "unknown"
         throw VolumeError("persistent volumes of type \(kind) are not implemented by Eyrie yet")
     }

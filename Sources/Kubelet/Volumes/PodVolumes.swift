@@ -22,7 +22,7 @@ struct PodVolumes: Sendable {
     }
 
     /// A name that stays in its folder.
-    private static func checked(_ name: String) throws(VolumeError) -> String {
+    static func checked(_ name: String) throws(VolumeError) -> String {
         guard !name.isEmpty, !name.contains("/"), name != ".", name != ".." else { throw VolumeError("volume name \"\(name)\" is not valid") }
         return name
     }

@@ -6,10 +6,16 @@ struct VolumeError: Error, Sendable, Equatable, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
+/// A service account token.
+struct PodToken: Sendable {
+    var text: String
+    var endsAt: Timestamp
+}
+
 /// Asks for service account tokens bound to a pod. Throws `StatusError`.
 protocol TokenSource: Sendable {
-    /// Returns the token and when it ends. `audiences` empty means the API server's own.
-    func token(pod: Pod, audiences: [String], expirationSeconds: Int64) async throws -> String
+    /// `audiences` empty means the API server's own.
+    func issue(pod: Pod, audiences: [String], expirationSeconds: Int64) async throws -> PodToken
     /// The token is wanted no more.
     func forget(podUID: String)
 }
@@ -106,8 +112,9 @@ struct VolumePayload: Sendable {
         let audience = source["audience"].string ?? ""
         let text: String
         do {
-            text = try await tokens.token(
-                pod: pod, audiences: audience.isEmpty ? [] : [audience], expirationSeconds: source["expirationSeconds"].int ?? 3600)
+            text = try await tokens.issue(
+                pod: pod, audiences: audience.isEmpty ? [] : [audience], expirationSeconds: source["expirationSeconds"].int ?? 3600
+            ).text
         } catch let error as StatusError {
             throw VolumeError("failed to fetch token: \(error.message)")
         }

@@ -29,6 +29,10 @@ struct PodMounts: Sendable {
                 }
                 let claimed = try await ClaimedVolume(volume, pod: pod, objects: services.objects)
                 let source = claimed?.volume.root ?? volume
+                if let csi = source["csi"], !csi.isNull {
+                    paths[name] = try await csiVolume(csi, name: name, claimed, isReadOnly: volume["persistentVolumeClaim"]["readOnly"].bool ?? false)
+                    continue
+                }
                 let files = try await payload.files(of: source)
                 let pod = pod
                 paths[name] = try await FileWork.run { try volumes.setUp(source, pod: pod, files: files, now: now) }
@@ -36,12 +40,23 @@ struct PodMounts: Sendable {
                 throw CancellationError()
             } catch let failure as ImageFailure {
                 throw failure
+            } catch let failure as CSIFailure {
+                if failure.isEvent { services.event(pod, nil, .warning, "FailedMount", failure.description) }
+                throw failure
             } catch {
                 services.event(pod, nil, .warning, "FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(error)")
                 throw error
             }
         }
         return paths
+    }
+
+    private func csiVolume(_ source: JSONView, name: String, _ claimed: ClaimedVolume?, isReadOnly: Bool) async throws -> String {
+        guard let csi = services.csi else { throw VolumeError("CSI volumes are not implemented for nodes of this kind") }
+        let volume =
+            try claimed.map { try CSIVolume(persistent: $0.persistent, claim: $0.claim, isReadOnly: isReadOnly) }
+            ?? CSIVolume(inline: source, name: name, pod: pod)
+        return try await csi.setUp(volume, pod: pod) { services.event(pod, nil, .normal, $0, $1) }
     }
 
     /// The mounts of one container: its volumes, /etc/hosts and the file for its termination message.
@@ -81,7 +96,7 @@ struct PodMounts: Sendable {
             // Volumes made from API objects are the kubelet's to write; a claim may be taken for reading alone.
             let isManaged =
                 ["configMap", "secret", "downwardAPI", "projected", "image"].contains { source[$0] != nil }
-                || source["persistentVolumeClaim"]["readOnly"].bool ?? false
+                || source["persistentVolumeClaim"]["readOnly"].bool ?? source["csi"]["readOnly"].bool ?? false
             let propagation: MountPropagation =
                 switch mount["mountPropagation"].string {
                 case "HostToContainer": .hostToContainer

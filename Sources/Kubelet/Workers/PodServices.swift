@@ -19,6 +19,8 @@ struct PodServices: Sendable {
     let shutdown: NodeShutdown
     /// Nil: no plug-ins can register.
     let devices: DeviceManager?
+    /// Nil: no drivers can register.
+    let csi: CSIVolumes?
     /// Something of the node has become free: pods may wait for it.
     let roomChanged: @Sendable () -> Void
     let objects: any ReferencedObjects

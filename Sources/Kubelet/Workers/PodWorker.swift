@@ -386,6 +386,7 @@ actor PodWorker {
         await publish(runtime, isTerminated: true)
         if services.configuration.managesPodFiles {
             try await PodMounts(services: services, pod: pod).removeImageVolumes()
+            try await services.csi?.tearDown(uid)
             let (volumes, uid) = (services.volumes, uid)
             try await FileWork.run { try volumes.tearDown(uid) }
         }
@@ -423,6 +424,7 @@ extension PodServices {
             try await runtime.removePodSandbox(sandbox.id)
         }
         guard configuration.managesPodFiles else { return }
+        try await csi?.tearDown(uid)
         let volumes = volumes
         try await FileWork.run {
             try volumes.removePodDirectory(uid)

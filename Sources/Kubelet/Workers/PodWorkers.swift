@@ -101,6 +101,17 @@ actor PodWorkers {
     /// From now on what no worker has is an orphan.
     func sourcesAreReady() { isComplete = true }
 
+    private func removeFolder(_ uid: String) async {
+        let volumes = services.volumes
+        do {
+            // A driver that is not there keeps its volumes, and them alone.
+            try await services.csi?.tearDown(uid)
+            try await FileWork.run { try volumes.removePodDirectory(uid) }
+        } catch {
+            services.logger.warning("cannot remove the folder of an ended pod", metadata: ["uid": "\(uid)", "error": "\(error)"])
+        }
+    }
+
     /// Ends what the runtime has of pods that are gone, and removes their folders and cgroups. Upstream: HandlePodCleanups, cleanupOrphanedPodDirs.
     func cleanUp(present: Set<String>) async {
         guard isComplete else { return }
@@ -130,8 +141,8 @@ actor PodWorkers {
                 )
             }
             let known = present.union(workers.keys)
+            for uid in found.folders where !known.contains(uid) { await removeFolder(uid) }
             try await FileWork.run {
-                for uid in found.folders where !known.contains(uid) { try volumes.removePodDirectory(uid) }
                 for name in found.logs {
                     // namespace_name_uid
                     let parts = name.split(separator: "_")

@@ -29,7 +29,7 @@ struct NodeCommand: AsyncParsableCommand {
         let transport = try bootstrap.transport(bootstrap.certificates.client, userAgent: "kubelet")
         let network = try NodeNetwork(bootstrap)
         var configuration = bootstrap.kubelet(paths)
-        configuration.devicePluginPath = await DevicePluginFolder.prepare(paths)
+        await KubeletFolder.prepare(paths, &configuration)
         let kubelet = Kubelet(
             configuration: configuration, client: KubeClient(transport: transport), runtime: runtime, services: network?.services,
             logger: Logger(label: "eyrie.kubelet"))
