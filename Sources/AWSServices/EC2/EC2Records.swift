@@ -10,6 +10,15 @@ struct VPCRecord: Codable, Sendable, Equatable {
     var instanceTenancy = "default"
     /// Nil for the region's own.
     var dhcpOptionsID: String?
+    /// Nil: it has never had one.
+    var ipv6Ranges: [IPv6RangeRecord]?
+}
+
+/// An IPv6 range of a VPC or a subnet. Upstream: ec2 VpcIpv6CidrBlockAssociation, SubnetIpv6CidrBlockAssociation.
+struct IPv6RangeRecord: Codable, Sendable, Equatable {
+    /// `vpc-cidr-assoc-…`, `subnet-cidr-assoc-…`
+    var associationID: String
+    var cidr: String
 }
 
 /// Upstream: ec2 Subnet.
@@ -22,6 +31,10 @@ struct SubnetRecord: Codable, Sendable, Equatable {
     var isDefault = false
     var mapPublicIPOnLaunch = false
     var privateDNSHostnameType = "ip-name"
+    /// Nil: it has addresses of IPv4 only.
+    var ipv6Range: IPv6RangeRecord?
+    /// Whether each new interface has an IPv6 address. Nil as false.
+    var assignsIPv6OnCreation: Bool?
 }
 
 /// Upstream: ec2 SecurityGroupRule: one peer each.
@@ -118,6 +131,10 @@ struct NetworkInterfaceRecord: Codable, Sendable, Equatable {
     /// Names the one that made it, so that asking twice makes one.
     var ownerToken: String?
     var attachment: Attachment?
+    /// Nil: it has none.
+    var ipv6Addresses: [String]?
+    /// Ranges of the subnet that are its own, /80 each. Nil: it has none.
+    var ipv6Prefixes: [String]?
 
     var addresses: [String] { [primaryAddress] + secondaryAddresses }
 }

@@ -84,7 +84,7 @@ package struct EC2Service: AWSService {
         vpcOperations, subnetOperations, securityGroupOperations, gatewayOperations, routeOperations, interfaceOperations, instanceOperations,
         regionOperations, tagOperations, addressOperations, natGatewayOperations, egressOnlyGatewayOperations, dhcpOperations, networkACLOperations,
         prefixListOperations, endpointOperations, launchTemplateOperations, keyPairOperations, placementGroupOperations, imageOperations,
-        securityGroupRuleOperations, interruptionOperations,
+        securityGroupRuleOperations, interruptionOperations, ipv6RangeOperations, ipv6AddressOperations,
     ].reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 
     let network: EC2Network

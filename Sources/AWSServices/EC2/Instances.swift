@@ -24,6 +24,7 @@ extension XMLWriter {
             leaf("subnetId", instance.subnetID)
             leaf("vpcId", instance.vpcID)
             leaf("privateIpAddress", instance.privateAddress)
+            leaf("ipv6Address", instance.interfaceIDs.first.flatMap { tables.interfaces[$0]?.ipv6Addresses?.first })
             groupSet(instance.groupIDs, tables)
         }
         leaf("architecture", instance.architecture)
@@ -56,6 +57,7 @@ extension XMLWriter {
                 }
             }
             xml.privateAddresses(interface, network)
+            xml.ipv6Addresses(interface)
         }
         ec2Tags(tables.tags(of: instance.id))
     }

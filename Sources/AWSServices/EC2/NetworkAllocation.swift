@@ -9,6 +9,9 @@ package struct SubnetFacts: Sendable, Equatable {
     package var zoneID: String
     package var freeAddresses: Int
     package var mapsPublicAddresses: Bool
+    /// Nil: it has no IPv6 range.
+    package var ipv6CIDR: String? = nil
+    package var assignsIPv6OnCreation = false
 }
 
 /// What EKS asks of a VPC.
@@ -17,6 +20,7 @@ package struct VPCFacts: Sendable, Equatable {
     package var cidr: String
     package var enableDNSSupport: Bool
     package var enableDNSHostnames: Bool
+    package var ipv6CIDRs: [String] = []
 }
 
 /// A network interface a service holds.
@@ -26,6 +30,7 @@ package struct InterfaceFacts: Sendable, Equatable {
     package var primaryAddress: String
     package var secondaryAddresses: [String]
     package var macAddress: String
+    package var ipv6Addresses: [String] = []
 }
 
 /// What an instance is launched with.
@@ -49,6 +54,8 @@ package struct InstanceLaunch: Sendable {
     package var metadataOptions = InstanceMetadataOptions()
     /// A machine of Fargate: of no instance type, and not shown among the account's instances.
     package var isFargate = false
+    /// It has an IPv6 address and, for its pods, a prefix, in place of secondary addresses.
+    package var hasIPv6Pods = false
 
     package init(
         instanceID: String, instanceType: String, imageID: String, subnetID: String, groupIDs: [String], podAddresses: Int, tags: [String: String]
@@ -78,6 +85,11 @@ package struct InstanceFacts: Sendable, Equatable {
     package var subnetCIDR: String
     /// `pending`, `running`, …
     package var state: String
+    /// The first of its addresses; nil when it has none.
+    package var ipv6Address: String? = nil
+    /// The /80 that its pods' addresses come from; nil when it has none.
+    package var ipv6Prefix: String? = nil
+    package var subnetIPv6CIDR: String? = nil
 }
 
 /// The part of EC2 that the cluster lifecycle calls directly. All calls may be repeated: what is there already is found again.
@@ -90,7 +102,8 @@ extension EC2Network {
                     SubnetFacts(
                         id: id, vpcID: subnet.vpcID, cidr: subnet.cidr, zone: subnet.zone, zoneID: subnet.zoneID,
                         freeAddresses: tables.freeAddresses(subnet),
-                        mapsPublicAddresses: subnet.mapPublicIPOnLaunch)
+                        mapsPublicAddresses: subnet.mapPublicIPOnLaunch, ipv6CIDR: subnet.ipv6Range?.cidr,
+                        assignsIPv6OnCreation: subnet.assignsIPv6OnCreation ?? false)
                 }
             }
         }
@@ -98,7 +111,11 @@ extension EC2Network {
 
     package func vpc(_ id: String) async -> VPCFacts? {
         await state.read { tables in
-            tables.vpcs[id].map { VPCFacts(id: id, cidr: $0.cidr, enableDNSSupport: $0.enableDNSSupport, enableDNSHostnames: $0.enableDNSHostnames) }
+            tables.vpcs[id].map { vpc in
+                VPCFacts(
+                    id: id, cidr: vpc.cidr, enableDNSSupport: vpc.enableDNSSupport, enableDNSHostnames: vpc.enableDNSHostnames,
+                    ipv6CIDRs: (vpc.ipv6Ranges ?? []).map(\.cidr))
+            }
         }
     }
 
@@ -133,9 +150,10 @@ extension EC2Network {
         }
     }
 
-    /// The interface made for `ownerToken`, made when it is not there, attached to a service. Throws `AWSError` when the subnet lacks addresses.
+    /// The interface made for `ownerToken`, made when it is not there, attached to a service; with an IPv6 address where it must have one. Throws
+    /// `AWSError` when the subnet lacks addresses.
     package func ensureInterface(
-        ownerToken: String, subnetID: String, description: String, groupIDs: [String], tags: [String: String]
+        ownerToken: String, subnetID: String, description: String, groupIDs: [String], tags: [String: String], hasIPv6: Bool = false
     ) async throws -> InterfaceFacts {
         let now = clock.now
         return try await state.update { tables in
@@ -145,7 +163,8 @@ extension EC2Network {
             interface.attachment = NetworkInterfaceRecord.Attachment(id: AWSIdentifier.resource("ela-attach"), deviceIndex: 1, attachedAt: now)
             tables.put(interface)
             tables.setTags(tags, on: interface.id)
-            return InterfaceFacts(interface)
+            if hasIPv6, interface.ipv6Addresses?.isEmpty ?? true { _ = try tables.assignIPv6(IPv6Wanted(addressCount: 1), to: interface.id) }
+            return InterfaceFacts(try tables.interface(interface.id))
         }
     }
 
@@ -178,7 +197,7 @@ extension EC2Network {
             if let key = launch.keyName { try tables.requireKeyPair(key) }
             // Each interface holds its own address and as many for pods as fit beside it.
             let perInterface = size.podAddressesPerInterface
-            var remaining = min(max(0, launch.podAddresses), size.podAddresses)
+            var remaining = launch.hasIPv6Pods ? 0 : min(max(0, launch.podAddresses), size.podAddresses)
             var interfaces: [NetworkInterfaceRecord] = []
             repeat {
                 let secondary = min(remaining, perInterface)
@@ -192,6 +211,10 @@ extension EC2Network {
                 interfaces.append(interface)
                 remaining -= secondary
             } while remaining > 0 && interfaces.count < size.interfaces
+            if launch.hasIPv6Pods, let first = interfaces.first {
+                let isAssigned = first.ipv6Addresses?.isEmpty == false
+                _ = try tables.assignIPv6(IPv6Wanted(addressCount: isAssigned ? 0 : 1, prefixCount: 1), to: first.id)
+            }
             guard let first = interfaces.first, let address = IPv4Address(first.primaryAddress) else { throw EC2Fault.noFreeAddresses(subnet.id) }
             let name = (launch.isFargate ? "fargate-" : "") + self.privateDNSName(of: address)
             var instance = EC2InstanceRecord(
@@ -256,7 +279,7 @@ extension InterfaceFacts {
     fileprivate init(_ record: NetworkInterfaceRecord) {
         self.init(
             id: record.id, subnetID: record.subnetID, primaryAddress: record.primaryAddress, secondaryAddresses: record.secondaryAddresses,
-            macAddress: record.macAddress)
+            macAddress: record.macAddress, ipv6Addresses: record.ipv6Addresses ?? [])
     }
 }
 
@@ -267,7 +290,9 @@ extension EC2Tables {
             id: instance.id, privateDNSName: instance.privateDNSName, primaryAddress: instance.privateAddress,
             macAddress: interfaces.first?.macAddress ?? "",
             interfaceIDs: instance.interfaceIDs, podAddresses: interfaces.flatMap(\.secondaryAddresses), zone: instance.zone, vpcID: instance.vpcID,
-            vpcCIDR: try vpc(instance.vpcID).cidr, subnetCIDR: try subnet(instance.subnetID).cidr, state: instance.state)
+            vpcCIDR: try vpc(instance.vpcID).cidr, subnetCIDR: try subnet(instance.subnetID).cidr, state: instance.state,
+            ipv6Address: interfaces.compactMap { $0.ipv6Addresses?.first }.first, ipv6Prefix: interfaces.compactMap { $0.ipv6Prefixes?.first }.first,
+            subnetIPv6CIDR: try subnet(instance.subnetID).ipv6Range?.cidr)
     }
 }
 

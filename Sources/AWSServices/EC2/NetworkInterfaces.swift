@@ -40,7 +40,9 @@ extension EC2Tables {
             macAddress: EC2Tables.macAddress(vpcID: subnet.vpcID, address: primary), groupIDs: groups, isRequesterManaged: isRequesterManaged,
             ownerToken: ownerToken)
         put(interface)
-        return interface
+        guard subnet.assignsIPv6OnCreation ?? false else { return interface }
+        _ = try assignIPv6(IPv6Wanted(addressCount: 1), to: interface.id)
+        return try self.interface(interface.id)
     }
 
     /// Locally administered, unicast, and unique in the VPC as the address is.
@@ -95,7 +97,8 @@ extension XMLWriter {
             }
         }
         privateAddresses(interface, network)
-        element("ipv6AddressesSet") { _ in }
+        leaf("ipv6Address", interface.ipv6Addresses?.first)
+        ipv6Addresses(interface)
         ec2Tags(tables.tags(of: interface.id))
     }
 }
@@ -109,10 +112,12 @@ extension EC2Service {
             guard (0...49).contains(count) else {
                 throw EC2Fault.invalidValue("Value for parameter secondaryPrivateIpAddressCount is invalid. It must be from 0 to 49.")
             }
+            let wanted = try call.ipv6Wanted()
             let (interface, tables) = try await call.update { tables in
                 let interface = try tables.createInterface(subnetID: subnetID, description: description, groupIDs: groups, secondary: count)
                 tables.setTags(tags, on: interface.id)
-                return (interface, tables)
+                if !wanted.isEmpty { _ = try tables.assignIPv6(wanted, to: interface.id) }
+                return (try tables.interface(interface.id), tables)
             }
             return { $0.element("networkInterface") { $0.interface(interface, tables, call.network) } }
         },
@@ -135,6 +140,7 @@ extension EC2Service {
                 case "attachment.status": interface.attachment == nil ? [] : ["attached"]
                 case "private-ip-address": [interface.primaryAddress]
                 case "addresses.private-ip-address": interface.addresses
+                case "ipv6-addresses.ipv6-address": interface.ipv6Addresses ?? []
                 case "mac-address": [interface.macAddress]
                 case "interface-type": [interface.interfaceType]
                 case "requester-managed": ["\(interface.isRequesterManaged)"]

@@ -7,6 +7,8 @@ package struct RunningInstance: Sendable, Equatable {
     package var instanceType: String
     package var zone: String
     package var privateAddress: String
+    /// The first of its addresses; nil when it has none.
+    package var ipv6Address: String?
 }
 
 /// What an instance was launched with and may learn of itself.
@@ -35,6 +37,11 @@ extension EC2Network {
     /// The primary addresses of those of the interfaces that exist, in the given order.
     package func primaryAddresses(ofInterfaces ids: [String]) async -> [String] {
         await state.read { tables in ids.compactMap { tables.interfaces[$0]?.primaryAddress } }
+    }
+
+    /// The IPv6 addresses, one each, of those of the interfaces that have any, in the given order.
+    package func ipv6Addresses(ofInterfaces ids: [String]) async -> [String] {
+        await state.read { tables in ids.compactMap { tables.interfaces[$0]?.ipv6Addresses?.first } }
     }
 
     /// The primary addresses of the interfaces whose owner's token begins with `prefix`.
@@ -67,7 +74,8 @@ extension EC2Network {
             guard let instance = found, instance.state != "terminated" else { return nil }
             return RunningInstance(
                 id: instance.id, privateDNSName: instance.privateDNSName, instanceType: instance.instanceType,
-                zone: tables.subnets[instance.subnetID]?.zone ?? "", privateAddress: instance.privateAddress)
+                zone: tables.subnets[instance.subnetID]?.zone ?? "", privateAddress: instance.privateAddress,
+                ipv6Address: instance.interfaceIDs.compactMap { tables.interfaces[$0]?.ipv6Addresses?.first }.first)
         }
     }
 

@@ -198,8 +198,10 @@ extension EC2Service {
             let (vpcID, tags) = (try call.required("VpcId"), try call.tags(for: "route-table"))
             let (table, all) = try await call.update { tables in
                 let vpc = try tables.vpc(vpcID)
-                let local = RouteRecord(destination: vpc.cidr, gatewayID: "local", origin: "CreateRouteTable")
-                let table = RouteTableRecord(id: AWSIdentifier.resource("rtb"), vpcID: vpcID, routes: [local])
+                let local = ([vpc.cidr] + (vpc.ipv6Ranges ?? []).map(\.cidr)).map {
+                    RouteRecord(destination: $0, gatewayID: "local", origin: "CreateRouteTable")
+                }
+                let table = RouteTableRecord(id: AWSIdentifier.resource("rtb"), vpcID: vpcID, routes: local)
                 tables.routeTables[table.id] = table
                 tables.setTags(tags, on: table.id)
                 return (table, tables)

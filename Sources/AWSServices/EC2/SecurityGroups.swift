@@ -3,7 +3,7 @@ import AWSProtocol
 extension EC2Tables {
     /// A group that lets all out and nothing in. Throws InvalidGroup.Duplicate.
     mutating func createSecurityGroup(name: String, description: String, vpcID: String) throws(AWSError) -> SecurityGroupRecord {
-        _ = try vpc(vpcID)
+        let vpc = try vpc(vpcID)
         guard !name.isEmpty, name.count <= 255, !name.hasPrefix("sg-") else {
             throw EC2Fault.invalidValue(
                 "Value (\(name.prefix(64))) for parameter GroupName is invalid. Group names may not be in the format sg-* and have "
@@ -15,6 +15,9 @@ extension EC2Tables {
         }
         var group = SecurityGroupRecord(id: AWSIdentifier.resource("sg"), name: name, description: description, vpcID: vpcID)
         group.rules = [SecurityGroupRuleRecord(id: AWSIdentifier.resource("sgr"), isEgress: true, ipProtocol: "-1", cidrIPv4: "0.0.0.0/0")]
+        if vpc.ipv6Ranges?.isEmpty == false {
+            group.rules.append(SecurityGroupRuleRecord(id: AWSIdentifier.resource("sgr"), isEgress: true, ipProtocol: "-1", cidrIPv6: "::/0"))
+        }
         securityGroups[group.id] = group
         return group
     }

@@ -41,14 +41,14 @@ extension XMLWriter {
         leaf("ownerId", network.account)
         leaf("vpcId", subnet.vpcID)
         leaf("cidrBlock", subnet.cidr)
-        element("ipv6CidrBlockAssociationSet") { _ in }
+        list("ipv6CidrBlockAssociationSet", of: [subnet.ipv6Range].compactMap { $0 }) { $0.subnetIPv6Range($1) }
         leaf("availableIpAddressCount", tables.freeAddresses(subnet))
         leaf("availabilityZone", subnet.zone)
         leaf("availabilityZoneId", subnet.zoneID)
         leaf("defaultForAz", subnet.isDefault)
         leaf("mapPublicIpOnLaunch", subnet.mapPublicIPOnLaunch)
         leaf("mapCustomerOwnedIpOnLaunch", false)
-        leaf("assignIpv6AddressOnCreation", false)
+        leaf("assignIpv6AddressOnCreation", subnet.assignsIPv6OnCreation ?? false)
         leaf("ipv6Native", false)
         leaf("enableDns64", false)
         element("privateDnsNameOptionsOnLaunch") { xml in
@@ -84,10 +84,16 @@ extension EC2Service {
             let (vpcID, cidr, zone, tags) = (
                 try call.required("VpcId"), try call.required("CidrBlock"), try call.zone(), try call.tags(for: "subnet")
             )
+            let range = call.parameters["Ipv6CidrBlock"]
+            try call.refuseIPv6Pools()
+            if call.parameters["Ipv6Native"] == "true" {
+                throw AWSError("UnsupportedOperation", "Subnets without IPv4 addresses are not implemented by Eyrie.")
+            }
             let (subnet, tables) = try await call.update { tables in
                 let subnet = try tables.createSubnet(vpcID: vpcID, cidr: cidr, zone: zone)
                 tables.setTags(tags, on: subnet.id)
-                return (subnet, tables)
+                if let range { _ = try tables.addIPv6Range(range, toSubnet: subnet.id) }
+                return (try tables.subnet(subnet.id), tables)
             }
             return { $0.element("subnet") { $0.subnet(subnet, tables, call.network) } }
         },
@@ -105,6 +111,10 @@ extension EC2Service {
                 case "availability-zone", "availabilityZone": [subnet.zone]
                 case "availability-zone-id", "availabilityZoneId": [subnet.zoneID]
                 case "default-for-az", "defaultForAz": ["\(subnet.isDefault)"]
+                case "ipv6-cidr-block-association.ipv6-cidr-block": [subnet.ipv6Range?.cidr].compactMap { $0 }
+                case "ipv6-cidr-block-association.association-id": [subnet.ipv6Range?.associationID].compactMap { $0 }
+                case "ipv6-cidr-block-association.state": subnet.ipv6Range == nil ? [] : ["associated"]
+                case "ipv6-native": ["false"]
                 case "map-public-ip-on-launch": ["\(subnet.mapPublicIPOnLaunch)"]
                 case "available-ip-address-count": ["\(tables.freeAddresses(subnet))"]
                 case "subnet-arn": [network.arn("subnet/\(subnet.id)")]
@@ -126,7 +136,8 @@ extension EC2Service {
         "ModifySubnetAttribute": EC2Operation("subnet/{SubnetId}") { call in
             let (id, publicAddresses) = (try call.required("SubnetId"), try call.attribute("MapPublicIpOnLaunch"))
             let hostnameType = call.parameters["PrivateDnsHostnameTypeOnLaunch"]
-            let unsupported = ["AssignIpv6AddressOnCreation", "EnableDns64", "MapCustomerOwnedIpOnLaunch"].first { call.parameters.has($0) }
+            let assignsIPv6 = try call.attribute("AssignIpv6AddressOnCreation")
+            let unsupported = ["EnableDns64", "MapCustomerOwnedIpOnLaunch"].first { call.parameters.has($0) }
             if let unsupported { throw AWSError("UnsupportedOperation", "The attribute \(unsupported) is not implemented by Eyrie.") }
             if let hostnameType, hostnameType != "ip-name" {
                 throw AWSError("UnsupportedOperation", "Only the hostname type ip-name is implemented by Eyrie.")
@@ -134,6 +145,12 @@ extension EC2Service {
             try await call.update { tables in
                 var subnet = try tables.subnet(id)
                 if let publicAddresses { subnet.mapPublicIPOnLaunch = publicAddresses }
+                if let assignsIPv6 {
+                    guard !assignsIPv6 || subnet.ipv6Range != nil else {
+                        throw EC2Fault.invalidValue("Invalid value 'true' for assignIpv6AddressOnCreation. Subnet \(id) has no IPv6 CIDR block.")
+                    }
+                    subnet.assignsIPv6OnCreation = assignsIPv6
+                }
                 tables.subnets[id] = subnet
             }
             return { $0.success() }

@@ -63,7 +63,7 @@ extension XMLWriter {
                 xml.element("cidrBlockState") { $0.leaf("state", "associated") }
             }
         }
-        element("ipv6CidrBlockAssociationSet") { _ in }
+        list("ipv6CidrBlockAssociationSet", of: vpc.ipv6Ranges ?? []) { $0.vpcIPv6Range($1, network) }
         leaf("dhcpOptionsId", vpc.dhcpOptionsID ?? network.standardDHCPOptions.id)
         leaf("instanceTenancy", vpc.instanceTenancy)
         leaf("isDefault", vpc.isDefault)
@@ -74,11 +74,12 @@ extension XMLWriter {
 extension EC2Service {
     static let vpcOperations: [String: EC2Operation] = [
         "CreateVpc": EC2Operation("vpc/*") { call in
-            let (cidr, tags) = (try call.required("CidrBlock"), try call.tags(for: "vpc"))
+            let (cidr, tags, wantsIPv6) = (try call.required("CidrBlock"), try call.tags(for: "vpc"), try call.wantsAmazonIPv6())
             let vpc = try await call.update { tables in
                 let vpc = try tables.createVPC(cidr: cidr)
                 tables.setTags(tags, on: vpc.id)
-                return vpc
+                if wantsIPv6 { _ = try tables.addIPv6Range(toVPC: vpc.id) }
+                return try tables.vpc(vpc.id)
             }
             return { $0.element("vpc") { $0.vpc(vpc, tags, call.network) } }
         },
@@ -92,6 +93,10 @@ extension EC2Service {
                 switch filter {
                 case "vpc-id": [vpc.id]
                 case "cidr", "cidr-block-association.cidr-block": [vpc.cidr]
+                case "ipv6-cidr-block-association.ipv6-cidr-block": (vpc.ipv6Ranges ?? []).map(\.cidr)
+                case "ipv6-cidr-block-association.association-id": (vpc.ipv6Ranges ?? []).map(\.associationID)
+                case "ipv6-cidr-block-association.ipv6-pool": (vpc.ipv6Ranges ?? []).map { _ in IPv6RangeRecord.pool }
+                case "ipv6-cidr-block-association.state": (vpc.ipv6Ranges ?? []).map { _ in "associated" }
                 case "is-default", "isDefault": ["\(vpc.isDefault)"]
                 case "state": ["available"]
                 case "owner-id": [account]
