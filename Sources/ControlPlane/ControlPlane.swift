@@ -35,6 +35,8 @@ package actor ControlPlane {
     package struct Node: Sendable {
         package var name: String
         package var address: String
+        /// The address by which it is reached with IPv4, where `address` is one of IPv6.
+        package var ipv4Address: String?
         package var instanceID: String
         package var zone: String
         package var vcpus: Int
@@ -151,7 +153,8 @@ package actor ControlPlane {
         }
         let certificates = try nodeCertificates(node, authorities ?? configuration.authorities)
         var settings: Value = [
-            "nodeName": .string(node.name), "nodeIP": .string(node.address), "apiServerHost": .string(host),
+            "nodeName": .string(node.name), "nodeIP": .string(node.address), "nodeIPv4": .string(node.ipv4Address ?? node.address),
+            "apiServerHost": .string(host),
             "apiServerPort": .int(Int64(Self.privatePort)),
             "providerID": .string("aws:///\(node.zone)/\(node.instanceID)"), "vcpus": .int(Int64(node.vcpus)),
             "memoryMiB": .int(Int64(node.memoryMiB)),
@@ -286,7 +289,9 @@ package actor ControlPlane {
             // Those of EKS that cordon, drain and delete nodes.
             let client = client(server, "eks:node-manager")
             let listeners = try await listen(configuration, pki, cidr, server)
-            try await server.bootstrap(.init(serviceCIDR: cidr, apiServerAddresses: configuration.privateAddresses, apiServerPort: privatePort))
+            // What pods reach: of the family that they have.
+            let endpoints = configuration.privateAddresses.filter { $0.contains(":") == cidr.isIPv6 }
+            try await server.bootstrap(.init(serviceCIDR: cidr, apiServerAddresses: endpoints, apiServerPort: privatePort))
             await installAddons(configuration, server, cidr, logger)
             let apiLogger = configuration.logs?.logger("eyrie.apiserver", .api)
             for listener in listeners { apiLogger?.debug("Serving securely", metadata: ["port": "\(listener.port)"]) }

@@ -6,6 +6,8 @@ package struct WorkloadIdentity: Sendable {
     package var region: String
     /// Where the services answer pods; nil leaves SDKs to their own endpoints.
     package var endpointURL: String?
+    /// Whether pods have IPv6 addresses.
+    package var isIPv6 = false
     /// Whether EKS Pod Identity has a role for a service account.
     package var hasAssociation: @Sendable (_ namespace: String, _ serviceAccount: String) async -> Bool
 
@@ -77,7 +79,7 @@ struct WorkloadIdentityInjection {
         return WorkloadIdentityInjection(
             volume: file, directory: directory, file: file, audience: "pods.eks.amazonaws.com",
             credentials: [
-                ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"),
+                ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://\(identity.isIPv6 ? "[fd00:ec2::23]" : "169.254.170.23")/v1/credentials"),
                 ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "\(directory)/\(file)"),
             ], identity: identity)
     }

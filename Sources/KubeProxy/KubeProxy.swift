@@ -11,13 +11,16 @@ package actor KubeProxy {
         package var nodeName: String
         /// The node's own addresses: node ports answer there.
         package var nodeAddresses: [IPAddress]
-        package var families: [IPFamily] = [.ipv4]
+        /// Those of the node's addresses: Services of a family that the node does not have lead nowhere.
+        package var families: [IPFamily]
         /// Answers for a Service that has no endpoints of its own: the cluster's DNS on this node.
         package var standIn: StandIn?
 
         package init(nodeName: String, nodeAddresses: [IPAddress]) {
             self.nodeName = nodeName
             self.nodeAddresses = nodeAddresses
+            let own = IPFamily.allCases.filter { family in nodeAddresses.contains { IPFamily(of: $0) == family } }
+            families = own.isEmpty ? [.ipv4] : own
         }
     }
 

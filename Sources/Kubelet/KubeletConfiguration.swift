@@ -16,7 +16,7 @@ package struct KubeletCaller: Sendable, Equatable {
 package struct KubeletConfiguration: Sendable {
     /// The kubelet's own server on port 10250.
     package struct Server: Sendable {
-        /// `0.0.0.0` serves all addresses of the node.
+        /// `0.0.0.0` serves all addresses of the node, `::` those of IPv6, too.
         package var address: String = "0.0.0.0"
         package var port: Int = 10250
         package var identity: TLSIdentity

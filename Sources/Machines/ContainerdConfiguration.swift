@@ -43,11 +43,12 @@ enum ContainerdConfiguration {
         """
     }
 
-    /// The CNI configuration list.
-    static func cni(_ paths: MachinePaths, addresses: [String]) -> String {
+    /// The CNI configuration list: the addresses of pods, or the IPv6 range that theirs come from.
+    static func cni(_ paths: MachinePaths, addresses: [String], ipv6Prefix: String? = nil) -> String {
         let list = addresses.map { "\"\($0)\"" }.joined(separator: ",")
+        let range = ipv6Prefix.map { ",\"ipv6Prefix\":\"\($0)\"" } ?? ""
         return """
-            {"cniVersion":"0.4.0","name":"eyrie-vpc","plugins":[{"type":"eyrie-cni","capabilities":{"portMappings":true},"state":"\(paths.addressPool)","addresses":[\(list)]}]}
+            {"cniVersion":"0.4.0","name":"eyrie-vpc","plugins":[{"type":"eyrie-cni","capabilities":{"portMappings":true},"state":"\(paths.addressPool)","addresses":[\(list)]\(range)}]}
 
             """
     }

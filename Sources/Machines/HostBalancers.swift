@@ -18,7 +18,7 @@ package actor HostBalancers {
         }
     }
 
-    /// A balancer as it should be. Addresses and ranges are IPv4, and were parsed.
+    /// A balancer as it should be. Addresses and ranges are of one family, and were parsed.
     package struct Balancer: Sendable, Equatable {
         package var address: String
         package var ports: [Port]
@@ -42,12 +42,20 @@ package actor HostBalancers {
     /// The table's name; it goes with the last VPC, too.
     static let table = "eyrie-balancers"
 
-    private let rules: NftTable
+    private let program: NftProgram
+    /// Made when they are first needed.
+    private var tables: [IPFamily: NftTable] = [:]
     private var entries: [String: Entry] = [:]
     private var next = 1
 
-    package init(program: NftProgram = NftProgram()) {
-        rules = NftTable(RuleTable(name: "ip \(Self.table)", base: Self.base), program: program)
+    package init(program: NftProgram = NftProgram()) { self.program = program }
+
+    private func rules(_ address: String) -> NftTable {
+        let family = IPFamily(ofText: address)
+        if let table = tables[family] { return table }
+        let table = NftTable(RuleTable(name: "\(family.header) \(Self.table)", base: Self.base(family)), program: program)
+        tables[family] = table
+        return table
     }
 
     /// Brings the balancer `id` to what it should be. Throws `CommandError`.
@@ -56,20 +64,21 @@ package actor HostBalancers {
         let number = entries[id]?.number ?? next
         if number == next { next += 1 }
         if let old = entries[id], old.balancer.address != balancer.address {
-            try await network.remove(address: old.balancer.address, prefixLength: 32)
+            try await network.remove(ownAddress: old.balancer.address)
         }
-        try await network.add(address: balancer.address, prefixLength: 32)
-        try await rules.apply([(id, Self.fragment(balancer, number))])
+        try await network.add(ownAddress: balancer.address)
+        try await rules(balancer.address).apply([(id, Self.fragment(balancer, number))])
         entries[id] = Entry(number: number, balancer: balancer, network: network)
     }
 
     /// Removes a balancer; one that is not there is no error. Throws `CommandError`.
     package func remove(_ id: String) async throws {
         guard let entry = entries[id] else { return }
+        let (address, rules) = (entry.balancer.address, rules(entry.balancer.address))
         try await rules.apply([(id, nil)])
-        try await entry.network.remove(address: entry.balancer.address, prefixLength: 32)
+        try await entry.network.remove(ownAddress: address)
         entries[id] = nil
-        if entries.isEmpty { try await rules.remove() }
+        if !entries.values.contains(where: { IPFamily(ofText: $0.balancer.address) == IPFamily(ofText: address) }) { try await rules.remove() }
     }
 
     /// Removes all whose id begins with `prefix`: those of a cluster. Throws `CommandError`.
@@ -81,29 +90,33 @@ package actor HostBalancers {
     private static let mark = "0x65000000"
 
     /// The hooks are the VPC's: forwarding between machines and to them is this host's work.
-    private static let base = """
-        set addresses { type ipv4_addr; }
-        map balancers { type ipv4_addr . inet_proto . inet_service : verdict; }
-        map firewalls { type ipv4_addr : verdict; }
-        chain prerouting-firewall { type filter hook prerouting priority dstnat - 10; ct state new ip daddr vmap @firewalls; }
-        chain output-firewall { type filter hook output priority -110; ct state new ip daddr vmap @firewalls; }
-        chain prerouting {
-            type nat hook prerouting priority dstnat;
-            iifname "eyb*" ip daddr @addresses meta mark set \(mark)
-            ip daddr . meta l4proto . th dport vmap @balancers
-        }
-        chain output { type nat hook output priority -100; ip daddr . meta l4proto . th dport vmap @balancers; }
-        chain input { type filter hook input priority filter; meta l4proto { tcp, udp, sctp } ip daddr @addresses ct state new reject; }
-        chain postrouting { type nat hook postrouting priority srcnat - 10; meta mark \(mark) ct status dnat masquerade; }
-        """
+    static func base(_ family: IPFamily) -> String {
+        let (ip, type) = (family.header, family.addressType)
+        return """
+            set addresses { type \(type); }
+            map balancers { type \(type) . inet_proto . inet_service : verdict; }
+            map firewalls { type \(type) : verdict; }
+            chain prerouting-firewall { type filter hook prerouting priority dstnat - 10; ct state new \(ip) daddr vmap @firewalls; }
+            chain output-firewall { type filter hook output priority -110; ct state new \(ip) daddr vmap @firewalls; }
+            chain prerouting {
+                type nat hook prerouting priority dstnat;
+                iifname "eyb*" \(ip) daddr @addresses meta mark set \(mark)
+                \(ip) daddr . meta l4proto . th dport vmap @balancers
+            }
+            chain output { type nat hook output priority -100; \(ip) daddr . meta l4proto . th dport vmap @balancers; }
+            chain input { type filter hook input priority filter; meta l4proto { tcp, udp, sctp } \(ip) daddr @addresses ct state new reject; }
+            chain postrouting { type nat hook postrouting priority srcnat - 10; meta mark \(mark) ct status dnat masquerade; }
+            """
+    }
 
     /// What a balancer has in the table. Without nodes its ports are refused.
     static func fragment(_ balancer: Balancer, _ number: Int) -> RuleFragment {
         var fragment = RuleFragment()
+        let ip = IPFamily(ofText: balancer.address).header
         fragment.elements[NftElement("addresses", balancer.address)] = ""
         if !balancer.sourceRanges.isEmpty {
             let chain = "firewall-\(number)"
-            fragment.chains[chain] = balancer.sourceRanges.map { "ip saddr \($0) return" } + ["drop"]
+            fragment.chains[chain] = balancer.sourceRanges.map { "\(ip) saddr \($0) return" } + ["drop"]
             fragment.elements[NftElement("firewalls", balancer.address)] = "goto \(chain)"
         }
         guard !balancer.nodes.isEmpty else { return fragment }
@@ -112,10 +125,14 @@ package actor HostBalancers {
             let choices = balancer.nodes.enumerated().map { "\($0.offset) : \($0.element) . \(port.nodePort)" }.joined(separator: ", ")
             let target =
                 balancer.nodes.count == 1
-                ? "\(balancer.nodes.joined()):\(port.nodePort)" : "numgen random mod \(balancer.nodes.count) map { \(choices) }"
-            fragment.chains[chain] = ["meta l4proto \(port.transport) dnat ip to \(target)"]
+                ? Self.endpoint(balancer.nodes.joined(), port.nodePort) : "numgen random mod \(balancer.nodes.count) map { \(choices) }"
+            fragment.chains[chain] = ["meta l4proto \(port.transport) dnat \(ip) to \(target)"]
             fragment.elements[NftElement("balancers", "\(balancer.address) . \(port.transport) . \(port.port)")] = "goto \(chain)"
         }
         return fragment
+    }
+
+    private static func endpoint(_ address: String, _ port: UInt16) -> String {
+        address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
     }
 }

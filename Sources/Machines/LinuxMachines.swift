@@ -157,7 +157,8 @@ package actor LinuxMachines {
         ] { try SmallFile.makeDirectory(directory) }
         for (name, bytes) in bootstrap { try SmallFile.write("\(paths.bootstrap)/\(name)", bytes) }
         try SmallFile.write(paths.containerdConfiguration, Array(ContainerdConfiguration.toml(paths).utf8))
-        try SmallFile.write(paths.cniList, Array(ContainerdConfiguration.cni(paths, addresses: machine.podAddresses).utf8))
+        let pods = ContainerdConfiguration.cni(paths, addresses: machine.podAddresses, ipv6Prefix: machine.network.ipv6?.podPrefix)
+        try SmallFile.write(paths.cniList, Array(pods.utf8))
         for (registry, mirror) in machine.registryMirrors {
             try SmallFile.makeDirectory("\(paths.registryHosts)/\(registry)", mode: 0o755)
             let hosts = ContainerdConfiguration.hosts(registry: registry, mirror: mirror)
@@ -171,8 +172,9 @@ package actor LinuxMachines {
             unlink(link)
             guard symlink(configuration.executable, link) == 0 else { throw CommandError(arguments: ["symlink", link], code: -errno, output: "") }
         }
-        let network = VPCNetwork(vpcID: machine.network.vpcID, cidr: machine.network.vpcCIDR)
-        try await networks.use(machine.network.vpcID, cidr: machine.network.vpcCIDR, by: machine.instanceID)
+        let network = VPCNetwork(
+            vpcID: machine.network.vpcID, cidr: machine.network.vpcCIDR, ipv6CIDRs: machine.network.ipv6?.vpcCIDRs ?? [])
+        try await networks.use(network, by: machine.instanceID)
         try await network.add(address: machine.network.gateway, prefixLength: machine.network.prefixLength)
         try await network.connect(machine, paths)
         let procs = try ControlGroups(path: paths.cgroup).create(milliCPU: machine.milliCPU, memoryMiB: machine.memoryMiB)

@@ -23,6 +23,8 @@ package struct MachineConfiguration: Sendable, Codable, Equatable {
         package var gateway: String
         package var address: String
         package var prefixLength: Int
+        /// Nil where pods have IPv4 addresses.
+        package var ipv6: IPv6?
 
         package init(vpcID: String, vpcCIDR: String, gateway: String, address: String, prefixLength: Int) {
             self.vpcID = vpcID
@@ -30,6 +32,26 @@ package struct MachineConfiguration: Sendable, Codable, Equatable {
             self.gateway = gateway
             self.address = address
             self.prefixLength = prefixLength
+        }
+    }
+
+    /// The machine's IPv6 addresses, and the range of its pods'.
+    package struct IPv6: Sendable, Codable, Equatable {
+        package var vpcCIDRs: [String]
+        /// The subnet's router, on the host.
+        package var router: String
+        /// Of the subnet: 64.
+        package var prefixLength: Int
+        package var address: String
+        /// `2001:db8:0:0:7::/80`
+        package var podPrefix: String
+
+        package init(vpcCIDRs: [String], router: String, prefixLength: Int, address: String, podPrefix: String) {
+            self.vpcCIDRs = vpcCIDRs
+            self.router = router
+            self.prefixLength = prefixLength
+            self.address = address
+            self.podPrefix = podPrefix
         }
     }
 
@@ -62,6 +84,8 @@ package struct MachinePaths: Sendable {
     /// The seconds of `shutdownGrace`, for whoever ends the machine.
     package var shutdownGrace: String { "\(directory)/shutdown-grace" }
     package var log: String { "\(directory)/machine.log" }
+    /// The host's route to its pods, in an IPv6 cluster: range and bridge.
+    package var podRoute: String { "\(directory)/pod-route" }
     package var containerdConfiguration: String { "\(directory)/containerd.toml" }
     package var containerdRoot: String { "\(directory)/containerd" }
     package var kubelet: String { "\(directory)/kubelet" }

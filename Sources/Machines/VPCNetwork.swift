@@ -15,10 +15,13 @@ package struct VPCNetwork: Sendable {
 
     package var vpcID: String
     package var cidr: String
+    /// Its IPv6 ranges, where something of it uses them.
+    package var ipv6CIDRs: [String]
 
-    package init(vpcID: String, cidr: String) {
+    package init(vpcID: String, cidr: String, ipv6CIDRs: [String] = []) {
         self.vpcID = vpcID
         self.cidr = cidr
+        self.ipv6CIDRs = ipv6CIDRs
     }
 
     /// `ey` + the id's last ten digits: within the kernel's 15 bytes.
@@ -56,7 +59,32 @@ package struct VPCNetwork: Sendable {
                 add element ip \(Self.table) vpcs { \(cidr) }
 
                 """)
+        if !ipv6CIDRs.isEmpty { try await createIPv6() }
     }
+
+    /// Forwarding and masquerading of IPv6, and the router's link-local address, which is every machine's next hop.
+    private func createIPv6() async throws {
+        try IPv6Forwarding.enable()
+        try SmallFile.set("\(IPv6Forwarding.interfaces)/\(bridge)/disable_ipv6", "0")
+        try await add(address: Self.ipv6Router, prefixLength: 64)
+        try await Command.run(["nft", "-f", "-"], input: Self.ipv6Rules(ipv6CIDRs))
+    }
+
+    /// As for IPv4, from what there is: the host may have no IPv6 itself, and then nothing leaves it.
+    static func ipv6Rules(_ cidrs: [String]) -> String {
+        """
+        add table ip6 \(table)
+        add set ip6 \(table) vpcs { type ipv6_addr; flags interval; }
+        add chain ip6 \(table) postrouting { type nat hook postrouting priority srcnat; }
+        flush chain ip6 \(table) postrouting
+        add rule ip6 \(table) postrouting ip6 saddr @vpcs ip6 daddr != @vpcs oifname != "lo" fib saddr type != local masquerade
+        add element ip6 \(table) vpcs { \(cidrs.joined(separator: ", ")) }
+
+        """
+    }
+
+    /// On every VPC's bridge. Upstream: the link-local address by which a VPC's router makes itself known.
+    static let ipv6Router = "fe80::1"
 
     /// Removes the interface that holds `serviceAddress`. One that is not there is no error.
     package static func removeServiceInterface() async throws {
@@ -72,10 +100,19 @@ package struct VPCNetwork: Sendable {
         try await Command.run(["ip", "address", "replace", "\(serviceAddress)/32", "dev", serviceInterface])
     }
 
-    /// Gives the bridge an address: a subnet's router with the subnet's prefix length, or a network interface's with 32.
+    /// Gives the bridge an address: a subnet's router with the subnet's prefix length.
     package func add(address: String, prefixLength: Int) async throws {
-        try await Command.run(["ip", "address", "replace", "\(address)/\(prefixLength)", "dev", bridge])
+        // Nobody else has it, and it is listened at right away: it is not first asked for in the network.
+        let flags = address.contains(":") ? ["nodad"] : []
+        try await Command.run(["ip", "address", "replace", "\(address)/\(prefixLength)", "dev", bridge] + flags)
     }
+
+    /// Gives the bridge the address of a network interface, of either family.
+    package func add(ownAddress address: String) async throws { try await add(address: address, prefixLength: Self.full(address)) }
+
+    package func remove(ownAddress address: String) async throws { try await remove(address: address, prefixLength: Self.full(address)) }
+
+    private static func full(_ address: String) -> Int { address.contains(":") ? 128 : 32 }
 
     package func remove(address: String, prefixLength: Int) async throws {
         guard access("/sys/class/net/\(bridge)", F_OK) == 0 else { return }
@@ -91,13 +128,17 @@ package struct VPCNetwork: Sendable {
         }
         let links = try await Command.run(["ip", "-o", "link", "show", "type", "bridge"])
         if links.contains(": eyb") {
-            try await Self.tolerating("No such file or directory") {
-                try await Command.run(["nft", "delete", "element", "ip", Self.table, "vpcs", "{ \(cidr) }"])
+            for (family, cidr) in [("ip", cidr)] + ipv6CIDRs.map({ ("ip6", $0) }) {
+                try await Self.tolerating("No such file or directory") {
+                    try await Command.run(["nft", "delete", "element", family, Self.table, "vpcs", "{ \(cidr) }"])
+                }
             }
             return
         }
         for table in [Self.table, HostBalancers.table] {
-            try await Self.tolerating("No such file or directory") { try await Command.run(["nft", "delete", "table", "ip", table]) }
+            for family in ["ip", "ip6"] {
+                try await Self.tolerating("No such file or directory") { try await Command.run(["nft", "delete", "table", family, table]) }
+            }
         }
         try await Self.tolerating("Cannot find device") { try await Command.run(["ip", "link", "del", Self.serviceInterface]) }
     }
@@ -117,6 +158,8 @@ package struct VPCNetwork: Sendable {
 
                     """)
         }
+        let inside = ["nsenter", "--net=\(paths.networkNamespacePath)"]
+        if network.ipv6 != nil { try await Command.run(inside + ["sysctl", "-qw"] + Self.ipv6Settings) }
         try await Command.run(
             ["ip", "-netns", paths.networkNamespace, "-batch", "-"],
             input: """
@@ -127,7 +170,8 @@ package struct VPCNetwork: Sendable {
                 route replace default via \(network.gateway) dev eth0
 
                 """)
-        try await Command.run(["nsenter", "--net=\(paths.networkNamespacePath)", "sysctl", "-qw"] + Self.nodeSettings)
+        try await Command.run(inside + ["sysctl", "-qw"] + Self.nodeSettings)
+        if let ipv6 = network.ipv6 { try await connect(ipv6, paths, inside: inside) }
     }
 
     /// Where the node's agent answers: instance metadata, the Pod Identity agent, and the cluster's DNS. Pods' default route leads to the node, and
@@ -140,7 +184,51 @@ package struct VPCNetwork: Sendable {
         "net.ipv4.neigh.eth0.proxy_delay=0",
     ]
 
+    /// Gives the machine its IPv6 address, and leads its pods' prefix to it. All of its traffic goes by the router, which knows where each prefix is:
+    /// so no neighbour is asked for a pod's address.
+    private func connect(_ ipv6: MachineConfiguration.IPv6, _ paths: MachinePaths, inside: [String]) async throws {
+        try await Command.run(inside + ["ip", "-6", "-batch", "-"], input: Self.ipv6Commands(ipv6))
+        try await Command.run(inside + ["nft", "-f", "-"], input: Self.egressRules)
+        try await add(address: ipv6.router, prefixLength: ipv6.prefixLength)
+        try await Command.run(["ip", "-6", "route", "replace", ipv6.podPrefix, "via", ipv6.address, "dev", bridge])
+        try SmallFile.write(paths.podRoute, Array("\(ipv6.podPrefix) \(bridge)".utf8))
+    }
+
+    static func ipv6Commands(_ ipv6: MachineConfiguration.IPv6) -> String {
+        (agentIPv6Addresses.map { "address replace \($0)/128 dev lo nodad" } + [
+            "address replace \(ipv6.address)/128 dev eth0 nodad", "route replace default via \(ipv6Router) dev eth0", "",
+        ]).joined(separator: "\n")
+    }
+
+    /// The addresses of `agentAddresses` in an IPv6 cluster. Upstream: the Pod Identity agent's; NodeLocal DNSCache has none by default, and the
+    /// Service's address, which the proxy leads here, is all that pods know.
+    private static let agentIPv6Addresses = ["fd00:ec2::23", "fd00:ec2::2010"]
+
+    /// Before there are addresses: the node forwards for its pods, hears no other router than its own, and has addresses that need not first be asked for.
+    private static let ipv6Settings = [
+        "net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.default.disable_ipv6=0", "net.ipv6.conf.lo.disable_ipv6=0",
+        "net.ipv6.conf.eth0.disable_ipv6=0", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.eth0.accept_ra=0",
+        "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.eth0.accept_dad=0",
+    ]
+
+    /// Pods reach IPv4 outside by addresses that mean nothing beyond the node, which lends them its own. Upstream: amazon-vpc-cni-k8s egress-cni.
+    static let egressRules = """
+        add table ip pod-egress
+        add chain ip pod-egress postrouting { type nat hook postrouting priority srcnat; }
+        flush chain ip pod-egress postrouting
+        add rule ip pod-egress postrouting ip saddr 169.254.172.0/22 oifname "eth0" masquerade
+
+        """
+
+    /// The route to a machine's pods ends with it.
+    private static func removePodRoute(_ paths: MachinePaths) async throws {
+        let words = (SmallFile.readText(paths.podRoute) ?? "").split(whereSeparator: \.isWhitespace).map(String.init)
+        guard words.count == 2, access("/sys/class/net/\(words[1])", F_OK) == 0 else { return }
+        try await tolerating("No such process") { try await Command.run(["ip", "-6", "route", "del", words[0], "dev", words[1]]) }
+    }
+
     static func disconnect(_ paths: MachinePaths) async throws {
+        try await removePodRoute(paths)
         try await tolerating("Cannot find device") { try await Command.run(["ip", "link", "del", paths.hostInterface]) }
         guard access(paths.networkNamespacePath, F_OK) == 0 else { return }
         try await tolerating("No such file") { try await Command.run(["ip", "netns", "del", paths.networkNamespace]) }

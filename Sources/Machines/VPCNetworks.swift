@@ -24,15 +24,17 @@ package actor VPCNetworks {
     package init(directory: String) { self.directory = directory }
 
     /// Makes the VPC's network if need be and notes its user. Throws `CommandError`, `VPCOverlap`.
-    package func use(_ vpcID: String, cidr: String, by user: String) async throws {
-        if let other = overlapping(vpcID, cidr) {
-            throw VPCOverlap(vpcID: vpcID, cidr: cidr, other: other)
+    package func use(_ network: VPCNetwork, by user: String) async throws {
+        if let other = overlapping(network.vpcID, network.cidr) {
+            throw VPCOverlap(vpcID: network.vpcID, cidr: network.cidr, other: other)
         }
-        let path = "\(directory)/\(vpcID)"
+        let path = "\(directory)/\(network.vpcID)"
         try SmallFile.makeDirectory(path)
-        try SmallFile.write("\(path)/cidr", Array(cidr.utf8))
+        try SmallFile.write("\(path)/cidr", Array(network.cidr.utf8))
+        // Users of IPv4 alone know of no others'.
+        if !network.ipv6CIDRs.isEmpty { try SmallFile.write("\(path)/ipv6-cidrs", Array(network.ipv6CIDRs.joined(separator: "\n").utf8)) }
         try SmallFile.write("\(path)/\(user).user", [])
-        try await VPCNetwork(vpcID: vpcID, cidr: cidr).create()
+        try await network.create()
     }
 
     /// Notes that `user` is gone, and removes the networks nobody uses any more.
@@ -40,8 +42,10 @@ package actor VPCNetworks {
         for vpcID in names(directory) where vpcID.hasPrefix("vpc-") {
             let path = "\(directory)/\(vpcID)"
             guard unlink("\(path)/\(user).user") == 0, !names(path).contains(where: { $0.hasSuffix(".user") }) else { continue }
-            try await VPCNetwork(vpcID: vpcID, cidr: SmallFile.readText("\(path)/cidr") ?? "").remove()
+            let ranges = (SmallFile.readText("\(path)/ipv6-cidrs") ?? "").split(separator: "\n").map(String.init)
+            try await VPCNetwork(vpcID: vpcID, cidr: SmallFile.readText("\(path)/cidr") ?? "", ipv6CIDRs: ranges).remove()
             unlink("\(path)/cidr")
+            unlink("\(path)/ipv6-cidrs")
             rmdir(path)
         }
     }

@@ -18,6 +18,7 @@ package final class PolicyAgent: Sendable {
     }
 
     private let nodeName: String
+    private let family: IPFamily
     private let informers: InformerFactory
     private let policies: SharedInformer
     private let settings: SharedInformer
@@ -27,14 +28,17 @@ package final class PolicyAgent: Sendable {
     private let wake: AsyncStream<Void>.Continuation
     private let watched = Mutex<Watched?>(nil)
 
-    /// The informers are run by the caller.
-    package init(nodeName: String, informers: InformerFactory, program: NftProgram = NftProgram(), logger: Logger) {
+    /// The informers are run by the caller. `family` is that of the pods' addresses.
+    package init(
+        nodeName: String, family: IPFamily = .ipv4, informers: InformerFactory, program: NftProgram = NftProgram(), logger: Logger
+    ) {
         self.nodeName = nodeName
+        self.family = family
         self.informers = informers
         self.logger = logger
         policies = informers.informer(for: .networkPolicies)
         settings = informers.informer(for: .configMaps, namespace: "kube-system", fieldSelector: "metadata.name=amazon-vpc-cni")
-        table = NftTable(PolicyRules.make(), program: program)
+        table = NftTable(PolicyRules(family: family).make(), program: program)
         (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let wake = wake
         policies.addHandler(.any { _ in wake.yield() })
@@ -73,14 +77,14 @@ package final class PolicyAgent: Sendable {
 
     private func fragments() async throws -> [String: RuleFragment] {
         guard Self.isEnforcing(settings.indexer.list().first) else { return [:] }
-        let facts = policies.indexer.list().compactMap(PolicyFacts.init)
+        let facts = policies.indexer.list().compactMap { PolicyFacts($0, family: family) }
         guard !facts.isEmpty || watched.withLock({ $0 != nil }) else { return [:] }
         let watched = watch()
         try await watched.pods.waitForSync()
         try await watched.namespaces.waitForSync()
-        let pods = watched.pods.indexer.list().compactMap { PolicyPod($0, node: nodeName) }
+        let pods = watched.pods.indexer.list().compactMap { PolicyPod($0, node: nodeName, family: family) }
         let namespaces = watched.namespaces.indexer.list().map { ($0.metadata.name, $0.metadata.labels) }
-        return PolicyRules.fragments(facts, pods: pods, namespaces: Dictionary(namespaces) { $1 })
+        return PolicyRules(family: family).fragments(facts, pods: pods, namespaces: Dictionary(namespaces) { $1 })
     }
 
     /// Policies act unless the add-on's settings say in so many words that they do not. Upstream: EnableNetworkPolicyControllerKey.
@@ -91,11 +95,12 @@ package final class PolicyAgent: Sendable {
             if let known { return known }
             let new = Watched(pods: informers.informer(for: .pods), namespaces: informers.informer(for: .namespaces))
             let wake = wake
-            let node = nodeName
+            let (node, family) = (nodeName, family)
             new.pods.addHandler(
                 InformerHandler(
                     added: { _ in wake.yield() },
-                    updated: { if PolicyPod($0, node: node) != PolicyPod($1, node: node) { wake.yield() } }, deleted: { _ in wake.yield() }))
+                    updated: { if PolicyPod($0, node: node, family: family) != PolicyPod($1, node: node, family: family) { wake.yield() } },
+                    deleted: { _ in wake.yield() }))
             new.namespaces.addHandler(
                 InformerHandler(
                     added: { _ in wake.yield() }, updated: { if $0.metadata.labels != $1.metadata.labels { wake.yield() } },

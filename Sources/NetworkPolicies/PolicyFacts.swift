@@ -1,4 +1,5 @@
 import KubeAPI
+import Nftables
 
 /// A pod as policies look at it.
 struct PolicyPod: Sendable, Equatable {
@@ -17,12 +18,12 @@ struct PolicyPod: Sendable, Equatable {
     var isLocal: Bool
     var ports: [Port]
 
-    /// Nil for pods without an address of their own, and for those that have ended. Upstream: what network plug-ins leave to the node.
-    init?(_ object: Object, node: String) {
+    /// Nil for pods without an address of their own of the family, and for those that have ended. Upstream: what network plug-ins leave to the node.
+    init?(_ object: Object, node: String, family: IPFamily = .ipv4) {
         let meta = object.metadata
         let spec = object["spec"]
         let status = object["status"]
-        guard spec["hostNetwork"].bool != true, let address = status["podIP"].string.flatMap({ IPAddress($0) }), !address.isIPv6,
+        guard spec["hostNetwork"].bool != true, let address = status["podIP"].string.flatMap({ IPAddress($0) }), address.isIPv6 == (family == .ipv6),
             !["Succeeded", "Failed"].contains(status["phase"].string ?? ""), let uid = PolicyFacts.name(of: meta)
         else { return nil }
         self.uid = uid
@@ -70,8 +71,8 @@ struct PolicyFacts: Sendable {
     var ingress: [Rule]?
     var egress: [Rule]?
 
-    /// Nil for a policy that cannot be read; the API server lets none through.
-    init?(_ object: Object) {
+    /// Nil for a policy that cannot be read; the API server lets none through. Ranges of another family than the pods' say nothing of them.
+    init?(_ object: Object, family: IPFamily = .ipv4) {
         let spec = object["spec"]
         guard let uid = Self.name(of: object.metadata), let selector = try? Self.selector(spec["podSelector"]) else { return nil }
         self.uid = uid
@@ -80,8 +81,8 @@ struct PolicyFacts: Sendable {
         let types = spec["policyTypes"].strings
         let isIngress = types.isEmpty || types.contains("Ingress")
         let isEgress = types.contains("Egress") || (types.isEmpty && !spec["egress"].elements.isEmpty)
-        ingress = isIngress ? spec["ingress"].elements.map { Self.rule($0, peers: "from") } : nil
-        egress = isEgress ? spec["egress"].elements.map { Self.rule($0, peers: "to") } : nil
+        ingress = isIngress ? spec["ingress"].elements.map { Self.rule($0, peers: "from", family) } : nil
+        egress = isEgress ? spec["egress"].elements.map { Self.rule($0, peers: "to", family) } : nil
     }
 
     /// No selector and an empty one select everything.
@@ -90,20 +91,21 @@ struct PolicyFacts: Sendable {
         return try LabelSelector(object: view)
     }
 
-    private static func rule(_ view: JSONView, peers key: String) -> Rule {
+    private static func rule(_ view: JSONView, peers key: String, _ family: IPFamily) -> Rule {
         let peers = view[key].elements
         let ports = view["ports"].elements
         // What cannot be read allows nobody.
-        return Rule(peers: peers.isEmpty ? nil : peers.compactMap(peer), ports: ports.isEmpty ? nil : ports.compactMap(port))
+        return Rule(peers: peers.isEmpty ? nil : peers.compactMap { peer($0, family) }, ports: ports.isEmpty ? nil : ports.compactMap(port))
     }
 
-    private static func peer(_ view: JSONView) -> Peer? {
+    private static func peer(_ view: JSONView, _ family: IPFamily) -> Peer? {
+        let isIPv6 = family == .ipv6
         if let block = view["ipBlock"] {
-            guard let range = block["cidr"]?.string.flatMap({ IPRange($0) }), !range.isIPv6 else { return nil }
+            guard let range = block["cidr"]?.string.flatMap({ IPRange($0) }), range.isIPv6 == isIPv6 else { return nil }
             let except = block["except"].strings.map { IPRange($0) }
             // An exception that cannot be read would be let in.
             guard !except.contains(where: { $0 == nil }) else { return nil }
-            return .range(range, except: except.compactMap { $0 }.filter { !$0.isIPv6 })
+            return .range(range, except: except.compactMap { $0 }.filter { $0.isIPv6 == isIPv6 })
         }
         do {
             let namespaces = view["namespaceSelector"].map { $0.kind == .object } ?? false

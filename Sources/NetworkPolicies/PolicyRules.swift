@@ -6,10 +6,12 @@ import Nftables
 /// Packets that begin a connection pass two hooks, one after the other: the sender's egress and the receiver's ingress. A pod that a policy selects has a
 /// chain for the direction, which asks each of its policies and drops what none allows. What comes from or goes to the node itself passes neither.
 /// Upstream: the semantics of networking/v1 NetworkPolicy; EKS's network policy agent.
-enum PolicyRules {
-    static let table = "ip network-policies"
-    private static let egress = Direction(name: "out", map: "egress", peer: "ip daddr")
-    private static let ingress = Direction(name: "in", map: "ingress", peer: "ip saddr")
+struct PolicyRules {
+    /// That of the pods' addresses.
+    var family = IPFamily.ipv4
+
+    private var egress: Direction { Direction(name: "out", map: "egress", peer: "\(family.header) daddr") }
+    private var ingress: Direction { Direction(name: "in", map: "ingress", peer: "\(family.header) saddr") }
 
     private struct Direction {
         var name: String
@@ -19,19 +21,20 @@ enum PolicyRules {
         var peer: String
     }
 
-    static func make() -> RuleTable {
-        RuleTable(
-            name: table,
+    func make() -> RuleTable {
+        let (ip, type) = (family.header, family.addressType)
+        return RuleTable(
+            name: "\(ip) network-policies",
             base: """
-                map egress { type ipv4_addr : verdict; }
-                map ingress { type ipv4_addr : verdict; }
-                chain egress-hook { type filter hook forward priority filter + 10; ct state established,related accept; ip saddr vmap @egress; }
-                chain ingress-hook { type filter hook forward priority filter + 11; ct state established,related accept; ip daddr vmap @ingress; }
+                map egress { type \(type) : verdict; }
+                map ingress { type \(type) : verdict; }
+                chain egress-hook { type filter hook forward priority filter + 10; ct state established,related accept; \(ip) saddr vmap @egress; }
+                chain ingress-hook { type filter hook forward priority filter + 11; ct state established,related accept; \(ip) daddr vmap @ingress; }
                 """)
     }
 
     /// The fragments of all policies and of the pods of this node that they select, by owner. `namespaces` are labels by name.
-    static func fragments(_ policies: [PolicyFacts], pods: [PolicyPod], namespaces: [String: [String: String]]) -> [String: RuleFragment] {
+    func fragments(_ policies: [PolicyFacts], pods: [PolicyPod], namespaces: [String: [String: String]]) -> [String: RuleFragment] {
         var fragments: [String: RuleFragment] = [:]
         var chains: [String: (pod: PolicyPod, egress: [String], ingress: [String])] = [:]
         for policy in policies {
@@ -65,7 +68,7 @@ enum PolicyRules {
     }
 
     /// A rule's lines: each of its peers with each of its ports.
-    private static func lines(
+    private func lines(
         _ rule: PolicyFacts.Rule, _ name: String, _ direction: Direction, _ policy: PolicyFacts, _ selected: [PolicyPod], _ pods: [PolicyPod],
         _ namespaces: [String: [String: String]], _ fragment: inout RuleFragment
     ) -> [String] {
@@ -87,7 +90,7 @@ enum PolicyRules {
             }
             let addresses = Set(peers.map(\.address.description)).sorted()
             if !addresses.isEmpty {
-                fragment.sets["peers-\(name)"] = "type ipv4_addr;"
+                fragment.sets["peers-\(name)"] = "type \(family.addressType);"
                 for address in addresses { fragment.elements[NftElement("peers-\(name)", address)] = "" }
                 matches.append("\(direction.peer) @peers-\(name) ")
             }
@@ -101,7 +104,7 @@ enum PolicyRules {
         return matches.flatMap { match in portMatches.map { "\(match)\($0) accept" } }
     }
 
-    private static func line(_ port: PolicyFacts.Port, _ set: String, _ receivers: [PolicyPod], _ fragment: inout RuleFragment) -> String? {
+    private func line(_ port: PolicyFacts.Port, _ set: String, _ receivers: [PolicyPod], _ fragment: inout RuleFragment) -> String? {
         switch port {
         case .all(let transport): return "meta l4proto \(transport)"
         case .numbers(let transport, let range):
@@ -111,14 +114,14 @@ enum PolicyRules {
                 pod.ports.filter { $0.name == name && $0.transport == transport }.map { "\(pod.address) . \(transport) . \($0.port)" }
             }
             guard !elements.isEmpty else { return nil }
-            fragment.sets[set] = "type ipv4_addr . inet_proto . inet_service;"
+            fragment.sets[set] = "type \(family.addressType) . inet_proto . inet_service;"
             for element in elements { fragment.elements[NftElement(set, element)] = "" }
-            return "ip daddr . meta l4proto . th dport @\(set)"
+            return "\(family.header) daddr . meta l4proto . th dport @\(set)"
         }
     }
 
     /// nft takes no range that lies in another.
-    private static func outermost(_ ranges: [IPRange]) -> [String] {
+    private func outermost(_ ranges: [IPRange]) -> [String] {
         let all = Set(ranges)
         return all.filter { range in !all.contains { $0 != range && $0.length < range.length && $0.contains(range.network) } }.map(\.description)
             .sorted()

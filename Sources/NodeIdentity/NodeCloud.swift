@@ -10,6 +10,10 @@ package struct NodeCloud: Sendable {
     package var nodeAddress: String
     /// The addresses its pods have.
     package var podAddresses: Set<String>
+    /// Whether an address is one of the ranges from which pods of an IPv6 cluster have theirs.
+    package var isInPodRange: @Sendable (_ address: String) -> Bool = { _ in false }
+    /// Whether pods have IPv6 addresses, and are answered at such, too.
+    package var isIPv6 = false
     /// Hops that an answer with a token may go: with one it does not reach pods. Upstream: EC2 HttpPutResponseHopLimit; 2 in EKS's launch templates.
     package var metadataHopLimit = 2
     /// Instance metadata is not answered without a token. Upstream: EC2 HttpTokens.
@@ -35,10 +39,14 @@ package struct NodeCloud: Sendable {
         let (remote, local) = (Self.host(head.connection.remoteAddress), Self.host(head.connection.localAddress))
         // Who asks an address of its own network comes from that very address.
         if remote == nodeAddress || remote == local || remote == "127.0.0.1" { return .node }
-        return podAddresses.contains(remote) ? .pod : nil
+        return podAddresses.contains(remote) || isInPodRange(remote) ? .pod : nil
     }
 
-    private static func host(_ address: String) -> String { String(address.prefix(upTo: address.lastIndex(of: ":") ?? address.endIndex)) }
+    /// Of `10.0.0.7:80` or `[2001:db8::7]:80`.
+    private static func host(_ address: String) -> String {
+        let host = address.prefix(upTo: address.lastIndex(of: ":") ?? address.endIndex)
+        return host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : String(host)
+    }
 
     /// Host and port of the endpoint; nil for another form of URL.
     package var endpointAddress: (host: String, port: Int)? {

@@ -6,6 +6,8 @@ package import Logging
 /// Upstream: eks-pod-identity-agent pkg/handlers.EksCredentialHandler.
 package struct PodIdentityAgent: HTTPResponder {
     package static let address = "169.254.170.23"
+    /// In IPv6 clusters, beside the other.
+    package static let ipv6Address = "fd00:ec2::23"
     private static let path = "/v1/credentials"
     /// Bytes: service accounts' tokens are about one KiB.
     private static let longestToken = 16_384

@@ -20,6 +20,18 @@ package struct AddressPool: Sendable {
         self.addresses = addresses
     }
 
+    /// The first addresses of a range, without the network's own: more than a node has pods. Nil for a text that is no range.
+    init?(path: String, range: String) {
+        guard let range = IPRange(range) else { return nil }
+        let bits = (range.isIPv6 ? 128 : 32) - range.length
+        let count = bits < 10 ? (UInt128(1) << UInt128(bits)) - 1 : Self.rangeLimit
+        let offsets = count > 0 ? UInt128(1)...count : UInt128(0)...0
+        self.init(path: path, addresses: offsets.map { IPAddress(number: range.network.number &+ $0, isIPv6: range.isIPv6).description })
+    }
+
+    /// Upstream: a kubelet's largest recommended maxPods is 250; addresses cool down for a while.
+    private static let rangeLimit: UInt128 = 1_000
+
     package enum Failure: Error, CustomStringConvertible {
         case exhausted(Int)
         case lock(String)

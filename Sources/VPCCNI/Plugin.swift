@@ -10,12 +10,14 @@ internal import Processes
 ///
 /// A pod gets a veth pair: inside `eth0` with a /32 of the node's secondary addresses and a default route by 169.254.1.1; outside a host-side
 /// interface with a /32 route to the pod. The node answers ARP for its pods on its own eth0 (proxy_arp), so every address of the VPC reaches them.
-/// The same wiring as the VPC CNI's.
+/// The same wiring as the VPC CNI's. In an IPv6 cluster see `IPv6Wiring`.
 package enum Plugin {
     /// The plug-in's names as installed: links to the executable.
     package static let names = ["eyrie-cni", "loopback"]
+    /// Of the addresses by which pods of an IPv6 cluster reach IPv4.
+    package static let egressRange = IPv6Wiring.egressRange
     /// The next hop of every pod: no interface has it; a permanent ARP entry leads it to the host-side interface.
-    private static let gateway = "169.254.1.1"
+    static let gateway = "169.254.1.1"
     private static let interfaceMTU = 1400
 
     /// Runs one plug-in call as CNI defines it: environment and standard input in, standard output out. Returns the exit code.
@@ -36,7 +38,7 @@ package enum Plugin {
         }
     }
 
-    private struct Call {
+    struct Call {
         var command: String
         var containerID: String
         var namespace: String
@@ -48,18 +50,22 @@ package enum Plugin {
         /// At most 15 bytes, from the container's id.
         var hostInterface: String { "eni" + String(containerID.prefix(11)) }
         /// A locally administered unicast address made of the container's id: known without asking, so that the pod's ARP entry can be set at once.
-        var hostInterfaceMAC: String {
+        var hostInterfaceMAC: String { mac("0a") }
+        /// The pod's own, by which the node knows it without asking.
+        var podInterfaceMAC: String { mac("0e") }
+
+        private func mac(_ first: String) -> String {
             var hash: UInt64 = 0xcbf2_9ce4_8422_2325  // FNV-1a
             for byte in containerID.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
             let octets = (0..<5).map { index -> String in
                 let text = String(UInt8(truncatingIfNeeded: hash >> UInt64(index * 8)), radix: 16)
                 return text.count == 1 ? "0" + text : text
             }
-            return (["0a"] + octets).joined(separator: ":")
+            return ([first] + octets).joined(separator: ":")
         }
     }
 
-    private struct Invalid: Error, CustomStringConvertible {
+    struct Invalid: Error, CustomStringConvertible {
         var description: String
     }
 
@@ -85,28 +91,30 @@ package enum Plugin {
         guard !call.containerID.isEmpty, call.containerID.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }) else {
             throw Invalid(description: "CNI_CONTAINERID is missing or malformed")
         }
-        let pool = AddressPool(path: state, addresses: call.input["addresses"].strings)
+        let pools = try Pools(call, state: state)
+        let pool = pools.pods
         let now = Timestamp.now.seconds
         switch call.command {
         case "ADD":
-            let address = try pool.assign(owner: call.owner, now: now)
             do {
-                let result = try connect(call, address)
-                do { try HostPorts(call.input).open(address, interface: call.hostInterface) } catch {
+                let address = try pool.assign(owner: call.owner, now: now)
+                let wiring = try pools.egress.map { IPv6Wiring(address: address, egressAddress: try $0.assign(owner: call.owner, now: now)) }
+                let result = try connect(call, address, wiring)
+                do { try pools.hostPorts(call).open(address, interface: call.hostInterface) } catch {
                     try deleteInterface(call.hostInterface)
                     throw error
                 }
                 return result
             } catch {
-                _ = try pool.release(owner: call.owner, now: now)
+                try pools.release(call.owner, now: now)
                 throw error
             }
         case "DEL":
             // The interface pair goes with the pod's namespace; it is removed here for the case that the namespace is already gone, or still held.
             try deleteInterface(call.hostInterface)
             // Before the address can be another pod's.
-            if let address = try pool.holder(of: call.owner) { try HostPorts(call.input).close(address) }
-            _ = try pool.release(owner: call.owner, now: now)
+            if let address = try pool.holder(of: call.owner) { try pools.hostPorts(call).close(address) }
+            try pools.release(call.owner, now: now)
             return nil
         case "CHECK":
             guard try pool.holder(of: call.owner) != nil else { throw Invalid(description: "no address is assigned to \(call.owner)") }
@@ -115,7 +123,29 @@ package enum Plugin {
         }
     }
 
-    private static func connect(_ call: Call, _ address: String) throws -> Value {
+    /// Where pods' addresses come from: the node's secondary ones; or its IPv6 range, and then those by which they reach IPv4 outside.
+    private struct Pools {
+        let pods: AddressPool
+        let egress: AddressPool?
+
+        init(_ call: Call, state: String) throws {
+            guard let prefix = call.input["ipv6Prefix"].string else {
+                (pods, egress) = (AddressPool(path: state, addresses: call.input["addresses"].strings), nil)
+                return
+            }
+            guard let pods = AddressPool(path: state, range: prefix) else { throw Invalid(description: "\"ipv6Prefix\" is no range: \(prefix)") }
+            (self.pods, egress) = (pods, AddressPool(path: "\(state).egress", range: IPv6Wiring.egressRange))
+        }
+
+        func hostPorts(_ call: Call) -> HostPorts { HostPorts(call.input, isIPv6: egress != nil) }
+
+        func release(_ owner: String, now: Int64) throws {
+            _ = try pods.release(owner: owner, now: now)
+            _ = try egress?.release(owner: owner, now: now)
+        }
+    }
+
+    private static func connect(_ call: Call, _ address: String, _ wiring: IPv6Wiring?) throws -> Value {
         let host = call.hostInterface
         let peer = "t" + host.dropFirst()
         let mac = call.hostInterfaceMAC
@@ -131,6 +161,11 @@ package enum Plugin {
         do {
             // CNI_NETNS is a path; iproute2 takes names below /run/netns or, for a move, a process. nsenter opens the path itself.
             try moveIntoNamespace(peer, call.namespace)
+            if let wiring {
+                try Command.runBlocking(["nsenter", "--net=\(call.namespace)", "ip", "-batch", "-"], input: wiring.inside(call, peer: peer))
+                try Command.runBlocking(["ip", "-batch", "-"], input: wiring.outside(call))
+                return wiring.result(call)
+            }
             try Command.runBlocking(
                 ["nsenter", "--net=\(call.namespace)", "ip", "-batch", "-"],
                 input: """

@@ -111,7 +111,6 @@ import Testing
     static let unbuiltMembers: [(String, AWSJSON)] = [
         ("outpostConfig", ["outpostArns": [], "controlPlaneInstanceType": "m5.large"]),
         ("kubernetesNetworkConfig", ["elasticLoadBalancing": ["enabled": true, "gatewayApi": ["crds": [:]]]]),
-        ("kubernetesNetworkConfig", ["ipFamily": "ipv6"]),
     ]
 
     @Test("what is not built is refused by name, not ignored", arguments: unbuiltMembers)

@@ -145,3 +145,36 @@ import Testing
         #expect(fragment([], ["10.0.0.0/8"]).chains["firewall-1"] == ["ip saddr 10.0.0.0/8 return", "drop"])
     }
 }
+
+/// Machines of IPv6 clusters.
+@Suite struct IPv6MachineTests {
+    private let ipv6 = MachineConfiguration.IPv6(
+        vpcCIDRs: ["2001:db8::/56"], router: "2001:db8::1", prefixLength: 64, address: "2001:db8::7", podPrefix: "2001:db8:0:0:9::/80")
+
+    @Test("a machine has its address alone, and all else by the router") func commands() {
+        let lines = VPCNetwork.ipv6Commands(ipv6).split(separator: "\n")
+        #expect(lines.contains("address replace 2001:db8::7/128 dev eth0 nodad") && lines.last == "route replace default via fe80::1 dev eth0")
+        #expect(lines.contains("address replace fd00:ec2::23/128 dev lo nodad"), "the Pod Identity agent's")
+    }
+
+    @Test("pods' range is in the CNI configuration of IPv6 clusters alone") func cni() {
+        let paths = MachinePaths(machinesDirectory: "/data/machines", instanceID: "i-0123456789abcdef0")
+        let text = ContainerdConfiguration.cni(paths, addresses: [], ipv6Prefix: ipv6.podPrefix)
+        #expect(text.contains(#""addresses":[],"ipv6Prefix":"2001:db8:0:0:9::/80"}]}"#))
+        #expect(!ContainerdConfiguration.cni(paths, addresses: ["10.0.0.5"]).contains("ipv6"))
+    }
+
+    @Test("what leaves the VPCs is masqueraded") func rules() {
+        let rules = VPCNetwork.ipv6Rules(["2001:db8::/56", "2001:db9::/56"])
+        #expect(rules.contains("add element ip6 eyrie vpcs { 2001:db8::/56, 2001:db9::/56 }\n"))
+    }
+
+    @Test("load balancers of IPv6 lead to nodes of IPv6, in a table of their own") func balancers() {
+        let port = HostBalancers.Port(transport: "tcp", port: 80, nodePort: 30080)
+        let one = HostBalancers.fragment(.init(address: "2001:db8::5", ports: [port], nodes: ["2001:db8::7"], sourceRanges: ["2001:db8::/32"]), 1)
+        #expect(one.chains["balancer-1-tcp-80"] == ["meta l4proto tcp dnat ip6 to [2001:db8::7]:30080"])
+        #expect(one.chains["firewall-1"] == ["ip6 saddr 2001:db8::/32 return", "drop"])
+        #expect(HostBalancers.base(.ipv6).contains("map balancers { type ipv6_addr .") && !HostBalancers.base(.ipv6).contains("ip daddr"))
+        #expect(HostBalancers.base(.ipv4).contains("set addresses { type ipv4_addr; }") && !HostBalancers.base(.ipv4).contains("ip6"))
+    }
+}

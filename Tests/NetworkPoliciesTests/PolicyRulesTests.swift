@@ -58,7 +58,7 @@ import Testing
     private static let namespaces = ["default": ["team": "a"], "other": ["team": "b"]]
 
     @Test("a policy without rules shuts the direction; pods it does not select stay open") func defaultDeny() throws {
-        let found = PolicyRules.fragments(
+        let found = PolicyRules().fragments(
             [try policy(["podSelector": ["matchLabels": ["app": "web"]]])], pods: try pods(), namespaces: Self.namespaces)
         #expect(found["policy/uid-p"]?.chains == ["in-uid-p": []])
         #expect(found["pod/uid-web"]?.chains == ["pod-in-uid-web": ["jump in-uid-p", "drop"]])
@@ -69,7 +69,7 @@ import Testing
     @Test("peers are pods of the policy's namespace, or of namespaces by label") func peers() throws {
         func peers(_ from: Value) throws -> [String] {
             let facts = try policy(["podSelector": [:], "ingress": [["from": [from]]]])
-            let fragment = PolicyRules.fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]
+            let fragment = PolicyRules().fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]
             return fragment?.elements.keys.filter { $0.set == "peers-in-uid-p-0" }.map(\.key).sorted() ?? []
         }
         #expect(try peers(["podSelector": ["matchLabels": ["app": "friend"]]]) == ["10.0.0.2"])
@@ -80,9 +80,9 @@ import Testing
 
     @Test("a rule whose peers are nobody allows nobody") func nobody() throws {
         let facts = try policy(["podSelector": [:], "ingress": [["from": [["podSelector": ["matchLabels": ["app": "nobody"]]]]]]])
-        #expect(PolicyRules.fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]?.chains["in-uid-p"] == [])
+        #expect(PolicyRules().fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]?.chains["in-uid-p"] == [])
         let broken = try policy(["podSelector": [:], "ingress": [["from": [["ipBlock": ["cidr": "10.0.0.0/8", "except": ["what"]]]]]]])
-        #expect(PolicyRules.fragments([broken], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]?.chains["in-uid-p"] == [])
+        #expect(PolicyRules().fragments([broken], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]?.chains["in-uid-p"] == [])
     }
 
     @Test("ranges, their exceptions, ports and ranges of ports") func rangesAndPorts() throws {
@@ -95,7 +95,7 @@ import Testing
                 ]
             ],
         ])
-        let chains = PolicyRules.fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]?.chains
+        let chains = PolicyRules().fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]?.chains
         let peer = "ip daddr 10.0.0.0/8 ip daddr != { 10.1.0.0/16 }"
         #expect(
             chains
@@ -104,7 +104,7 @@ import Testing
 
     @Test("a port's name is the receiver's") func namedPorts() throws {
         let facts = try policy(["podSelector": ["matchLabels": ["app": "web"]], "ingress": [["ports": [["port": "http"], ["port": "none"]]]]])
-        let fragment = PolicyRules.fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]
+        let fragment = PolicyRules().fragments([facts], pods: try pods(), namespaces: Self.namespaces)["policy/uid-p"]
         #expect(fragment?.chains["in-uid-p"] == ["ip daddr . meta l4proto . th dport @ports-in-uid-p-0-0 accept"])
         #expect(fragment?.elements.keys.map(\.key) == ["10.0.0.1 . tcp . 8080"])
     }
@@ -123,9 +123,29 @@ import Testing
                 ]
             ], "egress": [[:]],
         ])
-        var table = PolicyRules.make()
-        for (owner, fragment) in PolicyRules.fragments([facts], pods: try pods(), namespaces: Self.namespaces) { table.set(owner, fragment) }
+        var table = PolicyRules().make()
+        for (owner, fragment) in PolicyRules().fragments([facts], pods: try pods(), namespaces: Self.namespaces) { table.set(owner, fragment) }
         // Checked by nft and the kernel, without effect: the test's network is the machine's.
         try await NftProgram().check(table.wholeTable())
+    }
+
+    @Test("of IPv6 pods the rules are of IPv6, and ranges of IPv4 name nobody") func ipv6() throws {
+        let object = try Object([
+            "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "p", "namespace": "default", "uid": "uid-p6", "labels": ["app": "web"]],
+            "spec": ["nodeName": "node-a", "containers": []], "status": ["podIP": "2001:db8::1", "phase": "Running"],
+        ])
+        let pod = try #require(PolicyPod(object, node: "node-a", family: .ipv6))
+        #expect(PolicyPod(object, node: "node-a") == nil)
+        let ranges: Value = [["ipBlock": ["cidr": "10.0.0.0/8"]], ["ipBlock": ["cidr": "2001:db8::/32", "except": ["2001:db8:1::/48"]]]]
+        let policy = try Object([
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": ["name": "p", "namespace": "default", "uid": "uid-p"],
+            "spec": ["podSelector": [:], "ingress": [["from": ranges]]],
+        ])
+        let facts = try #require(PolicyFacts(policy, family: .ipv6))
+        let rules = PolicyRules(family: .ipv6)
+        let found = rules.fragments([facts], pods: [pod], namespaces: Self.namespaces)
+        #expect(found["policy/uid-p"]?.chains["in-uid-p"] == ["ip6 saddr 2001:db8::/32 ip6 saddr != { 2001:db8:1::/48 } accept"])
+        #expect(found["pod/uid-p6"]?.elements == [NftElement("ingress", "2001:db8::1"): "goto pod-in-uid-p6"])
+        #expect(rules.make().name == "ip6 network-policies" && PolicyRules().make().name == "ip network-policies")
     }
 }

@@ -87,3 +87,52 @@ import Testing
         #expect(none.isEmpty)
     }
 }
+
+/// Pods of IPv6 clusters.
+@Suite struct IPv6PodTests {
+    private func call() throws -> Plugin.Call {
+        Plugin.Call(
+            command: "ADD", containerID: "0123456789abcdef", namespace: "/run/netns/p", interface: "eth0", version: "1.0.0",
+            input: try JSONDocument(Array("{}".utf8)).root)
+    }
+
+    @Test(
+        "a pool of a range has its first addresses, without the network's own",
+        arguments: [
+            ("2001:db8:0:0:7::/80", 1_000, "2001:db8:0:0:7::1"), ("169.254.172.0/22", 1_000, "169.254.172.1"), ("10.0.0.0/29", 7, "10.0.0.1"),
+            ("::7/128", 1, "::7"),
+        ])
+    func range(text: String, count: Int, first: String) throws {
+        let pool = try #require(AddressPool(path: "/nowhere", range: text))
+        #expect(Set(pool.addresses).count == count && pool.addresses.first == first)
+    }
+
+    @Test("what is no range makes no pool") func noRange() {
+        for text in ["", "x", "2001:db8::", "2001:db8::/129", "10.0.0.0/-1"] { #expect(AddressPool(path: "/nowhere", range: text) == nil) }
+    }
+
+    @Test("a pod is reached by IPv6 alone, and knows the way to both families") func wiring() throws {
+        let (wiring, call) = (IPv6Wiring(address: "2001:db8::1", egressAddress: "169.254.172.5"), try call())
+        let inside = wiring.inside(call, peer: "tni0123")
+        #expect(inside.contains("address add 2001:db8::1/128 dev eth0 nodad\n") && inside.contains("route add ::/0 via fe80::1 dev eth0\n"))
+        #expect(inside.contains("address add 169.254.172.5/32 dev eth0\n") && inside.contains("route add default via 169.254.1.1 dev eth0\n"))
+        #expect(inside.contains("neighbour replace fe80::1 lladdr \(call.hostInterfaceMAC) dev eth0 nud permanent\n"))
+        #expect(wiring.outside(call).contains("neighbour replace 2001:db8::1 lladdr \(call.podInterfaceMAC) dev eni0123456789a nud permanent\n"))
+        let result = wiring.result(call)
+        #expect(result["ips"]?.array?.count == 1 && !result.jsonString.contains("169.254.172"))
+        #expect(call.hostInterfaceMAC != call.podInterfaceMAC && call.podInterfaceMAC.utf8.count == 17)
+    }
+
+    @Test("host ports lead to pods of their family, in its own table") func hostPorts() throws {
+        let mappings: Value = [
+            ["hostPort": 80, "containerPort": 8080], ["hostPort": 81, "containerPort": 81, "hostIP": "10.0.0.7"],
+            ["hostPort": 82, "containerPort": 82, "hostIP": "2001:db8::9"], ["hostPort": 83, "containerPort": 83, "hostIP": "::"],
+        ]
+        let input: Value = ["runtimeConfig": ["portMappings": mappings]]
+        let opened = HostPorts(try JSONDocument(input.jsonBytes).root, isIPv6: true).opening("2001:db8::1")
+        #expect(opened.contains("add element ip6 host-ports anywhere { tcp . 80 : 2001:db8::1 . 8080 }\n"))
+        #expect(opened.contains("add element ip6 host-ports bound { 2001:db8::9 . tcp . 82 : 2001:db8::1 . 82 }\n"))
+        #expect(opened.contains("anywhere { tcp . 83 : 2001:db8::1 . 83 }\n") && !opened.contains("10.0.0.7") && !opened.contains("127.0.0.0"))
+        #expect(!opened.contains("ipv4_addr") && !opened.contains("ip host-ports"))
+    }
+}

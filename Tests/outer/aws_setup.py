@@ -56,11 +56,11 @@ def fast(waiter):
     return waiter
 
 
-def cluster(service, name, prefix, nodes=0, instance_type="t3.medium", kubelet=None, **settings):
+def cluster(service, name, prefix, nodes=0, instance_type="t3.medium", kubelet=None, subnets=None, **settings):
     """An ACTIVE cluster with a node group of `nodes`, and the service's kubeconfig set to it; `kubelet` are members of its
-    nodes' kubelet file. Returns its subnets."""
+    nodes' kubelet file; `subnets` those of a network that is there. Returns its subnets."""
     eks = client(service, "eks")
-    subnets = network(service, prefix)
+    subnets = subnets or network(service, prefix)
     arn = role(service, f"{name}-cluster", trust("eks.amazonaws.com"), ["AmazonEKSClusterPolicy"])
     eks.create_cluster(name=name, roleArn=arn, resourcesVpcConfig={"subnetIds": subnets}, **settings)
     fast(eks.get_waiter("cluster_active")).wait(name=name)

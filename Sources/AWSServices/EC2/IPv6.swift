@@ -43,7 +43,7 @@ package struct IPv6Block: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The range of this length that the address is in; lengths are from 0 to 128.
-    init(_ address: IPv6Address, prefixLength: Int) {
+    package init(_ address: IPv6Address, prefixLength: Int) {
         self.prefixLength = min(max(prefixLength, 0), 128)
         base = IPv6Address(address.value & ~IPv6Block.hostMask(self.prefixLength))
     }

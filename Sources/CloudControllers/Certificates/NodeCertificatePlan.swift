@@ -54,9 +54,9 @@ enum NodeCertificatePlan {
         return dnsNames.allSatisfy(names.contains) && addresses.allSatisfy(known.contains)
     }
 
-    /// Of an IPv4 address; the cloud has no others.
-    private static func bytes(_ address: String) -> [UInt8]? {
-        let parts = address.split(separator: ".", omittingEmptySubsequences: false).compactMap { UInt8($0) }
-        return parts.count == 4 ? parts : nil
+    private static func bytes(_ text: String) -> [UInt8]? {
+        IPAddress(text).map { address in
+            stride(from: address.isIPv6 ? 120 : 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: address.number >> UInt128($0)) }
+        }
     }
 }

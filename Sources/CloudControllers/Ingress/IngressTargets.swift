@@ -60,15 +60,15 @@ struct IngressTargets {
         }
     }
 
-    /// The ready endpoints of IPv4.
+    /// The ready endpoints.
     private func endpoints(_ service: Object, _ row: JSONView) -> [ApplicationBalancer.Target] {
         let name = row["name"]?.string ?? ""
         var targets: Set<ApplicationBalancer.Target> = []
-        for slice in facts.slices(service.metadata.key) where slice["addressType"].string ?? "IPv4" == "IPv4" {
+        for slice in facts.slices(service.metadata.key) where slice["addressType"].string != "FQDN" {
             let ports = slice["ports"].elements.filter { ($0["name"]?.string ?? "") == name }
             for port in ports.compactMap({ $0["port"]?.int.flatMap { UInt16(exactly: $0) } }) where port > 0 {
                 for endpoint in slice["endpoints"].elements where endpoint["conditions"]?["ready"]?.bool ?? true {
-                    guard let text = endpoint["addresses"]?.strings.first, let address = IPAddress(text), !address.isIPv6 else { continue }
+                    guard let text = endpoint["addresses"]?.strings.first, let address = IPAddress(text) else { continue }
                     targets.insert(.init(address: address.description, port: port))
                 }
             }

@@ -209,8 +209,10 @@ struct ProxyText {
         if group.isSecure { all.append(options.contains("verify none") ? "ssl" : "ssl verify none") }
         if group.version != .http1 { all.append(group.isSecure ? "alpn h2" : "proto h2") }
         for target in group.targets {
-            let place = "\(target.address):\(target.port)"
-            put((["server \(place) \(place)"] + all).joined(separator: " "))
+            // Names may have no brackets.
+            let name = "\(target.address):\(target.port)"
+            let place = target.address.contains(":") ? "[\(target.address)]:\(target.port)" : name
+            put((["server \(name) \(place)"] + all).joined(separator: " "))
         }
     }
 }

@@ -17,6 +17,7 @@ enum LoadBalancerPlan {
     /// out elsewhere.
     static func balancer(for service: Object, nodes: [Object], slices: [Object]) -> LoadBalancer {
         let spec = service["spec"]
+        let isIPv6 = spec["ipFamilies"].strings.first == "IPv6"
         var usable = nodes.filter(isUsable)
         if spec["externalTrafficPolicy"].string == "Local" {
             let having = nodesWithEndpoints(slices)
@@ -30,14 +31,14 @@ enum LoadBalancerPlan {
         }
         return LoadBalancer(
             id: service.metadata.uid, service: service.metadata.key, ports: ports, nodes: usable.compactMap(address).sorted(),
-            sourceRanges: sourceRanges(spec["loadBalancerSourceRanges"].strings))
+            sourceRanges: sourceRanges(spec["loadBalancerSourceRanges"].strings, isIPv6: isIPv6))
     }
 
-    /// The ranges of IPv4; nothing when everybody may connect. Ranges that name nobody of IPv4 shut all of it out.
-    private static func sourceRanges(_ texts: [String]) -> [String] {
-        let ranges = texts.compactMap { IPRange(String($0.filter { !$0.isWhitespace })) }.filter { !$0.isIPv6 }
+    /// The ranges of the family; nothing when everybody may connect. Ranges that name nobody of the family shut all of it out.
+    private static func sourceRanges(_ texts: [String], isIPv6: Bool) -> [String] {
+        let ranges = texts.compactMap { IPRange(String($0.filter { !$0.isWhitespace })) }.filter { $0.isIPv6 == isIPv6 }
         if texts.isEmpty || ranges.contains(where: { $0.length == 0 }) { return [] }
-        return ranges.isEmpty ? ["255.255.255.255/32"] : ranges.map(\.description).sorted()
+        return ranges.isEmpty ? [isIPv6 ? "::/128" : "255.255.255.255/32"] : ranges.map(\.description).sorted()
     }
 
     /// Upstream: cloud-provider/controllers/service.nodeReadyPredicate and its like.
@@ -57,9 +58,10 @@ enum LoadBalancerPlan {
         return names
     }
 
-    /// The first internal IPv4 address.
+    /// The first internal address: of IPv4 where there is one.
     static func address(_ node: Object) -> String? {
         let addresses = node["status"]["addresses"].elements.filter { $0["type"]?.string == "InternalIP" }
-        return addresses.compactMap { $0["address"]?.string.flatMap { IPAddress($0) } }.first { !$0.isIPv6 }?.description
+        let parsed = addresses.compactMap { $0["address"]?.string.flatMap { IPAddress($0) } }
+        return (parsed.first { !$0.isIPv6 } ?? parsed.first)?.description
     }
 }

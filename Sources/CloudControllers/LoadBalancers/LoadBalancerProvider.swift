@@ -13,7 +13,7 @@ package struct LoadBalancer: Sendable, Equatable {
     /// `namespace/name`.
     package var service: String
     package var ports: [Port]
-    /// IPv4 addresses of the nodes that connections go to.
+    /// Addresses of the nodes that connections go to, of the family that they have.
     package var nodes: [String]
     /// IPv4 ranges of clients that may connect; empty: all.
     package var sourceRanges: [String]

@@ -18,7 +18,7 @@ final class HostIngress: IngressProvider {
         self.proxy = proxy
     }
 
-    private var vpc: VPCNetwork { VPCNetwork(vpcID: cluster.network.vpcID, cidr: cluster.network.vpcCIDR) }
+    private var vpc: VPCNetwork { cluster.network.hostNetwork }
 
     /// Under what the interface is found again; removed with the cluster's own.
     private func token(_ id: String) -> String { "\(ControlPlaneInterfacesStep.token(cluster))ingress/\(id)/" }

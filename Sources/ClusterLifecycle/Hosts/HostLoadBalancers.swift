@@ -22,14 +22,16 @@ struct HostLoadBalancers: LoadBalancerProvider {
         guard let subnet = cluster.network.subnetIDs.first else { throw ServiceUnavailable("cluster \(cluster.name) has no subnet") }
         let interface = try await network.ensureInterface(
             ownerToken: token(balancer.id), subnetID: subnet, description: "ELB net/\(balancer.service)", groupIDs: [],
-            tags: ["kubernetes.io/service-name": balancer.service, "kubernetes.io/cluster/\(cluster.name)": "owned"])
-        guard let address = await network.primaryAddresses(ofInterfaces: [interface.id]).first else {
+            tags: ["kubernetes.io/service-name": balancer.service, "kubernetes.io/cluster/\(cluster.name)": "owned"],
+            hasIPv6: cluster.network.isIPv6)
+        // Of the family of the nodes behind it.
+        guard let address = cluster.network.isIPv6 ? interface.ipv6Addresses.first : interface.primaryAddress else {
             throw ServiceUnavailable("interface \(interface.id) has no address")
         }
         let ports = balancer.ports.map { HostBalancers.Port(transport: $0.transport.lowercased(), port: $0.port, nodePort: $0.nodePort) }
         try await balancers.set(
             id(balancer.id), .init(address: address, ports: ports, nodes: balancer.nodes, sourceRanges: balancer.sourceRanges),
-            in: VPCNetwork(vpcID: cluster.network.vpcID, cidr: cluster.network.vpcCIDR))
+            in: cluster.network.hostNetwork)
         return address
     }
 

@@ -1,3 +1,5 @@
+internal import AWSProtocol
+internal import AWSServices
 package import Machines
 
 /// Instances as machines of Linux namespaces on this host.
@@ -19,6 +21,14 @@ package struct LinuxMachineHost: MachineHost {
                 prefixLength: spec.prefixLength),
             podAddresses: spec.podAddresses, registryMirrors: registryMirrors)
         machine.shutdownGrace = spec.shutdownGrace
+        if let ipv6 = spec.ipv6 {
+            guard let subnet = IPv6Block(ipv6.subnetCIDR) else {
+                throw AWSError("InternalFailure", "the IPv6 range \"\(ipv6.subnetCIDR)\" of subnet \(spec.subnetID) is no range")
+            }
+            machine.network.ipv6 = .init(
+                vpcCIDRs: ipv6.vpcCIDRs, router: IPv6Address(subnet.base.value + 1).description, prefixLength: subnet.prefixLength,
+                address: ipv6.address, podPrefix: ipv6.prefix)
+        }
         try await machines.start(machine, bootstrap: spec.bootstrap.files)
     }
 

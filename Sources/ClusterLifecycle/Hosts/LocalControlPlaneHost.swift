@@ -143,10 +143,12 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     }
 
     package func start(_ cluster: ClusterRecord) async throws -> ControlPlaneEndpoint {
-        let addresses = await network.primaryAddresses(ofInterfaces: cluster.network.networkInterfaceIDs)
-        try await networks.use(cluster.network.vpcID, cidr: cluster.network.vpcCIDR, by: user(cluster.name))
-        let vpc = VPCNetwork(vpcID: cluster.network.vpcID, cidr: cluster.network.vpcCIDR)
-        for address in addresses { try await vpc.add(address: address, prefixLength: 32) }
+        // Nodes come by IPv4, and so does whoever takes the first; pods of an IPv6 cluster by IPv6.
+        var addresses = await network.primaryAddresses(ofInterfaces: cluster.network.networkInterfaceIDs)
+        if cluster.network.isIPv6 { addresses += await network.ipv6Addresses(ofInterfaces: cluster.network.networkInterfaceIDs) }
+        let vpc = cluster.network.hostNetwork
+        try await networks.use(vpc, by: user(cluster.name))
+        for address in addresses { try await vpc.add(ownAddress: address) }
 
         // The issuer stands in tokens that pods hold: it is the one of the cluster's first start, wherever the service listens now.
         let issuer = cluster.endpoint?.oidcIssuer ?? "\(issuerBase)/id/\(cluster.id)"
@@ -186,7 +188,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
     private func retire(_ entry: Entry, keeping addresses: [String], _ vpc: VPCNetwork) async throws {
         await entry.controlPlane.stop()
         entry.instancesChanged.finish()
-        for address in entry.settings.privateAddresses where !addresses.contains(address) { try await vpc.remove(address: address, prefixLength: 32) }
+        for address in entry.settings.privateAddresses where !addresses.contains(address) { try await vpc.remove(ownAddress: address) }
     }
 
     /// Without a public endpoint clients are led to the private one, as its name is then resolved to its private addresses alone.
@@ -237,6 +239,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             name: instance.nodeName, address: instance.primaryAddress, instanceID: instance.instanceID, zone: instance.zone, vcpus: instance.vcpus,
             memoryMiB: instance.memoryMiB, maxPods: instance.maxPods, labels: instance.labels,
             taints: instance.taints.map { (key: $0.key, value: $0.value ?? "", effect: $0.effect) } + [Self.uninitialized])
+        if let ipv6 = instance.ipv6 { (node.address, node.ipv4Address) = (ipv6.address, instance.primaryAddress) }
         node.isFargate = instance.fargate != nil
         node.isWarm = instance.isInPool
         node.version = instance.version.flatMap { KubernetesVersions.named($0)?.patch }
@@ -421,20 +424,20 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         _ cluster: ClusterRecord, issuer: String, privateAddresses: [String], changes: AsyncStream<Void>
     ) -> ControlPlaneConfiguration {
         let (network, isSimulated) = (network, isSimulated)
-        let region = cluster.region
+        let (region, isIPv6) = (cluster.region, cluster.network.isIPv6)
         let book = book(cluster.name)
         let mapper = IdentityMapper(book: book) { await network.privateDNSName(ofInstance: $0) }
         let authenticator = ClusterTokens(verifier: tokens, clusterName: cluster.name, mapper: mapper, logger: logger)
         var configuration = ControlPlaneConfiguration(
             name: cluster.name, directory: path(cluster.name), version: KubernetesVersions.named(cluster.version)?.patch ?? cluster.version,
-            serviceCIDR: cluster.network.serviceIPv4CIDR, issuer: issuer,
+            serviceCIDR: cluster.network.serviceCIDR, issuer: issuer,
             authenticate: { try await authenticator.identity(of: $0) },
             cloud: CloudInstances(
                 instance: { name in
                     await network.instance(ofNode: name).map {
                         NodeInstance(
                             instanceID: $0.id, nodeName: name, instanceType: $0.instanceType, zone: $0.zone, region: region,
-                            privateAddress: $0.privateAddress)
+                            privateAddress: isIPv6 ? $0.ipv6Address ?? $0.privateAddress : $0.privateAddress)
                     }
                 },
                 exists: { id in
@@ -445,6 +448,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         configuration.workloadIdentity = WorkloadIdentity(region: region, endpointURL: podEndpoint) { namespace, account in
             await associations(name, namespace, account)
         }
+        configuration.workloadIdentity?.isIPv6 = isIPv6
         configuration.access = book
         configuration.webhooks = webhooks
         configuration.scheduler = scheduler

@@ -40,6 +40,8 @@ package struct MachineSpec: Codable, Sendable, Equatable {
     package var bootstrap: NodeBootstrap
     /// Seconds that its pods have when it is ended in order; 0: it does not wait for them.
     package var shutdownGrace: Int64 = 0
+    /// Nil in an IPv4 cluster.
+    package var ipv6: InstanceIPv6?
 
     package init(
         instanceID: String, clusterName: String, nodegroup: String, hostName: String, instanceType: String, vcpus: Int, milliCPU: Int, memoryMiB: Int,

@@ -39,10 +39,19 @@ package struct ClusterNetwork: Codable, Sendable, Equatable {
     package var endpointPublicAccess: Bool
     package var endpointPrivateAccess: Bool
     package var publicAccessCIDRs: [String]
-    /// `10.100.0.0/16` or `172.20.0.0/16`, whichever does not meet the VPC's range, or what the caller asked for.
+    /// `10.100.0.0/16` or `172.20.0.0/16`, whichever does not meet the VPC's range, or what the caller asked for. Empty in an IPv6 cluster.
     package var serviceIPv4CIDR: String
+    /// A /108 of the unique-local addresses; nil: pods and Services have IPv4 addresses.
+    package var serviceIPv6CIDR: String?
+    /// The VPC's own, in an IPv6 cluster.
+    package var vpcIPv6CIDRs: [String]?
     /// The control plane's network interfaces, described `Amazon EKS <name>`.
     package var networkInterfaceIDs: [String]
+
+    /// Whether pods and Services have IPv6 addresses, and those only.
+    package var isIPv6: Bool { serviceIPv6CIDR != nil }
+    /// The range that Services' addresses come from.
+    package var serviceCIDR: String { serviceIPv6CIDR ?? serviceIPv4CIDR }
 
     package init(
         vpcID: String, vpcCIDR: String, subnetIDs: [String], securityGroupIDs: [String], clusterSecurityGroupID: String? = nil,

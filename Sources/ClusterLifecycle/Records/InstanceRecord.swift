@@ -61,6 +61,24 @@ package struct InstanceClaim: Codable, Sendable, Equatable {
     }
 }
 
+/// The IPv6 addresses of an instance of an IPv6 cluster.
+package struct InstanceIPv6: Codable, Sendable, Equatable {
+    /// The instance's own, which is its node's.
+    package var address: String
+    /// The /80 that its pods' addresses come from.
+    package var prefix: String
+    /// `2001:db8::/64`
+    package var subnetCIDR: String
+    package var vpcCIDRs: [String]
+
+    package init(address: String, prefix: String, subnetCIDR: String, vpcCIDRs: [String]) {
+        self.address = address
+        self.prefix = prefix
+        self.subnetCIDR = subnetCIDR
+        self.vpcCIDRs = vpcCIDRs
+    }
+}
+
 /// An instance of a node group, a NodeClaim or Fargate as the lifecycle keeps it. EC2 holds a record of the same id with its addresses.
 package struct InstanceRecord: Codable, Sendable, Equatable {
     /// `i-` and 17 hexadecimal digits.
@@ -120,6 +138,8 @@ package struct InstanceRecord: Codable, Sendable, Equatable {
     package var authorities: String?
     /// The pod that it is for; nil for one of a node group.
     package var fargate: FargateTask?
+    /// Nil in an IPv4 cluster.
+    package var ipv6: InstanceIPv6?
     /// How it waits in its group's warm pool, or will when it has been drained; nil for one that is in service or goes for good.
     package var pool: WarmPoolState?
 

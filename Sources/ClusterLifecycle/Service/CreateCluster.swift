@@ -166,6 +166,7 @@ extension EKSService {
         guard let first = subnets.first, let vpc = await network.vpc(first.vpcID) else {
             throw EKSFault.invalidParameter("The subnets' VPC does not exist")
         }
+        if input.isIPv6 { try IPv6Requirements.check(subnets, vpc, askedIPv4: input.serviceIPv4CIDR, cluster: input.name) }
         try await checkSecurityGroups(input.securityGroupIDs, vpcID: vpc.id)
         try ClusterRequirements.checkDNS(vpc, isPrivate: input.endpointPrivateAccess)
         let cidrs = try publicCIDRs(input)
@@ -177,7 +178,7 @@ extension EKSService {
             network: ClusterNetwork(
                 vpcID: vpc.id, vpcCIDR: vpc.cidr, subnetIDs: subnetIDs, securityGroupIDs: input.securityGroupIDs,
                 endpointPublicAccess: input.endpointPublicAccess, endpointPrivateAccess: input.endpointPrivateAccess, publicAccessCIDRs: cidrs,
-                serviceIPv4CIDR: try ClusterRequirements.serviceRange(asked: input.serviceIPv4CIDR, vpc: vpc)),
+                serviceIPv4CIDR: input.isIPv6 ? "" : try ClusterRequirements.serviceRange(asked: input.serviceIPv4CIDR, vpc: vpc)),
             access: ClusterAccess(
                 authenticationMode: mode, bootstrapClusterCreatorAdminPermissions: input.bootstrapClusterCreatorAdminPermissions,
                 creatorARN: caller.principalARN),
@@ -185,6 +186,10 @@ extension EKSService {
             bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons ?? (autoMode == nil), zonalShiftEnabled: input.zonalShiftEnabled,
             tags: input.tags,
             clientRequestToken: input.token?.token)
+        if input.isIPv6 {
+            record.network.serviceIPv6CIDR = IPv6Requirements.serviceRange(avoiding: vpc.ipv6CIDRs)
+            record.network.vpcIPv6CIDRs = vpc.ipv6CIDRs
+        }
         record.scalingTier = input.tier
         if let networks = input.remoteNetworks, !networks.isEmpty {
             try networks.check(record)

@@ -11,6 +11,8 @@ package struct CreateClusterInput: Sendable {
     package var endpointPrivateAccess = false
     package var publicAccessCIDRs: [String] = []
     package var serviceIPv4CIDR: String?
+    /// Whether pods and Services are to have IPv6 addresses.
+    package var isIPv6 = false
     package var authenticationMode: String?
     package var bootstrapClusterCreatorAdminPermissions = true
     package var supportType: String?

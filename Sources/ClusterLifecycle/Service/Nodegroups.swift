@@ -190,6 +190,12 @@ extension EKSService {
         for subnet in subnets where subnet.vpcID != cluster.network.vpcID {
             throw EKSFault.invalidParameter("Subnet \(subnet.id) is in VPC \(subnet.vpcID), the cluster is in VPC \(cluster.network.vpcID)")
         }
+        if cluster.network.isIPv6 {
+            try IPv6Requirements.check(subnets, ["clusterName": .string(cluster.name), "nodegroupName": .string(input.name)])
+            guard runtime == nil else {
+                throw EKSFault.notImplemented("A node group of simulated nodes, which have IPv4 addresses, in a cluster with ipFamily ipv6")
+            }
+        }
         var template: NodegroupTemplate?
         if let reference = input.launchTemplate { template = try await self.template(reference, caller) }
         let launch = try LaunchSettings(input, template, cluster)

@@ -20,7 +20,7 @@ struct ControlPlaneInterfacesStep: ClusterStep {
             let interface = try await context.network.ensureInterface(
                 ownerToken: ControlPlaneInterfacesStep.token(cluster) + subnet, subnetID: subnet, description: "Amazon EKS \(cluster.name)",
                 groupIDs: groups,
-                tags: ["cluster.k8s.amazonaws.com/name": cluster.name])
+                tags: ["cluster.k8s.amazonaws.com/name": cluster.name], hasIPv6: cluster.network.isIPv6)
             ids.append(interface.id)
         }
         cluster.network.networkInterfaceIDs = ids

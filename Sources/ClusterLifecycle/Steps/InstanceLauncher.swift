@@ -48,6 +48,12 @@ struct InstanceLauncher {
                     + "a larger subnet or free some"
             )
         }
+        if cluster.network.isIPv6, request.fargate == nil, !subnet.assignsIPv6OnCreation {
+            throw AWSError(
+                "Ec2SubnetMissingIpv6Assignment",
+                "subnet \(subnet.id) does not assign IPv6 addresses to new interfaces, which nodes of a cluster with ipFamily ipv6 need: "
+                    + "aws ec2 modify-subnet-attribute --subnet-id \(subnet.id) --assign-ipv6-address-on-creation")
+        }
         // Each further interface takes an address for itself.
         let interfaces = max(1, min(type.maxInterfaces, (share + type.addressesPerInterface - 1) / type.addressesPerInterface))
         let podAddresses = max(1, min(type.podAddresses, share - interfaces))
@@ -63,6 +69,7 @@ struct InstanceLauncher {
         launch.interfaceTags = request.template?.interfaceTags ?? [:]
         launch.metadataOptions = request.template?.metadataOptions ?? InstanceMetadataOptions()
         launch.isFargate = request.fargate != nil
+        launch.hasIPv6Pods = cluster.network.isIPv6
         let facts = try await context.network.launch(launch)
         // Nodes of Auto Mode are called after their instances.
         let nodeName = request.claim == nil ? facts.privateDNSName : facts.id
@@ -83,6 +90,9 @@ struct InstanceLauncher {
         record.fargate = request.fargate
         record.pool = request.pool
         if request.pool != nil { record.phase = .warming }
+        if cluster.network.isIPv6, let address = facts.ipv6Address, let prefix = facts.ipv6Prefix, let range = facts.subnetIPv6CIDR {
+            record.ipv6 = InstanceIPv6(address: address, prefix: prefix, subnetCIDR: range, vpcCIDRs: cluster.network.vpcIPv6CIDRs ?? [])
+        }
         let launched = record
         try await context.state.update { $0.instances[launched.instanceID] = launched }
         return launched

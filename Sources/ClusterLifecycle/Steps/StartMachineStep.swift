@@ -33,6 +33,7 @@ struct StartMachineStep {
             primaryAddress: instance.primaryAddress, prefixLength: block?.prefixLength ?? 24, podAddresses: instance.podAddresses,
             macAddress: instance.macAddress, securityGroupIDs: instance.securityGroupIDs, zone: instance.zone, region: instance.region,
             maxPods: instance.maxPods, labels: instance.labels, taints: instance.taints, bootstrap: bootstrap)
+        spec.ipv6 = instance.ipv6
         spec.shutdownGrace = instance.kubelet?.node?.shutdownGrace ?? 0
         return spec
     }

@@ -48,7 +48,8 @@ extension HealthIssue {
         case "InvalidVpcID.NotFound": code = "VpcNotFound"
         case "InvalidInstanceType": code = "Ec2InstanceTypeDoesNotExist"
         case "InvalidKeyPair.NotFound": code = "Ec2LaunchTemplateInvalidConfiguration"
-        case "Ec2LaunchTemplateInvalidConfiguration", "NodeCreationFailure", "IamNodeRoleNotFound": code = error.code
+        case "Ec2LaunchTemplateInvalidConfiguration", "NodeCreationFailure", "IamNodeRoleNotFound", "Ec2SubnetMissingIpv6Assignment":
+            code = error.code
         default: code = "InternalFailure"
         }
         self.init(code: code, message: error.message, resourceIDs: resourceIDs)

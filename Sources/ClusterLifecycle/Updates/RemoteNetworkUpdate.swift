@@ -28,6 +28,7 @@ package struct RemoteNetworks: Codable, Sendable, Equatable {
     func check(_ cluster: ClusterRecord) throws(AWSError) {
         let fields: [String: AWSJSON] = ["clusterName": .string(cluster.name)]
         func invalid(_ text: String) -> AWSError { EKSFault.invalidParameter(text, fields) }
+        guard isEmpty || !cluster.network.isIPv6 else { throw invalid("remoteNetworkConfig is for clusters with ipFamily ipv4") }
         guard !nodes.isEmpty || pods.isEmpty else { throw invalid("remotePodNetworks need remoteNodeNetworks") }
         guard nodes.count <= Self.longestList, pods.count <= Self.longestList else {
             throw invalid("remoteNodeNetworks and remotePodNetworks have \(Self.longestList) ranges at most")

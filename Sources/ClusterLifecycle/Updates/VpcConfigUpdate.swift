@@ -71,6 +71,7 @@ extension EKSService {
         let old = await network.subnets(cluster.network.subnetIDs)
         // Subnets the cluster uses already have its interfaces in them.
         try ClusterRequirements.checkSubnets(subnets, asked: ids, cluster: cluster.name, inUse: Set(old.map(\.id)))
+        if cluster.network.isIPv6 { try IPv6Requirements.check(subnets, ["clusterName": .string(cluster.name)]) }
         if let stranger = subnets.first(where: { $0.vpcID != cluster.network.vpcID }) {
             throw EKSFault.invalidParameter(
                 "Provided subnets must belong to the cluster's VPC \(cluster.network.vpcID): \(stranger.id) is in \(stranger.vpcID)", fields)

@@ -34,6 +34,7 @@ extension EKSCall {
         result.endpointPrivateAccess = network["endpointPrivateAccess"]?.boolValue ?? false
         result.publicAccessCIDRs = network["publicAccessCidrs"]?.stringArray ?? []
         result.serviceIPv4CIDR = input["kubernetesNetworkConfig"]?["serviceIpv4Cidr"]?.stringValue
+        result.isIPv6 = input["kubernetesNetworkConfig"]?["ipFamily"]?.stringValue == "ipv6"
         result.authenticationMode = input["accessConfig"]?["authenticationMode"]?.stringValue
         result.bootstrapClusterCreatorAdminPermissions = input["accessConfig"]?["bootstrapClusterCreatorAdminPermissions"]?.boolValue ?? true
         result.supportType = input["upgradePolicy"]?["supportType"]?.stringValue
@@ -56,7 +57,6 @@ extension EKSCall {
         for member in ["outpostConfig"] where input[member] != nil {
             throw EKSFault.notImplemented("CreateCluster's \(member)")
         }
-        if input["kubernetesNetworkConfig"]?["ipFamily"]?.stringValue == "ipv6" { throw EKSFault.notImplemented("The ipFamily ipv6") }
     }
 }
 
@@ -99,7 +99,8 @@ extension ClusterRecord {
             "name": .string(name), "arn": .string(arn), "createdAt": .double(createdAt), "version": .string(version), "roleArn": .string(roleARN),
             "resourcesVpcConfig": .compact(vpc),
             "kubernetesNetworkConfig": [
-                "serviceIpv4Cidr": .string(network.serviceIPv4CIDR), "ipFamily": "ipv4", "elasticLoadBalancing": ["enabled": .bool(autoMode != nil)],
+                network.isIPv6 ? "serviceIpv6Cidr" : "serviceIpv4Cidr": .string(network.serviceCIDR),
+                "ipFamily": network.isIPv6 ? "ipv6" : "ipv4", "elasticLoadBalancing": ["enabled": .bool(autoMode != nil)],
             ],
             "computeConfig": computeJSON, "storageConfig": ["blockStorage": ["enabled": .bool(autoMode != nil)]],
             "logging": ["clusterLogging": .array(logging)], "status": .string(status.rawValue), "platformVersion": .string(platformVersion),

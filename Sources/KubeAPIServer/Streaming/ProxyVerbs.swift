@@ -47,7 +47,7 @@ extension ResourceVerbs {
         let kubelet = try connections().address(of: node)
         if wanted.port.isEmpty || wanted.port == String(kubelet.port) {
             var backend = BackendProxy(client: try connections().client(for: node), head: head, body: request.stream, target: target)
-            backend.backendAuthority = "\(kubelet.host):\(kubelet.port)"
+            backend.backendAuthority = HTTPAddress.tcp(host: kubelet.host, port: kubelet.port).description
             // Whoever holds a node must not send the API server's clients elsewhere (CVE-2020-8559).
             backend.rejectsRedirects = true
             return backend

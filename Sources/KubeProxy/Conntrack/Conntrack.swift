@@ -1,6 +1,7 @@
 import Dispatch
 import Glibc
 import KubeAPI
+import Nftables
 
 /// UDP frontends of Services and who may answer for them. What the kernel tracks otherwise was begun before the endpoints changed.
 /// Upstream: pkg/proxy/conntrack.CleanStaleEntries.

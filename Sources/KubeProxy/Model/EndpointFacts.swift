@@ -1,4 +1,5 @@
 import KubeAPI
+import Nftables
 
 /// Where a connection can go: an address and a port of a pod. Upstream: proxy.Endpoint.
 struct EndpointFacts: Sendable, Hashable {

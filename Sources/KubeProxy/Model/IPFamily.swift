@@ -1,15 +1,8 @@
-package import KubeAPI
+import KubeAPI
+import Nftables
 
-/// One of the two families of addresses: each has a table of its own. Upstream: core/v1 IPFamily.
-package enum IPFamily: String, Sendable, CaseIterable {
-    case ipv4 = "IPv4"
-    case ipv6 = "IPv6"
-
-    package init(of address: IPAddress) { self = address.isIPv6 ? .ipv6 : .ipv4 }
-
-    /// nft's word for the family, of its tables and of the header.
-    var header: String { self == .ipv4 ? "ip" : "ip6" }
-    var addressType: String { self == .ipv4 ? "ipv4_addr" : "ipv6_addr" }
+extension IPFamily {
+    init(of address: IPAddress) { self = address.isIPv6 ? .ipv6 : .ipv4 }
 }
 
 /// Protocols that Services have. Upstream: core/v1 Protocol.

@@ -107,7 +107,7 @@ struct ProbeActions: Sendable {
             await client.close()
             return .success
         } catch {
-            return .failure("dial tcp \(host):\(port): \(Self.text(error))")
+            return .failure("dial tcp \(HTTPAddress.tcp(host: host, port: port)): \(Self.text(error))")
         }
     }
 

@@ -12,6 +12,8 @@ struct CloudEndpoints: Sendable {
 
     private let metadata: InstanceMetadataEndpoint
     private let podIdentity: PodIdentityAgent
+    /// Where the Pod Identity agent answers.
+    private let agentAddresses: [String]
     private let informers: InformerFactory
     private let logger = Logger(label: "eyrie.node")
 
@@ -20,6 +22,7 @@ struct CloudEndpoints: Sendable {
         guard let cloud else { return nil }
         let transport = try HTTPCloudTransport(cloud)
         metadata = InstanceMetadataEndpoint(cloud, transport: transport)
+        agentAddresses = [PodIdentityAgent.address] + (cloud.isIPv6 ? [PodIdentityAgent.ipv6Address] : [])
         podIdentity = PodIdentityAgent(
             cloud, transport: transport, credentials: NodeCredentials(transport: transport), logger: Logger(label: "eyrie.podidentity"))
         informers = InformerFactory(client: client, logger: logger)
@@ -34,16 +37,16 @@ struct CloudEndpoints: Sendable {
         await withDiscardingTaskGroup { group in
             group.addTask { await informers.run() }
             group.addTask {
-                var server: HTTPServer?
-                for await isWanted in wanted where isWanted != (server != nil) {
-                    if let running = server {
-                        await running.stop(grace: .seconds(1))
-                        server = nil
+                var servers: [HTTPServer] = []
+                for await isWanted in wanted where isWanted == servers.isEmpty {
+                    if isWanted {
+                        for address in agentAddresses { if let server = await start(address, podIdentity) { servers.append(server) } }
                     } else {
-                        server = await start(PodIdentityAgent.address, podIdentity)
+                        for server in servers { await server.stop(grace: .seconds(1)) }
+                        servers = []
                     }
                 }
-                await server?.stop(grace: .zero)
+                for server in servers { await server.stop(grace: .zero) }
             }
         }
         await metadata?.stop(grace: .zero)

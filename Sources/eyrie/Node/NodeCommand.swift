@@ -11,6 +11,7 @@ import Logging
 import Machines
 import NodeIdentity
 import Processes
+import VPCCNI
 
 /// The agent inside a machine: the kubelet of its node. Started by the machine's init, and again when it ends.
 struct NodeCommand: AsyncParsableCommand {
@@ -132,8 +133,15 @@ struct NodeBootstrapFiles {
         // The CNI plug-in's own list. A file that cannot be read leaves pods without credentials, and nobody else with them.
         let plugins = SmallFile.read(paths.cniList).flatMap { try? JSONDocument($0).root["plugins"].elements }
         let addresses = plugins.map { plugins in plugins.flatMap { $0["addresses"].strings } } ?? []
+        // A machine made before there were IPv6 clusters was told one address.
+        let nodeAddress = root["nodeIPv4"].string ?? root["nodeIP"].string ?? ""
         var answers = NodeCloud(
-            endpoint: endpoint, region: region, clusterName: cluster, nodeAddress: root["nodeIP"].string ?? "", podAddresses: Set(addresses))
+            endpoint: endpoint, region: region, clusterName: cluster, nodeAddress: nodeAddress, podAddresses: Set(addresses))
+        if let prefix = plugins?.compactMap({ $0["ipv6Prefix"].string }).first {
+            let ranges = [prefix, Plugin.egressRange].compactMap { IPRange($0) }
+            answers.isIPv6 = true
+            answers.isInPodRange = { text in IPAddress(text).map { address in ranges.contains { $0.contains(address) } } ?? false }
+        }
         if let metadata = cloud["metadata"] {
             answers.isMetadataEnabled = metadata["isEnabled"].bool ?? true
             answers.requiresMetadataTokens = metadata["requiresTokens"].bool ?? true
@@ -180,10 +188,13 @@ struct NodeBootstrapFiles {
         configuration.podLogsDirectory = paths.podLogs
         configuration.staticPodPath = paths.manifests
         configuration.cgroupRoot = paths.cgroup
-        configuration.server = .init(identity: certificates.server, clientCAPEM: certificates.authorities) { der in
+        var server = KubeletConfiguration.Server(identity: certificates.server, clientCAPEM: certificates.authorities) { der in
             // A certificate that cannot be read names nobody: refused.
             (try? CertificateSubject.read(der: der)).map { KubeletCaller(name: $0.commonName, groups: $0.organizations) }
         }
+        // All addresses of both families.
+        if configuration.nodeIP.contains(":") { server.address = "::" }
+        configuration.server = server
         return configuration
     }
 

@@ -21,6 +21,8 @@ struct NodeNetwork: Sendable {
 
     /// 169.254.20.10, on the machine's loopback. Upstream: NodeLocal DNSCache's address.
     private static let dnsAddress = IPAddress(number: 0xA9FE_140A, isIPv6: false)
+    /// fd00:ec2::2010, beside it, where Services have IPv6 addresses: the proxy leads within one family.
+    private static let dnsIPv6Address = IPAddress(number: 0xFD00_0EC2 << 96 | 0x2010, isIPv6: true)
     private static let dnsPort: UInt16 = 53
 
     /// Nil for a machine whose files do not hold the proxy's identity. Throws when the identity is not usable.
@@ -35,11 +37,14 @@ struct NodeNetwork: Sendable {
         services = informers.informer(for: .services)
         let presence = informers.informer(for: .configMaps, namespace: "kube-system", fieldSelector: "metadata.name=kube-proxy-config")
         let addresses = [bootstrap.root["nodeIP"].string ?? ""].compactMap { IPAddress($0) }
+        let isIPv6 = addresses.first?.isIPv6 ?? false
+        let dnsAddress = isIPv6 ? Self.dnsIPv6Address : Self.dnsAddress
         var settings = KubeProxy.Configuration(nodeName: bootstrap.nodeName, nodeAddresses: addresses)
-        settings.standIn = .init(service: "kube-system/kube-dns", address: Self.dnsAddress, port: Self.dnsPort)
+        settings.standIn = .init(service: "kube-system/kube-dns", address: dnsAddress, port: Self.dnsPort)
         proxy = KubeProxy(configuration: settings, informers: informers, presence: presence, logger: Logger(label: "eyrie.kube-proxy"))
-        policies = PolicyAgent(nodeName: settings.nodeName, informers: informers, logger: Logger(label: "eyrie.policies"))
-        var names = ClusterDNS.Configuration(address: Self.dnsAddress)
+        policies = PolicyAgent(
+            nodeName: settings.nodeName, family: isIPv6 ? .ipv6 : .ipv4, informers: informers, logger: Logger(label: "eyrie.policies"))
+        var names = ClusterDNS.Configuration(address: dnsAddress)
         names.clusterAddress = bootstrap.root["clusterDNS"].strings.first.flatMap { IPAddress($0) }
         dns = ClusterDNS(configuration: names, informers: informers, logger: Logger(label: "eyrie.dns"))
     }
