@@ -8,8 +8,8 @@ import time
 from bed import bed, until
 from cluster_api import condition, pod_spec, settled
 
-#: Upstream: node-monitor-grace-period, and what the check itself takes.
-UNKNOWN_SECONDS = (35, 60)
+#: Upstream: node-monitor-grace-period of 50 s since the last of the leases, which are ten seconds apart, and the check's own five.
+UNKNOWN_SECONDS = (40, 55)
 CUT_SECONDS, QUICK_CUT_SECONDS = 600, 120
 TOLERATION_SECONDS, QUICK_TOLERATION_SECONDS = 300, 20
 SETS = "/apis/apps/v1/namespaces/default/statefulsets"
