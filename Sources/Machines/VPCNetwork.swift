@@ -6,7 +6,7 @@ internal import Processes
 
 /// The VPC on the host: a bridge that holds the routers' addresses of its subnets and those of the control planes' network interfaces, forwarding
 /// between subnets, and masquerading to the outside. Every step may be repeated.
-package struct VPCNetwork: Sendable {
+package struct VPCNetwork: Sendable, Equatable {
     /// The host's own address for services to machines of all VPCs (registry mirrors), on a bridge without ports: link-local, so it can clash with
     /// no VPC.
     package static let serviceAddress = "169.254.171.1"
