@@ -42,6 +42,9 @@ package struct VPCNetwork: Sendable, Equatable {
         try await Self.createServiceInterface()
         if access("/sys/class/net/\(bridge)", F_OK) != 0 {
             try await Self.tolerating("File exists") { try await Command.run(["ip", "link", "add", bridge, "type", "bridge"]) }
+        }
+        // One that is not new has it, unless an earlier version made it; the table of frames leads there.
+        if SmallFile.readText("/sys/class/net/\(bridge)/address")?.hasPrefix(hardwareAddress) != true {
             try await Command.run(["ip", "link", "set", bridge, "address", hardwareAddress, "up"])
         }
         if SmallFile.readText("/proc/sys/net/ipv4/ip_forward")?.hasPrefix("1") != true { try SmallFile.set("/proc/sys/net/ipv4/ip_forward", "1") }

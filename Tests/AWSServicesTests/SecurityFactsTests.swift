@@ -52,6 +52,34 @@ import Testing
         #expect(facts.interfaces.filter(\.isBalancer).map(\.id) == [balancer.id], "a user's interface is none, whatever it is called")
     }
 
+    @Test("an interface can be given other groups, of its VPC, and its instance has them")
+    func otherGroups() async throws {
+        let account = try await Account()
+        let vpc = try #require(element("vpcId", in: try await account.ec2("CreateVpc", ["CidrBlock": "10.0.0.0/16"])))
+        let subnet = try #require(element("subnetId", in: try await account.ec2("CreateSubnet", ["VpcId": vpc, "CidrBlock": "10.0.0.0/24"])))
+        let created = try await account.ec2("CreateSecurityGroup", ["GroupName": "g", "GroupDescription": "g", "VpcId": vpc])
+        let group = try #require(element("groupId", in: created))
+        let foreign = try #require(
+            element("groupId", in: try await account.ec2("CreateSecurityGroup", ["GroupName": "g", "GroupDescription": "g"])))
+        let launch = InstanceLaunch(
+            instanceID: "i-1", instanceType: "t3.small", imageID: "ami", subnetID: subnet, groupIDs: [], podAddresses: 2, tags: [:])
+        let interface = try #require(try await account.network.launch(launch).interfaceIDs.first)
+        let service = try await account.network.ensureInterface(ownerToken: "s", subnetID: subnet, description: "x", groupIDs: [], tags: [:])
+        func change(_ id: String, _ parameters: [String: String]) async throws -> String {
+            try await account.code("ec2", "ModifyNetworkInterfaceAttribute", parameters.merging(["NetworkInterfaceId": id]) { $1 })
+        }
+        #expect(try await change(interface, ["SecurityGroupId.1": foreign]) == "InvalidParameter")
+        #expect(try await change(interface, ["SecurityGroupId.1": "sg-none"]) == "InvalidGroup.NotFound")
+        #expect(try await change(interface, [:]) == "MissingParameter")
+        #expect(try await change(interface, ["SourceDestCheck.Value": "false"]) == "UnsupportedOperation")
+        #expect(try await change("eni-none", ["SecurityGroupId.1": group]) == "InvalidNetworkInterfaceID.NotFound")
+        #expect(try await change(service.id, ["SecurityGroupId.1": group]) == "OperationNotPermitted")
+        _ = try await change(interface, ["SecurityGroupId.1": group, "SecurityGroupId.2": group])
+        let facts = try #require(await account.network.security(ofVPCs: [vpc]).first)
+        #expect(facts.interfaces.first { $0.id == interface }?.groupIDs == [group])
+        #expect(try await account.ec2("DescribeInstances", ["InstanceId.1": "i-1"]).contains(group))
+    }
+
     @Test("what filters is told of groups, interfaces and prefix lists, and of nothing else")
     func changes() async throws {
         let account = try await Account()
