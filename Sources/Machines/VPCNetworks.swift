@@ -19,9 +19,24 @@ package struct VPCOverlap: Error, CustomStringConvertible, Sendable {
 /// The VPCs that stand on this host, each kept while something uses it: a machine, or a control plane with network interfaces in it. Users are
 /// noted as files (`<directory>/<vpc>/<user>`), so a restarted service, or `eyrie down`, knows what to remove.
 package actor VPCNetworks {
-    private let directory: String
+    /// Where the users are noted: a service's own.
+    package nonisolated let directory: String
+    /// Tells that a VPC came or went. One consumer.
+    package nonisolated let changes: AsyncStream<Void>
+    private let changed: AsyncStream<Void>.Continuation
 
-    package init(directory: String) { self.directory = directory }
+    package init(directory: String) {
+        self.directory = directory
+        (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// The VPCs that stand, in order.
+    package func standing() -> [VPCNetwork] {
+        names(directory).filter { $0.hasPrefix("vpc-") }.sorted().compactMap { vpcID in
+            let path = "\(directory)/\(vpcID)"
+            return SmallFile.readText("\(path)/cidr").map { VPCNetwork(vpcID: vpcID, cidr: $0, ipv6CIDRs: ipv6CIDRs(path)) }
+        }
+    }
 
     /// Makes the VPC's network if need be and notes its user. Throws `CommandError`, `VPCOverlap`.
     package func use(_ network: VPCNetwork, by user: String) async throws {
@@ -35,6 +50,7 @@ package actor VPCNetworks {
         if !network.ipv6CIDRs.isEmpty { try SmallFile.write("\(path)/ipv6-cidrs", Array(network.ipv6CIDRs.joined(separator: "\n").utf8)) }
         try SmallFile.write("\(path)/\(user).user", [])
         try await network.create()
+        changed.yield()
     }
 
     /// Notes that `user` is gone, and removes the networks nobody uses any more.
@@ -42,19 +58,20 @@ package actor VPCNetworks {
         for vpcID in names(directory) where vpcID.hasPrefix("vpc-") {
             let path = "\(directory)/\(vpcID)"
             guard unlink("\(path)/\(user).user") == 0, !names(path).contains(where: { $0.hasSuffix(".user") }) else { continue }
-            let ranges = (SmallFile.readText("\(path)/ipv6-cidrs") ?? "").split(separator: "\n").map(String.init)
-            try await VPCNetwork(vpcID: vpcID, cidr: SmallFile.readText("\(path)/cidr") ?? "", ipv6CIDRs: ranges).remove()
+            try await VPCNetwork(vpcID: vpcID, cidr: SmallFile.readText("\(path)/cidr") ?? "", ipv6CIDRs: ipv6CIDRs(path)).remove()
             unlink("\(path)/cidr")
             unlink("\(path)/ipv6-cidrs")
             rmdir(path)
+            changed.yield()
         }
     }
 
-    /// Removes all networks, whoever uses them.
+    /// Removes all networks, whoever uses them, and what filters their traffic.
     package func removeAll() async throws {
         for vpcID in names(directory) where vpcID.hasPrefix("vpc-") {
             for name in names("\(directory)/\(vpcID)") where name.hasSuffix(".user") { try await release(by: String(name.dropLast(".user".count))) }
         }
+        try await HostFirewall(directory: directory).remove()
     }
 
     /// Whether no VPC stands on this host, of this service or another.
@@ -81,6 +98,10 @@ package actor VPCNetworks {
         let octets = parts[0].split(separator: ".").compactMap { UInt8($0) }
         guard octets.count == 4 else { return nil }
         return (octets.reduce(0) { $0 << 8 | UInt32($1) }, length)
+    }
+
+    private func ipv6CIDRs(_ path: String) -> [String] {
+        (SmallFile.readText("\(path)/ipv6-cidrs") ?? "").split(separator: "\n").map(String.init)
     }
 
     private func names(_ path: String) -> [String] { MachineFiles.names(path) }

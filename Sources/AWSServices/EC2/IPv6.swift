@@ -58,6 +58,13 @@ package struct IPv6Block: Sendable, Hashable, CustomStringConvertible {
     package func contains(_ other: IPv6Block) -> Bool { other.prefixLength >= prefixLength && contains(other.base) }
     package func overlaps(_ other: IPv6Block) -> Bool { contains(other) || other.contains(self) }
 
+    /// Those of the blocks that lie in no other, in order: no two of them overlap.
+    package static func outermost(_ blocks: [IPv6Block]) -> [IPv6Block] {
+        let ordered = Set(blocks).sorted { ($0.base.value, $0.prefixLength) < ($1.base.value, $1.prefixLength) }
+        // Blocks overlap only by containing one another, and one that contains others comes before them.
+        return ordered.reduce(into: []) { kept, block in if kept.last?.contains(block) != true { kept.append(block) } }
+    }
+
     /// A range of `length` within this one, by chance. Lengths shorter than this one's give this one's first.
     func randomBlock(_ length: Int) -> IPv6Block {
         let chance = UInt128.random(in: 0...UInt128.max) & IPv6Block.hostMask(prefixLength)
