@@ -139,7 +139,7 @@ package struct VPCNetwork: Sendable, Equatable {
             return
         }
         for table in [Self.table, HostBalancers.table] {
-            for family in ["ip", "ip6"] {
+            for family in IPv6Forwarding.isPossible ? ["ip", "ip6"] : ["ip"] {
                 try await Self.tolerating("No such file or directory") { try await Command.run(["nft", "delete", "table", family, table]) }
             }
         }

@@ -42,6 +42,13 @@ import Testing
         #expect(balancer.id == "u1" && balancer.service == "default/web")
     }
 
+    @Test("a Service of IPv6 leads to nodes by IPv6, and lets in ranges of IPv6") func ipv6() throws {
+        let facts = try service([("ipFamilies", ["IPv6"]), ("loadBalancerSourceRanges", ["10.0.0.0/8", "2001:db8::/32"])])
+        let balancer = LoadBalancerPlan.balancer(for: facts, nodes: [try node("a", "2001:db8::7"), try node("b", "10.0.0.2")], slices: [])
+        #expect(balancer.nodes == ["2001:db8::7"] && balancer.sourceRanges == ["2001:db8::/32"])
+        #expect(LoadBalancerPlan.balancer(for: try service(), nodes: [try node("a", "2001:db8::7")], slices: []).nodes.isEmpty)
+    }
+
     @Test("with external traffic policy Local only nodes with endpoints are used") func local() throws {
         let nodes = [try node("a", "10.0.0.1"), try node("b", "10.0.0.2")]
         let facts = try service([("externalTrafficPolicy", "Local")])

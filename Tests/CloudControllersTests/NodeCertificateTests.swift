@@ -32,6 +32,14 @@ import Testing
                 key, signer: NodeCertificatePlan.kubeletServing, user: user, groups: userGroups, usages: usages, conditions: conditions))
     }
 
+    @Test("a node of an IPv6 cluster has a certificate for its instance's address, in any of its forms") func ipv6() {
+        var facts = Self.facts
+        facts.addresses[0].address = "2001:db8::7"
+        let bytes: [UInt8] = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]
+        #expect(NodeCertificatePlan.covers(facts, node: "n1", dnsNames: ["n1"], addresses: [bytes]))
+        #expect(!NodeCertificatePlan.covers(facts, node: "n1", dnsNames: ["n1"], addresses: [Array(bytes.dropLast()) + [8]]))
+    }
+
     @Test("a node's serving certificate is for itself and for names that are looked up; anything else is nobody's to approve")
     func serving() throws {
         #expect(try serving() == .node("n1", dnsNames: ["n1"], addresses: [[10, 0, 0, 1]]))

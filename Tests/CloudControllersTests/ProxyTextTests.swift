@@ -55,6 +55,12 @@ import Testing
                 """)
     }
 
+    @Test("servers of IPv6 are written so that their port is told apart") func ipv6() {
+        let rule = Balancer.Rule(conditions: [], action: .forward([.init(group: "tg", weight: 1)]))
+        let group = Balancer.TargetGroup(name: "tg", targets: [.init(address: "2001:db8::7", port: 8080)])
+        #expect(text([rule], groups: [group]).contains("server 2001:db8::7:8080 [2001:db8::7]:8080 check "))
+    }
+
     @Test("HTTPS has its certificates and HTTP/2, and shuts out who is not of its ranges") func secure() {
         var balancer = Balancer(id: "shared")
         balancer.idleTimeout = 30

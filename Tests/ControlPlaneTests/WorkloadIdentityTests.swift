@@ -37,6 +37,13 @@ import Testing
         #expect(token == ["audience": "pods.eks.amazonaws.com", "expirationSeconds": 86400, "path": "eks-pod-identity-token"])
     }
 
+    @Test("a pod of an IPv6 cluster finds the agent by IPv6") func ipv6() {
+        var identity = Self.identity
+        identity.isIPv6 = true
+        let pod = WorkloadIdentityInjection.podIdentity(identity).applied(to: Self.pod, expiration: nil, skipping: [])
+        #expect(variables(pod, "app")["AWS_CONTAINER_CREDENTIALS_FULL_URI"] == "http://[fd00:ec2::23]/v1/credentials")
+    }
+
     @Test("doing it again changes nothing, and what a container says itself stands")
     func again() {
         let injection = WorkloadIdentityInjection.podIdentity(Self.identity)

@@ -105,6 +105,15 @@ private let cloud = NodeCloud(
         #expect(await endpoint.respond(to: request("GET", "/latest/api/token", lifetime), body: .empty).status == 405)
     }
 
+    @Test("pods of an IPv6 cluster are known by the ranges of their addresses")
+    func ranges() {
+        var six = cloud
+        six.isInPodRange = { $0.hasPrefix("2001:db8::") || $0.hasPrefix("169.254.172.") }
+        for remote in ["[2001:db8::7]", "169.254.172.9"] { #expect(six.origin(of: request("GET", "/", from: remote)) == .pod) }
+        #expect(six.origin(of: request("GET", "/", from: "10.0.0.5")) == .node)
+        for remote in ["[2001:db9::7]", "169.254.1.1"] { #expect(six.origin(of: request("GET", "/", from: remote)) == nil) }
+    }
+
     @Test("with a hop limit of one the node itself gets tokens, its pods do not", arguments: [("10.0.0.5", 200), ("10.0.0.9", 403)])
     func hops(_ address: String, _ status: Int) async {
         var near = cloud

@@ -60,15 +60,16 @@ struct IngressTargets {
         }
     }
 
-    /// The ready endpoints.
+    /// The ready endpoints of the Service's first family.
     private func endpoints(_ service: Object, _ row: JSONView) -> [ApplicationBalancer.Target] {
         let name = row["name"]?.string ?? ""
         var targets: Set<ApplicationBalancer.Target> = []
-        for slice in facts.slices(service.metadata.key) where slice["addressType"].string != "FQDN" {
+        let isIPv6 = LoadBalancerPlan.isIPv6(service)
+        for slice in facts.slices(service.metadata.key) where slice["addressType"].string ?? "IPv4" == (isIPv6 ? "IPv6" : "IPv4") {
             let ports = slice["ports"].elements.filter { ($0["name"]?.string ?? "") == name }
             for port in ports.compactMap({ $0["port"]?.int.flatMap { UInt16(exactly: $0) } }) where port > 0 {
                 for endpoint in slice["endpoints"].elements where endpoint["conditions"]?["ready"]?.bool ?? true {
-                    guard let text = endpoint["addresses"]?.strings.first, let address = IPAddress(text) else { continue }
+                    guard let text = endpoint["addresses"]?.strings.first, let address = IPAddress(text), address.isIPv6 == isIPv6 else { continue }
                     targets.insert(.init(address: address.description, port: port))
                 }
             }
@@ -87,7 +88,8 @@ struct IngressTargets {
             let having = LoadBalancerPlan.nodesWithEndpoints(facts.slices(service.metadata.key))
             usable = usable.filter { having.contains($0.metadata.name) }
         }
-        return usable.compactMap(LoadBalancerPlan.address).map { .init(address: $0, port: port) }.sorted()
+        let isIPv6 = LoadBalancerPlan.isIPv6(service)
+        return usable.compactMap { LoadBalancerPlan.address($0, isIPv6: isIPv6) }.map { .init(address: $0, port: port) }.sorted()
     }
 
     /// Upstream: buildTargetGroupHealthCheckConfig.

@@ -17,7 +17,7 @@ enum LoadBalancerPlan {
     /// out elsewhere.
     static func balancer(for service: Object, nodes: [Object], slices: [Object]) -> LoadBalancer {
         let spec = service["spec"]
-        let isIPv6 = spec["ipFamilies"].strings.first == "IPv6"
+        let isIPv6 = isIPv6(service)
         var usable = nodes.filter(isUsable)
         if spec["externalTrafficPolicy"].string == "Local" {
             let having = nodesWithEndpoints(slices)
@@ -30,7 +30,7 @@ enum LoadBalancerPlan {
             return LoadBalancer.Port(transport: port["protocol"]?.string ?? "TCP", port: number, nodePort: nodePort)
         }
         return LoadBalancer(
-            id: service.metadata.uid, service: service.metadata.key, ports: ports, nodes: usable.compactMap(address).sorted(),
+            id: service.metadata.uid, service: service.metadata.key, ports: ports, nodes: usable.compactMap { address($0, isIPv6: isIPv6) }.sorted(),
             sourceRanges: sourceRanges(spec["loadBalancerSourceRanges"].strings, isIPv6: isIPv6))
     }
 
@@ -58,10 +58,12 @@ enum LoadBalancerPlan {
         return names
     }
 
-    /// The first internal address: of IPv4 where there is one.
-    static func address(_ node: Object) -> String? {
+    /// Whether a Service's endpoints have IPv6 addresses.
+    static func isIPv6(_ service: Object) -> Bool { service["spec"]["ipFamilies"].strings.first == "IPv6" }
+
+    /// The first internal address of the family.
+    static func address(_ node: Object, isIPv6: Bool = false) -> String? {
         let addresses = node["status"]["addresses"].elements.filter { $0["type"]?.string == "InternalIP" }
-        let parsed = addresses.compactMap { $0["address"]?.string.flatMap { IPAddress($0) } }
-        return (parsed.first { !$0.isIPv6 } ?? parsed.first)?.description
+        return addresses.compactMap { $0["address"]?.string.flatMap { IPAddress($0) } }.first { $0.isIPv6 == isIPv6 }?.description
     }
 }

@@ -11,7 +11,7 @@ package actor HostFirewall {
     private let packets6: NftTable
     private let frames: NftTable
     private var isThere = true
-    private var isThere6 = true
+    private var isThere6 = IPv6Forwarding.isPossible
 
     /// `directory` is that of the service's `VPCNetworks`.
     package init(directory: String) {
