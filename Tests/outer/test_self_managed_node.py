@@ -102,8 +102,9 @@ def pod(service, name, place=True):
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec}))
 
 
-def fetch(service, name, url):
-    return service.kubectl("exec", name, "--", "wget", "-qO-", "-T", "5", url).strip()
+def within(service, name, *command):
+    """What a command in a pod says, or what is said instead."""
+    return service.kubectl("exec", name, "--", *command, check=False).stdout.strip()
 
 
 def test_what_keeps_a_node_out_is_said(outsider):
@@ -153,7 +154,7 @@ def test_its_pods_run_and_are_reached(outsider):
     # By exec and logs the API server reaches the kubelet, whose certificate it believes; by wget pods reach each other over Services and names.
     assert service.kubectl("exec", "outside", "--", "hostname").strip() == "outside"
     for one, other in (("outside", "inside"), ("inside", "outside"), ("outside", "outside")):
-        wait_for(lambda: fetch(service, one, f"http://{other}/") == other, f"{one} reaches {other}", timeout=30)
+        wait_for(lambda: within(service, one, "wget", "-qO-", "-T", "5", f"http://{other}/") == other, f"{one} reaches {other}", timeout=30)
     assert subprocess.run(["curl", "-s", "-m", "5", f"http://{found['status']['podIP']}/"], capture_output=True, text=True).stdout.strip() == "outside"
 
 
@@ -164,7 +165,7 @@ def test_the_agent_finds_its_pods_again(outsider):
         subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(process)], check=False)
     assert "runs already" in outsider.join(f"arn:aws:iam::{ACCOUNT}:role/lab").stdout
     wait_for(lambda: outsider.agents(), "the agent runs again", timeout=30)
-    wait_for(lambda: service.kubectl("exec", "outside", "--", "hostname").strip() == "outside", "its kubelet serves again", timeout=60)
+    wait_for(lambda: within(service, "outside", "hostname") == "outside", "its kubelet serves again", timeout=60)
     assert service.get("pod", "outside")["status"]["containerStatuses"][0]["containerID"] == before
 
 
