@@ -34,7 +34,8 @@ enum CloudNodePlan {
         if providerID(node) == nil { value[path: "spec", "providerID"] = .string(facts.providerID) }
         let taints = (value[path: "spec", "taints"]?.array ?? []).filter { $0["key"]?.string != uninitializedTaint }
         value[path: "spec", "taints"] = taints.isEmpty ? nil : .array(taints)
-        return value == node.value ? nil : value
+        guard value != node.value else { return nil }
+        return value
     }
 
     /// The node's status with its instance's addresses; nil when they stand there. What the kubelet says of its host name stays.
