@@ -4,6 +4,7 @@ import json
 import pathlib
 import signal
 import subprocess
+import urllib.request
 
 import pytest
 from aws_setup import client, cluster, role, trust
@@ -155,7 +156,8 @@ def test_its_pods_run_and_are_reached(outsider):
     assert service.kubectl("exec", "outside", "--", "hostname").strip() == "outside"
     for one, other in (("outside", "inside"), ("inside", "outside"), ("outside", "outside")):
         wait_for(lambda: within(service, one, "wget", "-qO-", "-T", "5", f"http://{other}/") == other, f"{one} reaches {other}", timeout=30)
-    assert subprocess.run(["curl", "-s", "-m", "5", f"http://{found['status']['podIP']}/"], capture_output=True, text=True).stdout.strip() == "outside"
+    with urllib.request.urlopen(f"http://{found['status']['podIP']}/", timeout=10) as answer:
+        assert answer.read().strip() == b"outside"
 
 
 def test_the_agent_finds_its_pods_again(outsider):
