@@ -127,7 +127,7 @@ let testTargets: [Target] = [
     tests("EKSAPITests", ["EKSAPI"]),
 ]
 
-/// What figures are measured with (`make bench-apiserver`, `make bench-aws`, `make bench-scheduler`), each by its name in EYRIE_ONLY; no part of an ordinary build.
+/// What figures are measured with (`make bench-apiserver`, `make bench-aws`, `make bench-network`, `make bench-scheduler`), each by its name in EYRIE_ONLY; no part of an ordinary build.
 let benchmarks: [Target] = [
     .executableTarget(
         name: "apiserver-bench", dependencies: ["KubeAPIServer", "KubeStorage", "KubeAPI", "HTTPTransport", "Certificates", "CLinux"],
@@ -135,6 +135,9 @@ let benchmarks: [Target] = [
     .executableTarget(
         name: "aws-bench", dependencies: ["AWSServices", "AWSProtocol", "HTTPTransport", log], path: "Benchmarks/aws-bench",
         swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "network-bench", dependencies: ["KubeProxy", "ClusterDNS", "Nftables", "KubeClient", "KubeAPI", "Processes", "CLinux", log],
+        path: "Benchmarks/network-bench", swiftSettings: swiftSettings),
     .executableTarget(
         name: "scheduler-bench",
         dependencies: ["ControlPlane", "SimulatedNodes", "KubeScheduler", "KubeAPIServer", "KubeStorage", "KubeClient", "KubeAPI", "HTTPTransport", "CLinux"],
