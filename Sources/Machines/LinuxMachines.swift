@@ -44,6 +44,8 @@ package actor LinuxMachines {
 
     private let configuration: Configuration
     private let networks: VPCNetworks
+    /// Makes security groups filter what a machine that starts will send and receive.
+    private let filter: @Sendable () async throws -> Void
     private var processes: [String: ProcessIdentity] = [:]
     private var watchers: [String: Task<Void, Never>] = [:]
     /// Machines a `start` or `terminate` is at work on: calls for one machine follow one another.
@@ -54,9 +56,11 @@ package actor LinuxMachines {
     private let exitContinuation: AsyncStream<String>.Continuation
     private let logger = Logger(label: "eyrie.machines")
 
-    package init(_ configuration: Configuration, networks: VPCNetworks) {
+    /// `filter` is called before each machine starts, when its VPC stands.
+    package init(_ configuration: Configuration, networks: VPCNetworks, filter: @escaping @Sendable () async throws -> Void = {}) {
         self.configuration = configuration
         self.networks = networks
+        self.filter = filter
         (exitStream, exitContinuation) = AsyncStream.makeStream(of: String.self)
     }
 
@@ -151,6 +155,7 @@ package actor LinuxMachines {
             podAddresses: machine.podAddresses, registryMirrors: machine.registryMirrors, bootstrap: bootstrap)
         let network = VPCNetwork(vpcID: machine.network.vpcID, cidr: machine.network.vpcCIDR)
         try await networks.use(machine.network.vpcID, cidr: machine.network.vpcCIDR, by: machine.instanceID)
+        try await filter()
         try await network.add(address: machine.network.gateway, prefixLength: machine.network.prefixLength)
         try await network.connect(machine, paths)
         let procs = try ControlGroups(path: paths.cgroup).create(milliCPU: machine.milliCPU, memoryMiB: machine.memoryMiB)

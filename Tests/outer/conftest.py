@@ -143,7 +143,7 @@ def leftovers():
         return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
     found = [f"netns {line}" for line in lines("ip", "netns", "list") if line.startswith("eyrie-")]
     found += [f"link {line.split(':')[1].strip()}" for line in lines("ip", "-o", "link") if line.split(":")[1].strip().startswith(("eyb", "eyrie0", "eyi"))]
-    found += [f"rules {line}" for line in lines("nft", "list", "tables") if line.endswith((" eyrie", " eyrie-balancers"))]
+    found += [f"rules {line}" for line in lines("nft", "list", "tables") if line.endswith((" eyrie", " eyrie-balancers")) or " eyrie-groups-" in line]
     found += [f"mount {line.split()[1]}" for line in open("/proc/mounts") if "/machines/i-" in line]
     found += [f"proxy {pid}" for pid in proxies()]
     found += [f"cgroup {p}" for p in pathlib.Path("/sys/fs/cgroup").glob("**/eyrie/i-*")]

@@ -86,6 +86,9 @@ def outsider(cable, tmp_path_factory, registry):
         cluster(
             service, "demo", "10.83", nodes=1, accessConfig={"authenticationMode": "API"},
             remoteNetworkConfig={"remoteNodeNetworks": [{"cidrs": ["10.250.0.0/24"]}], "remotePodNetworks": [{"cidrs": ["10.251.0.0/16"]}]})
+        own = client(service, "eks").describe_cluster(name="demo")["cluster"]["resourcesVpcConfig"]["clusterSecurityGroupId"]
+        client(service, "ec2").authorize_security_group_ingress(
+            GroupId=own, IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": f"{THERE}/32"}]}])
         there = Outsider(service, directory)
         try:
             yield there
