@@ -71,7 +71,7 @@ let modules: [Target] = [
     module("Kubelet", ["KubeClient", "ContainerRuntime", "HTTPTransport", "Certificates", "CLinux", "Processes", log]),
     module("Machines", ["CLinux", "Processes", "Nftables", crypto, log]),
     module("AWSProtocol", ["HTTPTransport", crypto, log]),
-    module("NodeIdentity", ["AWSProtocol", "HTTPTransport", crypto, log]),
+    module("NodeIdentity", ["AWSProtocol", "HTTPTransport", "KubeAPI", crypto, log]),
     module("AWSServices", ["AWSProtocol", "Certificates", "RegularExpressions", "RecordStore", "SQLite", crypto]),
     module(
         "ControlPlane",
@@ -120,7 +120,7 @@ let testTargets: [Target] = [
     tests("AutoModeTests", ["AutoMode", "KubeAPI", "KubeClient", "KubeScheduler"]),
     tests("MachinesTests", ["Machines", "Processes", "Nftables"]),
     tests("AWSProtocolTests", ["AWSProtocol"]),
-    tests("NodeIdentityTests", ["NodeIdentity"]),
+    tests("NodeIdentityTests", ["NodeIdentity", "KubeAPI"]),
     tests("AWSServicesTests", ["AWSServices", "HTTPTransport", crypto]),
     tests("ControlPlaneTests", ["ControlPlane", "AutoMode", "CloudControllers", "SimulatedNodes", "KubeClient", "KubeAPI", "HTTPTransport"]),
     tests("ClusterLifecycleTests", ["ClusterLifecycle", "AutoMode", "CloudControllers"]),

@@ -11,7 +11,12 @@ enum CloudNodePlan {
         node["status"]["conditions"].elements.contains { $0["type"].string == "Ready" && $0["status"].string == "True" }
     }
 
-    static func providerID(_ node: Object) -> String? { node["spec"]["providerID"].string.flatMap { $0.isEmpty ? nil : $0 } }
+    /// Those of nodes outside the cloud, which is not asked about them. Upstream: nodeadm's hybridProviderIdPrefix.
+    private static let hybridPrefix = "eks-hybrid://"
+
+    static func providerID(_ node: Object) -> String? {
+        node["spec"]["providerID"].string.flatMap { $0.isEmpty || $0.hasPrefix(hybridPrefix) ? nil : $0 }
+    }
 
     /// The node with the labels and identity of its instance and without the taint that kept pods off until now; nil when all of it stands there.
     static func initialize(_ node: Object, _ facts: InstanceFacts) -> Value? {
