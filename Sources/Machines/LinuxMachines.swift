@@ -152,7 +152,8 @@ package actor LinuxMachines {
         if let process = processes[machine.instanceID], process.isRunning { return }
         try MachineFolder.requirePrograms()
         try MachineFolder(paths: paths, executable: configuration.executable).prepare(
-            podAddresses: machine.podAddresses, ipv6Prefix: machine.network.ipv6?.podPrefix, registryMirrors: machine.registryMirrors, bootstrap: bootstrap)
+            podAddresses: machine.podAddresses, ipv6Prefix: machine.network.ipv6?.podPrefix, registryMirrors: machine.registryMirrors,
+            bootstrap: bootstrap)
         let network = VPCNetwork(
             vpcID: machine.network.vpcID, cidr: machine.network.vpcCIDR, ipv6CIDRs: machine.network.ipv6?.vpcCIDRs ?? [])
         try await networks.use(network, by: machine.instanceID)

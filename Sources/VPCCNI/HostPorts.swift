@@ -5,7 +5,8 @@ internal import Processes
 /// nftables backend.
 struct HostPorts {
     /// nft's words for the family of the pods' addresses.
-    private let (header, addressType): (String, String)
+    private let header: String
+    private let addressType: String
     private var table: String { "\(header) host-ports" }
     /// Any address of the node, or one.
     private static let anywhere = "anywhere"

@@ -139,4 +139,13 @@ import Testing
         #expect(found[key()]?.map(\.hintedNodes) == [["node-a"], nil])
         #expect(found[key("dns", .udp)]?.map(\.isServing) == [true, false])
     }
+
+    @Test(
+        "a proxy serves the families of its node's addresses",
+        arguments: [
+            (["10.0.0.1"], [IPFamily.ipv4]), (["2001:db8::7"], [.ipv6]), (["2001:db8::7", "10.0.0.1"], [.ipv4, .ipv6]), ([], [.ipv4]),
+        ])
+    func families(addresses: [String], expected: [IPFamily]) {
+        #expect(KubeProxy.Configuration(nodeName: "n", nodeAddresses: addresses.compactMap { IPAddress($0) }).families == expected)
+    }
 }
