@@ -94,10 +94,11 @@ package struct Kubelet: Sendable {
                 now: now),
             prober: prober, probeActions: actions,
             volumes: PodVolumes(
-                rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems, hasSwap: memory.swap.capacity > 0),
+                rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems, hasSwap: memory.swap.capacity > 0,
+                nodeName: configuration.nodeName),
             cgroups: cgroups, memory: memory,
             allocations: PodAllocations(allocatable: configuration.allocatable), shutdown: shutdown, devices: devices, csi: drivers?.volumes,
-            roomChanged: { room.yield() },
+            growth: ClaimGrowth(client: client), roomChanged: { room.yield() },
             objects: CachedObjects(client: client),
             tokens: tokens, services: serviceInformer.lister, statuses: statuses, pleg: pleg,
             pressures: { node.pressures }, networkProblem: { node.networkProblem }, now: now, logger: logger)

@@ -79,5 +79,5 @@ package actor VPCNetworks {
         return (octets.reduce(0) { $0 << 8 | UInt32($1) }, length)
     }
 
-    private func names(_ path: String) -> [String] { MachineFiles.names(path) }
+    private func names(_ path: String) -> [String] { SmallFile.names(path) }
 }

@@ -183,6 +183,18 @@ package enum SmallFile {
         }
     }
 
+    /// The names in a directory, without the two dots; nothing where there is none.
+    package static func names(_ path: String) -> [String] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
     /// Makes a directory with those above it.
     package static func makeDirectory(_ path: String, mode: UInt32 = 0o700) throws(CommandError) {
         if mkdir(path, mode) == 0 || errno == EEXIST { return }

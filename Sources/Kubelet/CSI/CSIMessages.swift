@@ -37,6 +37,8 @@ struct CSIMount: Sendable, Equatable {
     var group = ""
     /// Upstream: csi.v1.VolumeCapability.AccessMode.Mode.
     var accessMode: Int64 = 1
+    /// The device itself is wanted: nothing is mounted.
+    var isBlock = false
 
     /// Upstream: asCSIAccessModeV1 and asSingleNodeMultiWriterCapableCSIAccessModeV1.
     static func accessMode(_ mode: String, _ capabilities: Set<CSICapability>) -> Int64 {
@@ -49,6 +51,7 @@ struct CSIMount: Sendable, Equatable {
     }
 
     var message: [UInt8] {
+        if isBlock { return ProtobufFields.field(1, [UInt8]()) + ProtobufFields.field(3, ProtobufFields.field(1, accessMode)) }
         let mount = ProtobufFields.field(1, fsType) + flags.flatMap { ProtobufFields.field(2, $0) } + ProtobufFields.field(3, group)
         return ProtobufFields.field(2, mount) + ProtobufFields.field(3, ProtobufFields.field(1, accessMode))
     }

@@ -9,7 +9,10 @@ struct PodVolumes: Sendable {
     let mounts: Bool
     /// Whether what is in memory could be written to the host's swap.
     var hasSwap = false
+    /// Nodes of one host may have one disk; each is known by its name.
+    var nodeName = "node"
 
+    var disks: LocalDisks { LocalDisks(rootDirectory: rootDirectory, nodeName: nodeName) }
     func podDirectory(_ uid: String) -> String { "\(rootDirectory)/pods/\(uid)" }
     private func volumeDirectory(_ uid: String, plugin: String, name: String) -> String {
         "\(podDirectory(uid))/volumes/kubernetes.io~\(plugin)/\(name)"
@@ -174,15 +177,16 @@ struct PodVolumes: Sendable {
 
     // MARK: end
 
-    /// Unmounts and removes a pod's volumes; its folder goes by `removePodDirectory`.
-    func tearDown(_ uid: String) throws(FileError) {
+    /// Unmounts and removes a pod's volumes; its folder goes by `removePodDirectory`. Throws `FileError`, `CommandError`.
+    func tearDown(_ uid: String) throws {
         let directory = podDirectory(uid)
         guard FileTree.exists(directory) else { return }
         try FileTree.unmountAll(below: directory)
-        for name in ["volume-subpaths", "volumes"] { try FileTree.removeAll(directory + "/" + name) }
+        try disks.unmap(uid)
+        for name in ["volume-subpaths", "volumeDevices", "volumes"] { try FileTree.removeAll(directory + "/" + name) }
     }
 
-    func removePodDirectory(_ uid: String) throws(FileError) {
+    func removePodDirectory(_ uid: String) throws {
         guard !uid.isEmpty, !uid.contains("/"), uid != ".", uid != ".." else { return }
         try tearDown(uid)
         try FileTree.removeAll(podDirectory(uid))

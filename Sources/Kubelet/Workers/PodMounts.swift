@@ -33,6 +33,10 @@ struct PodMounts: Sendable {
                     paths[name] = try await csiVolume(csi, name: name, claimed, isReadOnly: volume["persistentVolumeClaim"]["readOnly"].bool ?? false)
                     continue
                 }
+                if let claimed, let path = try await localDisk(claimed) {
+                    paths[name] = path
+                    continue
+                }
                 let files = try await payload.files(of: source)
                 let pod = pod
                 paths[name] = try await FileWork.run { try volumes.setUp(source, pod: pod, files: files, now: now) }
@@ -41,7 +45,7 @@ struct PodMounts: Sendable {
             } catch let failure as ImageFailure {
                 throw failure
             } catch let failure as CSIFailure {
-                if failure.isEvent { services.event(pod, nil, .warning, "FailedMount", failure.description) }
+                if failure.isEvent { services.event(pod, nil, .warning, failure.reason, failure.description) }
                 throw failure
             } catch {
                 services.event(pod, nil, .warning, "FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(error)")
@@ -49,6 +53,48 @@ struct PodMounts: Sendable {
             }
         }
         return paths
+    }
+
+    /// A local volume that is a disk, mounted or mapped; nil for a folder.
+    private func localDisk(_ claimed: ClaimedVolume) async throws -> String? {
+        guard let disk = try LocalDisk(claimed) else { return nil }
+        let (disks, pod) = (services.volumes.disks, pod)
+        let kind = try await FileWork.run { try LocalDisks.kind(of: disk.path) }
+        if kind == .folder, !disk.isBlock { return nil }
+        guard services.configuration.mountsFilesystems else { throw VolumeError("disks are not implemented for nodes of this kind") }
+        let path: String
+        let problem: String?
+        do { (path, problem) = try await FileWork.run { try disks.setUp(disk, kind, pod: pod) } } catch {
+            guard disk.isBlock else { throw error }
+            throw CSIFailure(operation: "MapVolume.MapBlockVolume", volume: disk.name, message: "\(error)")
+        }
+        guard disk.missingBytes != nil, let capacity = claimed.persistent["spec"]["capacity"]["storage"].quantity else { return path }
+        if let problem {
+            services.event(
+                pod, nil, .warning, "VolumeResizeFailed", "NodeExpandVolume.NodeExpandVolume failed for volume \(disk.name.goQuoted) : \(problem)")
+            return path
+        }
+        try await services.growth.finish(namespace: pod.namespace, claim: claimed.claim.metadata.name, capacity: capacity)
+        services.event(
+            pod, nil, .normal, "FileSystemResizeSuccessful",
+            "MountVolume.NodeExpandVolume succeeded for volume \(disk.name.goQuoted) \(services.configuration.nodeName)")
+        return path
+    }
+
+    /// The devices of one container: its block volumes. Upstream: makeBlockVolumes.
+    func devices(of container: ContainerSpec, volumes paths: [String: String]) throws(ContainerConfigError) -> [ContainerDevice] {
+        var devices: [ContainerDevice] = []
+        for device in container.view["volumeDevices"].elements {
+            let name = device["name"].string ?? ""
+            guard let path = paths[name] else {
+                throw ContainerConfigError("cannot find volume \(name.goQuoted) to pass into container \(container.name.goQuoted)")
+            }
+            let source = pod.volumes.first { $0["name"].string == name }
+            let isReadOnly = source["persistentVolumeClaim"]["readOnly"].bool ?? false
+            devices.append(
+                ContainerDevice(containerPath: device["devicePath"].string ?? "", hostPath: path, permissions: isReadOnly ? "r" : "mrw"))
+        }
+        return devices
     }
 
     private func csiVolume(_ source: JSONView, name: String, _ claimed: ClaimedVolume?, isReadOnly: Bool) async throws -> String {
