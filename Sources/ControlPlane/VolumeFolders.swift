@@ -2,13 +2,17 @@ import Glibc
 import KubeControllers
 import Processes
 
-/// The volumes of a cluster, a folder for each in the cluster's own directory: they outlive the machines, and go with the cluster. A block volume is a
-/// file in its folder, as large as the volume and empty at first, which nodes attach by a loop device.
+/// The volumes of a cluster, a folder for each in the cluster's own directory: they outlive the machines, and go with the cluster. In it is a file as
+/// large as the volume and empty at first, the disk, which nodes attach by a loop device. Where the host has none a volume of files is the folder itself.
 package struct VolumeFolders: Sendable {
     let directory: String
 
     /// Files whose devices are to have whole pages.
     private static let page: Int64 = 4096
+    /// Below it a file system would have no room for files.
+    private static let leastFilesystem: Int64 = 16 << 20
+    /// What the kubelet runs for a disk with files.
+    private static let programs = ["losetup", "blkid", "mkfs.ext4", "e2fsck", "resize2fs", "mount"]
 
     /// - Parameter cluster: the directory of the cluster.
     package init(cluster: String) { directory = "\(cluster)/volumes" }
@@ -31,16 +35,30 @@ package struct VolumeFolders: Sendable {
         return (overflow ? Int64.max : sum) / page * page
     }
 
+    /// The bytes of a new volume's disk; nil: it is a folder. Throws `ControlPlaneError` for what cannot be a folder.
+    static func diskSize(_ kind: VolumeStore.Kind, hasDevices: Bool, hasFilesystems: Bool) throws -> Int64? {
+        switch kind {
+        case .filesystem(let bytes): return hasDevices && hasFilesystems ? fileSize(max(bytes, leastFilesystem)) : nil
+        case .block(let bytes):
+            guard hasDevices else { throw ControlPlaneError.volume("block volumes need loop devices, and this host has no /dev/loop-control") }
+            return fileSize(bytes)
+        }
+    }
+
+    /// Whether disks can be formatted, and any number of them attached: that the kernel makes the devices' nodes.
+    private static var hasFilesystems: Bool {
+        let makesNodes = (SmallFile.readText("/proc/self/mounts") ?? "").contains(" /dev devtmpfs ")
+        return makesNodes && programs.allSatisfy { Command.isInstalled($0) }
+    }
+
     private func create(_ name: String, _ kind: VolumeStore.Kind) throws -> String {
         let path = try path(name)
+        let bytes = try Self.diskSize(kind, hasDevices: LoopDevice.isAvailable, hasFilesystems: Self.hasFilesystems)
         try SmallFile.makeDirectory(directory, mode: 0o711)
         try SmallFile.makeDirectory(path, mode: 0o755)
-        guard case .block(let bytes) = kind else { return path }
-        guard LoopDevice.isAvailable else {
-            throw ControlPlaneError.volume("block volumes need loop devices, and this host has no /dev/loop-control")
-        }
+        guard let bytes else { return path }
         let disk = try disk(name)
-        try LoopDevice.makeFile(disk, bytes: Self.fileSize(bytes))
+        try LoopDevice.makeFile(disk, bytes: bytes)
         return disk
     }
 
@@ -58,7 +76,7 @@ package struct VolumeFolders: Sendable {
         _ = try await Command.run(["rm", "-rf", "--one-file-system", "--", path(name)])
     }
 
-    /// A machine that died leaves the device of a block volume; it goes with the volume.
+    /// A machine that died leaves the device of a block volume. It goes with the volume; a mounted one when it is unmounted.
     private func detach(_ name: String) throws {
         let disk = try disk(name)
         guard access(disk, F_OK) == 0, LoopDevice.isAvailable else { return }

@@ -58,6 +58,12 @@ package enum Command {
         return result
     }
 
+    /// Whether there is a program of that name where `run` looks for it.
+    package static func isInstalled(_ program: String) -> Bool {
+        let directories = (getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin").split(separator: ":")
+        return directories.contains { access("\($0)/\(program)", X_OK) == 0 }
+    }
+
     private static let queue = DispatchQueue(label: "eyrie.commands", attributes: .concurrent)
 
     /// Runs a program to its end off the cooperative pool. Throws `CommandError`.

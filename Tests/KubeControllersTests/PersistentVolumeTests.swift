@@ -111,7 +111,7 @@ struct PersistentVolumeTests {
         #expect(LocalVolumes.problem(try claim("gp3")) == nil)
     }
 
-    @Test("a block volume is a disk of the claim's size, any other a folder")
+    @Test("a volume is files or a block device of the claim's size")
     func kinds() throws {
         var block = try claim("gp3", size: "3Gi").value
         block[path: "spec", "volumeMode"] = "Block"
@@ -119,7 +119,7 @@ struct PersistentVolumeTests {
         #expect(LocalVolumes.kind(for: try object(block)) == .block(bytes: 3 << 30))
         let made = LocalVolumes.volume(for: try object(block), try storageClass("gp3"), path: "/v/pvc-c/disk", zone: nil)
         #expect(made[path: "spec", "volumeMode"]?.string == "Block" && made[path: "spec", "local", "path"]?.string == "/v/pvc-c/disk")
-        #expect(LocalVolumes.kind(for: try claim("gp3")) == .folder)
+        #expect(LocalVolumes.kind(for: try claim("gp3", size: "2Gi")) == .filesystem(bytes: 2 << 30))
     }
 
     @Test("a claim whose disk has grown waits for the node, once")

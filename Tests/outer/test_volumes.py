@@ -85,3 +85,23 @@ def test_a_block_volume_is_not_mounted(demo):
     wait_for(look, "the pod's events tell of it")
     demo.kubectl("delete", "pod", "wrong")
     demo.kubectl("delete", "pvc", "raw")
+
+
+def test_a_volume_has_its_size(demo):
+    """What is written beyond the volume's size is refused; a claim that asks for more has it when its pod has started anew, with all that was written."""
+    apply(demo, claim("files", "32Mi", "Filesystem"), pod("writer", "files", **MOUNT))
+    ready(demo, "writer")
+    file = disk(demo, "files")
+    assert shell(demo, "writer", "echo kept >/data/word; head -c 40m /dev/zero >/data/large 2>/dev/null || echo refused; rm /data/large") == "refused"
+    demo.kubectl("patch", "pvc", "files", "--patch", json.dumps({"spec": {"resources": {"requests": {"storage": "96Mi"}}}}))
+    wait_for(lambda: file.stat().st_size == 96 << 20, "the file grows")
+    demo.kubectl("delete", "pod", "writer")
+    wait_for(lambda: not devices(file), "the device goes with the mount")
+    apply(demo, pod("again", "files", **MOUNT))
+    ready(demo, "again")
+    assert shell(demo, "again", "head -c 40m /dev/zero >/data/large && cat /data/word") == "kept"
+    wait_for(lambda: demo.get("pvc", "files")["status"]["capacity"] == {"storage": "96Mi"}, "the claim has what it asked for")
+    assert "FileSystemResizePending" not in {c["type"] for c in demo.get("pvc", "files")["status"].get("conditions", [])}
+    demo.kubectl("delete", "pod", "again")
+    demo.kubectl("delete", "pvc", "files")
+    wait_for(lambda: not file.exists(), "the volume is removed")

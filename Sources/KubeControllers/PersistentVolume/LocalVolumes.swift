@@ -4,12 +4,13 @@ internal import KubeAPI
 package struct VolumeStore: Sendable {
     /// What a volume is to be.
     package enum Kind: Sendable, Equatable {
-        case folder
+        /// Files, so many bytes of them where the host can tell.
+        case filesystem(bytes: Int64)
         /// A block device of so many bytes.
         case block(bytes: Int64)
     }
 
-    /// Makes a volume and gives its path: of a folder, or of a file that nodes make a device. One that is there is taken.
+    /// Makes a volume and gives its path: of a folder, or of a file that nodes make a device, and format. One that is there is taken.
     package var create: @Sendable (_ name: String, Kind) async throws -> String
     /// Gives a volume more bytes; returns whether nodes must take notice.
     package var expand: @Sendable (_ name: String, _ bytes: Int64) async throws -> Bool
@@ -47,7 +48,8 @@ enum LocalVolumes {
 
     /// What is to be made for a claim.
     static func kind(for claim: Object) -> VolumeStore.Kind {
-        claim["spec"]["volumeMode"].string == "Block" ? .block(bytes: size(claim).value) : .folder
+        let bytes = size(claim).value
+        return claim["spec"]["volumeMode"].string == "Block" ? .block(bytes: bytes) : .filesystem(bytes: bytes)
     }
 
     /// The volume in `path` for a claim, bound to it from its beginning.
