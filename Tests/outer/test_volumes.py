@@ -102,6 +102,14 @@ def test_a_volume_has_its_size(demo):
     assert shell(demo, "again", "head -c 40m /dev/zero >/data/large && cat /data/word") == "kept"
     wait_for(lambda: demo.get("pvc", "files")["status"]["capacity"] == {"storage": "96Mi"}, "the claim has what it asked for")
     assert "FileSystemResizePending" not in {c["type"] for c in demo.get("pvc", "files")["status"].get("conditions", [])}
+    [node] = demo.get("nodes")["items"]
+    proxy = f"/api/v1/nodes/{node['metadata']['name']}/proxy"
+    summary = json.loads(demo.kubectl("get", "--raw", f"{proxy}/stats/summary"))
+    [held] = [v for p in summary["pods"] if p["podRef"]["name"] == "again" for v in p["volume"] if "pvcRef" in v]
+    assert held["name"] == "data" and held["pvcRef"] == {"name": "files", "namespace": "default"}
+    assert 40 << 20 <= held["usedBytes"] < held["capacityBytes"] <= 96 << 20
+    line = f'kubelet_volume_stats_used_bytes{{namespace="default",persistentvolumeclaim="files"}} {held["usedBytes"]}'
+    assert line in demo.kubectl("get", "--raw", f"{proxy}/metrics").splitlines()
     demo.kubectl("delete", "pod", "again")
     demo.kubectl("delete", "pvc", "files")
     wait_for(lambda: not file.exists(), "the volume is removed")

@@ -84,6 +84,11 @@ enum CSIMessages {
 
     static func unpublish(handle: String, at path: String) -> [UInt8] { ProtobufFields.field(1, handle) + ProtobufFields.field(2, path) }
 
+    static func stats(handle: String, at path: String, staged: String?) -> [UInt8] {
+        let message = ProtobufFields.field(1, handle) + ProtobufFields.field(2, path)
+        return message + (staged.map { ProtobufFields.field(3, $0) } ?? [])
+    }
+
     static func expand(
         _ volume: CSIVolume, at path: String, staged: String?, bytes: Int64, mount: CSIMount, secrets: [String: String]
     ) -> [UInt8] {

@@ -229,6 +229,26 @@ final class CSIVolumes: Sendable {
         }
     }
 
+    // MARK: figures
+
+    /// How long a driver may take to tell what a volume holds: somebody waits for the whole node's figures.
+    private static let figuresTimeout = Duration.seconds(10)
+
+    /// What a published volume holds; nil when the driver cannot tell. Throws `VolumeError`, `GRPCError`. Upstream: metricsCsi.GetMetrics.
+    func figures(_ record: CSIVolumeRecord, at path: String, staging: String?) async throws -> VolumeFigures? {
+        let plugin = try plugins.plugin(record.driver)
+        guard plugin.capabilities.contains(.volumeStats) else { return nil }
+        let staged = plugin.capabilities.contains(.stageUnstage) ? staging : nil
+        let message = CSIMessages.stats(handle: record.handle, at: path, staged: staged)
+        return try VolumeFigures(driver: try await plugin.call("NodeGetVolumeStats", message, timeout: Self.figuresTimeout))
+    }
+
+    /// How the volume of a pod is measured.
+    func measure(_ volume: CSIVolume) -> MountedVolume.Measure {
+        let record = CSIVolumeRecord(specName: volume.specName, driver: volume.driver, handle: volume.handle, isBlock: volume.isBlock)
+        return .driver(record, staging: volume.isEphemeral ? nil : files.staging(record))
+    }
+
     // MARK: end
 
     /// Ends all volumes of a pod; those that no other pod has leave the node. Throws what the drivers answer: then it is to be called again.

@@ -73,6 +73,14 @@ struct PodVolumes: Sendable {
         throw VolumeError("volume type \(kind) is not implemented by Eyrie yet")
     }
 
+    /// How a volume that `setUp` made is measured; nil for folders of the host, which are not the pod's.
+    /// - Parameter isMount: its folder is a file system of its own.
+    static func measure(_ volume: JSONView, isMount: Bool) -> MountedVolume.Measure? {
+        if let source = volume["emptyDir"] { return (source["medium"].string ?? "").isEmpty ? .folder : .filesystem }
+        if volume["local"] != nil { return isMount ? .filesystem : .folder }
+        return volume["hostPath"] != nil ? nil : .folder
+    }
+
     private func mountTmpfs(_ directory: String, size: Int64?) throws(FileError) {
         guard mounts, try !FileTree.mounts(below: directory).contains(directory) else { return }
         let options = size.map { $0 > 0 ? ["size=\($0)"] : [] } ?? []

@@ -13,6 +13,7 @@ struct PodMounts: Sendable {
     /// Makes all volumes of the pod, or brings them up to date; their paths by name. A volume that fails is told in an event, and thrown.
     func setUpVolumes(ips: [String], credentials: PullCredentials) async throws -> [String: String] {
         var paths: [String: String] = [:]
+        var mounted: [MountedVolume] = []
         guard services.configuration.managesPodFiles else {
             for volume in pod.volumes { paths[volume["name"].string ?? ""] = "/" }
             return paths
@@ -29,17 +30,30 @@ struct PodMounts: Sendable {
                 }
                 let claimed = try await ClaimedVolume(volume, pod: pod, objects: services.objects)
                 let source = claimed?.volume.root ?? volume
+                let claim = claimed?.claim.metadata.name
                 if let csi = source["csi"], !csi.isNull {
-                    paths[name] = try await csiVolume(csi, name: name, claimed, isReadOnly: volume["persistentVolumeClaim"]["readOnly"].bool ?? false)
+                    let isReadOnly = volume["persistentVolumeClaim"]["readOnly"].bool ?? false
+                    let (path, measure) = try await csiVolume(csi, name: name, claimed, isReadOnly: isReadOnly)
+                    paths[name] = path
+                    mounted.append(MountedVolume(name: name, path: path, claim: claim, measure: measure))
                     continue
                 }
                 if let claimed, let path = try await localDisk(claimed) {
                     paths[name] = path
+                    let measure: MountedVolume.Measure = claimed.isBlock ? .device : .filesystem
+                    mounted.append(MountedVolume(name: name, path: path, claim: claim, measure: measure))
                     continue
                 }
                 let files = try await payload.files(of: source)
                 let pod = pod
-                paths[name] = try await FileWork.run { try volumes.setUp(source, pod: pod, files: files, now: now) }
+                let (path, isMount) = try await FileWork.run {
+                    let path = try volumes.setUp(source, pod: pod, files: files, now: now)
+                    return (path, try source["local"] != nil && FileTree.mounts(below: path).contains(path))
+                }
+                paths[name] = path
+                if let measure = PodVolumes.measure(source, isMount: isMount) {
+                    mounted.append(MountedVolume(name: name, path: path, claim: claim, measure: measure))
+                }
             } catch is CancellationError {
                 throw CancellationError()
             } catch let failure as ImageFailure {
@@ -52,6 +66,7 @@ struct PodMounts: Sendable {
                 throw error
             }
         }
+        services.volumeStatistics.set(mounted, of: uid)
         return paths
     }
 
@@ -97,12 +112,14 @@ struct PodMounts: Sendable {
         return devices
     }
 
-    private func csiVolume(_ source: JSONView, name: String, _ claimed: ClaimedVolume?, isReadOnly: Bool) async throws -> String {
+    private func csiVolume(_ source: JSONView, name: String, _ claimed: ClaimedVolume?, isReadOnly: Bool) async throws -> (
+        path: String, measure: MountedVolume.Measure
+    ) {
         guard let csi = services.csi else { throw VolumeError("CSI volumes are not implemented for nodes of this kind") }
         let volume =
             try claimed.map { try CSIVolume(persistent: $0.persistent, claim: $0.claim, isReadOnly: isReadOnly) }
             ?? CSIVolume(inline: source, name: name, pod: pod)
-        return try await csi.setUp(volume, pod: pod) { services.event(pod, nil, .normal, $0, $1) }
+        return (try await csi.setUp(volume, pod: pod) { services.event(pod, nil, .normal, $0, $1) }, csi.measure(volume))
     }
 
     /// The mounts of one container: its volumes, /etc/hosts and the file for its termination message.

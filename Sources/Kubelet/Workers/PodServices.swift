@@ -22,6 +22,7 @@ struct PodServices: Sendable {
     /// Nil: no drivers can register.
     let csi: CSIVolumes?
     let growth: ClaimGrowth
+    let volumeStatistics: VolumeStatistics
     /// Something of the node has become free: pods may wait for it.
     let roomChanged: @Sendable () -> Void
     let objects: any ReferencedObjects
