@@ -47,7 +47,7 @@ enum ContainerdConfiguration {
     static func cni(_ paths: MachinePaths, addresses: [String]) -> String {
         let list = addresses.map { "\"\($0)\"" }.joined(separator: ",")
         return """
-            {"cniVersion":"0.4.0","name":"eyrie-vpc","plugins":[{"type":"eyrie-cni","capabilities":{"portMappings":true},"state":"\(paths.addressPool)","addresses":[\(list)]}]}
+            {"cniVersion":"0.4.0","name":"eyrie-vpc","plugins":[{"type":"eyrie-cni","capabilities":{"portMappings":true,"bandwidth":true},"state":"\(paths.addressPool)","addresses":[\(list)]}]}
 
             """
     }

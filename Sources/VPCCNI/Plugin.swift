@@ -92,8 +92,11 @@ package enum Plugin {
             let address = try pool.assign(owner: call.owner, now: now)
             do {
                 let result = try connect(call, address)
-                do { try HostPorts(call.input).open(address, interface: call.hostInterface) } catch {
-                    try deleteInterface(call.hostInterface)
+                do {
+                    try Bandwidth(call.input).limit(call.hostInterface, mtu: interfaceMTU)
+                    try HostPorts(call.input).open(address, interface: call.hostInterface)
+                } catch {
+                    try deleteInterfaces(call.hostInterface)
                     throw error
                 }
                 return result
@@ -103,7 +106,7 @@ package enum Plugin {
             }
         case "DEL":
             // The interface pair goes with the pod's namespace; it is removed here for the case that the namespace is already gone, or still held.
-            try deleteInterface(call.hostInterface)
+            try deleteInterfaces(call.hostInterface)
             // Before the address can be another pod's.
             if let address = try pool.holder(of: call.owner) { try HostPorts(call.input).close(address) }
             _ = try pool.release(owner: call.owner, now: now)
@@ -120,7 +123,7 @@ package enum Plugin {
         let peer = "t" + host.dropFirst()
         let mac = call.hostInterfaceMAC
         // A leftover of an interrupted call must not fail this one.
-        try deleteInterface(host)
+        try deleteInterfaces(host)
         try Command.runBlocking(
             ["ip", "-batch", "-"],
             input: """
@@ -155,6 +158,12 @@ package enum Plugin {
             try deleteInterface(host)
             throw error
         }
+    }
+
+    /// The interface pair and what limits it.
+    private static func deleteInterfaces(_ host: String) throws {
+        try deleteInterface(host)
+        if Bandwidth.isLimited(host) { try deleteInterface(Bandwidth.device(of: host)) }
     }
 
     /// One that is gone already is no error.
