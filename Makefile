@@ -6,7 +6,7 @@ DEBUG := .build/debug/eyrie
 RELEASE := .build/release/eyrie
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench fuzz fuzz-ci bench-apiserver bench-scheduler bench-aws bench-eks generate verify-generated clean
+.PHONY: help deps deps-tests build release up down check format test test-unit test-outer bench fuzz fuzz-ci bench-apiserver bench-scheduler bench-aws bench-eks bench-network bench-nodes bench-faults generate verify-generated clean
 
 help:             ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -85,6 +85,16 @@ bench-aws: deps    ## measures signatures, tokens, policies and log events on on
 bench-eks: release $(VENV)/ready  ## measures the EKS API, a hundred clusters and tokens, and writes Benchmarks/results-eks.md
 	EYRIE_ONLY=aws-bench $(SWIFT) build -c release --product aws-bench
 	$(VENV)/bin/python Benchmarks/run_eks.py $(CURDIR)/$(RELEASE) $(CURDIR)/.build/release/aws-bench
+
+bench-network: deps  ## measures the service proxy, the cluster's DNS and connections, and writes Benchmarks/results-network.md (root)
+	EYRIE_ONLY=network-bench $(SWIFT) build -c release --product network-bench
+	python3 Benchmarks/run_network.py $(CURDIR)/.build/release/network-bench
+
+bench-nodes: release deps-tests $(VENV)/ready  ## measures a node with a hundred pods and writes Benchmarks/results-nodes.md (root)
+	KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws $(VENV)/bin/python Benchmarks/run_nodes.py $(CURDIR)/$(RELEASE)
+
+bench-faults: release deps-tests $(VENV)/ready  ## fault rounds on nodes, to Benchmarks/results-faults.md (root; FAULTS="--quick R9 …": shorter, or some)
+	KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws $(VENV)/bin/python Benchmarks/run_faults.py $(CURDIR)/$(RELEASE) $(FAULTS)
 
 generate:         ## makes the generated tables anew
 	@scripts/generate.sh

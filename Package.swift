@@ -71,7 +71,7 @@ let modules: [Target] = [
     module("Kubelet", ["KubeClient", "ContainerRuntime", "HTTPTransport", "Certificates", "CLinux", "Processes", log]),
     module("Machines", ["CLinux", "Processes", "Nftables", crypto, log]),
     module("AWSProtocol", ["HTTPTransport", crypto, log]),
-    module("NodeIdentity", ["AWSProtocol", "HTTPTransport", crypto, log]),
+    module("NodeIdentity", ["AWSProtocol", "HTTPTransport", "KubeAPI", crypto, log]),
     module("AWSServices", ["AWSProtocol", "Certificates", "RegularExpressions", "RecordStore", "SQLite", crypto]),
     module(
         "ControlPlane",
@@ -120,14 +120,14 @@ let testTargets: [Target] = [
     tests("AutoModeTests", ["AutoMode", "KubeAPI", "KubeClient", "KubeScheduler"]),
     tests("MachinesTests", ["Machines", "Processes", "Nftables"]),
     tests("AWSProtocolTests", ["AWSProtocol"]),
-    tests("NodeIdentityTests", ["NodeIdentity"]),
+    tests("NodeIdentityTests", ["NodeIdentity", "KubeAPI"]),
     tests("AWSServicesTests", ["AWSServices", "HTTPTransport", crypto]),
     tests("ControlPlaneTests", ["ControlPlane", "AutoMode", "CloudControllers", "SimulatedNodes", "KubeClient", "KubeAPI", "HTTPTransport"]),
     tests("ClusterLifecycleTests", ["ClusterLifecycle", "AutoMode", "CloudControllers"]),
     tests("EKSAPITests", ["EKSAPI"]),
 ]
 
-/// What figures are measured with (`make bench-apiserver`, `make bench-aws`, `make bench-scheduler`), each by its name in EYRIE_ONLY; no part of an ordinary build.
+/// What figures are measured with (`make bench-apiserver`, `make bench-aws`, `make bench-network`, `make bench-scheduler`), each by its name in EYRIE_ONLY; no part of an ordinary build.
 let benchmarks: [Target] = [
     .executableTarget(
         name: "apiserver-bench", dependencies: ["KubeAPIServer", "KubeStorage", "KubeAPI", "HTTPTransport", "Certificates", "CLinux"],
@@ -135,6 +135,9 @@ let benchmarks: [Target] = [
     .executableTarget(
         name: "aws-bench", dependencies: ["AWSServices", "AWSProtocol", "HTTPTransport", log], path: "Benchmarks/aws-bench",
         swiftSettings: swiftSettings),
+    .executableTarget(
+        name: "network-bench", dependencies: ["KubeProxy", "ClusterDNS", "Nftables", "KubeClient", "KubeAPI", "Processes", "CLinux", log],
+        path: "Benchmarks/network-bench", swiftSettings: swiftSettings),
     .executableTarget(
         name: "scheduler-bench",
         dependencies: ["ControlPlane", "SimulatedNodes", "KubeScheduler", "KubeAPIServer", "KubeStorage", "KubeClient", "KubeAPI", "HTTPTransport", "CLinux"],

@@ -6,8 +6,6 @@ usage: run.py EYRIE [RUNS]
 import json
 import os
 import pathlib
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,33 +15,22 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "Tests/outer"))
 sys.path.insert(0, str(ROOT / "Benchmarks"))
 from conftest import REGION, Service, free_port, leftovers, wait_for  # noqa: E402
+from figures import Figure, machine, table  # noqa: E402
+from machines import agents  # noqa: E402
 from processes import cpu_seconds, resident_megabytes  # noqa: E402
 
 import boto3  # noqa: E402
 
-TARGETS = {
-    "create-cluster call to ACTIVE with kubectl answering": (2.0, "s"),
-    "node group of one to Ready": (5.0, "s"),
-    "kubectl apply to three Running, image present": (1.5, "s"),
-    "resident memory of the service, one idle cluster": (80, "MB"),
-    "resident memory of a node's agent": (40, "MB"),
-    "idle CPU of the service": (1.0, "% of a core"),
-    "idle CPU of a node's agent": (1.0, "% of a core"),
-}
+FIGURES = [
+    Figure("create-cluster call to ACTIVE with kubectl answering", 2.0, "s"),
+    Figure("node group of one to Ready", 5.0, "s"),
+    Figure("kubectl apply to three Running, image present", 1.5, "s"),
+    Figure("resident memory of the service, one idle cluster", 80, "MB"),
+    Figure("resident memory of a node's agent", 40, "MB"),
+    Figure("idle CPU of the service", 1.0, "% of a core"),
+    Figure("idle CPU of a node's agent", 1.0, "% of a core"),
+]
 IDLE_SECONDS = 10
-
-
-def process(pattern):
-    """Ids of processes whose command line holds the pattern."""
-    found = []
-    for directory in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if pattern in command:
-            found.append(int(directory.name))
-    return found
 
 
 def run(binary, registry):
@@ -109,8 +96,7 @@ def run(binary, registry):
                 "three ready", every=0.01)
             figures["kubectl apply to three Running, image present"] = time.monotonic() - start
 
-            agents = process(" node --directory ")
-            agent = agents[0]
+            agent = agents(service)[0]
             time.sleep(5)
             before = cpu_seconds(agent)
             time.sleep(IDLE_SECONDS)
@@ -138,16 +124,11 @@ def main():
                 results.append(run(binary, f"http://127.0.0.1:{port}"))
         finally:
             subprocess.run([script, "stop", directory], check=False)
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    rows, _ = table(FIGURES, results)
     lines = [
         "# Results of `make bench`", "",
-        f"Machine: {os.cpu_count()} × {model}, Linux {platform.release()}, client and server on the same cores. Release build. "
-        f"Median of {runs} runs (least to most). Idle is {IDLE_SECONDS} s.", "",
-        "| figure | target | measured | range | met |", "|---|---|---|---|---|"]
-    for name, (target, unit) in TARGETS.items():
-        values = sorted(r[name] for r in results)
-        median = statistics.median(values)
-        lines.append(f"| {name} | {target} {unit} | {median:.2f} {unit} | {values[0]:.2f} to {values[-1]:.2f} | {'yes' if median <= target else 'no'} |")
+        f"Machine: {machine()}, client and server on the same cores. Release build. "
+        f"Median of {runs} runs (least to most). Idle is {IDLE_SECONDS} s.", "", *rows]
     text = "\n".join(lines) + "\n"
     (ROOT / "Benchmarks/results.md").write_text(text)
     print(text)

@@ -10,10 +10,8 @@ the one that measured the reference).
 import json
 import os
 import pathlib
-import platform
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "Benchmarks"))
+from figures import Figure, machine, table  # noqa: E402
 from loadgen_build import build_loadgen  # noqa: E402
 
 PODS = 10_000
@@ -29,17 +28,16 @@ WATCHERS = 1_000
 CHANGES_A_SECOND = 200
 COLD_OBJECTS = 100_000
 
-# Figure, target, unit, whether more is better.
 FIGURES = [
-    ("durable creates by 64 clients", 3000, "/s", True),
-    ("get by name", 12000, "/s", True),
-    ("list of 10,000 pods", 0.3, "s", False),
-    ("lag of 1,000 watchers at 200 changes a second, p99", 50, "ms", False),
-    ("events lost by watchers", 0, "", False),
-    ("resident memory of a cached pod, times its JSON", 1.5, "", False),
-    ("cold start with 100,000 objects", 1.0, "s", False),
-    ("fsync calls a second while creating", None, "/s", True),
-    ("writes of the store alone, 64 writers of 2.5 KB", None, "/s", True),
+    Figure("durable creates by 64 clients", 3000, "/s", True),
+    Figure("get by name", 12000, "/s", True),
+    Figure("list of 10,000 pods", 0.3, "s", False),
+    Figure("lag of 1,000 watchers at 200 changes a second, p99", 50, "ms", False),
+    Figure("events lost by watchers", 0, "", False),
+    Figure("resident memory of a cached pod, times its JSON", 1.5, "", False),
+    Figure("cold start with 100,000 objects", 1.0, "s", False),
+    Figure("fsync calls a second while creating", None, "/s", True),
+    Figure("writes of the store alone, 64 writers of 2.5 KB", None, "/s", True),
 ]
 
 
@@ -143,30 +141,19 @@ def run(binary, generator):
 
 
 def report(runs):
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     generator = "the generator that measured the reference (KBENCH)" if os.environ.get("KBENCH") else "Benchmarks/loadgen"
+    rows, missed = table(FIGURES, runs)
     lines = [
         "# Results of `make bench-apiserver`", "",
-        f"Machine: {os.cpu_count()} × {model}, Linux {platform.release()}, client and server on the same cores. Release build, TLS, HTTP/2, SQLite with",
+        f"Machine: {machine()}, client and server on the same cores. Release build, TLS, HTTP/2, SQLite with",
         f"synchronous=FULL. Creates, gets and lists by {generator}; watches by Benchmarks/loadgen. {len(runs)} runs: median (least to most).", "",
         "Memory is what the server grew by while 10,000 pods were created, by the bytes of their list. The fsync calls were counted by strace, which slows "
         "the server.", "",
-        "| figure | target | measured | range | met |", "|---|---|---|---|---|"]
-    failed = False
-    for name, target, unit, more in FIGURES:
-        values = sorted(r[name] for r in runs if name in r)
-        if not values:
-            continue
-        median = statistics.median(values)
-        met = "" if target is None else "yes" if (median >= target if more else median <= target) else "no"
-        failed |= met == "no"
-        shown = lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.2f}"  # noqa: E731
-        goal = "" if target is None else f"{target:,} {unit}"
-        lines.append(f"| {name} | {goal} | {shown(median)} {unit} | {shown(values[0])} to {shown(values[-1])} | {met} |")
+        *rows]
     text = "\n".join(lines) + "\n"
     (ROOT / "Benchmarks/results-apiserver.md").write_text(text)
     print(text)
-    return failed
+    return bool(missed)
 
 
 def main():

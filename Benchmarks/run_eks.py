@@ -10,8 +10,6 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,6 +20,7 @@ sys.path.insert(0, str(ROOT / "Tests/outer"))
 sys.path.insert(0, str(ROOT / "Benchmarks"))
 from aws_setup import client, network, role, trust  # noqa: E402
 from conftest import Service, leftovers, wait_for  # noqa: E402
+from figures import Figure, machine, table  # noqa: E402
 from loadgen_build import build_loadgen  # noqa: E402
 from processes import cpu_seconds, resident_megabytes  # noqa: E402
 
@@ -30,16 +29,15 @@ CALLS = 20_000
 CLIENTS = 32
 IDLE_SECONDS = 30
 
-# Figure, target, unit, whether more is better.
 FIGURES = [
-    ("DescribeCluster on one core", 5000, "/s", True),
-    ("DescribeCluster, p99 with 32 clients", None, "ms", False),
-    ("100 clusters created at once, until the last is ACTIVE", 20, "s", False),
-    ("memory of an idle cluster", 10, "MB", False),
-    ("idle CPU of a cluster", None, "% of a core", False),
-    ("DescribeCluster beside 100 idle clusters", None, "/s", True),
-    ("tokens verified, cold, on one core", 5000, "/s", True),
-    ("tokens verified, cached, on one core", 50000, "/s", True),
+    Figure("DescribeCluster on one core", 5000, "/s", True),
+    Figure("DescribeCluster, p99 with 32 clients", None, "ms", False),
+    Figure("100 clusters created at once, until the last is ACTIVE", 20, "s", False),
+    Figure("memory of an idle cluster", 10, "MB", False),
+    Figure("idle CPU of a cluster", None, "% of a core", False),
+    Figure("DescribeCluster beside 100 idle clusters", None, "/s", True),
+    Figure("tokens verified, cold, on one core", 5000, "/s", True),
+    Figure("tokens verified, cached, on one core", 50000, "/s", True),
 ]
 
 
@@ -119,18 +117,10 @@ def main():
         figures = run(binary, generator) | tokens(aws_bench)
         print(json.dumps(figures, indent=1))
         results.append(figures)
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    rows, _ = table(FIGURES, results)
     lines = [
         "# Results of `make bench-eks`", "",
-        f"Machine: {os.cpu_count()} × {model}, Linux {platform.release()}. Release build, TLS, HTTP/1.1 as AWS's SDKs. {runs} runs: median (least to most).", "",
-        "| figure | target | measured | range | met |", "|---|---|---|---|---|"]
-    for name, target, unit, more in FIGURES:
-        values = sorted(r[name] for r in results)
-        median = statistics.median(values)
-        shown = lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: E731
-        met = "" if target is None else "yes" if (median >= target if more else median <= target) else "no"
-        goal = "" if target is None else f"{target:,} {unit}"
-        lines.append(f"| {name} | {goal} | {shown(median)} {unit} | {shown(values[0])} to {shown(values[-1])} | {met} |")
+        f"Machine: {machine()}. Release build, TLS, HTTP/1.1 as AWS's SDKs. {runs} runs: median (least to most).", "", *rows]
     text = "\n".join(lines) + "\n"
     (ROOT / "Benchmarks/results-eks.md").write_text(text)
     print(text)

@@ -9,33 +9,19 @@ The workloads are those of Kubernetes' scheduler_perf, rebuilt from their descri
 fsync a commit group; authorisation, flow control and admission), and by the scheduler alone with an API that keeps nothing.
 """
 import json
-import os
 import pathlib
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
-def lines(*command):
-    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-
-
-def machine():
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
-    return f"{os.cpu_count()} cores, {model}, Linux {platform.release()}"
+sys.path.insert(0, str(ROOT / "Benchmarks"))
+from figures import machine, write_section  # noqa: E402
+from processes import json_lines  # noqa: E402
 
 
 def write(section, note, table):
-    path = ROOT / "Benchmarks/results-scheduler.md"
-    text = path.read_text() if path.exists() else "# The scheduler's figures\n\n<!-- workloads -->\n<!-- end workloads -->\n\n<!-- envelope -->\n<!-- end envelope -->\n"
-    head, rest = text.split(f"<!-- {section} -->")
-    tail = rest.split(f"<!-- end {section} -->", 1)[1]
-    path.write_text(f"{head}<!-- {section} -->\n{note}\n\n{table}\n<!-- end {section} -->{tail}")
+    write_section(ROOT / "Benchmarks/results-scheduler.md", "# The scheduler's figures\n", section, f"{note}\n\n{table}")
     print(table)
 
 
@@ -43,10 +29,10 @@ def envelope(bench, nodes="5000", pods="150000", seconds="120"):
     """A control plane with all controllers, a client over TLS in the same process, on simulated nodes."""
     found = {}
     with tempfile.TemporaryDirectory(prefix="scheduler-bench-") as directory:
-        for line in lines(bench, "envelope", directory, nodes, pods, seconds):
+        for line in json_lines(bench, "envelope", directory, nodes, pods, seconds):
             found[line["what"]] = line
     with tempfile.TemporaryDirectory(prefix="scheduler-bench-") as directory:
-        for line in lines(bench, "idle", directory, "10000"):
+        for line in json_lines(bench, "idle", directory, "10000"):
             found.setdefault(line["what"] + " ", line)
     churn, idle, small = found["churn"], found["idle pods"], found["idle "]
     gigabyte = 1 << 30
@@ -73,7 +59,7 @@ def main():
     figures = {}
     for _ in range(runs):
         with tempfile.TemporaryDirectory(prefix="scheduler-bench-") as directory:
-            for line in lines(bench, "served", directory, nodes) + lines(bench, "alone", nodes):
+            for line in json_lines(bench, "served", directory, nodes) + json_lines(bench, "alone", nodes):
                 figures.setdefault(line["workload"], {}).setdefault(line["how"], []).append(line)
                 print(json.dumps(line), flush=True)
     rows = []

@@ -44,6 +44,21 @@ static int spawn(const char *const *argv, int in, int out, bool session, pid_t *
     return error;
 }
 
+// write(2) that answers EPIPE without the signal, which would end a process that does not ignore it.
+static ssize_t write_quietly(int descriptor, const char *bytes, size_t length) {
+    sigset_t pipe, old, pending;
+    sigemptyset(&pipe), sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe, &old);
+    ssize_t n = write(descriptor, bytes, length);
+    int error = errno;
+    struct timespec now = {0, 0};
+    if (n < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE)) while (sigtimedwait(&pipe, NULL, &now) < 0 && errno == EINTR) {}
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = error;
+    return n;
+}
+
 int clinux_run(const char *const *argv, const char *input, size_t input_length, size_t output_limit, char **output, size_t *output_length) {
     *output = NULL;
     *output_length = 0;
@@ -70,8 +85,8 @@ int clinux_run(const char *const *argv, const char *input, size_t input_length, 
         struct pollfd fds[2] = {{out[0], POLLIN, 0}, {writing, POLLOUT, 0}};
         if (poll(fds, writing >= 0 ? 2 : 1, -1) < 0 && errno != EINTR) break;
         if (writing >= 0 && fds[1].revents) {
-            // A child that closed its input ends the writing; SIGPIPE is ignored by the callers' processes (NIO) or harmless in the plug-in.
-            ssize_t n = write(writing, input + written, input_length - written);
+            // A child that closed its input ends the writing.
+            ssize_t n = write_quietly(writing, input + written, input_length - written);
             if (n > 0) written += (size_t)n;
             if ((n < 0 && errno != EAGAIN && errno != EINTR) || written == input_length) close(writing), writing = -1;
         }

@@ -1,3 +1,5 @@
+package import KubeAPI
+
 /// What a cloud knows of an instance that a node runs on. Upstream: cloudprovider.InstanceMetadata.
 package struct InstanceFacts: Sendable, Equatable {
     /// Upstream: core/v1 NodeAddress.
@@ -37,6 +39,9 @@ package protocol InstanceProvider: Sendable {
     func instanceExists(providerID: String) async throws -> Bool
     /// Whether the instance is stopped. Throws when the cloud cannot be asked.
     func instanceIsShutDown(providerID: String) async throws -> Bool
+    /// The IPv4 ranges outside the cloud in which nodes without an instance may be; empty where there are none.
+    /// Upstream: eks RemoteNetworkConfigRequest.remoteNodeNetworks.
+    func remoteNodeNetworks() async throws -> [IPRange]
     /// Says that instances came, went, started or stopped: all nodes are looked at again.
     var changes: AsyncStream<Void> { get }
 }

@@ -21,6 +21,8 @@ package struct ClusterDNS: Sendable {
 
     /// The host's resolver configuration as a machine can use it: that of systemd's resolver where /etc/resolv.conf names only the host's loopback.
     package static var hostResolverPath: String { ResolverConfiguration.hostPath }
+    /// The servers it names: IPv4 and IPv6 addresses.
+    package static var hostResolvers: [String] { ResolverConfiguration.host().map(\.description) }
 
     private let configuration: Configuration
     private let informers: [SharedInformer]

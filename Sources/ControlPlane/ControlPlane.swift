@@ -146,24 +146,19 @@ package actor ControlPlane {
     /// control plane does not run.
     package func nodeFiles(_ node: Node, authorities: ClusterAuthorities? = nil) throws -> [String: [UInt8]] {
         guard running != nil else { throw ControlPlaneError.notReady("it does not run") }
-        guard let host = configuration.privateAddresses.first, let cidr = ServiceCIDR(configuration.serviceCIDR) else {
+        guard let host = configuration.privateAddresses.first, let dns = ClusterAddresses.dns(serviceCIDR: configuration.serviceCIDR) else {
             throw ControlPlaneError.address("cluster \(configuration.name) has no network interface that nodes could reach")
         }
         let certificates = try nodeCertificates(node, authorities ?? configuration.authorities)
-        var settings: Value = [
-            "nodeName": .string(node.name), "nodeIP": .string(node.address), "apiServerHost": .string(host),
-            "apiServerPort": .int(Int64(Self.privatePort)),
-            "providerID": .string("aws:///\(node.zone)/\(node.instanceID)"), "vcpus": .int(Int64(node.vcpus)),
-            "memoryMiB": .int(Int64(node.memoryMiB)),
-            "maxPods": .int(Int64(node.maxPods)),
-            "kubeletVersion": .string(node.version.map(ControlPlaneConfiguration.gitVersion) ?? configuration.gitVersion),
-            "clusterDNS": .array(
-                node.clusterDNS.isEmpty ? [.string(cidr.address(BuiltInAddon.dnsOffset))] : node.clusterDNS.map { .string($0) }),
-            "kubeReserved": Value(node.kubeReserved), "systemReserved": Value(node.systemReserved),
-            "kubelet": node.kubelet.value,
-            "labels": Value(node.labels),
-            "taints": .array(node.taints.map { ["key": .string($0.key), "value": .string($0.value), "effect": .string($0.effect)] }),
-        ]
+        var file = NodeSettings(
+            name: node.name, address: node.address, apiServerHost: host, apiServerPort: Self.privatePort,
+            providerID: "aws:///\(node.zone)/\(node.instanceID)", vcpus: node.vcpus, memoryMiB: node.memoryMiB, maxPods: node.maxPods,
+            kubeletVersion: node.version.map(ControlPlaneConfiguration.gitVersion) ?? configuration.gitVersion,
+            clusterDNS: node.clusterDNS.isEmpty ? [dns] : node.clusterDNS, labels: node.labels, taints: node.taints)
+        file.kubeReserved = node.kubeReserved
+        file.systemReserved = node.systemReserved
+        file.kubelet = node.kubelet
+        var settings = file.value
         // One pod, sized for its node: there is nobody to evict for it.
         if node.isFargate { settings["hasEvictions"] = false }
         if node.isWarm { settings["isWarm"] = true }
@@ -176,20 +171,15 @@ package actor ControlPlane {
                 ],
             ]
         }
-        return ["node.json": settings.jsonBytes, ClusterAuthorities.nodeFile: certificates.jsonBytes]
+        return [NodeSettings.file: settings.jsonBytes, ClusterAuthorities.nodeFile: certificates.jsonBytes]
     }
 
     /// Whom a node believes, and new identities of it: towards the API server, of its kubelet's server, of its service proxy.
     private func nodeCertificates(_ node: Node, _ authorities: ClusterAuthorities) throws -> Value {
         let pki = try ClusterPKI(directory: configuration.directory, authorities: authorities)
         let identities = try pki.node(name: node.name, addresses: [node.address], lifetime: configuration.signingDuration)
-        func value(_ identity: TLSIdentity) -> Value {
-            ["certificate": .string(identity.certificateChainPEM), "key": .string(identity.privateKeyPEM)]
-        }
-        return [
-            "revision": .string(authorities.revision), "authorities": .string(pki.bundlePEM), "client": value(identities.client),
-            "server": value(identities.server), "proxy": value(identities.proxy),
-        ]
+        return ClusterAuthorities.nodeCertificates(
+            revision: authorities.revision, authorities: pki.bundlePEM, client: identities.client, server: identities.server, proxy: identities.proxy)
     }
 
     /// All nodes as they are, then each change. Ends when the control plane stops.

@@ -53,14 +53,18 @@ package struct CloudInstances: Sendable {
     package var instance: @Sendable (_ nodeName: String) async -> NodeInstance?
     /// Whether an instance still exists.
     package var exists: @Sendable (_ instanceID: String) async -> Bool
+    /// Ranges outside the VPC in which nodes without an instance may be.
+    package var remoteNodeNetworks: LiveSetting<[String]>
     /// Says that instances came or went. One consumer.
     package var changes: AsyncStream<Void>
 
     package init(
-        instance: @escaping @Sendable (String) async -> NodeInstance?, exists: @escaping @Sendable (String) async -> Bool, changes: AsyncStream<Void>
+        instance: @escaping @Sendable (String) async -> NodeInstance?, exists: @escaping @Sendable (String) async -> Bool,
+        remoteNodeNetworks: LiveSetting<[String]> = LiveSetting([]), changes: AsyncStream<Void>
     ) {
         self.instance = instance
         self.exists = exists
+        self.remoteNodeNetworks = remoteNodeNetworks
         self.changes = changes
     }
 }
@@ -83,6 +87,8 @@ struct CloudInstanceProvider: InstanceProvider {
     }
 
     func instanceExists(providerID: String) async throws -> Bool { await cloud.exists(String(providerID.split(separator: "/").last ?? "")) }
+
+    func remoteNodeNetworks() async throws -> [IPRange] { cloud.remoteNodeNetworks.value.compactMap { IPRange($0) } }
 
     /// Instances are running or gone: stopping one is not offered.
     func instanceIsShutDown(providerID: String) async throws -> Bool { false }

@@ -1,8 +1,8 @@
 internal import KubeAPI
-internal import KubeClient
+package import KubeClient
 
 /// Takes a node out of service: cordon, evict, wait. Upstream: kubectl drain.
-struct NodeDrain {
+package struct NodeDrain: Sendable {
     private static let evictionRetry = Duration.milliseconds(500)
 
     let client: KubeClient
@@ -10,8 +10,15 @@ struct NodeDrain {
     /// How long pods are waited for.
     let patience: Duration
 
-    /// Whether all pods that must go are gone; those of a node that is not there are.
-    func run() async throws -> Bool {
+    /// `client` may be the node's own.
+    package init(client: KubeClient, nodeName: String, patience: Duration) {
+        self.client = client
+        self.nodeName = nodeName
+        self.patience = patience
+    }
+
+    /// Whether all pods that must go are gone; those of a node that is not there are. Throws what the API server answers.
+    package func run() async throws -> Bool {
         do {
             try await client.patch(.nodes, name: nodeName, type: .strategicMerge, ["spec": ["unschedulable": true]])
         } catch let error as StatusError where error.isNotFound { return true }

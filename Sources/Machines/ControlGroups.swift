@@ -88,6 +88,17 @@ struct ControlGroups {
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex { for base in bases { rmdir(base + path[..<slash]) } }
     }
 
+    /// Ends what is left in the groups of a machine whose init has ended, and waits for it.
+    func end() async {
+        // The kernel kills the namespace's processes with its init; the cgroup is empty when the last is gone.
+        for pid in processes() {
+            if let process = ProcessIdentity(pid: pid) {
+                process.kill()
+                await process.waitForExit()
+            }
+        }
+    }
+
     /// Process ids in the group and below it.
     func processes() -> [Int32] {
         let base = Self.isUnified ? Self.root : "\(Self.root)/pids"

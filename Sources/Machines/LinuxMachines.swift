@@ -33,6 +33,8 @@ package actor LinuxMachines {
 
     private let configuration: Configuration
     private let networks: VPCNetworks
+    /// Makes security groups filter what a machine that starts will send and receive.
+    private let filter: @Sendable () async throws -> Void
     private var processes: [String: ProcessIdentity] = [:]
     private var watchers: [String: Task<Void, Never>] = [:]
     /// Machines a `start` or `terminate` is at work on: calls for one machine follow one another.
@@ -43,9 +45,11 @@ package actor LinuxMachines {
     private let exitContinuation: AsyncStream<String>.Continuation
     private let logger = Logger(label: "eyrie.machines")
 
-    package init(_ configuration: Configuration, networks: VPCNetworks) {
+    /// `filter` is called before each machine starts, when its VPC stands.
+    package init(_ configuration: Configuration, networks: VPCNetworks, filter: @escaping @Sendable () async throws -> Void = {}) {
         self.configuration = configuration
         self.networks = networks
+        self.filter = filter
         (exitStream, exitContinuation) = AsyncStream.makeStream(of: String.self)
     }
 
@@ -71,11 +75,7 @@ package actor LinuxMachines {
     package func recover() {
         for id in SmallFile.names(configuration.directory) where id.hasPrefix("i-") {
             let paths = paths(id)
-            guard let record = SmallFile.readText(paths.process) else { continue }
-            let numbers = record.split(whereSeparator: { !$0.isNumber }).compactMap { Int64($0) }
-            guard numbers.count == 2, let pid = Int32(exactly: numbers[0]) else { continue }
-            let identity = ProcessIdentity(pid: pid, startTime: numbers[1])
-            if identity.isRunning { adopt(id, identity) }
+            if let identity = MachineRun.running(paths) { adopt(id, identity) }
         }
     }
 
@@ -139,41 +139,21 @@ package actor LinuxMachines {
     private func startNow(_ machine: MachineConfiguration, _ bootstrap: [String: [UInt8]]) async throws {
         let paths = paths(machine.instanceID)
         if let process = processes[machine.instanceID], process.isRunning { return }
-        try requirePrograms()
-        for directory in [
-            paths.directory, paths.containerdRoot, paths.kubelet, paths.podLogs, paths.cniConfiguration, paths.cniBinaries, paths.bootstrap,
-            paths.registryHosts,
-        ] { try SmallFile.makeDirectory(directory) }
-        for (name, bytes) in bootstrap { try SmallFile.write("\(paths.bootstrap)/\(name)", bytes) }
-        try SmallFile.write(paths.containerdConfiguration, Array(ContainerdConfiguration.toml(paths).utf8))
-        try SmallFile.write(paths.cniList, Array(ContainerdConfiguration.cni(paths, addresses: machine.podAddresses).utf8))
-        for (registry, mirror) in machine.registryMirrors {
-            try SmallFile.makeDirectory("\(paths.registryHosts)/\(registry)", mode: 0o755)
-            let hosts = ContainerdConfiguration.hosts(registry: registry, mirror: mirror)
-            try SmallFile.write("\(paths.registryHosts)/\(registry)/hosts.toml", Array(hosts.utf8))
-        }
-        try SmallFile.write(paths.pauseImage, PauseImage.archive(name: MachinePaths.pauseImageName))
-        // Of its last run.
-        unlink(paths.prepared)
-        for name in ["eyrie-cni", "loopback"] {
-            let link = "\(paths.cniBinaries)/\(name)"
-            unlink(link)
-            guard symlink(configuration.executable, link) == 0 else { throw CommandError(arguments: ["symlink", link], code: -errno, output: "") }
-        }
+        try MachineFolder.requirePrograms()
+        try MachineFolder(paths: paths, executable: configuration.executable).prepare(
+            podAddresses: machine.podAddresses, registryMirrors: machine.registryMirrors, bootstrap: bootstrap)
         let network = VPCNetwork(vpcID: machine.network.vpcID, cidr: machine.network.vpcCIDR)
         try await networks.use(machine.network.vpcID, cidr: machine.network.vpcCIDR, by: machine.instanceID)
+        try await filter()
         try await network.add(address: machine.network.gateway, prefixLength: machine.network.prefixLength)
         try await network.connect(machine, paths)
         let procs = try ControlGroups(path: paths.cgroup).create(milliCPU: machine.milliCPU, memoryMiB: machine.memoryMiB)
         try SmallFile.write(paths.shutdownGrace, Array(String(machine.shutdownGrace).utf8))
-        try SmallFile.write(paths.configuration, Array(MachineRun.encode(machine, procs).utf8))
-        let pid = try Command.spawnSession([configuration.executable, MachineRun.command, paths.directory], log: paths.log)
-        guard let identity = ProcessIdentity(pid: pid) else {
-            throw CommandError(arguments: [configuration.executable, MachineRun.command], code: 1, output: lastLines(paths.log))
-        }
-        try SmallFile.write(paths.process, Array("{\"pid\":\(identity.pid),\"startTime\":\(identity.startTime)}".utf8))
+        let run = MachineRun(
+            instanceID: machine.instanceID, hostName: machine.hostName, networkNamespace: paths.networkNamespacePath, controlGroups: procs)
+        let identity = try run.start(paths, executable: configuration.executable)
         adopt(machine.instanceID, identity)
-        logger.info("machine started", metadata: ["instance": "\(machine.instanceID)", "pid": "\(pid)"])
+        logger.info("machine started", metadata: ["instance": "\(machine.instanceID)", "pid": "\(identity.pid)"])
     }
 
     private func renewNow(_ id: String, _ bootstrap: [String: [UInt8]]) throws {
@@ -197,14 +177,8 @@ package actor LinuxMachines {
             await process.waitForExit()
         }
         processes[id] = nil
-        // The kernel kills the namespace's processes with its init; the cgroup is empty when the last is gone.
         let groups = ControlGroups(path: paths.cgroup)
-        for pid in groups.processes() {
-            if let process = ProcessIdentity(pid: pid) {
-                process.kill()
-                await process.waitForExit()
-            }
-        }
+        await groups.end()
         try await VPCNetwork.disconnect(paths)
         try await groups.remove()
     }
@@ -257,26 +231,6 @@ package actor LinuxMachines {
         logger.warning("machine ended", metadata: ["instance": "\(id)"])
     }
 
-    /// The programs a machine needs. Throws with the package to install.
-    private func requirePrograms() throws(CommandError) {
-        for (program, package) in [
-            ("containerd", "containerd"), ("runc", "runc"), ("ctr", "containerd"), ("ip", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux"),
-        ] {
-            guard Command.isInstalled(program) else {
-                throw CommandError(arguments: [program], code: -ENOENT, output: "install it: apt-get install \(package)")
-            }
-        }
-    }
-
-    private func lastLines(_ path: String) -> String { String((SmallFile.readText(path) ?? "").suffix(500)) }
-
     /// The end of a machine's log, for whoever asks why it does not do what it should; empty when there is none.
-    package nonisolated func report(_ instanceID: String) -> String {
-        let lines = (SmallFile.readText(paths(instanceID).log) ?? "").split(separator: "\n").suffix(Self.reportedLines)
-        return lines.map { $0.prefix(Self.reportedLineLength) }.joined(separator: "; ")
-    }
-
-    /// Enough to see what goes on, short enough for a health issue.
-    private static let reportedLines = 3
-    private static let reportedLineLength = 300
+    package nonisolated func report(_ instanceID: String) -> String { MachineRun.report(paths(instanceID)) }
 }

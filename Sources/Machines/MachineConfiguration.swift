@@ -84,7 +84,8 @@ package struct MachinePaths: Sendable {
     /// The cgroup below each hierarchy's root.
     package var cgroup: String { "/eyrie/\(instanceID)" }
     /// The host's end of the machine's cable: at most 15 bytes.
-    package var hostInterface: String { "ey" + String(instanceID.suffix(12)) }
+    package var hostInterface: String { Self.hostInterface(of: instanceID) }
+    static func hostInterface(of instanceID: String) -> String { "ey" + String(instanceID.suffix(12)) }
     /// containerd's socket, on the /run that only the machine sees.
     package static let containerdSocket = "/run/containerd/containerd.sock"
     package static let pauseImageName = "registry.k8s.io/pause:3.10.1"

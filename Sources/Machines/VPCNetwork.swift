@@ -6,7 +6,7 @@ internal import Processes
 
 /// The VPC on the host: a bridge that holds the routers' addresses of its subnets and those of the control planes' network interfaces, forwarding
 /// between subnets, and masquerading to the outside. Every step may be repeated.
-package struct VPCNetwork: Sendable {
+package struct VPCNetwork: Sendable, Equatable {
     /// The host's own address for services to machines of all VPCs (registry mirrors), on a bridge without ports: link-local, so it can clash with
     /// no VPC.
     package static let serviceAddress = "169.254.171.1"
@@ -42,6 +42,9 @@ package struct VPCNetwork: Sendable {
         try await Self.createServiceInterface()
         if access("/sys/class/net/\(bridge)", F_OK) != 0 {
             try await Self.tolerating("File exists") { try await Command.run(["ip", "link", "add", bridge, "type", "bridge"]) }
+        }
+        // One that is not new has it, unless an earlier version made it; the table of frames leads there.
+        if SmallFile.readText("/sys/class/net/\(bridge)/address")?.hasPrefix(hardwareAddress) != true {
             try await Command.run(["ip", "link", "set", bridge, "address", hardwareAddress, "up"])
         }
         if SmallFile.readText("/proc/sys/net/ipv4/ip_forward")?.hasPrefix("1") != true { try SmallFile.set("/proc/sys/net/ipv4/ip_forward", "1") }

@@ -19,9 +19,23 @@ package struct VPCOverlap: Error, CustomStringConvertible, Sendable {
 /// The VPCs that stand on this host, each kept while something uses it: a machine, or a control plane with network interfaces in it. Users are
 /// noted as files (`<directory>/<vpc>/<user>`), so a restarted service, or `eyrie down`, knows what to remove.
 package actor VPCNetworks {
-    private let directory: String
+    /// Where the users are noted: a service's own.
+    package nonisolated let directory: String
+    /// Tells that a VPC came or went. One consumer.
+    package nonisolated let changes: AsyncStream<Void>
+    private let changed: AsyncStream<Void>.Continuation
 
-    package init(directory: String) { self.directory = directory }
+    package init(directory: String) {
+        self.directory = directory
+        (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// The VPCs that stand, in order.
+    package func standing() -> [VPCNetwork] {
+        names(directory).filter { $0.hasPrefix("vpc-") }.sorted().compactMap { vpcID in
+            SmallFile.readText("\(directory)/\(vpcID)/cidr").map { VPCNetwork(vpcID: vpcID, cidr: $0) }
+        }
+    }
 
     /// Makes the VPC's network if need be and notes its user. Throws `CommandError`, `VPCOverlap`.
     package func use(_ vpcID: String, cidr: String, by user: String) async throws {
@@ -33,6 +47,7 @@ package actor VPCNetworks {
         try SmallFile.write("\(path)/cidr", Array(cidr.utf8))
         try SmallFile.write("\(path)/\(user).user", [])
         try await VPCNetwork(vpcID: vpcID, cidr: cidr).create()
+        changed.yield()
     }
 
     /// Notes that `user` is gone, and removes the networks nobody uses any more.
@@ -43,14 +58,16 @@ package actor VPCNetworks {
             try await VPCNetwork(vpcID: vpcID, cidr: SmallFile.readText("\(path)/cidr") ?? "").remove()
             unlink("\(path)/cidr")
             rmdir(path)
+            changed.yield()
         }
     }
 
-    /// Removes all networks, whoever uses them.
+    /// Removes all networks, whoever uses them, and what filters their traffic.
     package func removeAll() async throws {
         for vpcID in names(directory) where vpcID.hasPrefix("vpc-") {
             for name in names("\(directory)/\(vpcID)") where name.hasSuffix(".user") { try await release(by: String(name.dropLast(".user".count))) }
         }
+        try await HostFirewall(directory: directory).remove()
     }
 
     /// Whether no VPC stands on this host, of this service or another.

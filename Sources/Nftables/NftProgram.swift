@@ -51,9 +51,13 @@ package actor NftTable {
         isKnown = true
     }
 
-    /// Takes the table out of the kernel.
+    /// Who has something in the table.
+    package var owners: Set<String> { table.owners }
+
+    /// Takes the table out of the kernel, with all that owners have in it.
     package func remove() async throws {
         isKnown = false
+        for owner in table.owners { table.set(owner, nil) }
         try await program.run("add table \(table.name)\ndelete table \(table.name)\n")
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import KubeAPI
+import NodeIdentity
 import Processes
 
 /// The service's one directory. Secrets in it are files of mode 0600, the directory itself 0700.
@@ -69,6 +70,8 @@ struct DataDirectory: Sendable {
     struct Credentials: Equatable {
         var accessKeyID: String
         var secretAccessKey: String
+
+        var keys: AWSKeys { AWSKeys(accessKeyID: accessKeyID, secretAccessKey: secretAccessKey) }
     }
 
     func service() -> ServiceFile? {
@@ -103,6 +106,14 @@ struct CLIError: Error, CustomStringConvertible {
         if let fix { text += "\n  Fix   \(fix)" }
         return text
     }
+
+    init(what: String, why: String?, fix: String?) {
+        self.what = what
+        self.why = why
+        self.fix = fix
+    }
+
+    init(_ problem: JoinProblem) { self.init(what: problem.what, why: problem.why, fix: problem.fix) }
 
     static func notServed(_ directory: DataDirectory) -> CLIError {
         CLIError(

@@ -14,7 +14,7 @@ struct InterruptCommand: AsyncParsableCommand {
         let client = try ServiceClient(data.directory)
         do {
             let id = try await instance(client)
-            do { _ = try await client.query("ec2", Self.version, "SendSpotInstanceInterruptions", [("InstanceId.1", id)]) } catch let refused
+            do { _ = try await client.query("ec2", Self.version, "SendSpotInstanceInterruptions", [("InstanceId", id)]) } catch let refused
                 as ServiceClient.Refused
             {
                 throw CLIError(

@@ -27,6 +27,17 @@ private final class FullDisk: RowStorage {
     }
 }
 
+/// Whether a stream has something to tell now; it tells nothing after.
+func isTold(_ stream: AsyncStream<Void>) async -> Bool {
+    let task = Task {
+        for await _ in stream { return true }
+        return false
+    }
+    // What is there already is still given.
+    task.cancel()
+    return await task.value
+}
+
 @Suite struct DurableStateTests {
     @Test("an update that throws, or that the disk does not take, leaves nothing behind")
     func atomic() async throws {
@@ -45,6 +56,25 @@ private final class FullDisk: RowStorage {
         disk.isFull.withLock { $0 = false }
         try await state.update { $0.rows["a"] = Counter(value: 1) }
         #expect(disk.commits.withLock { $0 } == 1, "what did not change is not written")
+    }
+
+    @Test("changes of a collection are told to those who asked for it, once they can be read")
+    func changes() async throws {
+        let disk = FullDisk()
+        let state = try await DurableState<Counters>(storage: disk)
+        let quiet = await state.changes(of: ["counters"])
+        disk.isFull.withLock { $0 = true }
+        await #expect(throws: FullDisk.Full.self) { try await state.update { $0.rows["a"] = Counter(value: 1) } }
+        disk.isFull.withLock { $0 = false }
+        try await state.update { _ in }
+        #expect(await !isTold(quiet), "nothing changed")
+        let (own, others) = (await state.changes(of: ["counters", "x"]), await state.changes(of: ["y"]))
+        for value in [2, 3] { try await state.update { $0.rows["a"] = Counter(value: value) } }
+        var iterator = own.makeAsyncIterator()
+        await iterator.next()
+        #expect(await state.read { $0.rows["a"]?.value } == 3)
+        let (again, unconcerned) = (await isTold(own), await isTold(others))
+        #expect(!again && !unconcerned, "both changes were told as one")
     }
 
     @Test("updates at once do not lose each other")

@@ -56,16 +56,42 @@ import Testing
         #expect(!covers(["10.0.0.1"], []))
     }
 
-    @Test("the service proxy renews its own certificate, and nobody else gets one of clients so")
+    @Test("a node without an instance is certified for its own name at addresses of the remote node networks, and for nothing else")
+    func remote() {
+        let networks = ["10.200.0.0/16", "192.168.7.0/24"].compactMap { IPRange($0) }
+        func covers(_ names: [String], _ addresses: [[UInt8]], _ networks: [IPRange]) -> Bool {
+            NodeCertificatePlan.covers(networks, node: "n1", dnsNames: names, addresses: addresses)
+        }
+        #expect(covers(["n1"], [[10, 200, 0, 2]], networks) && covers([], [[192, 168, 7, 1], [10, 200, 255, 255]], networks))
+        #expect(!covers(["n1"], [[10, 201, 0, 2]], networks) && !covers(["n1"], [[10, 200, 0, 2], [10, 0, 0, 1]], networks))
+        #expect(!covers(["n2"], [[10, 200, 0, 2]], networks) && !covers(["n1", "kubernetes"], [[10, 200, 0, 2]], networks))
+        // A name alone could be anybody's, and without networks there is nobody.
+        #expect(!covers(["n1"], [], networks) && !covers(["n1"], [[10, 200, 0, 2]], []))
+        #expect(!covers(["n1"], [Array(repeating: 0, count: 12) + [10, 200, 0, 2]], networks))
+    }
+
+    @Test("the cloud is asked about its own instances, not about nodes outside")
+    func providers() throws {
+        func id(_ text: String) throws -> String? { CloudNodePlan.providerID(try Object(["spec": ["providerID": .string(text)]])) }
+        #expect(try id("aws:///us-west-2a/i-1") == "aws:///us-west-2a/i-1")
+        #expect(try id("eks-hybrid:///us-west-2/demo/n1") == nil && id("") == nil)
+    }
+
+    @Test("the service proxy renews its own certificate, nodes get its first, and nobody else gets one of clients so")
     func proxy() throws {
-        func question(_ name: String, _ user: String, groups: [String] = [], dnsNames: [String] = []) throws -> NodeCertificatePlan.Question {
+        func question(_ name: String, _ user: String, in userGroups: [String] = [], groups: [String] = [], dnsNames: [String] = []) throws
+            -> NodeCertificatePlan.Question
+        {
             let key = try KeyRequest(commonName: name, organizations: groups, dnsNames: dnsNames)
             let usages = ["digital signature", "client auth"]
             return NodeCertificatePlan.question(
-                try request(key, signer: NodeCertificatePlan.apiServerClient, user: user, groups: [], usages: usages))
+                try request(key, signer: NodeCertificatePlan.apiServerClient, user: user, groups: userGroups, usages: usages))
         }
         #expect(try question("system:kube-proxy", "system:kube-proxy") == .approve)
         #expect(try question("system:kube-proxy", "system:node:n1") == .none)
+        #expect(try question("system:kube-proxy", "system:node:n1", in: ["system:nodes"]) == .approve)
+        #expect(try question("system:kube-proxy", "jane", in: ["system:nodes"]) == .none)
+        #expect(try question("system:node:n1", "system:node:n1", in: ["system:nodes"]) == .none)
         #expect(try question("jane", "jane") == .none)
         #expect(try question("system:kube-proxy", "system:kube-proxy", groups: ["system:masters"]) == .none)
         #expect(try question("system:kube-proxy", "system:kube-proxy", dnsNames: ["kubernetes"]) == .none)

@@ -16,7 +16,7 @@ import Testing
     }
 
     private func interrupt(_ world: World, _ id: String) async throws {
-        _ = try await world.call(world.ec2, "SendSpotInstanceInterruptions", ["InstanceId.1": id])
+        _ = try await world.call(world.ec2, "SendSpotInstanceInterruptions", ["InstanceId": id])
     }
 
     private func replaced(_ world: World, _ old: InstanceRecord) async throws {

@@ -131,12 +131,24 @@ import Testing
     private func renewed(
         _ fixture: ControlPlaneTests.Fixture, _ identity: TLSIdentity, _ key: KeyRequest, signer: String, usage: String, expectsApproval: Bool = true
     ) async throws -> CertificateSubject? {
+        let client = try client(fixture, .clientCertificate(identity))
+        let pem = try await certified(fixture, client, key, signer: signer, usage: usage, expectsApproval: expectsApproval)
+        return try pem.map { try CertificateSubject.read(pem: $0) }
+    }
+
+    private func client(_ fixture: ControlPlaneTests.Fixture, _ credentials: NetworkTransport.Credentials) throws -> KubeClient {
         let port = Int(fixture.endpoint.url.split(separator: ":").last ?? "") ?? 0
         let transport = try NetworkTransport(
             .init(
                 address: .tcp(host: "127.0.0.1", port: port), certificateAuthorityPEM: fixture.endpoint.certificateAuthorityPEM,
-                credentials: .clientCertificate(identity)))
-        let client = KubeClient(transport: transport)
+                credentials: credentials))
+        return KubeClient(transport: transport)
+    }
+
+    /// The certificate in PEM that `client` is given; nil when nobody approves.
+    private func certified(
+        _ fixture: ControlPlaneTests.Fixture, _ client: KubeClient, _ key: KeyRequest, signer: String, usage: String, expectsApproval: Bool = true
+    ) async throws -> String? {
         let name = try await client.create(
             .certificateSigningRequests,
             [
@@ -152,11 +164,11 @@ import Testing
         }
         guard expectsApproval else {
             // One that comes later and is approved shows that this one was looked at.
-            return try await certificate().map { try CertificateSubject.read(pem: $0) }
+            return try await certificate()
         }
         try await fixture.eventually("a certificate by \(signer)") { try await certificate() != nil }
         let pem = Data(base64Encoded: try await certificate() ?? "") ?? Data()
-        return try CertificateSubject.read(pem: String(decoding: pem, as: UTF8.self))
+        return String(decoding: pem, as: UTF8.self)
     }
 
     @Test("a node renews its kubelet's certificates and its proxy's by itself, as itself alone and for its instance's names")
@@ -180,6 +192,45 @@ import Testing
         #expect(proxy?.commonName == "system:kube-proxy")
         let requests = try await fixture.client.list(.certificateSigningRequests).items
         #expect(requests.count { $0["status"]["conditions"].elements.isEmpty } == 1)
+        await fixture.controlPlane.stop()
+        try FileManager.default.removeItem(atPath: fixture.directory)
+    }
+
+    @Test("a host without an instance becomes a node by its role's token: three certificates, its own Node, its own drain")
+    func joining() async throws {
+        let fixture = try await ControlPlaneTests.Fixture.start(remoteNodeNetworks: ["10.200.0.0/16"])
+        let (name, groups) = ("system:node:lab-1", ["system:nodes"])
+        let bearer = try client(fixture, .bearerToken { "outsider" })
+        let reviews = GroupVersionResource(group: "authentication.k8s.io", version: "v1", resource: "selfsubjectreviews")
+        let review = try await bearer.create(reviews, ["apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"])
+        #expect(review["status"]["userInfo"]["username"].string == name)
+
+        let key = try KeyRequest(commonName: name, organizations: groups)
+        let pem = try #require(try await certified(fixture, bearer, key, signer: "kube-apiserver-client-kubelet", usage: "client auth"))
+        let identity = TLSIdentity(certificateChainPEM: pem, privateKeyPEM: key.privateKeyPEM)
+        let elsewhere = try await renewed(
+            fixture, identity, KeyRequest(commonName: name, organizations: groups, dnsNames: ["lab-1"], ipAddresses: ["10.9.0.1"]),
+            signer: "kubelet-serving", usage: "server auth", expectsApproval: false)
+        #expect(elsewhere == nil)
+        let serving = try await renewed(
+            fixture, identity, KeyRequest(commonName: name, organizations: groups, dnsNames: ["lab-1"], ipAddresses: ["10.200.0.2"]),
+            signer: "kubelet-serving", usage: "server auth")
+        #expect(serving?.dnsNames == ["lab-1"] && serving?.ipAddresses == [[10, 200, 0, 2]])
+        let proxy = try await renewed(
+            fixture, identity, KeyRequest(commonName: "system:kube-proxy"), signer: "kube-apiserver-client", usage: "client auth")
+        #expect(proxy?.commonName == "system:kube-proxy" && proxy?.organizations == [])
+
+        let node = try client(fixture, .clientCertificate(identity))
+        try await node.create(
+            .nodes,
+            [
+                "apiVersion": "v1", "kind": "Node", "metadata": ["name": "lab-1", "labels": ["eks.amazonaws.com/compute-type": "hybrid"]],
+                "spec": ["providerID": "eks-hybrid:///eu-1/test/lab-1"],
+            ])
+        #expect(try await NodeDrain(client: node, nodeName: "lab-1", patience: .seconds(10)).run())
+        #expect(try await node.get(.nodes, name: "lab-1")["spec"]["unschedulable"].bool == true)
+        await #expect(throws: StatusError.self) { try await node.delete(.nodes, name: "lab-1") }
+        try await fixture.client.delete(.nodes, name: "lab-1")
         await fixture.controlPlane.stop()
         try FileManager.default.removeItem(atPath: fixture.directory)
     }

@@ -25,14 +25,16 @@ import Testing
             in directory: String? = nil, encryptionKeyName: String? = nil, keyWrapping: KeyWrapping? = nil,
             nodeProvider: (any NodeProvider)? = nil, autoMode: LiveSetting<AutoModeSettings?> = LiveSetting<AutoModeSettings?>(nil),
             authorities: ClusterAuthorities = .initial,
-            privateAddresses: [String] = []
+            privateAddresses: [String] = [], remoteNodeNetworks: [String] = []
         ) async throws -> Fixture {
             var template = Array("/tmp/eyrie-cp-XXXXXX".utf8CString)
             let directory = directory ?? mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
             var configuration = ControlPlaneConfiguration(
                 name: "test", directory: "\(directory)/cluster", version: "1.36.2", serviceCIDR: "10.100.0.0/16", issuer: "https://oidc.test/id/1",
-                authenticate: { $0 == "administrator" ? TokenIdentity(userName: "admin", uid: "1", groups: ["system:masters"]) : nil },
-                cloud: CloudInstances(instance: { Self.instance($0) }, exists: { _ in true }, changes: AsyncStream { _ in }))
+                authenticate: { Self.bearers[$0] },
+                cloud: CloudInstances(
+                    instance: { Self.instance($0) }, exists: { _ in true }, remoteNodeNetworks: LiveSetting(remoteNodeNetworks),
+                    changes: AsyncStream { _ in }))
             // What the control plane's own loops ask, and nothing else.
             configuration.auditPolicy = AuditPolicy(
                 rules: [
@@ -57,6 +59,12 @@ import Testing
                 directory: directory, controlPlane: controlPlane, endpoint: endpoint, client: KubeClient(transport: transport),
                 book: configuration.access, fargate: configuration.fargate, fleet: configuration.simulatedNodes)
         }
+
+        /// An administrator, and a host without an instance whose role is a node's.
+        private static let bearers = [
+            "administrator": TokenIdentity(userName: "admin", uid: "1", groups: ["system:masters"]),
+            "outsider": TokenIdentity(userName: "system:node:lab-1", uid: "2", groups: ["system:nodes"]),
+        ]
 
         /// The cloud has an instance for nodes of one name.
         private static func instance(_ node: String) -> NodeInstance? {

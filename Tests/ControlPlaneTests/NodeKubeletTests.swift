@@ -22,6 +22,28 @@ import Testing
             kubelet.value == ["podPidsLimit": 100, "memorySwap": swap, "failSwapOn": false, "shutdownGracePeriodByPodPriority": periods])
     }
 
+    @Test("a node's file says who it is, where the API server is, and what it registers with")
+    func settings() {
+        var settings = NodeSettings(
+            name: "lab-1", address: "10.200.0.2", apiServerHost: "10.99.0.1", apiServerPort: 34657, providerID: "eks-hybrid:///eu-1/demo/lab-1",
+            vcpus: 2, memoryMiB: 4096, maxPods: 110, kubeletVersion: "v1.36.2-eks-eyrie", clusterDNS: ["10.100.0.10"], labels: ["place": "lab"],
+            taints: [(key: "place", value: "lab", effect: "NoSchedule")])
+        settings.kubelet.podPidsLimit = 7
+        let value = settings.value
+        #expect(value["nodeName"] == "lab-1" && value["nodeIP"] == "10.200.0.2" && value["apiServerPort"] == 34657)
+        #expect(value["providerID"] == "eks-hybrid:///eu-1/demo/lab-1" && value["kubelet"] == ["podPidsLimit": 7])
+        #expect(value["labels"] == ["place": "lab"] && value["clusterDNS"] == ["10.100.0.10"])
+        #expect(value["taints"] == [["key": "place", "value": "lab", "effect": "NoSchedule"]])
+    }
+
+    @Test("the cluster's DNS is the tenth address of its Services")
+    func dns() {
+        #expect(
+            ClusterAddresses.dns(serviceCIDR: "10.100.0.0/16") == "10.100.0.10" && ClusterAddresses.dns(serviceCIDR: "172.20.0.0/20") == "172.20.0.10"
+        )
+        #expect(ClusterAddresses.dns(serviceCIDR: "x") == nil)
+    }
+
     @Test("a list of priorities stands in place of the two periods")
     func priorities() {
         var kubelet = NodeKubelet()

@@ -128,7 +128,7 @@ import Testing
         let operation = try #require(EKSModel.shared.route(method: "POST", path: "/clusters/demo/node-groups/ng/update-config")?.operation)
         func message(_ pool: AWSJSON) -> String? {
             do {
-                let parameters = ["clusterName": "demo", "nodegroupName": "ng"]
+                let parameters = ["name": "demo", "nodegroupName": "ng"]
                 let body: AWSJSON = ["warmPoolConfig": pool]
                 let input = try InputBinding.bind(operation, parameters: parameters, query: [], body: body.encoded)
                 return input["warmPoolConfig"] == pool ? nil : "changed"

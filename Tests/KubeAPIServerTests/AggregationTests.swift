@@ -79,6 +79,14 @@ struct AggregationTests {
         return nil
     }
 
+    /// Waits until the extension is not only said to be available, but requests go there: the server learns of it by watch, a moment later.
+    private static func served(_ test: TestServer) async throws {
+        #expect(try await condition(test, "Passed") != nil)
+        for _ in 0..<1_000 where await test.http("GET", "/apis/wardle.example.com/v1alpha1/flunders").status == 503 {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
     private static func server() async throws -> TestServer {
         try await TestServer { configuration in
             configuration.components = { _ in
@@ -123,7 +131,7 @@ struct AggregationTests {
         let test = try await Self.server()
         try await Self.makeService(test, port: remote.port)
         try await test.create(Self.resource, Self.apiService(remote), namespace: nil)
-        #expect(try await Self.condition(test, "Passed") != nil)
+        try await Self.served(test)
         let fields: HTTPFields = ["Authorization": "Test ann,dev,ops", "X-Remote-User": "root", "X-Remote-Group": "system:masters"]
         let answer = await test.http(
             "POST", "/apis/wardle.example.com/v1alpha1/namespaces/default/flunders?dryRun=All", fields, body: "{\"kind\":\"Flunder\"}")
@@ -151,7 +159,7 @@ struct AggregationTests {
         try await Self.makeService(test, port: remote.port)
         let plain = await test.http("GET", "/apis")
         try await test.create(Self.resource, Self.apiService(remote), namespace: nil)
-        #expect(try await Self.condition(test, "Passed") != nil)
+        try await Self.served(test)
         let groups = await test.http("GET", "/apis").json["groups"].elements.compactMap { $0["name"].string }
         #expect(groups.last == "wardle.example.com" && groups.count == plain.json["groups"].elements.count + 1)
         let group = await test.http("GET", "/apis/wardle.example.com").json

@@ -212,6 +212,13 @@ struct CSIPartsTests {
         #expect(throws: VolumeError("detected topology value collision: driver reported \"zone\":\"b\" but existing label is \"zone\":\"a\"")) {
             try CSINodeChange.patch(node, driver: "toy", info: CSINodeInfo(nodeID: "i-1", topology: ["zone": "b"]))
         }
+        let done = try Object([
+            "metadata": [
+                "name": "n1", "labels": ["zone": "a", "topology.toy/rack": "r1"], "annotations": [CSINodeChange.nodeIDs: #"{"toy":"i-1"}"#],
+            ]
+        ])
+        // Not null either, which would be sent.
+        #expect(try CSINodeChange.patch(done, driver: "toy", info: CSINodeInfo(nodeID: "i-1", topology: ["zone": "a"])).map { _ in true } == nil)
         let begun = CSINodeChange.initial(node: node)
         #expect(begun[path: "metadata", "ownerReferences"]?.array?.first?["uid"] == "u")
         let with = try #require(CSINodeChange.change(begun, driver: "toy", info: info))

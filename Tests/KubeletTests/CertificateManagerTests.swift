@@ -13,12 +13,12 @@ import Testing
     @Test("a request has its certificate, waits, or is refused in the approver's words")
     func outcome() throws {
         func request(_ status: Value) throws -> Object { try Object(["metadata": ["name": "r"], "status": status]) }
-        #expect(try CertificateManager.outcome(request([:])) == nil)
-        #expect(try CertificateManager.outcome(request(["conditions": [["type": "Approved", "status": "True"]]])) == nil)
-        #expect(try CertificateManager.outcome(request(["certificate": "UEVN"])) == "PEM")
+        #expect(try CertificateRequester.outcome(request([:])) == nil)
+        #expect(try CertificateRequester.outcome(request(["conditions": [["type": "Approved", "status": "True"]]])) == nil)
+        #expect(try CertificateRequester.outcome(request(["certificate": "UEVN"])) == "PEM")
         for type in ["Denied", "Failed"] {
             let refused = try request(["conditions": [["type": .string(type), "status": "True", "message": "no"]]])
-            #expect(throws: CertificateManager.NotIssued.self) { try CertificateManager.outcome(refused) }
+            #expect(throws: CertificateRequester.NotIssued.self) { try CertificateRequester.outcome(refused) }
         }
     }
 }

@@ -35,6 +35,34 @@ import Testing
         ])
     func shutdownGrace(text: String?, grace: Duration?) { #expect(LinuxMachines.shutdownGrace(text) == grace) }
 
+    @Test("what a machine's process starts from is read as it was written, and not when it is cut short") func run() {
+        let run = MachineRun(instanceID: "i-1", hostName: "n1", networkNamespace: "/run/netns/n", controlGroups: ["/a", "/b"])
+        #expect(MachineRun(run.text) == run)
+        #expect(MachineRun("") == nil && MachineRun("i-1\nn1\n/run/netns/n\n") == nil)
+    }
+
+    @Test("a machine is found by its process's id and start time, and a record of another process is none") func running() throws {
+        var template = Array("/tmp/eyrie-machine-XXXXXX".utf8CString)
+        let directory = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
+        let machine = JoinedMachine(directory: directory, name: "n1", executable: "")
+        #expect(machine.process == nil && machine.paths.cgroup == "/eyrie/n1")
+        try SmallFile.makeDirectory(machine.paths.directory)
+        let own = try #require(ProcessIdentity(pid: getpid()))
+        try SmallFile.write(machine.paths.process, Array("{\"pid\":\(own.pid),\"startTime\":\(own.startTime)}".utf8))
+        #expect(machine.process == own)
+        try SmallFile.write(machine.paths.process, Array("{\"pid\":\(own.pid),\"startTime\":\(own.startTime + 1)}".utf8))
+        #expect(machine.process == nil)
+        try Command.runBlocking(["rm", "-rf", directory])
+    }
+
+    @Test("pods of a joined node have its address where theirs are not known, and their own elsewhere") func joinedRules() {
+        let rules = JoinedNetwork.rules(podRange: "10.201.3.0/24", clusterNetworks: ["10.200.0.0/16", "10.201.0.0/16"])
+        #expect(rules.contains("elements = { 10.200.0.0/16, 10.201.0.0/16, 10.201.3.0/24 }"))
+        #expect(rules.contains("ip saddr 10.201.3.0/24 ip daddr != @known"))
+        // The table is made anew, so that a range that went is gone.
+        #expect(rules.contains("delete table ip eyrie-node"))
+    }
+
     @Test("a mirror comes before its registry") func mirrors() {
         let hosts = ContainerdConfiguration.hosts(registry: "docker.io", mirror: "http://169.254.171.1:5000")
         #expect(hosts.contains("[host.\"http://169.254.171.1:5000\"]"))

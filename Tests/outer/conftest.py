@@ -39,11 +39,13 @@ def wait_for(condition, what, timeout=60.0, every=0.2):
 class Service:
     """One `eyrie serve` with its data directory, and the real clients set up for it."""
 
-    def __init__(self, directory, mirrors):
+    def __init__(self, directory, mirrors, host="127.0.0.1"):
         self.directory = pathlib.Path(directory)
         self.binary = os.environ.get("EYRIE", str(ROOT / ".build/debug/eyrie"))
         self.kubectl_binary = os.environ.get("KUBECTL", "kubectl")
         self.aws_binary = os.environ.get("AWS", "aws")
+        #: The address of this host that it listens at.
+        self.host = host
         self.port = free_port()
         self.data = self.directory / "data"
         self.mirrors = mirrors
@@ -58,7 +60,7 @@ class Service:
 
     def start(self):
         log = open(self.directory / "serve.log", "ab")
-        arguments = [self.binary, "serve", "--data-dir", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
+        arguments = [self.binary, "serve", "--data-dir", str(self.data), "--listen", f"{self.host}:{self.port}"]
         for registry, mirror in self.mirrors.items():
             arguments += ["--registry-mirror", f"{registry}={mirror}"]
         arguments += self.arguments
@@ -77,7 +79,7 @@ class Service:
         assert self.process.poll() is None, (self.directory / "serve.log").read_text()[-3000:]
         with socket.socket() as s:
             s.settimeout(1)
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
+            return s.connect_ex((self.host, self.port)) == 0
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -141,7 +143,7 @@ def leftovers():
         return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
     found = [f"netns {line}" for line in lines("ip", "netns", "list") if line.startswith("eyrie-")]
     found += [f"link {line.split(':')[1].strip()}" for line in lines("ip", "-o", "link") if line.split(":")[1].strip().startswith(("eyb", "eyrie0", "eyi"))]
-    found += [f"rules {line}" for line in lines("nft", "list", "tables") if line.endswith((" eyrie", " eyrie-balancers"))]
+    found += [f"rules {line}" for line in lines("nft", "list", "tables") if line.endswith((" eyrie", " eyrie-balancers")) or " eyrie-groups-" in line]
     found += [f"mount {line.split()[1]}" for line in open("/proc/mounts") if "/machines/i-" in line]
     found += [f"proxy {pid}" for pid in proxies()]
     found += [f"cgroup {p}" for p in pathlib.Path("/sys/fs/cgroup").glob("**/eyrie/i-*")]
@@ -160,13 +162,13 @@ def registry(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def running_service(directory, mirrors):
+def running_service(directory, mirrors, host="127.0.0.1"):
     """A service with its data in the directory, ended with all it made; its logs are kept where EYRIE_KEEP_LOGS says."""
     if os.geteuid() != 0:
         pytest.fail("the outer tests run real containers: run them as root")
     before = leftovers()
     assert not before, f"an earlier run left: {before}"
-    service = Service(directory, mirrors)
+    service = Service(directory, mirrors, host)
     try:
         service.start()
         yield service

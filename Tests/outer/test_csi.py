@@ -3,13 +3,14 @@ real (csi_driver.py); what external-provisioner and external-attacher do by the 
 import hashlib
 import json
 import os
-import pathlib
 import signal
 
 import pytest
 from aws_setup import cluster
 from conftest import wait_for
-from csi_driver import Driver, mapping, text
+from csi_driver import Driver
+from machines import agents
+from wire import mapping, text
 
 NAME = "toy.example.com"
 UNIQUE = f"kubernetes.io/csi/{NAME}^vol-1"
@@ -17,14 +18,7 @@ UNIQUE = f"kubernetes.io/csi/{NAME}^vol-1"
 
 def agent(service):
     """The pid of the one machine's agent."""
-    for directory in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if f" node --directory {service.data}/machines/" in command:
-            return int(directory.name)
-    return None
+    return next(iter(agents(service)), None)
 
 
 @pytest.fixture(scope="module")

@@ -519,7 +519,9 @@ def test_an_update_goes_on_after_kill_9(service, eks):
     updated(eks, eks.update_cluster_config(name="ops", deletionProtection=False)["update"])
 
 
-def test_deletion(eks):
+def test_deletion(service, eks):
+    # Or the nodes would be drained for as long as the budget holds.
+    service.kubectl("delete", "poddisruptionbudgets", "--all")
     eks.delete_nodegroup(clusterName="ops", nodegroupName="ng")
     fast(eks.get_waiter("nodegroup_deleted")).wait(clusterName="ops", nodegroupName="ng")
     eks.delete_cluster(name="ops")

@@ -1,9 +1,9 @@
 """Faults on a node: the agent, containerd and the machine itself are killed. What runs goes on; what died is replaced."""
 import os
-import pathlib
 import signal
 
 from conftest import wait_for
+from machines import agents, containerds, processes
 
 POD = """
 apiVersion: apps/v1
@@ -17,18 +17,6 @@ spec:
     spec:
       containers: [{name: c, image: "nginx:1.15"}]
 """
-
-
-def processes(pattern):
-    found = []
-    for directory in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if pattern in command:
-            found.append(int(directory.name))
-    return found
 
 
 def running(service):
@@ -50,9 +38,9 @@ def test_eyrie_up_makes_a_cluster_of_one_node(service):
 
 def test_a_killed_agent_restarts_no_container(service):
     before = running(service)
-    for pid in processes(f" node --directory {service.data}/machines/"):
+    for pid in agents(service):
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: processes(f" node --directory {service.data}/machines/"), "the agent is started again")
+    wait_for(lambda: agents(service), "the agent is started again")
     # The new agent has taken over when it answers for the pods.
     name = next(iter(before))
     wait_for(lambda: service.kubectl("exec", name, "--", "hostname", check=False).stdout.strip() == name, "exec through the new agent")
@@ -61,7 +49,7 @@ def test_a_killed_agent_restarts_no_container(service):
 
 def test_a_killed_containerd_restarts_no_container(service):
     before = running(service)
-    for pid in processes(f"containerd --config {service.data}/machines/"):
+    for pid in containerds(service):
         os.kill(pid, signal.SIGKILL)
     name = next(iter(before))
     wait_for(lambda: service.kubectl("exec", name, "--", "hostname", check=False).stdout.strip() == name, "exec through the new containerd")

@@ -260,8 +260,10 @@ def test_bandwidth(node):
 def test_graceful_shutdown(node):
     """When a machine ends in order its pods end first, in their time, and say why. Another takes its place."""
     old = node.get("nodes")["items"][0]["metadata"]["name"]
-    script = "trap 'sleep 1; exit 0' TERM; while true; do sleep 0.1; done"
+    script = "trap 'sleep 1; exit 0' TERM QUIT; touch /tmp/listens; while true; do sleep 0.1; done"
     create(node, "polite", terminationGracePeriodSeconds=30, container={"command": ["sh", "-c", script]})
+    # Before, the first process of a container hears no signal. The image's own stop signal is QUIT.
+    wait_for(lambda: node.kubectl("exec", "polite", "--", "ls", "/tmp/listens", check=False).returncode == 0, "the pod listens")
     [record] = (node.data / "machines").glob("*/process.json")
     os.kill(json.loads(record.read_text())["pid"], signal.SIGTERM)
     found = ended(node, "polite")

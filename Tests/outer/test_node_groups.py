@@ -82,8 +82,12 @@ def refusal(call, **settings):
 
 
 def test_a_launch_template_makes_nodes_as_it_says(demo):
-    vpc = demo.eks.describe_cluster(name="demo")["cluster"]["resourcesVpcConfig"]["vpcId"]
-    group = demo.ec2.create_security_group(GroupName="own", Description="own", VpcId=vpc)["GroupId"]
+    network = demo.eks.describe_cluster(name="demo")["cluster"]["resourcesVpcConfig"]
+    group = demo.ec2.create_security_group(GroupName="own", Description="own", VpcId=network["vpcId"])["GroupId"]
+    # Without the cluster's group the nodes are cut off, unless that lets theirs in.
+    demo.ec2.authorize_security_group_ingress(
+        GroupId=network["clusterSecurityGroupId"],
+        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "UserIdGroupPairs": [{"GroupId": group}]}])
     template = demo.ec2.create_launch_template(LaunchTemplateName="nodes", LaunchTemplateData={
         "InstanceType": "t3.small", "SecurityGroupIds": [group], "UserData": user_data(CONFIG.format(pods=8)), "MetadataOptions": {"HttpPutResponseHopLimit": 1},
         "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "special"}]}]})["LaunchTemplate"]

@@ -259,6 +259,9 @@ enum EC2Fault {
             "InsufficientFreeAddressesInSubnet",
             "There are not enough free addresses in subnet '\(subnet)' to satisfy the requested number of instances.")
     }
+    static func requesterManaged(_ id: String) -> AWSError {
+        AWSError("OperationNotPermitted", "You do not have permission to access the specified resource: \(id) is managed by EKS.")
+    }
     static func missing(_ code: String, _ noun: String, _ id: String) -> AWSError { AWSError(code, "The \(noun) ID '\(id)' does not exist") }
 }
 

@@ -48,6 +48,13 @@ package struct IPv4Block: Sendable, Hashable, CustomStringConvertible {
     package func contains(_ other: IPv4Block) -> Bool { other.prefixLength >= prefixLength && contains(other.base) }
     package func overlaps(_ other: IPv4Block) -> Bool { contains(other) || other.contains(self) }
 
+    /// Those of the blocks that lie in no other, in order: no two of them overlap.
+    package static func outermost(_ blocks: [IPv4Block]) -> [IPv4Block] {
+        let ordered = Set(blocks).sorted { ($0.base, $0.prefixLength) < ($1.base, $1.prefixLength) }
+        // Blocks overlap only by containing one another, and one that contains others comes before them.
+        return ordered.reduce(into: []) { kept, block in if kept.last?.contains(block) != true { kept.append(block) } }
+    }
+
     /// The address `offset` places after the first; nil past the end.
     package func address(at offset: Int) -> IPv4Address? {
         guard offset >= 0, offset < size else { return nil }

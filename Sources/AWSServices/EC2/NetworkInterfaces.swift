@@ -23,11 +23,7 @@ extension EC2Tables {
         subnetID: String, description: String, groupIDs: [String], secondary: Int, ownerToken: String? = nil, isRequesterManaged: Bool = false
     ) throws(AWSError) -> NetworkInterfaceRecord {
         let subnet = try subnet(subnetID)
-        for group in groupIDs {
-            guard try securityGroup(group).vpcID == subnet.vpcID else {
-                throw AWSError("InvalidParameter", "Security group \(group) and subnet \(subnetID) belong to different networks.")
-            }
-        }
+        try requireGroups(groupIDs, of: subnet)
         let addresses = try takeAddresses(1 + secondary, in: subnet)
         guard let primary = addresses.first else { throw EC2Fault.noFreeAddresses(subnetID) }
         var groups = groupIDs
@@ -41,6 +37,28 @@ extension EC2Tables {
             ownerToken: ownerToken)
         put(interface)
         return interface
+    }
+
+    /// Throws InvalidGroup.NotFound, InvalidParameter for a group of another VPC than the subnet's.
+    private func requireGroups(_ groupIDs: [String], of subnet: SubnetRecord) throws(AWSError) {
+        for group in groupIDs {
+            guard try securityGroup(group).vpcID == subnet.vpcID else {
+                throw AWSError("InvalidParameter", "Security group \(group) and subnet \(subnet.id) belong to different networks.")
+            }
+        }
+    }
+
+    /// Gives an interface other groups; an instance has those of its first. Throws as `requireGroups`, OperationNotPermitted for a service's.
+    fileprivate mutating func changeGroups(ofInterface id: String, _ groupIDs: [String]) throws(AWSError) {
+        var interface = try interface(id)
+        if interface.isRequesterManaged { throw EC2Fault.requesterManaged(id) }
+        try requireGroups(groupIDs, of: subnet(interface.subnetID))
+        interface.groupIDs = groupIDs
+        put(interface)
+        guard let attachment = interface.attachment, attachment.deviceIndex == 0, let owner = attachment.instanceID, var instance = instances[owner]
+        else { return }
+        instance.groupIDs = groupIDs
+        instances[owner] = instance
     }
 
     /// Locally administered, unicast, and unique in the VPC as the address is.
@@ -148,13 +166,24 @@ extension EC2Service {
                 found.finish(&xml)
             }
         },
+        "ModifyNetworkInterfaceAttribute": EC2Operation("network-interface/{NetworkInterfaceId}") { call in
+            let (id, groups) = (try call.required("NetworkInterfaceId"), call.parameters.strings("SecurityGroupId"))
+            let others = [
+                "Attachment", "Description", "SourceDestCheck", "EnaSrdSpecification", "EnablePrimaryIpv6", "ConnectionTrackingSpecification",
+            ]
+            if let other = others.first(where: call.parameters.has) {
+                throw AWSError("UnsupportedOperation", "Eyrie changes the security groups of a network interface, not its \(other).")
+            }
+            guard !groups.isEmpty else { throw EC2Fault.missingParameter("SecurityGroupId") }
+            let distinct = groups.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+            try await call.update { try $0.changeGroups(ofInterface: id, distinct) }
+            return { $0.success() }
+        },
         "DeleteNetworkInterface": EC2Operation("network-interface/{NetworkInterfaceId}") { call in
             let id = try call.required("NetworkInterfaceId")
             try await call.update { tables in
                 let interface = try tables.interface(id)
-                if interface.isRequesterManaged {
-                    throw AWSError("OperationNotPermitted", "You do not have permission to access the specified resource: \(id) is managed by EKS.")
-                }
+                if interface.isRequesterManaged { throw EC2Fault.requesterManaged(id) }
                 if interface.attachment != nil { throw EC2Fault.invalidValue("Network interface '\(id)' is currently in use.") }
                 tables.removeInterface(id)
             }

@@ -41,13 +41,8 @@ extension EC2Network {
 extension EC2Service {
     static let interruptionOperations: [String: EC2Operation] = [
         // What AWS's Fault Injection Service does to instances, by the action that its role is allowed. Upstream: Service Authorization Reference.
-        "SendSpotInstanceInterruptions": EC2Operation("instance/{InstanceId.1}") { call in
-            let id = try call.required("InstanceId.1")
-            // The caller was asked about for this one.
-            guard call.parameters.strings("InstanceId").count == 1 else {
-                throw EC2Fault.invalidValue("Only one instance can be interrupted at a time")
-            }
-            try await call.network.interrupt(id)
+        "SendSpotInstanceInterruptions": EC2Operation("instance/{InstanceId}") { call in
+            try await call.network.interrupt(try call.required("InstanceId"))
             return { $0.leaf("return", true) }
         }
     ]

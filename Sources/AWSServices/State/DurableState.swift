@@ -58,6 +58,7 @@ package actor DurableState<Tables: DurableTables> {
     private var tables: Tables
     private var isUpdating = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
+    private var observers: [(collections: Set<String>, input: AsyncStream<Void>.Continuation)] = []
 
     /// Loads the state. Throws what `storage` throws.
     package init(storage: any RowStorage) async throws {
@@ -83,7 +84,15 @@ package actor DurableState<Tables: DurableTables> {
         let changes = draft.takeChanges()
         if !changes.isEmpty { try await storage.commit(changes) }
         tables = draft
+        for observer in observers where changes.contains(where: { observer.collections.contains($0.collection) }) { observer.input.yield() }
         return result
+    }
+
+    /// Tells that rows of these collections have changed, once readers see them: many changes are told as one while nobody listens.
+    package func changes(of collections: Set<String>) -> AsyncStream<Void> {
+        let (stream, input) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        observers.append((collections, input))
+        return stream
     }
 }
 

@@ -3,7 +3,7 @@ package import KubeClient
 package import Logging
 
 /// Approves what nodes ask to be certified beside their kubelets' client certificates: the certificates of their kubelets' servers, for the names and
-/// addresses of their instances, and those of their service proxies. Upstream: EKS's certificate controller.
+/// addresses of their instances or of the remote node networks, and those of their service proxies. Upstream: EKS's certificate controller.
 package final class NodeCertificateController: Sendable {
     private static let workers = 2
 
@@ -43,7 +43,12 @@ package final class NodeCertificateController: Sendable {
         case .approve: try await approve(object, "Auto approving the service proxy's own certificate.")
         case .node(let node, let dnsNames, let addresses):
             guard let facts = try await provider.instance(forNodeName: node) else {
-                throw StatusError.internalError("the cloud knows no instance for node \(node) yet")
+                let networks = try await provider.remoteNodeNetworks()
+                guard NodeCertificatePlan.covers(networks, node: node, dnsNames: dnsNames, addresses: addresses) else {
+                    throw StatusError.internalError(
+                        "the cloud knows no instance for node \(node) yet, and the request is not for an address of the remote node networks")
+                }
+                return try await approve(object, "Auto approving the kubelet's serving certificate for an address of the remote node networks.")
             }
             guard NodeCertificatePlan.covers(facts, node: node, dnsNames: dnsNames, addresses: addresses) else {
                 return logger.warning("a node asks for names that are not its instance's", metadata: ["node": "\(node)", "request": "\(name)"])

@@ -26,18 +26,22 @@ enum NodeCertificatePlan {
         let user = spec["username"].string ?? ""
         let decided = object["status"]["conditions"].elements.contains { ["Approved", "Denied"].contains($0["type"].string ?? "") }
         guard !decided, (object["status"]["certificate"].string ?? "").isEmpty,
-            // What cannot be read is nobody's to approve. Everybody asks for himself alone.
+            // What cannot be read is nobody's to approve.
             let bytes = Base64.decode(spec["request"].string ?? ""), let request = try? SigningRequest(pem: String(decoding: bytes, as: UTF8.self)),
-            request.commonName == user, request.emailAddresses.isEmpty, request.uris.isEmpty
+            request.emailAddresses.isEmpty, request.uris.isEmpty
         else { return .none }
+        let isNode = user.hasPrefix(nodePrefix) && spec["groups"].strings.contains(nodesGroup)
         let hasNames = !request.dnsNames.isEmpty || !request.ipAddresses.isEmpty
         switch spec["signerName"].string ?? "" {
         case kubeletServing:
-            let isNode = user.hasPrefix(nodePrefix) && spec["groups"].strings.contains(nodesGroup) && request.organizations == [nodesGroup]
-            guard isNode, hasNames, isFor(spec, "server auth") else { return .none }
+            guard isNode, request.commonName == user, request.organizations == [nodesGroup], hasNames, isFor(spec, "server auth") else {
+                return .none
+            }
             return .node(String(user.dropFirst(nodePrefix.count)), dnsNames: request.dnsNames, addresses: request.ipAddresses)
         case apiServerClient:
-            return user == proxyUser && request.organizations.isEmpty && !hasNames && isFor(spec, "client auth") ? .approve : .none
+            // The proxy renews its own. A node gets its first so where it did not come with its machine: every node has one.
+            let isProxy = request.commonName == proxyUser && (user == proxyUser || isNode)
+            return isProxy && request.organizations.isEmpty && !hasNames && isFor(spec, "client auth") ? .approve : .none
         default: return .none
         }
     }
@@ -52,6 +56,13 @@ enum NodeCertificatePlan {
         let names = Set(facts.addresses.filter { ["InternalDNS", "ExternalDNS", "Hostname"].contains($0.type) }.map(\.address) + [node])
         let known = Set(facts.addresses.filter { ["InternalIP", "ExternalIP"].contains($0.type) }.compactMap { bytes($0.address) })
         return dnsNames.allSatisfy(names.contains) && addresses.allSatisfy(known.contains)
+    }
+
+    /// Whether a node without an instance asks for its own name alone, at addresses of the networks that such nodes are in.
+    /// Upstream: EKS approves hybrid nodes' serving certificates for addresses of remoteNodeNetworks.
+    static func covers(_ networks: [IPRange], node: String, dnsNames: [String], addresses: [[UInt8]]) -> Bool {
+        let asked = addresses.map { bytes in IPAddress(number: bytes.reduce(UInt128(0)) { $0 << 8 | UInt128($1) }, isIPv6: bytes.count != 4) }
+        return !asked.isEmpty && dnsNames.allSatisfy { $0 == node } && asked.allSatisfy { address in networks.contains { $0.contains(address) } }
     }
 
     /// Of an IPv4 address; the cloud has no others.

@@ -11,7 +11,12 @@ enum CloudNodePlan {
         node["status"]["conditions"].elements.contains { $0["type"].string == "Ready" && $0["status"].string == "True" }
     }
 
-    static func providerID(_ node: Object) -> String? { node["spec"]["providerID"].string.flatMap { $0.isEmpty ? nil : $0 } }
+    /// Those of nodes outside the cloud, which is not asked about them. Upstream: nodeadm's hybridProviderIdPrefix.
+    private static let hybridPrefix = "eks-hybrid://"
+
+    static func providerID(_ node: Object) -> String? {
+        node["spec"]["providerID"].string.flatMap { $0.isEmpty || $0.hasPrefix(hybridPrefix) ? nil : $0 }
+    }
 
     /// The node with the labels and identity of its instance and without the taint that kept pods off until now; nil when all of it stands there.
     static func initialize(_ node: Object, _ facts: InstanceFacts) -> Value? {
@@ -29,7 +34,8 @@ enum CloudNodePlan {
         if providerID(node) == nil { value[path: "spec", "providerID"] = .string(facts.providerID) }
         let taints = (value[path: "spec", "taints"]?.array ?? []).filter { $0["key"]?.string != uninitializedTaint }
         value[path: "spec", "taints"] = taints.isEmpty ? nil : .array(taints)
-        return value == node.value ? nil : value
+        guard value != node.value else { return nil }
+        return value
     }
 
     /// The node's status with its instance's addresses; nil when they stand there. What the kubelet says of its host name stays.

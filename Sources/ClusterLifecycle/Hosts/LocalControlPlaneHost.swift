@@ -32,6 +32,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         var publicAccess: EndpointAccess
         var privateAccess: EndpointAccess
         var autoMode: LiveSetting<AutoModeSettings?>
+        var remoteNodeNetworks: LiveSetting<[String]>
         var logs: ControlPlaneLogs?
         /// Tells the cloud controllers that instances came or went.
         var instancesChanged: AsyncStream<Void>.Continuation
@@ -161,6 +162,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             entry.publicAccess.set(admits)
             entry.privateAccess.set(await admitsPrivately(cluster))
             entry.autoMode.set(AutoModeSettings(cluster))
+            entry.remoteNodeNetworks.set(cluster.remoteNetworks?.nodes ?? [])
             await controlPlane.enforceAccess()
         } else {
             if let old = entries[cluster.name] { try await retire(old, keeping: addresses, vpc) }
@@ -172,7 +174,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
             controlPlane = ControlPlane(configuration)
             entries[cluster.name] = Entry(
                 controlPlane: controlPlane, settings: settings, publicAccess: configuration.publicAccess, privateAccess: configuration.privateAccess,
-                autoMode: configuration.autoMode,
+                autoMode: configuration.autoMode, remoteNodeNetworks: configuration.cloud.remoteNodeNetworks,
                 logs: configuration.logs,
                 instancesChanged: changed)
         }
@@ -441,7 +443,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
                 exists: { id in
                     if await network.instanceExists(id) { return true }
                     return await isSimulated(id)
-                }, changes: changes))
+                }, remoteNodeNetworks: LiveSetting(cluster.remoteNetworks?.nodes ?? []), changes: changes))
         let (name, associations) = (cluster.name, associations)
         configuration.workloadIdentity = WorkloadIdentity(region: region, endpointURL: podEndpoint) { namespace, account in
             await associations(name, namespace, account)

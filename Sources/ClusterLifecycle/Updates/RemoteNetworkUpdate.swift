@@ -1,7 +1,7 @@
 package import AWSProtocol
 import AWSServices
 
-/// Where hybrid nodes and their pods would be. A record: no node joins from outside. Upstream: eks RemoteNetworkConfigRequest.
+/// Where hybrid nodes, those that join from outside the VPC, and their pods are. Upstream: eks RemoteNetworkConfigRequest.
 package struct RemoteNetworks: Codable, Sendable, Equatable {
     /// IPv4 ranges.
     package var nodes: [String]
@@ -53,7 +53,7 @@ package struct RemoteNetworks: Codable, Sendable, Equatable {
     }
 }
 
-/// Changes where hybrid nodes and their pods would be; empty ranges take the configuration away. Upstream: eks
+/// Changes where hybrid nodes and their pods are; empty ranges take the configuration away. Upstream: eks
 /// UpdateClusterConfigRequest.remoteNetworkConfig.
 package struct RemoteNetworkUpdate: ClusterUpdate, Codable, Equatable {
     package var networks: RemoteNetworks

@@ -114,7 +114,8 @@ enum DisruptionPlan {
         tree[path: "status", "disruptionsAllowed"] = 0
         tree[path: "status", "conditions"] = conditions(
             budget, status: "False", reason: "SyncFailed", message: message, generation: budget["status"]["observedGeneration"].int ?? 0, now: now)
-        return tree == budget.value ? nil : tree
+        guard tree != budget.value else { return nil }
+        return tree
     }
 
     private static func conditions(

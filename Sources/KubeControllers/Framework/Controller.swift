@@ -31,7 +31,7 @@ package struct ControllerConfiguration: Sendable {
     /// What extension servers serve besides, as far as it is known.
     package var extensionResources: @Sendable () -> DiscoveredResources = { DiscoveredResources() }
     /// How long a node may be silent before it counts as gone. Upstream: --node-monitor-grace-period.
-    package var nodeMonitorGracePeriod: Duration = .seconds(40)
+    package var nodeMonitorGracePeriod: Duration = .seconds(50)
     /// The same for a node that has never reported. Upstream: --node-startup-grace-period.
     package var nodeStartupGracePeriod: Duration = .seconds(60)
     /// Nodes a second, per zone, that pods are evicted from. Upstream: --node-eviction-rate.

@@ -68,6 +68,8 @@ enum CSINodeChange {
             let written: Value = .object(Members(ids.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
             patch[path: "metadata", "annotations"] = .object(Members([(nodeIDs, ids.isEmpty ? .null : .string(written.jsonString))]))
         }
-        return patch.object?.isEmpty == false ? patch : nil
+        // Not `? patch : nil`, which would be null: a Value has a nil of its own.
+        guard patch.object?.isEmpty == false else { return nil }
+        return patch
     }
 }

@@ -12,14 +12,22 @@ import Machines
 import NodeIdentity
 import Processes
 
-/// The agent inside a machine: the kubelet of its node. Started by the machine's init, and again when it ends.
+/// `eyrie node`: this host as a node of a cluster, and the agent inside machines.
 struct NodeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "node", abstract: "Runs the node agent inside a machine. The service starts it.", shouldDisplay: false)
+        commandName: "node", abstract: "Joins this host to a cluster as a node, and has it leave.",
+        subcommands: [JoinCommand.self, LeaveCommand.self, NodeAgentCommand.self], defaultSubcommand: NodeAgentCommand.self)
+}
 
-    @Option(help: "The machine's directory.") var directory: String
+/// The agent inside a machine: the kubelet of its node. Started by the machine's init as `eyrie node --directory`, and again when it ends.
+struct NodeAgentCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "agent", abstract: "Runs the node agent inside a machine. The machine's init starts it.", shouldDisplay: false)
+
+    @Option(help: "The machine's directory.") var directory: String?
 
     func run() async throws {
+        guard let directory else { throw CleanExit.helpRequest(NodeCommand.self) }
         LoggingSystem.bootstrap(LineLog.init)
         guard let slash = directory.lastIndex(of: "/") else { throw CLIError(what: "--directory must be absolute.", why: nil, fix: nil) }
         let paths = MachinePaths(machinesDirectory: String(directory[..<slash]), instanceID: String(directory[directory.index(after: slash)...]))
@@ -118,10 +126,14 @@ struct NodeBootstrapFiles {
 
     /// The way to the API server as one of the machine's identities. Throws for an identity that cannot be used.
     func transport(_ identity: TLSIdentity, userAgent: String) throws -> NetworkTransport {
+        try transport(.clientCertificate(identity), userAgent: userAgent)
+    }
+
+    func transport(_ credentials: NetworkTransport.Credentials, userAgent: String) throws -> NetworkTransport {
         let address = HTTPAddress.tcp(host: root["apiServerHost"].string ?? "", port: Int(root["apiServerPort"].int ?? 443))
         return try NetworkTransport(
             .init(
-                address: address, certificateAuthorityPEM: certificates.authorities, credentials: .clientCertificate(identity), userAgent: userAgent))
+                address: address, certificateAuthorityPEM: certificates.authorities, credentials: credentials, userAgent: userAgent))
     }
 
     /// What the agent answers for the cloud with; nil where the service told nothing of it.

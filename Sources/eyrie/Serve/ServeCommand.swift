@@ -142,7 +142,8 @@ struct ServeCommand: AsyncParsableCommand {
         return (String(text[..<colon]), port)
     }
 
-    private static func parse(_ mirrors: [String]) throws -> [String: String] {
+    /// Mirrors as `--registry-mirror` takes them, `REGISTRY=URL`. Throws `ValidationError`.
+    static func parse(_ mirrors: [String]) throws -> [String: String] {
         var parsed: [String: String] = [:]
         for mirror in mirrors {
             guard let equals = mirror.firstIndex(of: "="), equals != mirror.startIndex else {

@@ -74,7 +74,9 @@ struct Service {
         let endpoint = "https://\(configuration.host):\(server.port)"
         let podEndpoint = LinkLocalEndpoint.url(port: server.port)
         let networks = VPCNetworks(directory: directory.networks)
-        let machines = LinuxMachines(.init(directory: directory.machines, executable: Executable.path), networks: networks)
+        let filter = SecurityGroupFilter(network: network, networks: networks)
+        let machines = LinuxMachines(
+            .init(directory: directory.machines, executable: Executable.path), networks: networks, filter: { try await filter.refresh() })
         await machines.recover()
         let relays = try await startRelays(networks)
         let tokens = EKSTokenVerifier(configuration: .init(partition: "aws", endpointURLs: [endpoint, podEndpoint]), source: identities)
@@ -117,12 +119,15 @@ struct Service {
         }
         logger.info("Eyrie serves", metadata: ["endpoint": "\(endpoint)", "region": "\(configuration.region)", "data": "\(directory.path)"])
 
+        let filtering = Task { await filter.run() }
         let reconciler = Task { await eks.run() }
         await stop()
         logger.info("Eyrie ends; machines go on")
         await server.stop(grace: Self.stopGrace)
         reconciler.cancel()
         await reconciler.value
+        filtering.cancel()
+        await filtering.value
         await linkLocal.stop(grace: .zero)
         for relay in relays.servers { await relay.stop(grace: .zero) }
         await logs.close()

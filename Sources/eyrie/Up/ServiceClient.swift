@@ -2,14 +2,15 @@ import AWSProtocol
 import Glibc
 import HTTPTransport
 import KubeAPI
+import NodeIdentity
 import Processes
 
-/// A small signed client of the service's own AWS endpoint, for the command line.
+/// A small signed client of a service's AWS endpoint, for the command line.
 struct ServiceClient: Sendable {
     private let client: HTTPClient
     private let authority: String
     private let region: String
-    private let credentials: DataDirectory.Credentials
+    private let keys: AWSKeys
 
     /// An AWS error as the endpoint answered it.
     struct Refused: Error, CustomStringConvertible {
@@ -18,17 +19,23 @@ struct ServiceClient: Sendable {
         var description: String { "\(code): \(message)" }
     }
 
+    /// The service of a data directory on this host, as its administrator.
     init(_ directory: DataDirectory) throws {
         guard let service = directory.service(), let credentials = directory.credentials() else { throw CLIError.notServed(directory) }
-        authority = service.endpoint.split(separator: "/").last.map(String.init) ?? ""
-        region = service.region
-        self.credentials = credentials
-        let parts = authority.split(separator: ":")
-        guard parts.count == 2, let port = Int(parts[1]) else {
-            throw CLIError(what: "\(directory.serviceFile) names no endpoint.", why: nil, fix: nil)
+        try self.init(
+            endpoint: service.endpoint, region: service.region, keys: credentials.keys, rootsPEM: SmallFile.readText(directory.certificateAuthority))
+    }
+
+    /// A service anywhere. `rootsPEM` are the certificates it is known by; nil: the system's. Throws `CLIError` for an endpoint that is no
+    /// `https://HOST:PORT`.
+    init(endpoint: String, region: String, keys: AWSKeys, rootsPEM: String?) throws {
+        guard let (host, port) = JoinableCluster.address(endpoint) else {
+            throw CLIError(what: "\"\(endpoint)\" is no endpoint of a service.", why: nil, fix: "--endpoint https://HOST:PORT")
         }
-        let roots = SmallFile.readText(directory.certificateAuthority)
-        client = try HTTPClient(configuration: .init(address: .tcp(host: String(parts[0]), port: port), tls: .init(rootsPEM: roots)))
+        authority = String(endpoint.dropFirst("https://".count).prefix { $0 != "/" })
+        self.region = region
+        self.keys = keys
+        client = try HTTPClient(configuration: .init(address: .tcp(host: host, port: port), tls: .init(rootsPEM: rootsPEM)))
     }
 
     func close() async { await client.close() }
@@ -50,7 +57,7 @@ struct ServiceClient: Sendable {
 
     private func send(_ service: String, _ method: String, _ target: String, fields: HTTPFields, body: [UInt8]) async throws -> [UInt8] {
         let signer = RequestSigner(
-            accessKeyID: credentials.accessKeyID, secretAccessKey: credentials.secretAccessKey, region: region, service: service)
+            accessKeyID: keys.accessKeyID, secretAccessKey: keys.secretAccessKey, sessionToken: keys.sessionToken, region: region, service: service)
         var fields = fields
         signer.sign(
             method: method, target: target, host: authority, fields: &fields, body: body, time: Double(Timestamp.now.microseconds) / 1_000_000)
