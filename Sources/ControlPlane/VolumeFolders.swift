@@ -3,7 +3,8 @@ import KubeControllers
 import Processes
 
 /// The volumes of a cluster, a folder for each in the cluster's own directory: they outlive the machines, and go with the cluster. In it is a file as
-/// large as the volume and empty at first, the disk, which nodes attach by a loop device. Where the host has none a volume of files is the folder itself.
+/// large as the volume and empty at first, the disk, which nodes attach by a loop device. Where the host has none a volume of files is the folder
+/// itself.
 package struct VolumeFolders: Sendable {
     let directory: String
 

@@ -2,8 +2,8 @@
     internal import Glibc
 #endif
 
-/// Files as block devices, by the kernel's loop devices. A file has one device on this host, whoever asks for it: two would not see each other's writes.
-/// All functions block. Upstream: volumepathhandler's AttachFileDevice, GetLoopDevice, DetachFileDevice.
+/// Files as block devices, by the kernel's loop devices. A file has one device on this host, whoever asks for it: two would not see each other's
+/// writes. All functions block. Upstream: volumepathhandler's AttachFileDevice, GetLoopDevice, DetachFileDevice.
 package enum LoopDevice {
     /// Whether the host has them: containers that are given no devices do not.
     package static var isAvailable: Bool { access("/dev/loop-control", R_OK | W_OK) == 0 }
@@ -38,7 +38,10 @@ package enum LoopDevice {
     /// The file's device, made when it has none. The lock is the caller's.
     package static func attach(_ file: String) throws(CommandError) -> String {
         if let device = try device(of: file) { return device }
-        return String(try Command.runBlocking(["losetup", "--find", "--show", file]).filter { !$0.isWhitespace })
+        // What it says may be a warning, too: of a file that ends within a sector.
+        try Command.runBlocking(["losetup", "--find", file])
+        guard let device = try device(of: file) else { throw CommandError(arguments: ["losetup", file], code: -ENODEV, output: "") }
+        return device
     }
 
     /// Takes the device from its file: now, or when the last mount and the last program let it go.

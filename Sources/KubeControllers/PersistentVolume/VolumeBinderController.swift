@@ -155,7 +155,8 @@ final class VolumeBinderController: Controller {
         return try await client.updateStatus(.persistentVolumes, value)
     }
 
-    /// A claim that asks for more than its volume has gets it: a folder at once, a disk when its node has taken notice. Upstream: the expand controller.
+    /// A claim that asks for more than its volume has gets it: a folder at once, a disk when its node has taken notice.
+    /// Upstream: the expand controller.
     private func expand(_ volume: Object, _ claim: Object) async throws {
         guard ClaimBinding.isBound(claim), claim["status"]["phase"].string == "Bound",
             let wanted = claim["spec"]["resources"]["requests"]["storage"].quantity
