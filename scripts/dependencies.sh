@@ -7,6 +7,7 @@ packages=(
     containerd runc           # containers
     nftables iproute2         # networks
     util-linux procps         # nsenter, sysctl
+    e2fsprogs                 # volumes with a size
     haproxy                   # Ingresses; without it all else works, and their events name it
     docker-registry skopeo    # the fixture registry, where the internet's cannot be reached
     curl python3-venv ca-certificates

@@ -143,12 +143,13 @@ package enum ControlPlaneError: Error, CustomStringConvertible {
     case file(String, Int32)
     case notReady(String)
     case address(String)
+    case volume(String)
 
     package var description: String {
         switch self {
         case .file(let path, let code): "cannot use \(path): \(String(cString: strerror(code)))"
         case .notReady(let why): "the control plane is not ready: \(why)"
-        case .address(let why): why
+        case .address(let why), .volume(let why): why
         }
     }
 }

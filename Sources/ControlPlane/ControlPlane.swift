@@ -385,7 +385,7 @@ package actor ControlPlane {
         settings.extensionResources = { (try? server.extensionResources) ?? DiscoveredResources() }
         settings.certificateAuthority = pki.authority
         settings.signingDuration = configuration.signingDuration
-        settings.volumes = VolumeFolders(directory: "\(configuration.directory)/volumes").store
+        settings.volumes = VolumeFolders(cluster: configuration.directory).store
         settings.serviceAccountToken = { try issuer.legacyToken(namespace: $0, account: $1, uid: $2, secret: $3) }
         let (managerLogger, schedulerLogger) = (component(.controllerManager, "eyrie.controllers"), component(.scheduler, "eyrie.scheduler"))
         // The informers are the manager's, which may list and watch everything; each controller writes as its own service account.

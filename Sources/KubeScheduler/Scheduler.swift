@@ -103,8 +103,12 @@ package final class Scheduler: Sendable {
         let volumes = informers.informer(for: .persistentVolumes)
         let classes = informers.informer(for: .storageClasses)
         let csiNodes = informers.informer(for: .csiNodes)
-        storage = [claims, volumes, classes, csiNodes]
-        lookup = VolumeLookup(claims: claims.indexer, volumes: volumes.indexer, classes: classes.indexer, csiNodes: csiNodes.indexer)
+        let drivers = informers.informer(for: .csiDrivers)
+        let capacities = informers.informer(for: .csiStorageCapacities)
+        storage = [claims, volumes, classes, csiNodes, drivers, capacities]
+        lookup = VolumeLookup(
+            claims: claims.indexer, volumes: volumes.indexer, classes: classes.indexer, csiNodes: csiNodes.indexer, drivers: drivers.indexer,
+            capacities: capacities.indexer)
         others = [services, replicaSets, statefulSets, replicationControllers, budgets]
         let serviceSelectors = ServiceSelectors()
         serviceSelectors.follow(services)
@@ -212,7 +216,7 @@ package final class Scheduler: Sendable {
         state.cache.assume(pod.info, on: node)
         state.cache.nominator.remove(pod.info.uid)
         guard configuration.profiles[pod.profile].volumePatience != nil else { return .bind(pod, node: node, nil) }
-        let choice = input.volumes.flatMap { needs in state.cache.node(node).flatMap { VolumeChoice(needs, on: $0) } }
+        let choice = input.volumes.flatMap { needs in state.cache.node(node).flatMap { try? VolumeChoice(needs, on: $0) } }
         if let choice { state.parked.promise(choice) }
         return .bind(pod, node: node, choice)
     }
@@ -331,11 +335,12 @@ package final class Scheduler: Sendable {
 
     /// A pod has waited long enough, or in vain.
     private func volumesDidNotCome(_ uid: String) async {
-        let (refused, parked) = state.withLock { ($0.parked.refusedClaim(uid, lookup), $0.parked.remove(uid)) }
+        let (problem, parked) = state.withLock { state in
+            (state.parked.problem(uid, lookup) { state.cache.node($0) }, state.parked.remove(uid))
+        }
         guard let (pod, node) = parked else { return }
-        let name = refused.flatMap { $0.split(separator: "/").last.map(String.init) }
-        let problem = name.map { "provisioning failed for PVC \"\($0)\"" } ?? "context deadline exceeded"
-        await giveBack(pod, node, "PreBind plugin \"VolumeBinding\"", StatusError.internalError("binding volumes: \(problem)"))
+        let text = "binding volumes: \(problem ?? "context deadline exceeded")"
+        await giveBack(pod, node, "PreBind plugin \"VolumeBinding\"", StatusError.internalError(text))
     }
 
     /// Ends the pods that stand in a pod's way. Upstream: prepareCandidate.
@@ -418,8 +423,9 @@ package final class Scheduler: Sendable {
         let time = now()
         let (timersToStart, refused) = state.withLock { state -> ([SchedulingQueue.Timer], [String]) in
             if let volume, ClaimBinding.isTaken(volume) { state.parked.isKnown(volume.metadata.name) }
-            state.parked.release(lookup)
-            return (state.queue.move(.storageChanged, now: time), state.parked.refused(lookup))
+            let refused = state.parked.refused(lookup) { state.cache.node($0) }
+            state.parked.release(lookup, except: refused)
+            return (state.queue.move(.storageChanged, now: time), refused)
         }
         for uid in refused { volumeTimers.add(uid) }
         timersToStart.forEach(start)

@@ -87,6 +87,7 @@ package struct Kubelet: Sendable {
         let (present, seen) = AsyncStream<Set<String>>.makeStream(bufferingPolicy: .bufferingNewest(1))
         let actions = ProbeActions(runtime: runtime, userAgent: "kube-probe/1.36")
         let prober = Prober(actions: actions, recorder: recorder) { wake.yield($0) }
+        let volumeStatistics = VolumeStatistics(csi: drivers?.volumes)
         let services = PodServices(
             configuration: configuration, runtime: runtime, runtimeName: version.name, recorder: recorder,
             images: ImagePuller(
@@ -94,10 +95,11 @@ package struct Kubelet: Sendable {
                 now: now),
             prober: prober, probeActions: actions,
             volumes: PodVolumes(
-                rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems, hasSwap: memory.swap.capacity > 0),
+                rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems, hasSwap: memory.swap.capacity > 0,
+                nodeName: configuration.nodeName),
             cgroups: cgroups, memory: memory,
             allocations: PodAllocations(allocatable: configuration.allocatable), shutdown: shutdown, devices: devices, csi: drivers?.volumes,
-            roomChanged: { room.yield() },
+            growth: ClaimGrowth(client: client), volumeStatistics: volumeStatistics, roomChanged: { room.yield() },
             objects: CachedObjects(client: client),
             tokens: tokens, services: serviceInformer.lister, statuses: statuses, pleg: pleg,
             pressures: { node.pressures }, networkProblem: { node.networkProblem }, now: now, logger: logger)
@@ -119,7 +121,7 @@ package struct Kubelet: Sendable {
                 files: StaticPodFiles(folder: folder, nodeName: configuration.nodeName, logger: logger), watcher: watcher, client: client,
                 mirrors: podInformer.lister, workers: workers, logger: logger)
         }
-        try await startServer(pods: podInformer.lister, pleg: pleg, watcher: watcher)
+        try await startServer(pods: podInformer.lister, pleg: pleg, watcher: watcher, volumes: volumeStatistics)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await informers.run() }
             group.addTask { await recorder.run() }
@@ -235,11 +237,11 @@ package struct Kubelet: Sendable {
         }
     }
 
-    private func startServer(pods: Lister, pleg: PLEG, watcher: FileWatcher) async throws {
+    private func startServer(pods: Lister, pleg: PLEG, watcher: FileWatcher, volumes: VolumeStatistics) async throws {
         guard let server = configuration.server, let listener else { return }
         let responder = KubeletServer(
             configuration: server, nodeName: configuration.nodeName, nodeConfiguration: configuration, runtime: runtime, pleg: pleg,
-            watcher: watcher, pods: pods, logger: logger)
+            watcher: watcher, pods: pods, logger: logger, volumes: volumes)
         try await listener.start(responder)
     }
 }

@@ -48,7 +48,7 @@ enum ContainerdConfiguration {
         let list = addresses.map { "\"\($0)\"" }.joined(separator: ",")
         let range = ipv6Prefix.map { ",\"ipv6Prefix\":\"\($0)\"" } ?? ""
         return """
-            {"cniVersion":"0.4.0","name":"eyrie-vpc","plugins":[{"type":"eyrie-cni","capabilities":{"portMappings":true},"state":"\(paths.addressPool)","addresses":[\(list)]\(range)}]}
+            {"cniVersion":"0.4.0","name":"eyrie-vpc","plugins":[{"type":"eyrie-cni","capabilities":{"portMappings":true,"bandwidth":true},"state":"\(paths.addressPool)","addresses":[\(list)]\(range)}]}
 
             """
     }

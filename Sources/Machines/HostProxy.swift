@@ -81,7 +81,7 @@ package actor HostProxy {
 
     /// Ends the proxies of all clusters of a directory, whoever started them, and keeps their files.
     package static func haltAll(clusters: String) async {
-        for name in MachineFiles.names(clusters) {
+        for name in SmallFile.names(clusters) {
             let files = ProxyFiles(directory: directory(ofCluster: "\(clusters)/\(name)"))
             if let process = files.running() { await halt(process) }
         }

@@ -17,7 +17,7 @@ enum IPv6Forwarding {
     static func enable() throws {
         let forwarding = "\(interfaces)/all/forwarding"
         guard SmallFile.readText(forwarding)?.hasPrefix("1") != true else { return }
-        for name in MachineFiles.names(interfaces) where SmallFile.readText("\(interfaces)/\(name)/accept_ra")?.hasPrefix("1") == true {
+        for name in SmallFile.names(interfaces) where SmallFile.readText("\(interfaces)/\(name)/accept_ra")?.hasPrefix("1") == true {
             // An interface may go meanwhile.
             try? SmallFile.set("\(interfaces)/\(name)/accept_ra", "2")
         }

@@ -11,17 +11,6 @@ internal import Processes
 enum MachineFiles {
     static func text(_ path: String) -> String? { SmallFile.readText(path) }
 
-    /// The names in a directory, without the two dots; nothing where there is none.
-    static func names(_ path: String) -> [String] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names
-    }
 }
 
 /// The machines of this host: each a set of Linux namespaces and a cgroup with its own containerd and node agent.
@@ -71,7 +60,7 @@ package actor LinuxMachines {
 
     /// Ends all machines, also those found only as directories. Throws `CommandError`.
     package func terminateAll() async throws {
-        let ids = MachineFiles.names(configuration.directory).filter { $0.hasPrefix("i-") }
+        let ids = SmallFile.names(configuration.directory).filter { $0.hasPrefix("i-") }
         // Together: each may take its pods' time.
         await withDiscardingTaskGroup { group in for id in ids { group.addTask { await self.shutDown(id) } } }
         for id in ids { try await terminate(id) }
@@ -84,7 +73,7 @@ package actor LinuxMachines {
 
     /// Finds the machines that still run from an earlier life of the service.
     package func recover() {
-        for id in MachineFiles.names(configuration.directory) where id.hasPrefix("i-") {
+        for id in SmallFile.names(configuration.directory) where id.hasPrefix("i-") {
             let paths = paths(id)
             if let identity = MachineRun.running(paths) { adopt(id, identity) }
         }

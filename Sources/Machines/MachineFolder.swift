@@ -37,13 +37,10 @@ struct MachineFolder {
 
     /// The programs a machine needs. Throws with the package to install.
     static func requirePrograms() throws(CommandError) {
-        // Where they will be looked for when they are run.
-        let directories = (getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin").split(separator: ":")
         for (program, package) in [
             ("containerd", "containerd"), ("runc", "runc"), ("ctr", "containerd"), ("ip", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux"),
         ] {
-            let found = directories.contains { access("\($0)/\(program)", X_OK) == 0 }
-            guard found else {
+            guard Command.isInstalled(program) else {
                 throw CommandError(arguments: [program], code: -ENOENT, output: "install it: apt-get install \(package)")
             }
         }

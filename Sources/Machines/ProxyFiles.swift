@@ -26,7 +26,7 @@ struct ProxyFiles: Sendable {
     /// The parts of the configuration as they were deployed, by id.
     func deployed() -> [String: String] {
         var texts: [String: String] = [:]
-        for name in MachineFiles.names(parts) where name.hasSuffix(".cfg") {
+        for name in SmallFile.names(parts) where name.hasSuffix(".cfg") {
             let id = String(name.dropLast(".cfg".count))
             texts[id] = SmallFile.readText(part(id))
         }
@@ -47,12 +47,12 @@ struct ProxyFiles: Sendable {
     func keep(_ texts: [String: String]) async throws {
         for (id, text) in texts where SmallFile.readText(part(id)) != text { try SmallFile.write(part(id), Array(text.utf8)) }
         for id in deployed().keys where texts[id] == nil { unlink(part(id)) }
-        for id in MachineFiles.names(certificates) {
+        for id in SmallFile.names(certificates) {
             guard let text = texts[id] else {
                 try await Command.run(["rm", "-rf", "--one-file-system", "\(certificates)/\(id)"])
                 continue
             }
-            for name in MachineFiles.names("\(certificates)/\(id)") where !text.contains(name) { unlink("\(certificates)/\(id)/\(name)") }
+            for name in SmallFile.names("\(certificates)/\(id)") where !text.contains(name) { unlink("\(certificates)/\(id)/\(name)") }
         }
     }
 

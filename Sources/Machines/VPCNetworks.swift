@@ -104,5 +104,5 @@ package actor VPCNetworks {
         (SmallFile.readText("\(path)/ipv6-cidrs") ?? "").split(separator: "\n").map(String.init)
     }
 
-    private func names(_ path: String) -> [String] { MachineFiles.names(path) }
+    private func names(_ path: String) -> [String] { SmallFile.names(path) }
 }

@@ -58,6 +58,12 @@ package enum Command {
         return result
     }
 
+    /// Whether there is a program of that name where `run` looks for it.
+    package static func isInstalled(_ program: String) -> Bool {
+        let directories = (getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin").split(separator: ":")
+        return directories.contains { access("\($0)/\(program)", X_OK) == 0 }
+    }
+
     private static let queue = DispatchQueue(label: "eyrie.commands", attributes: .concurrent)
 
     /// Runs a program to its end off the cooperative pool. Throws `CommandError`.
@@ -181,6 +187,18 @@ package enum SmallFile {
         guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
             throw CommandError(arguments: ["set", path], code: -errno, output: text)
         }
+    }
+
+    /// The names in a directory, without the two dots; nothing where there is none.
+    package static func names(_ path: String) -> [String] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
     }
 
     /// Makes a directory with those above it.

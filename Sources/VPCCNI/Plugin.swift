@@ -100,8 +100,11 @@ package enum Plugin {
                 let address = try pool.assign(owner: call.owner, now: now)
                 let wiring = try pools.egress.map { IPv6Wiring(address: address, egressAddress: try $0.assign(owner: call.owner, now: now)) }
                 let result = try connect(call, address, wiring)
-                do { try pools.hostPorts(call).open(address, interface: call.hostInterface) } catch {
-                    try deleteInterface(call.hostInterface)
+                do {
+                    try Bandwidth(call.input).limit(call.hostInterface, mtu: interfaceMTU)
+                    try pools.hostPorts(call).open(address, interface: call.hostInterface)
+                } catch {
+                    try deleteInterfaces(call.hostInterface)
                     throw error
                 }
                 return result
@@ -111,7 +114,7 @@ package enum Plugin {
             }
         case "DEL":
             // The interface pair goes with the pod's namespace; it is removed here for the case that the namespace is already gone, or still held.
-            try deleteInterface(call.hostInterface)
+            try deleteInterfaces(call.hostInterface)
             // Before the address can be another pod's.
             if let address = try pool.holder(of: call.owner) { try pools.hostPorts(call).close(address) }
             try pools.release(call.owner, now: now)
@@ -150,7 +153,7 @@ package enum Plugin {
         let peer = "t" + host.dropFirst()
         let mac = call.hostInterfaceMAC
         // A leftover of an interrupted call must not fail this one.
-        try deleteInterface(host)
+        try deleteInterfaces(host)
         try Command.runBlocking(
             ["ip", "-batch", "-"],
             input: """
@@ -190,6 +193,12 @@ package enum Plugin {
             try deleteInterface(host)
             throw error
         }
+    }
+
+    /// The interface pair and what limits it.
+    private static func deleteInterfaces(_ host: String) throws {
+        try deleteInterface(host)
+        if Bandwidth.isLimited(host) { try deleteInterface(Bandwidth.device(of: host)) }
     }
 
     /// One that is gone already is no error.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ControlPlane
 import Glibc
 import Logging
 import Machines
@@ -45,6 +46,7 @@ struct DownCommand: AsyncParsableCommand {
         await machines.recover()
         try await machines.terminateAll()
         await HostProxy.haltAll(clusters: directory.clusters)
+        for name in SmallFile.names(directory.clusters) { try VolumeFolders(cluster: "\(directory.clusters)/\(name)").detachAll() }
         try await networks.removeAll()
         // Without a VPC it is only in the way. Another service on this host makes its own again when it makes one.
         if try await networks.areGone() { try await VPCNetwork.removeServiceInterface() }

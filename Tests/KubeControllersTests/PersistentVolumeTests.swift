@@ -110,4 +110,26 @@ struct PersistentVolumeTests {
         #expect(LocalVolumes.problem(try object(shared)) != nil)
         #expect(LocalVolumes.problem(try claim("gp3")) == nil)
     }
+
+    @Test("a volume is files or a block device of the claim's size")
+    func kinds() throws {
+        var block = try claim("gp3", size: "3Gi").value
+        block[path: "spec", "volumeMode"] = "Block"
+        #expect(LocalVolumes.problem(try object(block)) == nil)
+        #expect(LocalVolumes.kind(for: try object(block)) == .block(bytes: 3 << 30))
+        let made = LocalVolumes.volume(for: try object(block), try storageClass("gp3"), path: "/v/pvc-c/disk", zone: nil)
+        #expect(made[path: "spec", "volumeMode"]?.string == "Block" && made[path: "spec", "local", "path"]?.string == "/v/pvc-c/disk")
+        #expect(LocalVolumes.kind(for: try claim("gp3", size: "2Gi")) == .filesystem(bytes: 2 << 30))
+    }
+
+    @Test("a claim whose disk has grown waits for the node, once")
+    func awaitingNode() throws {
+        var before = try claim("gp3").value
+        before[path: "status", "conditions"] = [["type": "Resizing", "status": "True"], ["type": "Other", "status": "True"]]
+        #expect(!LocalVolumes.isAwaitingNode(try object(before)))
+        let after = try object(LocalVolumes.awaitingNode(try object(before), now: Timestamp(microseconds: 0)))
+        #expect(after["status"]["conditions"].elements.map { $0["type"].string } == ["Other", "FileSystemResizePending"])
+        #expect(after["status"]["allocatedResourceStatuses"]["storage"].string == "NodeResizePending")
+        #expect(LocalVolumes.isAwaitingNode(after))
+    }
 }

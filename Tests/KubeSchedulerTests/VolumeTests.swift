@@ -10,7 +10,28 @@ private struct Storage {
     let volumes = Indexer()
     let classes = Indexer()
     let csiNodes = Indexer()
-    var lookup: VolumeLookup { VolumeLookup(claims: claims, volumes: volumes, classes: classes, csiNodes: csiNodes) }
+    let drivers = Indexer()
+    let capacities = Indexer()
+    var lookup: VolumeLookup {
+        VolumeLookup(claims: claims, volumes: volumes, classes: classes, csiNodes: csiNodes, drivers: drivers, capacities: capacities)
+    }
+
+    /// A driver that tells of its room, or one that does not.
+    func addDriver(_ name: String, tells: Bool) throws {
+        drivers.set(try object(["kind": "CSIDriver", "metadata": ["name": .string(name)], "spec": ["storageCapacity": .bool(tells)]]))
+    }
+
+    /// Room on one node; `node` nil: on none.
+    func addCapacity(_ storageClass: String, on node: String?, _ capacity: String?, largest: String? = nil) throws {
+        let name = "\(storageClass)-\(node ?? "none")"
+        var value: Value = [
+            "kind": "CSIStorageCapacity", "metadata": ["name": .string(name), "namespace": "kube-system"], "storageClassName": .string(storageClass),
+        ]
+        if let node { value["nodeTopology"] = ["matchLabels": ["kubernetes.io/hostname": .string(node)]] }
+        if let capacity { value["capacity"] = .string(capacity) }
+        if let largest { value["maximumVolumeSize"] = .string(largest) }
+        capacities.set(try object(value))
+    }
 
     func addClass(_ name: String, mode: String = "WaitForFirstConsumer", provisioner: String = "p") throws {
         classes.set(
@@ -105,9 +126,9 @@ struct VolumeTests {
                 == "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind.")
         #expect(message(schedule(try user("p", "one", "two"), all, storage)) != nil)
         let needs = try #require(storage.lookup.needs(of: try user("p", "one", "three"), promised: []))
-        let choice = try #require(all.node("b").flatMap { VolumeChoice(needs, on: $0) })
+        let choice = try #require(all.node("b").flatMap { try VolumeChoice(needs, on: $0) })
         #expect(choice.promises.map(\.volume.metadata.name) == ["v"])
-        #expect(choice.provisions.map(\.metadata.name) == ["three"])
+        #expect(choice.provisions.map(\.claim.metadata.name) == ["three"])
     }
 
     @Test("labels of a volume name its zone")
@@ -144,27 +165,95 @@ struct VolumeTests {
         #expect(schedule(try user("p", "one"), all, storage) == .node("a"))
     }
 
-    @Test("a parked pod whose claim its provisioner gives back is tried elsewhere; what is older than the order says nothing")
+    @Test("a parked pod that waits in vain is tried elsewhere, with the reason; what is older than the order says nothing")
     func refusedProvision() throws {
         let storage = Storage()
-        func setClaim(revision: String, node: String?) throws {
-            var value: Value = [
-                "kind": "PersistentVolumeClaim",
-                "metadata": ["name": "data", "namespace": "default", "uid": "uid-data", "resourceVersion": .string(revision)], "spec": [:],
-            ]
-            if let node { value[path: "metadata", "annotations", ClaimBinding.selectedNode] = .string(node) }
-            storage.claims.set(try object(value))
+        func setClaim(revision: String, node: String?, hasOthers: Bool = true, volume: String? = nil) throws {
+            var annotations: Value = [:]
+            if hasOthers { annotations["other"] = "x" }
+            if let node { annotations[ClaimBinding.selectedNode] = .string(node) }
+            var spec: Value = [:]
+            if let volume {
+                spec["volumeName"] = .string(volume)
+                annotations[ClaimBinding.bindCompleted] = "yes"
+            }
+            storage.claims.set(
+                try object([
+                    "kind": "PersistentVolumeClaim",
+                    "metadata": [
+                        "name": "data", "namespace": "default", "uid": "uid-data", "resourceVersion": .string(revision),
+                        "annotations": annotations,
+                    ], "spec": spec,
+                ]))
         }
+        let all = cache([try node("a")])
+        func find(_ name: String) -> NodeInfo? { all.node(name) }
         var parked = ParkedPods()
         let info = try user("p", "data")
         parked.park(QueuedPod(info: info, timestamp: epoch), "a", orders: ["default/data": 10])
         try setClaim(revision: "9", node: nil)
-        #expect(parked.refused(storage.lookup).isEmpty)
+        #expect(parked.refused(storage.lookup, node: find).isEmpty)
         try setClaim(revision: "10", node: "a")
-        #expect(parked.refused(storage.lookup).isEmpty)
+        #expect(parked.refused(storage.lookup, node: find).isEmpty)
         try setClaim(revision: "11", node: nil)
-        #expect(parked.refused(storage.lookup) == [info.uid] && parked.refusedClaim(info.uid, storage.lookup) == "default/data")
-        parked.remove(info.uid)
-        #expect(parked.refused(storage.lookup).isEmpty)
+        #expect(parked.refused(storage.lookup, node: find) == [info.uid])
+        #expect(parked.problem(info.uid, storage.lookup, node: find) == "provisioning failed for PVC \"data\"")
+        try setClaim(revision: "12", node: nil, hasOthers: false)
+        #expect(parked.problem(info.uid, storage.lookup, node: find) == "selectedNode annotation reset for PVC \"data\"")
+        try storage.addVolume("v", "c", node: "b")
+        try setClaim(revision: "13", node: "a", volume: "v")
+        #expect(
+            parked.problem(info.uid, storage.lookup, node: find)
+                == "pv \"v\" node affinity doesn't match node \"a\": no matching NodeSelectorTerms")
+        parked.release(storage.lookup, except: parked.refused(storage.lookup, node: find))
+        #expect(parked.popReady() == nil)
+        try storage.addVolume("v", "c", node: "a")
+        #expect(parked.refused(storage.lookup, node: find).isEmpty)
+        parked.release(storage.lookup)
+        #expect(parked.popReady()?.node == "a")
+        #expect(parked.refused(storage.lookup, node: find).isEmpty)
+    }
+
+    @Test("a driver that tells of its room has volumes made only where there is enough; others are not asked")
+    func capacity() throws {
+        let storage = Storage()
+        try storage.addClass("c", provisioner: "d")
+        try storage.addClaim("data", "c")
+        let all = cache([try node("a"), try node("b"), try node("c")])
+        try storage.addDriver("d", tells: true)
+        let noRoom = "0/3 nodes are available: 3 node(s) did not have enough free storage."
+        #expect(message(schedule(try user("p", "data"), all, storage)) == noRoom)
+        try storage.addCapacity("other", on: "a", "9Gi")
+        try storage.addCapacity("c", on: nil, "9Gi")
+        try storage.addCapacity("c", on: "a", "1000Mi")
+        try storage.addCapacity("c", on: "b", "9Gi", largest: "1Mi")
+        #expect(message(schedule(try user("p", "data"), all, storage)) == noRoom)
+        try storage.addCapacity("c", on: "c", "1Gi")
+        #expect(schedule(try user("p", "data"), all, storage) == .node("c"))
+        try storage.addDriver("d", tells: false)
+        try storage.addCapacity("c", on: "c", "1Mi")
+        #expect(message(schedule(try user("p", "data"), all, storage)) == nil)
+    }
+
+    @Test("a shape has nodes scored by how full their storage will be")
+    func scores() throws {
+        let storage = Storage()
+        try storage.addClass("c", provisioner: "d")
+        try storage.addDriver("d", tells: true)
+        for name in ["one", "two"] { try storage.addClaim(name, "c") }
+        try storage.addCapacity("c", on: "a", "4Gi")
+        try storage.addCapacity("c", on: "b", "20Gi")
+        var all = cache([try node("a"), try node("b")])
+        let needs = try #require(storage.lookup.needs(of: try user("p", "one", "two"), promised: []))
+        let input = CycleInput(pod: try user("p", "one", "two"), workloadSelector: nil, volumes: needs, lookup: storage.lookup)
+        #expect(VolumeBinding().prepareScore(input, [0, 1], &all) == nil)
+        let shape = ResourceScoring.Shape(points: [(0, 100), (100, 0)])
+        let scorer = try #require(VolumeBinding(shape: shape).prepareScore(input, [0, 1], &all))
+        let (a, b) = (try #require(all.node("a")), try #require(all.node("b")))
+        #expect(scorer.score(a) == 50 && scorer.score(b) == 90)
+        // A volume that is there counts by its own size.
+        try storage.addVolume("v", "c", node: "a")
+        let some = try #require(storage.lookup.needs(of: try user("p", "one", "two"), promised: []))
+        #expect(try VolumeChoice(some, on: a).storage == ["c": .init(requested: 1 << 30, capacity: 2 << 30)])
     }
 }

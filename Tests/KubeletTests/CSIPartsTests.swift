@@ -77,6 +77,22 @@ struct CSIPartsTests {
         #expect(try capability.messages(3).first?.int(1) == 1)
     }
 
+    @Test("a block volume's capability is a device, with paths of its own, and a record that leads back to them")
+    func block() throws {
+        var volume = try persistent()
+        volume.isBlock = true
+        let capability = try ProtobufFields(volume.mount([], group: 2000).message)
+        #expect(try capability.bytes[1] == [[]] && capability.bytes[2] == nil && capability.messages(3).first?.int(1) == 1)
+        #expect(volume.operation("SetUp", "MapPodDevice") == "MapVolume.MapPodDevice")
+        #expect(try !driver(["fsGroupPolicy": "File"]).setsGroup(volume))
+        let files = CSIVolumeFiles(rootDirectory: "/k")
+        #expect(files.target("u1", "pv-1", isBlock: true) == "/k/plugins/kubernetes.io/csi/volumeDevices/publish/pv-1/u1")
+        let record = CSIVolumeRecord(specName: "pv-1", driver: "toy", handle: "v", isBlock: true)
+        #expect(files.staging(record) == "/k/plugins/kubernetes.io/csi/volumeDevices/staging/pv-1")
+        #expect(CSIVolumeRecord(json: record.json) == record)
+        #expect(CSIFailure(operation: "MapVolume.SetUpDevice", volume: "v", message: "").reason == "FailedMapVolume")
+    }
+
     @Test("what a driver says of itself is read; what is no message is refused")
     func answers() throws {
         func rpc(_ type: Int64) -> [UInt8] { ProtobufFields.field(1, ProtobufFields.field(1, ProtobufFields.field(1, type))) }

@@ -12,6 +12,8 @@ import Testing
 /// A CSI driver as others write them, with its registrar: a socket of its own, and one where it is found.
 private final class TestDriver: Sendable {
     static let name = "toy.example.com"
+    /// What it takes for its block volumes: any block device will do.
+    static let device = "/dev/loop0"
     /// Names of calls in order, with the volume.
     let calls = Mutex<[String]>([])
     var called: [String] { calls.withLock { $0 } }
@@ -67,9 +69,11 @@ private final class TestDriver: Sendable {
         case "NodeGetCapabilities":
             return capabilities.flatMap { ProtobufFields.field(1, ProtobufFields.field(1, ProtobufFields.field(1, $0))) }
         case "NodePublishVolume":
-            mkdir(try ProtobufFields(message).text(4), 0o755)
+            let fields = try ProtobufFields(message)
+            if try fields.messages(5).first?.bytes[1] != nil { symlink(Self.device, fields.text(4)) } else { mkdir(fields.text(4), 0o755) }
         case "NodeUnpublishVolume":
-            rmdir(try ProtobufFields(message).text(2))
+            let path = try ProtobufFields(message).text(2)
+            if unlink(path) != 0 { rmdir(path) }
         default: break
         }
         return []
@@ -161,16 +165,20 @@ struct CSITests {
             ])
     }
 
-    private func putPod(_ api: FakeAPIServer, _ name: String, _ volume: Value) throws {
-        var volume = volume
+    private func putPod(
+        _ api: FakeAPIServer, _ name: String, _ volume: Value, use: Value = ["volumeMounts": [["name": "data", "mountPath": "/data"]]]
+    ) throws {
+        var (volume, container) = (volume, use)
         volume["name"] = "data"
+        container["name"] = "main"
+        container["image"] = "i:1"
         try api.put(
             .pods,
             [
                 "apiVersion": "v1", "kind": "Pod", "metadata": ["name": .string(name), "namespace": "default", "uid": .string("uid-\(name)")],
                 "spec": [
                     "nodeName": "n1", "terminationGracePeriodSeconds": 1, "serviceAccountName": "default", "volumes": [volume],
-                    "containers": [["name": "main", "image": "i:1", "volumeMounts": [["name": "data", "mountPath": "/data"]]]],
+                    "containers": [container],
                 ],
             ])
     }
@@ -250,6 +258,33 @@ struct CSITests {
             try delete(api, "second")
             #expect(await eventually { inUse(api).isEmpty })
             #expect(driver.called.last == "NodeUnstageVolume" && !FileTree.exists(device))
+        }
+    }
+
+    @Test(
+        "a block volume is staged and published as a device, linked for the pod, and leaves",
+        .enabled(if: FileTree.exists(TestDriver.device)))
+    func block() async throws {
+        try await run({ TestDriver(folder: $0, capabilities: [1]) }) { node, driver in
+            let api = node.api
+            try api.put(.csiDrivers, ["metadata": ["name": .string(TestDriver.name)], "spec": ["attachRequired": false]])
+            try putVolume(api)
+            var volume = try #require(api.get(.persistentVolumes, nil, "pv-1"))
+            volume[path: "spec", "volumeMode"] = "Block"
+            try api.put(.persistentVolumes, volume)
+            try putClaim(api)
+            #expect(await eventually { driver.status.withLock { $0?.isRegistered } == true })
+            try putPod(api, "first", Self.claimed, use: ["volumeDevices": [["name": "data", "devicePath": "/dev/xvda"]]])
+            #expect(await eventually { phase(api, "first") == "Running" })
+            #expect(driver.called == ["NodeStageVolume", "NodePublishVolume"])
+            let devices = "\(node.folder)/plugins/kubernetes.io/csi/volumeDevices"
+            let target = "\(devices)/publish/pv-1/uid-first"
+            let published = try driver.fields("NodePublishVolume")
+            #expect(published.text(3) == "\(devices)/staging/pv-1" && published.text(4) == target)
+            #expect(FileTree.readLink("\(node.folder)/pods/uid-first/volumeDevices/kubernetes.io~csi/pv-1") == target)
+            try delete(api, "first")
+            #expect(await eventually { driver.called.last == "NodeUnstageVolume" })
+            #expect(await eventually { !FileTree.exists("\(devices)/publish/pv-1") && !FileTree.exists("\(devices)/staging/pv-1") })
         }
     }
 

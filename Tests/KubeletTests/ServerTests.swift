@@ -68,7 +68,9 @@ struct ServerTests {
         let server = try KubeletServer.test(SimulatedRuntime(), pods: [pod])
         #expect(await server.ask("/pods", caller: caller).status == status)
         #expect(await server.ask("/healthz", caller: caller).status == 200)
-        for path in ["/exec/default/web/main?command=x&output=1", "/containerLogs/default/web/main", "/stats/summary", "/metrics/resource"]
+        for path in [
+            "/exec/default/web/main?command=x&output=1", "/containerLogs/default/web/main", "/stats/summary", "/metrics/resource", "/metrics",
+        ]
         where status != 200 {
             #expect(await server.ask(path, caller: caller).status == status)
         }

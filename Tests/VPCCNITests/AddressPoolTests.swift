@@ -136,3 +136,39 @@ import Testing
         #expect(!opened.contains("ipv4_addr") && !opened.contains("ip host-ports"))
     }
 }
+
+/// kubernetes.io/ingress-bandwidth and egress-bandwidth.
+@Suite struct BandwidthTests {
+    private func bandwidth(_ asked: Value) throws -> Bandwidth {
+        let input: Value = ["cniVersion": "1.0.0", "runtimeConfig": ["bandwidth": asked]]
+        return Bandwidth(try JSONDocument(input.jsonBytes).root)
+    }
+
+    @Test("each direction has its bucket: on the interface, and on the device that the pod's packets are led through") func queues() throws {
+        let both = try bandwidth(["ingressRate": 8_000_000, "ingressBurst": 4_294_967_295, "EgressRate": 80_000_000, "EgressBurst": 4_294_967_295])
+        #expect(
+            both.queues(of: "eni0123456789a") == """
+                qdisc add dev eni0123456789a root tbf rate 8000000bit burst 100000b latency 25ms
+                qdisc add dev eni0123456789a handle ffff: ingress
+                filter add dev eni0123456789a parent ffff: protocol all u32 match u32 0 0 action mirred egress redirect dev bwp0123456789a
+                qdisc add dev bwp0123456789a root tbf rate 80000000bit burst 1000000b latency 25ms
+
+                """)
+        #expect(both.links(of: "eni0", mtu: 1400) == "link add bwp0 mtu 1400 type ifb\nlink set bwp0 up\n")
+        let ingress = try bandwidth(["IngressRate": 8_000_000])
+        #expect(ingress.links(of: "eni0", mtu: 1400).isEmpty && ingress.queues(of: "eni0").split(separator: "\n").count == 1)
+    }
+
+    @Test(
+        "a burst lets large packets through and is never without bounds",
+        arguments: [
+            (1000, nil, 65536), (8_000_000, 800, 65536), (8_000_000, nil, 100_000), (1_000_000_000_000_000, 9_000_000_000_000, 1 << 30),
+        ] as [(Int64, Int64?, UInt64)])
+    func bursts(rate: Int64, burst: Int64?, bytes: UInt64) { #expect(Bandwidth.Limit(rate: rate, burst: burst)?.burst == bytes) }
+
+    @Test("no rate is no limit", arguments: [[:], "text", ["ingressRate": 0], ["egressRate": -5], ["ingressBurst": 5]] as [Value])
+    func unlimited(asked: Value) throws {
+        let none = try bandwidth(asked)
+        #expect(none.queues(of: "eni0").isEmpty && none.links(of: "eni0", mtu: 1400).isEmpty)
+    }
+}

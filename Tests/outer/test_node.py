@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 from aws_setup import cluster
@@ -231,6 +232,29 @@ def test_https_probe(node, tmp_path):
         "readinessProbe": probe, "volumeMounts": [{"name": "tls", "mountPath": "/tls"}]})
     node.kubectl("delete", "pod", "web")
     node.kubectl("delete", "secret", "web")
+
+
+def test_bandwidth(node):
+    """A pod with limits of bandwidth has a token bucket for each direction, which go with it; a limit that is none is refused in upstream's words."""
+    [machine] = (node.data / "machines").iterdir()
+
+    def buckets():
+        command = ["ip", "netns", "exec", f"eyrie-{machine.name}", "tc", "qdisc", "show"]
+        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        return {line.split()[4][:3]: line for line in lines if line.startswith("qdisc tbf")}
+
+    def limited(name, **limits):
+        body = json.loads(pod(name))
+        body["metadata"]["annotations"] = {f"kubernetes.io/{direction}-bandwidth": limit for direction, limit in limits.items()}
+        node.kubectl("apply", "-f", "-", input=json.dumps(body))
+    limited("slow", ingress="10M", egress="5M")
+    node.kubectl("wait", "--for=condition=Ready", "pod/slow", "--timeout=60s")
+    found = buckets()
+    assert set(found) == {"eni", "bwp"} and "rate 10Mbit" in found["eni"] and "rate 5Mbit" in found["bwp"]
+    limited("slower", egress="1")
+    wait_for(lambda: any("resource is unreasonably small (< 1kbit)" in message for _, message in events(node, "slower")), "the pod's events say so")
+    node.kubectl("delete", "pod", "slow", "slower")
+    wait_for(lambda: not buckets(), "the limits go with the pod")
 
 
 def test_graceful_shutdown(node):

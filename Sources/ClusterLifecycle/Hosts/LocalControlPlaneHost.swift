@@ -230,6 +230,7 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         await proxy(clusterName).end()
         proxies[clusterName] = nil
         try await networks.release(by: user(clusterName))
+        try VolumeFolders(cluster: path(clusterName)).detachAll()
         try await Command.run(["rm", "-rf", "--one-file-system", path(clusterName)])
     }
 

@@ -78,7 +78,7 @@ actor UsageCollector {
 
     private func fetch(_ node: Object) async throws -> UsageSample {
         let client = try connections.client(for: node)
-        let response = try await client.execute("GET", "/stats/summary", timeout: Self.timeout)
+        let response = try await client.execute("GET", "/stats/summary?only_cpu_and_memory=true", timeout: Self.timeout)
         let time = now()
         let bytes = try await response.body.collect(limit: Self.maximumBytes)
         guard response.status == 200 else { throw StatusError.internalError("the kubelet answered \(response.status)") }

@@ -40,6 +40,7 @@ extension GroupVersionResource {
     package static let customResourceDefinitions = GroupVersionResource(
         group: "apiextensions.k8s.io", version: "v1", resource: "customresourcedefinitions")
     package static let csiDrivers = GroupVersionResource(group: "storage.k8s.io", version: "v1", resource: "csidrivers")
+    package static let csiStorageCapacities = GroupVersionResource(group: "storage.k8s.io", version: "v1", resource: "csistoragecapacities")
     package static let csiNodes = GroupVersionResource(group: "storage.k8s.io", version: "v1", resource: "csinodes")
     package static let endpointSlices = GroupVersionResource(group: "discovery.k8s.io", version: "v1", resource: "endpointslices")
     package static let horizontalPodAutoscalers = GroupVersionResource(group: "autoscaling", version: "v2", resource: "horizontalpodautoscalers")

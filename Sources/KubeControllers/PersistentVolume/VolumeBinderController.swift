@@ -155,7 +155,8 @@ final class VolumeBinderController: Controller {
         return try await client.updateStatus(.persistentVolumes, value)
     }
 
-    /// A claim that asks for more than its volume has gets it: folders have no size of their own. Upstream: the expand controller.
+    /// A claim that asks for more than its volume has gets it: a folder at once, a disk when its node has taken notice.
+    /// Upstream: the expand controller.
     private func expand(_ volume: Object, _ claim: Object) async throws {
         guard ClaimBinding.isBound(claim), claim["status"]["phase"].string == "Bound",
             let wanted = claim["spec"]["resources"]["requests"]["storage"].quantity
@@ -169,20 +170,24 @@ final class VolumeBinderController: Controller {
             return
         }
         let size: Value = .string(wanted.description)
+        guard wanted > claim["status"]["capacity"]["storage"].quantity ?? .zero, let store = environment.configuration.volumes else { return }
+        let isNodes = try await store.expand(volume.metadata.name, wanted.value)
         if wanted > volume["spec"]["capacity"]["storage"].quantity ?? .zero {
             var value = volume.value
             value[path: "spec", "capacity", "storage"] = size
             try await client.update(.persistentVolumes, value)
         }
-        if wanted > claim["status"]["capacity"]["storage"].quantity ?? .zero {
-            var value = claim.value
-            value[path: "status", "capacity", "storage"] = size
-            try await client.updateStatus(.persistentVolumeClaims, value)
-            event(
-                claim,
-                JobEvent(
-                    reason: "FileSystemResizeSuccessful", message: "MountVolume.NodeExpandVolume succeeded for volume \"\(volume.metadata.name)\""))
+        guard !isNodes else {
+            guard !LocalVolumes.isAwaitingNode(claim) else { return }
+            try await client.updateStatus(.persistentVolumeClaims, LocalVolumes.awaitingNode(claim, now: .now))
+            return event(claim, JobEvent(reason: "FileSystemResizeRequired", message: "Require file system resize of volume on node"))
         }
+        var value = claim.value
+        value[path: "status", "capacity", "storage"] = size
+        try await client.updateStatus(.persistentVolumeClaims, value)
+        event(
+            claim,
+            JobEvent(reason: "FileSystemResizeSuccessful", message: "MountVolume.NodeExpandVolume succeeded for volume \"\(volume.metadata.name)\""))
     }
 
     /// Upstream: provisionClaim.
@@ -211,7 +216,7 @@ final class VolumeBinderController: Controller {
         let node = claim.metadata.annotations[ClaimBinding.selectedNode].flatMap { nodes.indexer.get($0) }
         let name = LocalVolumes.name(for: claim)
         do {
-            let path = try await store.create(name)
+            let path = try await store.create(name, LocalVolumes.kind(for: claim))
             try await client.create(
                 .persistentVolumes, LocalVolumes.volume(for: claim, storageClass, path: path, zone: node?.metadata.labels[LocalVolumes.zone]))
         } catch let error as StatusError where error.isAlreadyExists {

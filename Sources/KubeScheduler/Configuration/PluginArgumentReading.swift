@@ -20,7 +20,9 @@ struct PluginArgumentReading {
             case "PodTopologySpread": arguments.spread = spread(args)
             case "NodeAffinity": arguments.nodeAffinity = nodeAffinity(args)
             case "DefaultPreemption": arguments.preemption = preemption(args)
-            case "VolumeBinding": arguments.bindTimeout = bindTimeout(args)
+            case "VolumeBinding":
+                arguments.bindTimeout = bindTimeout(args)
+                if args["shape"].isThere { arguments.storageShape = shape(args["shape"]) }
             default: continue
             }
             checkType(args, "\(name)Args")
@@ -169,10 +171,6 @@ struct PluginArgumentReading {
         let place = args["bindTimeoutSeconds"]
         let seconds = reader.number(place, isLong: true) ?? 600
         if seconds < 0 { reader.errors.invalid(place.path, .int(seconds), "invalid BindTimeoutSeconds, should not be a negative value") }
-        if let shape = args["shape"].view {
-            reader.errors.invalid(
-                args["shape"].path, shape.value, "unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring")
-        }
         // A day is long enough.
         return .seconds(min(86_400, max(0, seconds)))
     }

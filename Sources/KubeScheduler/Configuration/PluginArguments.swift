@@ -75,6 +75,8 @@ struct PluginArguments: Sendable {
     var preemption = DefaultPreemptionArguments.standard
     /// How long a pod keeps its place while its volumes are made and bound. Upstream: VolumeBindingArgs.BindTimeoutSeconds.
     var bindTimeout = Duration.seconds(600)
+    /// What nodes are worth by how full their storage will be; nil: nothing. Upstream: VolumeBindingArgs.Shape, with StorageCapacityScoring.
+    var storageShape: ResourceScoring.Shape?
 }
 
 extension Profile {
@@ -128,7 +130,8 @@ extension Profile {
         case "PodTopologySpread": PodTopologySpread(arguments.spread)
         case "InterPodAffinity": InterPodAffinity(arguments.interPodAffinity)
         case "ImageLocality": ImageLocality()
-        // VolumeBinding scores only with a feature that is off upstream, too.
+        // Upstream it scores without a shape, too, with a feature that is off there.
+        case "VolumeBinding": arguments.storageShape.map { VolumeBinding(shape: $0) }
         default: nil
         }
     }

@@ -20,33 +20,42 @@ struct ParkedPods: Sendable {
         return waiting.removeValue(forKey: uid)
     }
 
-    /// The claim of a waiting pod that no volume is made for on the pod's node: its provisioner has taken the node off it, and another is to be
-    /// tried. Nil: there is none. Upstream: checkBindings.
-    func refusedClaim(_ uid: String, _ lookup: VolumeLookup) -> String? {
-        guard let node = waiting[uid]?.node, let orders = orders[uid] else { return nil }
-        return orders.keys.sorted().first { key in
-            guard let claim = lookup.claims.get(key), !ClaimBinding.isBound(claim),
-                // What the cache has may be older than the order.
-                Int64(claim.metadata.resourceVersion) ?? 0 > orders[key] ?? 0
-            else { return false }
-            return claim.metadata.annotations[ClaimBinding.selectedNode] != node
+    /// Why a waiting pod waits in vain on its node, in upstream's words; nil: its claims may be bound yet, or are. A provisioner that cannot make a
+    /// volume there takes the node off the claim, and another is to be tried. Upstream: checkBindings.
+    func problem(_ uid: String, _ lookup: VolumeLookup, node find: (String) -> NodeInfo?) -> String? {
+        guard let (pod, node) = waiting[uid] else { return nil }
+        for key in pod.info.claims.sorted() {
+            guard let claim = lookup.claims.get(key) else { continue }
+            let name = claim.metadata.name.goQuoted
+            if let order = orders[uid]?[key], !ClaimBinding.isBound(claim), Int64(claim.metadata.resourceVersion) ?? 0 > order {
+                // What the cache has is not older than the order.
+                if claim.metadata.annotations.isEmpty { return "selectedNode annotation reset for PVC \(name)" }
+                if claim.metadata.annotations[ClaimBinding.selectedNode] != node { return "provisioning failed for PVC \(name)" }
+            }
+            if let volume = lookup.volumes.get(ClaimBinding.volumeName(claim)), let info = find(node), !volume.isUsable(on: info) {
+                let name = volume.metadata.name.goQuoted
+                return "pv \(name) node affinity doesn't match node \(node.goQuoted): no matching NodeSelectorTerms"
+            }
         }
+        return nil
     }
 
-    /// Pods with such a claim.
-    func refused(_ lookup: VolumeLookup) -> [String] { orders.keys.filter { refusedClaim($0, lookup) != nil } }
+    /// Pods that wait in vain.
+    func refused(_ lookup: VolumeLookup, node: (String) -> NodeInfo?) -> [String] {
+        waiting.keys.filter { problem($0, lookup, node: node) != nil }
+    }
+
+    mutating func promise(_ choice: VolumeChoice) { promised.formUnion(choice.promises.map(\.volume.metadata.name)) }
+    mutating func forget(_ choice: VolumeChoice) { promised.subtract(choice.promises.map(\.volume.metadata.name)) }
+    mutating func isKnown(_ volume: String) { promised.remove(volume) }
 
     /// Lets those go on whose claims are all bound.
-    mutating func release(_ lookup: VolumeLookup) {
-        for (uid, entry) in waiting where lookup.areBound(entry.pod.info) {
+    mutating func release(_ lookup: VolumeLookup, except refused: [String] = []) {
+        for (uid, entry) in waiting where !refused.contains(uid) && lookup.areBound(entry.pod.info) {
             remove(uid)
             ready.append(entry)
         }
     }
 
     mutating func popReady() -> (pod: QueuedPod, node: String)? { ready.popLast() }
-
-    mutating func promise(_ choice: VolumeChoice) { promised.formUnion(choice.promises.map(\.volume.metadata.name)) }
-    mutating func forget(_ choice: VolumeChoice) { promised.subtract(choice.promises.map(\.volume.metadata.name)) }
-    mutating func isKnown(_ volume: String) { promised.remove(volume) }
 }

@@ -3,15 +3,28 @@ import KubeClient
 
 /// What has to be written so that a pod's claims are bound where it goes. Upstream: volumebinding's PodVolumes (StaticBindings, DynamicProvisions).
 struct VolumeChoice: Sendable {
+    /// Why a node cannot have all volumes. Upstream: ErrReasonBindConflict, ErrReasonNotEnoughSpace.
+    enum Refusal: String, Error, Sendable {
+        case conflict = "node(s) didn't find available persistent volumes to bind"
+        case noRoom = "node(s) did not have enough free storage"
+    }
+
+    /// A volume to be made. Upstream: DynamicProvision.
+    struct Provision: Sendable {
+        var claim: Object
+        /// Where its driver has room for it; nil: the driver does not tell.
+        var capacity: StorageCapacity?
+    }
+
     /// Volumes promised to claims.
     var promises: [(volume: Object, claim: Object)] = []
     /// Claims whose volume is to be made for the node.
-    var provisions: [Object] = []
+    var provisions: [Provision] = []
 
     var isEmpty: Bool { promises.isEmpty && provisions.isEmpty }
 
-    /// Nil: the node cannot have them all. Of the free volumes each claim gets the smallest that will do, and no two the same.
-    init?(_ needs: VolumeNeeds, on node: NodeInfo) {
+    /// Throws why the node cannot have them all. Of the free volumes each claim gets the smallest that will do, and no two the same.
+    init(_ needs: VolumeNeeds, on node: NodeInfo) throws(Refusal) {
         var taken: Set<String> = []
         for need in needs.unbound {
             let found = ClaimBinding.bestVolume(for: need.claim, among: need.candidates, onlyPromised: false) {
@@ -20,12 +33,42 @@ struct VolumeChoice: Sendable {
             if let found {
                 taken.insert(found.metadata.name)
                 promises.append((found, need.claim))
-            } else if Self.canProvision(need.storageClass, on: node) {
-                provisions.append(need.claim)
             } else {
-                return nil
+                guard Self.canProvision(need.storageClass, on: node) else { throw .conflict }
+                let room = need.capacities?.first { $0.isEnough(for: need.bytes, on: node) }
+                guard room != nil || need.capacities == nil else { throw .noRoom }
+                provisions.append(Provision(claim: need.claim, capacity: room))
             }
         }
+    }
+
+    /// What is asked of a class's storage, and how much there is. Upstream: StorageResource.
+    struct Storage: Sendable, Equatable {
+        var requested: Int64 = 0
+        var capacity: Int64 = 0
+    }
+
+    /// By storage class. Where a volume is chosen, volumes that are to be made do not count.
+    var storage: [String: Storage] {
+        func bytes(_ claim: Object) -> Int64 { claim["spec"]["resources"]["requests"]["storage"].quantity?.value ?? 0 }
+        func add(_ a: Int64, _ b: Int64) -> Int64 {
+            let (sum, overflow) = a.addingReportingOverflow(b)
+            return overflow ? .max : sum
+        }
+        var classes: [String: Storage] = [:]
+        for (volume, claim) in promises {
+            let (name, size) = (ClaimBinding.className(claim), volume["spec"]["capacity"]["storage"].quantity?.value ?? 0)
+            classes[name, default: Storage()].requested = add(classes[name]?.requested ?? 0, bytes(claim))
+            classes[name, default: Storage()].capacity = add(classes[name]?.capacity ?? 0, size)
+        }
+        guard promises.isEmpty else { return classes }
+        for provision in provisions {
+            guard let room = provision.capacity else { continue }
+            let name = ClaimBinding.className(provision.claim)
+            // One place has room for all of them together.
+            classes[name] = Storage(requested: add(classes[name]?.requested ?? 0, bytes(provision.claim)), capacity: room.capacity)
+        }
+        return classes
     }
 
     /// Upstream: checkVolumeProvisions with v1helper.MatchTopologySelectorTerms.
@@ -56,7 +99,7 @@ struct VolumeChoice: Sendable {
             try await client.update(.persistentVolumes, value)
         }
         var orders: [String: Int64] = [:]
-        for claim in provisions {
+        for claim in provisions.map(\.claim) {
             var written = claim
             if claim.metadata.annotations[ClaimBinding.selectedNode] != node {
                 var value = claim.value

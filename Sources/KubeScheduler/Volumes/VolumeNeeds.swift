@@ -9,6 +9,11 @@ struct VolumeNeeds: Sendable {
         var storageClass: Object
         /// Volumes that could be bound to it, on some node or other.
         var candidates: [Object]
+        /// Where a volume can be made for it; nil: its driver does not tell.
+        var capacities: [StorageCapacity]?
+
+        /// Bytes that it asks for.
+        var bytes: Int64 { claim["spec"]["resources"]["requests"]["storage"].quantity?.value ?? 0 }
     }
 
     /// Why no node can have the pod, whatever happens on the nodes; nil: some may.
@@ -30,6 +35,9 @@ struct VolumeLookup: Sendable {
     let volumes: Indexer
     let classes: Indexer
     let csiNodes: Indexer
+    /// Drivers and the room they tell of: without them nobody is asked for room.
+    var drivers = Indexer()
+    var capacities = Indexer()
 
     /// - Parameter promised: volumes that were chosen for other claims and do not show it yet.
     func needs(of pod: PodInfo, promised: Set<String>) -> VolumeNeeds? {
@@ -68,7 +76,8 @@ struct VolumeLookup: Sendable {
         }
         let className = storageClass.metadata.name
         let candidates = volumes.list().filter { ClaimBinding.className($0) == className && !promised.contains($0.metadata.name) }
-        needs.unbound.append(.init(claim: claim, storageClass: storageClass, candidates: candidates))
+        needs.unbound.append(
+            .init(claim: claim, storageClass: storageClass, candidates: candidates, capacities: capacities(for: claim, storageClass)))
     }
 
     /// The CSI driver of a claim, with what counts there. Upstream: nodevolumelimits' getCSIDriverInfo.

@@ -37,6 +37,8 @@ struct CSIMount: Sendable, Equatable {
     var group = ""
     /// Upstream: csi.v1.VolumeCapability.AccessMode.Mode.
     var accessMode: Int64 = 1
+    /// The device itself is wanted: nothing is mounted.
+    var isBlock = false
 
     /// Upstream: asCSIAccessModeV1 and asSingleNodeMultiWriterCapableCSIAccessModeV1.
     static func accessMode(_ mode: String, _ capabilities: Set<CSICapability>) -> Int64 {
@@ -49,6 +51,7 @@ struct CSIMount: Sendable, Equatable {
     }
 
     var message: [UInt8] {
+        if isBlock { return ProtobufFields.field(1, [UInt8]()) + ProtobufFields.field(3, ProtobufFields.field(1, accessMode)) }
         let mount = ProtobufFields.field(1, fsType) + flags.flatMap { ProtobufFields.field(2, $0) } + ProtobufFields.field(3, group)
         return ProtobufFields.field(2, mount) + ProtobufFields.field(3, ProtobufFields.field(1, accessMode))
     }
@@ -80,6 +83,11 @@ enum CSIMessages {
     }
 
     static func unpublish(handle: String, at path: String) -> [UInt8] { ProtobufFields.field(1, handle) + ProtobufFields.field(2, path) }
+
+    static func stats(handle: String, at path: String, staged: String?) -> [UInt8] {
+        let message = ProtobufFields.field(1, handle) + ProtobufFields.field(2, path)
+        return message + (staged.map { ProtobufFields.field(3, $0) } ?? [])
+    }
 
     static func expand(
         _ volume: CSIVolume, at path: String, staged: String?, bytes: Int64, mount: CSIMount, secrets: [String: String]

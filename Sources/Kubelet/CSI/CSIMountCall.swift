@@ -28,7 +28,12 @@ struct CSIMountCall: Sendable {
 
     /// The driver is not there (yet).
     func notRegistered(_ error: VolumeError) -> CSIFailure {
-        volume.isEphemeral
+        if volume.isBlock {
+            return CSIFailure(
+                operation: "MapVolume.SetUpDevice", volume: volume.specName,
+                message: "\(CSIVolumes.plugin): blockMapper.SetUpDevice failed to get CSI client: \(error)")
+        }
+        return volume.isEphemeral
             ? CSIFailure(
                 operation: "MountVolume.SetUp", volume: volume.specName,
                 message: "\(CSIVolumes.plugin): mounter.SetUpAt failed to get CSI client: \(error)")
@@ -74,7 +79,7 @@ struct CSIMountCall: Sendable {
     }
 
     /// Has the driver do the node's part of a volume that grew, and tells the claim. Throws as `stage`, and `StatusError`.
-    /// Upstream: nodeExpandVolume, MarkFSResizeFinished.
+    /// Upstream: nodeExpandVolume.
     func expand(_ plugin: CSIPlugin, nodeName: String, events: @Sendable (String, String) -> Void) async throws {
         guard let bytes = volume.missingBytes, !volume.isReadOnly, plugin.capabilities.contains(.expand), let capacity = volume.capacity else {
             return
@@ -84,13 +89,7 @@ struct CSIMountCall: Sendable {
             "NodeExpandVolume",
             CSIMessages.expand(
                 volume, at: target, staged: staged(plugin), bytes: bytes, mount: volume.mount(plugin.capabilities, group: group), secrets: secrets))
-        let finished: [Value] = ["Resizing", "FileSystemResizePending"].map { ["type": .string($0), "$patch": "delete"] }
-        let status: Value = [
-            "capacity": ["storage": .string(capacity.description)], "allocatedResourceStatuses": ["storage": .null], "conditions": .array(finished),
-        ]
-        try await client.patch(
-            .persistentVolumeClaims, namespace: pod.namespace, name: volume.claimName, type: .strategicMerge, ["status": status],
-            subresource: "status")
+        try await ClaimGrowth(client: client).finish(namespace: pod.namespace, claim: volume.claimName, capacity: capacity)
         events("FileSystemResizeSuccessful", "MountVolume.NodeExpandVolume succeeded for volume \"\(volume.specName)\" \(nodeName)")
     }
 

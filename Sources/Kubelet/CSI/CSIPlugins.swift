@@ -13,8 +13,8 @@ struct CSIPlugin: Sendable {
 
     /// Calls the driver's node service (`NodeStageVolume`). Throws `GRPCError`.
     @discardableResult
-    func call(_ method: String, _ message: [UInt8]) async throws -> [UInt8] {
-        try await channel.unary(CSIMessages.service + method, message, timeout: Self.callTimeout)
+    func call(_ method: String, _ message: [UInt8], timeout: Duration = callTimeout) async throws -> [UInt8] {
+        try await channel.unary(CSIMessages.service + method, message, timeout: timeout)
     }
 
     /// Upstream: google.golang.org/grpc/codes, by number.

@@ -21,6 +21,8 @@ struct CSIVolume: Sendable {
     /// Made for the pod alone, and ended with it.
     var isEphemeral: Bool
     var isReadOnly: Bool
+    /// Pods have the device itself.
+    var isBlock = false
     var fsType: String
     var attributes: [String: String]
     var mountOptions: [String] = []
@@ -62,10 +64,14 @@ struct CSIVolume: Sendable {
         stageSecret = SecretReference(source["nodeStageSecretRef"], namespace: namespace)
         publishSecret = SecretReference(source["nodePublishSecretRef"], namespace: namespace)
         expandSecret = SecretReference(source["nodeExpandSecretRef"], namespace: namespace)
+        isBlock = persistent["spec"]["volumeMode"].string == "Block"
         capacity = persistent["spec"]["capacity"]["storage"].quantity
         claimedCapacity = claim["status"]["capacity"]["storage"].quantity
         claimName = claim.metadata.name
     }
+
+    /// An operation's name in events, by what becomes of the volume. Upstream: GenerateMountVolumeFunc, GenerateMapVolumeFunc.
+    func operation(_ mounting: String, _ mapping: String) -> String { isBlock ? "MapVolume.\(mapping)" : "MountVolume.\(mounting)" }
 
     /// As nodes' statuses name it.
     var uniqueName: String { CSINames.unique(driver: driver, handle: handle) }
@@ -79,7 +85,7 @@ struct CSIVolume: Sendable {
     func mount(_ capabilities: Set<CSICapability>, group: Int64?) -> CSIMount {
         CSIMount(
             fsType: fsType, flags: mountOptions, group: capabilities.contains(.mountGroup) ? group.map(String.init) ?? "" : "",
-            accessMode: CSIMount.accessMode(accessModes.first ?? "ReadWriteOnce", capabilities))
+            accessMode: CSIMount.accessMode(accessModes.first ?? "ReadWriteOnce", capabilities), isBlock: isBlock)
     }
 }
 
@@ -127,7 +133,7 @@ struct CSIDriverSettings: Sendable {
 
     /// Whether the kubelet gives the volume's files to the pod's group. Upstream: supportsFSGroup.
     func setsGroup(_ volume: CSIVolume) -> Bool {
-        guard !volume.isReadOnly, fsGroupPolicy != "None" else { return false }
+        guard !volume.isReadOnly, !volume.isBlock, fsGroupPolicy != "None" else { return false }
         if fsGroupPolicy == "File" { return true }
         return !volume.fsType.isEmpty && (volume.isEphemeral || volume.accessModes.contains("ReadWriteOnce"))
     }

@@ -10,6 +10,8 @@ struct CSIVolumeRecord: Sendable, Equatable {
     var attachmentID = ""
     var isEphemeral = false
     var nodeName = ""
+    /// Pods have the device itself.
+    var isBlock = false
 
     var uniqueName: String { CSINames.unique(driver: driver, handle: handle) }
 
@@ -21,12 +23,16 @@ struct CSIVolumeRecord: Sendable, Equatable {
             value["attachmentID"] = .string(attachmentID)
             value["volumeLifecycleMode"] = isEphemeral ? "Ephemeral" : "Persistent"
         }
+        if isBlock { value["volumeMode"] = "Block" }
         return value.jsonBytes
     }
 
-    init(specName: String = "", driver: String, handle: String, attachmentID: String = "", isEphemeral: Bool = false, nodeName: String = "") {
+    init(
+        specName: String = "", driver: String, handle: String, attachmentID: String = "", isEphemeral: Bool = false, nodeName: String = "",
+        isBlock: Bool = false
+    ) {
         (self.specName, self.driver, self.handle, self.attachmentID) = (specName, driver, handle, attachmentID)
-        (self.isEphemeral, self.nodeName) = (isEphemeral, nodeName)
+        (self.isEphemeral, self.nodeName, self.isBlock) = (isEphemeral, nodeName, isBlock)
     }
 
     /// Nil for what is no record.
@@ -36,12 +42,13 @@ struct CSIVolumeRecord: Sendable, Equatable {
         else { return nil }
         self.init(
             specName: root["specVolID"].string ?? "", driver: driver, handle: handle, attachmentID: root["attachmentID"].string ?? "",
-            isEphemeral: root["volumeLifecycleMode"].string == "Ephemeral", nodeName: root["nodeName"].string ?? "")
+            isEphemeral: root["volumeLifecycleMode"].string == "Ephemeral", nodeName: root["nodeName"].string ?? "",
+            isBlock: root["volumeMode"].string == "Block")
     }
 }
 
 /// The folders of volumes of drivers on a node. All functions but the paths block: call them by `FileWork`.
-/// Upstream: getTargetPath, makeDeviceMountPath.
+/// Upstream: getTargetPath, makeDeviceMountPath; csi_block's getStagingPath, getPublishPath.
 struct CSIVolumeFiles: Sendable {
     static let recordName = "vol_data.json"
     private static let recordLimit = 64 << 10
@@ -53,12 +60,18 @@ struct CSIVolumeFiles: Sendable {
 
     /// A pod's volume: the folder of its record.
     func folder(_ podUID: String, _ specName: String) -> String { "\(volumes(podUID))/\(specName)" }
-    /// Where the driver publishes it.
-    func target(_ podUID: String, _ specName: String) -> String { "\(folder(podUID, specName))/mount" }
+    /// Where the driver publishes it: a folder, or a file in its place for a device.
+    func target(_ podUID: String, _ specName: String, isBlock: Bool) -> String {
+        isBlock ? "\(devices)/volumeDevices/publish/\(specName)/\(podUID)" : "\(folder(podUID, specName))/mount"
+    }
+    /// The pod's own name of a device: a link to where it is published.
+    func map(_ podUID: String, _ specName: String) -> String { "\(rootDirectory)/pods/\(podUID)/volumeDevices/kubernetes.io~csi/\(specName)" }
     /// A persistent volume on the node, for all its pods: the folder of its record.
     func device(_ driver: String, _ handle: String) -> String { "\(devices)/\(driver)/\(CSINames.digest(handle))" }
     /// Where the driver stages it.
-    func staging(_ driver: String, _ handle: String) -> String { "\(device(driver, handle))/globalmount" }
+    func staging(_ record: CSIVolumeRecord) -> String {
+        record.isBlock ? "\(devices)/volumeDevices/staging/\(record.specName)" : "\(device(record.driver, record.handle))/globalmount"
+    }
 
     func write(_ record: CSIVolumeRecord, in folder: String) throws(FileError) {
         try FileTree.makeDirectories(folder, mode: 0o750)
@@ -72,7 +85,13 @@ struct CSIVolumeFiles: Sendable {
             if result != 0, errno != ENOENT { throw FileError(operation: operation, path: path, code: errno) }
         }
         let record = "\(folder)/\(Self.recordName)"
-        try gone(rmdir(mount), "rmdir", mount)
+        // Where a device was published is no folder.
+        let removed = unlink(mount)
+        if removed != 0, errno == EISDIR || errno == EPERM {
+            try gone(rmdir(mount), "rmdir", mount)
+        } else {
+            try gone(removed, "unlink", mount)
+        }
         try gone(unlink(record), "unlink", record)
         try gone(rmdir(folder), "rmdir", folder)
     }
@@ -113,6 +132,11 @@ struct CSIVolumeFiles: Sendable {
     private func read(_ folder: String) throws(FileError) -> CSIVolumeRecord? {
         let path = "\(folder)/\(Self.recordName)"
         return FileTree.exists(path) ? CSIVolumeRecord(json: try FileTree.read(path, limit: Self.recordLimit)) : nil
+    }
+
+    /// Whether a device is published at a path.
+    func isDevice(_ path: String) throws(FileError) -> Bool {
+        try FileTree.status(path, follow: true).map { $0.st_mode & S_IFMT == S_IFBLK } ?? false
     }
 
     func isMounted(_ path: String) throws(FileError) -> Bool { try FileTree.mounts(below: path).contains(path) }

@@ -13,6 +13,8 @@ struct CSIFailure: Error, Sendable, CustomStringConvertible {
     /// False: the pod's events say nothing; who is waited for tells of it.
     var isEvent = true
 
+    /// The event's. Upstream: events.FailedMapVolume, FailedMountVolume.
+    var reason: String { operation.hasPrefix("MapVolume.") ? "FailedMapVolume" : "FailedMount" }
     var description: String { "\(operation) failed for volume \"\(volume)\" : \(message)" }
 }
 
@@ -81,14 +83,15 @@ final class CSIVolumes: Sendable {
     /// Publishes the volume for the pod, or brings it up to date, and returns its path. Throws `CSIFailure`.
     func setUp(_ volume: CSIVolume, pod: Pod, events: @Sendable (_ reason: String, _ message: String) -> Void) async throws -> String {
         let settings = try await driver(volume)
+        var record = CSIVolumeRecord(
+            specName: volume.specName, driver: volume.driver, handle: volume.handle, isEphemeral: volume.isEphemeral, nodeName: nodeName,
+            isBlock: volume.isBlock)
         let mount = CSIMountCall(
-            volume: volume, pod: pod, settings: settings, client: client, tokens: tokens, target: files.target(pod.uid, volume.specName),
-            staging: volume.isEphemeral ? nil : files.staging(volume.driver, volume.handle))
-        let isKnown = try await isPublished(mount.target)
+            volume: volume, pod: pod, settings: settings, client: client, tokens: tokens,
+            target: files.target(pod.uid, volume.specName, isBlock: volume.isBlock), staging: volume.isEphemeral ? nil : files.staging(record))
+        let isKnown = try await isPublished(mount.target, isBlock: volume.isBlock)
         if isKnown, !settings.requiresRepublish, volume.missingBytes == nil { return mount.target }
         var context: [String: String] = [:]
-        var record = CSIVolumeRecord(
-            specName: volume.specName, driver: volume.driver, handle: volume.handle, isEphemeral: volume.isEphemeral, nodeName: nodeName)
         if !volume.isEphemeral, settings.attachRequired {
             record.attachmentID = CSINames.attachment(handle: volume.handle, driver: volume.driver, node: nodeName)
             if !isKnown { try await waitForAttachment(volume, pod) }
@@ -115,10 +118,10 @@ final class CSIVolumes: Sendable {
         return settings
     }
 
-    private func isPublished(_ target: String) async throws -> Bool {
+    private func isPublished(_ target: String, isBlock: Bool) async throws -> Bool {
         if state.withLock({ $0.published.contains(target) }) { return true }
         let files = files
-        return try await FileWork.run { try files.isMounted(target) }
+        return try await FileWork.run { isBlock ? try files.isDevice(target) : try files.isMounted(target) }
     }
 
     private func waitForAttachment(_ volume: CSIVolume, _ pod: Pod) async throws {
@@ -144,14 +147,15 @@ final class CSIVolumes: Sendable {
         try Task.checkCancellation()
         // The controller's events say why.
         throw CSIFailure(
-            operation: "MountVolume.WaitForAttach", volume: volume.specName, message: "volume is not attached according to the node's status",
+            operation: volume.operation("WaitForAttach", "WaitForAttach"), volume: volume.specName,
+            message: "volume is not attached according to the node's status",
             isEvent: false)
     }
 
     /// What the attacher has to tell the driver. Upstream: csiAttacher's waitForVolumeAttachment, getPublishContext.
     private func publishContext(_ volume: CSIVolume, _ id: String) async throws -> [String: String] {
         func failure(_ text: String) -> CSIFailure {
-            CSIFailure(operation: "MountVolume.WaitForAttach", volume: volume.specName, message: text)
+            CSIFailure(operation: volume.operation("WaitForAttach", "WaitForAttach"), volume: volume.specName, message: text)
         }
         let attachment: Object
         do { attachment = try await client.get(.volumeAttachments, name: id) } catch let error as StatusError {
@@ -174,29 +178,43 @@ final class CSIVolumes: Sendable {
         let plugin: CSIPlugin
         do { plugin = try plugins.plugin(volume.driver) } catch { throw mount.notRegistered(error) }
         let folder = files.folder(mount.pod.uid, volume.specName)
-        if !isKnown { try await FileWork.run { try files.write(record, in: folder) } }
+        if !isKnown {
+            try await FileWork.run {
+                try files.write(record, in: folder)
+                if record.isBlock { try FileTree.makeParent(of: mount.target, mode: 0o750) }
+            }
+        }
         do {
             if !isKnown, !volume.isEphemeral { try await stage(mount, plugin, context) }
         } catch {
             if CSIPlugin.isFinal(error) || error is VolumeError { try await FileWork.run { try files.remove(folder, mount: mount.target) } }
-            throw mount.failure("MountVolume.MountDevice", error)
+            throw mount.failure(volume.operation("MountDevice", "SetUpDevice"), error)
         }
         do {
             // A volume that is there is published anew only where the driver asks for it.
             if !isKnown || mount.settings.requiresRepublish { try await mount.publish(plugin, context, isNew: !isKnown) }
         } catch {
             if !isKnown, volume.isEphemeral, CSIPlugin.isFinal(error) { try await FileWork.run { try files.remove(folder, mount: mount.target) } }
-            throw mount.failure("MountVolume.SetUp", error)
+            throw mount.failure(volume.operation("SetUp", "MapPodDevice"), error)
+        }
+        if volume.isBlock {
+            let link = files.map(mount.pod.uid, volume.specName)
+            try await FileWork.run {
+                try FileTree.makeParent(of: link, mode: 0o750)
+                try FileTree.link(link, to: mount.target)
+            }
         }
         do { try await mount.expand(plugin, nodeName: nodeName, events: events) } catch { throw mount.failure("MountVolume.NodeExpandVolume", error) }
     }
 
     private func stage(_ mount: CSIMountCall, _ plugin: CSIPlugin, _ context: [String: String]) async throws {
         let (files, volume) = (files, mount.volume)
-        let (folder, path) = (files.device(volume.driver, volume.handle), files.staging(volume.driver, volume.handle))
+        let record = CSIVolumeRecord(
+            specName: volume.isBlock ? volume.specName : "", driver: volume.driver, handle: volume.handle, isBlock: volume.isBlock)
+        let (folder, path) = (files.device(volume.driver, volume.handle), files.staging(record))
         let isNew = try await FileWork.run {
             let isNew = !FileTree.exists("\(folder)/\(CSIVolumeFiles.recordName)")
-            try files.write(CSIVolumeRecord(driver: volume.driver, handle: volume.handle), in: folder)
+            try files.write(record, in: folder)
             try FileTree.makeDirectories(path, mode: 0o750)
             return isNew
         }
@@ -209,6 +227,26 @@ final class CSIVolumes: Sendable {
             }
             throw error
         }
+    }
+
+    // MARK: figures
+
+    /// How long a driver may take to tell what a volume holds: somebody waits for the whole node's figures.
+    private static let figuresTimeout = Duration.seconds(10)
+
+    /// What a published volume holds; nil when the driver cannot tell. Throws `VolumeError`, `GRPCError`. Upstream: metricsCsi.GetMetrics.
+    func figures(_ record: CSIVolumeRecord, at path: String, staging: String?) async throws -> VolumeFigures? {
+        let plugin = try plugins.plugin(record.driver)
+        guard plugin.capabilities.contains(.volumeStats) else { return nil }
+        let staged = plugin.capabilities.contains(.stageUnstage) ? staging : nil
+        let message = CSIMessages.stats(handle: record.handle, at: path, staged: staged)
+        return try VolumeFigures(driver: try await plugin.call("NodeGetVolumeStats", message, timeout: Self.figuresTimeout))
+    }
+
+    /// How the volume of a pod is measured.
+    func measure(_ volume: CSIVolume) -> MountedVolume.Measure {
+        let record = CSIVolumeRecord(specName: volume.specName, driver: volume.driver, handle: volume.handle, isBlock: volume.isBlock)
+        return .driver(record, staging: volume.isEphemeral ? nil : files.staging(record))
     }
 
     // MARK: end
@@ -231,7 +269,7 @@ final class CSIVolumes: Sendable {
     }
 
     private func unpublish(_ record: CSIVolumeRecord, _ uid: String) async throws {
-        let (files, target) = (files, files.target(uid, record.specName))
+        let (files, target) = (files, files.target(uid, record.specName, isBlock: record.isBlock))
         let plugin: CSIPlugin
         do { plugin = try plugins.plugin(record.driver) } catch {
             throw VolumeError("\(Self.plugin): Unmounter.TearDownAt failed to get CSI client: \(error)")
@@ -242,13 +280,17 @@ final class CSIVolumes: Sendable {
         try await FileWork.run {
             guard try !files.isMounted(target) else { throw VolumeError("\(target) is still mounted after NodeUnpublishVolume") }
             try files.remove(folder, mount: target)
+            if record.isBlock {
+                try FileTree.removeAll(files.map(uid, record.specName))
+                try FileTree.removeParentIfEmpty(of: target)
+            }
         }
     }
 
     /// Takes a volume off the node when no pod has it. The gate is the caller's.
     private func unstage(_ record: CSIVolumeRecord) async throws {
         let (files, name) = (files, record.uniqueName)
-        let (folder, path) = (files.device(record.driver, record.handle), files.staging(record.driver, record.handle))
+        let (folder, path) = (files.device(record.driver, record.handle), files.staging(record))
         let isUnused = try await FileWork.run {
             guard FileTree.exists("\(folder)/\(CSIVolumeFiles.recordName)") else { return false }
             return try !files.recordsOfPods().values.contains { $0.contains { $0.uniqueName == name } }

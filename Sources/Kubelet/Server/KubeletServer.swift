@@ -16,6 +16,10 @@ struct KubeletServer: HTTPResponder {
     /// The pods of this node as the API server has them.
     let pods: Lister
     let logger: Logger
+    /// Nil: pods have no volumes.
+    var volumes: VolumeStatistics?
+
+    private var statistics: NodeStatistics { NodeStatistics(configuration: nodeConfiguration, runtime: runtime, pods: pods, volumes: volumes) }
 
     /// Callers that may do everything here. Upstream: the rights of system:kubelet-api-admin, by webhook.
     static let administrators = "system:masters"
@@ -63,9 +67,10 @@ struct KubeletServer: HTTPResponder {
         case ("run", 4), ("run", 5): return try await run(head, namespace: path[1], pod: path[2], container: path[path.count - 1], query)
         case ("pods", 1): return podList()
         case ("stats", 2) where path[1] == "summary":
-            return try await NodeStatistics(configuration: nodeConfiguration, runtime: runtime, pods: pods).summary()
+            return try await statistics.summary(onlyCPUAndMemory: query.flag("only_cpu_and_memory"))
         case ("metrics", 2) where path[1] == "resource":
-            return try await NodeStatistics(configuration: nodeConfiguration, runtime: runtime, pods: pods).resourceMetrics()
+            return try await statistics.resourceMetrics()
+        case ("metrics", 1): return await statistics.metrics()
         default: throw Refusal(status: 404, text: "404 page not found\n")
         }
     }

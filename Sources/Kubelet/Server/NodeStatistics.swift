@@ -8,6 +8,8 @@ struct NodeStatistics: Sendable {
     let configuration: KubeletConfiguration
     let runtime: any ContainerRuntime
     let pods: Lister
+    /// Nil: pods have no volumes.
+    var volumes: VolumeStatistics?
 
     private func cgroupNumber(_ v2: String, _ controller: String, _ v1: String) -> Int64? {
         let root = configuration.cgroupRoot
@@ -23,7 +25,8 @@ struct NodeStatistics: Sendable {
         return pods.list().map { Pod(shown: $0) }.map { ($0, byUID[$0.uid] ?? []) }
     }
 
-    func summary() async throws -> HTTPResponse {
+    /// - Parameter onlyCPUAndMemory: what takes longer to find out is left out.
+    func summary(onlyCPUAndMemory: Bool = false) async throws -> HTTPResponse {
         let configuration = configuration
         let now = Timestamp.now.rfc3339
         func usage(_ cpu: UInt64?, _ workingSet: UInt64?, _ memory: UInt64?, _ time: String) -> [(String, Value)] {
@@ -70,10 +73,34 @@ struct NodeStatistics: Sendable {
             let cpu = containers.reduce(UInt64(0)) { $0 &+ ($1.cpuNanoseconds ?? 0) }
             let memory = containers.reduce(UInt64(0)) { $0 &+ ($1.workingSetBytes ?? 0) }
             for (key, part) in usage(cpu, memory, memory, now) { entry[key] = part }
+            if !onlyCPUAndMemory, let held = await volumes?.usage(of: pod.uid), !held.isEmpty {
+                entry["volume"] = .array(held.map { Self.entry($0, namespace: pod.namespace) })
+            }
             list.append(entry)
         }
         let summary: Value = ["node": node, "pods": .array(list)]
         return HTTPResponse(status: 200, fields: ["Content-Type": "application/json"], body: .bytes(summary.jsonBytes))
+    }
+
+    private static func entry(_ usage: VolumeStatistics.Usage, namespace: String) -> Value {
+        var value: Value = ["time": .string(usage.time.rfc3339)]
+        for (key, number) in usage.figures.members { value[key] = number }
+        value["name"] = .string(usage.volume.name)
+        if let claim = usage.volume.claim { value["pvcRef"] = ["name": .string(claim), "namespace": .string(namespace)] }
+        return value
+    }
+
+    /// Prometheus text: the volumes of claims. Upstream: /metrics, which has much more.
+    func metrics() async -> HTTPResponse {
+        var claims: [VolumeMetrics.Claim] = []
+        for pod in pods.list().map({ Pod(shown: $0) }) {
+            for usage in await volumes?.usage(of: pod.uid) ?? [] {
+                guard let name = usage.volume.claim else { continue }
+                claims.append(VolumeMetrics.Claim(namespace: pod.namespace, name: name, figures: usage.figures))
+            }
+        }
+        let text = VolumeMetrics.text(claims)
+        return HTTPResponse(status: 200, fields: ["Content-Type": "text/plain; version=0.0.4"], body: .bytes(Array(text.utf8)))
     }
 
     /// Prometheus text.

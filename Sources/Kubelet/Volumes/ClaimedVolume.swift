@@ -6,6 +6,16 @@ struct ClaimedVolume: Sendable {
     var volume: Object
     let persistent: Object
     let claim: Object
+    /// Containers have the device itself, not files on it.
+    let isBlock: Bool
+
+    /// Bytes that the volume has grown to without the node's part; nil: it has not.
+    var missingBytes: Int64? {
+        guard let capacity = persistent["spec"]["capacity"]["storage"].quantity, let claimed = claim["status"]["capacity"]["storage"].quantity,
+            claimed < capacity
+        else { return nil }
+        return capacity.value
+    }
 
     /// Nil: the volume is no claim. Throws `VolumeError` for a claim that cannot be used yet, and what the reading throws.
     init?(_ volume: JSONView, pod: Pod, objects: any ReferencedObjects) async throws {
@@ -29,8 +39,14 @@ struct ClaimedVolume: Sendable {
         guard persistent["spec"]["claimRef"]["uid"].string == claim.metadata.uid else {
             throw VolumeError("PV \(volumeName) is not bound to PVC \(pod.namespace)/\(claimName)")
         }
-        guard persistent["spec"]["volumeMode"].string != "Block" else { throw VolumeError("block volumes are not implemented by Eyrie yet") }
+        let mode = persistent["spec"]["volumeMode"].string ?? "Filesystem"
+        isBlock = mode == "Block"
+        let list = isBlock ? "volumeMounts" : "volumeDevices"
+        if pod.allContainers.contains(where: { $0.view[list].elements.contains { $0["name"].string == name } }) {
+            throw VolumeError("volume \(name) has volumeMode \(mode), but is specified in \(list)")
+        }
         let source = try Self.source(of: persistent)
+        if isBlock, source.key == "hostPath" { throw VolumeError("no volume plugin for block volumes matched a volume of type hostPath") }
         self.volume = try Object(["name": .string(name), source.key: source.value])
         (self.persistent, self.claim) = (persistent, claim)
     }

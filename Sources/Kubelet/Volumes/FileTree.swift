@@ -117,6 +117,32 @@ enum FileTree {
         return count >= 0 ? String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
     }
 
+    /// Makes the directory that a path is in.
+    static func makeParent(of path: String, mode: mode_t = 0o755) throws(FileError) {
+        if let slash = path.lastIndex(of: "/"), slash != path.startIndex { try makeDirectories(String(path[..<slash]), mode: mode) }
+    }
+
+    /// Removes the directory that a path is in, if that was all in it.
+    static func removeParentIfEmpty(of path: String) throws(FileError) {
+        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
+        let parent = String(path[..<slash])
+        if rmdir(parent) != 0, errno != ENOENT, errno != ENOTEMPTY { throw FileError(operation: "rmdir", path: parent, code: errno) }
+    }
+
+    /// Makes a symbolic link, in place of another.
+    static func link(_ path: String, to target: String) throws(FileError) {
+        if readLink(path) == target { return }
+        if unlink(path) != 0, errno != ENOENT { throw FileError(operation: "unlink", path: path, code: errno) }
+        try check(symlink(target, path), "symlink", path)
+    }
+
+    /// The path without links.
+    static func resolved(_ path: String) throws(FileError) -> String {
+        guard let found = realpath(path, nil) else { throw FileError(operation: "realpath", path: path, code: errno) }
+        defer { free(found) }
+        return String(cString: found)
+    }
+
     /// Removes a file or a whole tree. Never crosses into another mounted filesystem: a mount still there is an error (EBUSY), not a loss of its
     /// data.
     static func removeAll(_ path: String) throws(FileError) {

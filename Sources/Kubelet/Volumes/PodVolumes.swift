@@ -9,7 +9,10 @@ struct PodVolumes: Sendable {
     let mounts: Bool
     /// Whether what is in memory could be written to the host's swap.
     var hasSwap = false
+    /// Nodes of one host may have one disk; each is known by its name.
+    var nodeName = "node"
 
+    var disks: LocalDisks { LocalDisks(rootDirectory: rootDirectory, nodeName: nodeName) }
     func podDirectory(_ uid: String) -> String { "\(rootDirectory)/pods/\(uid)" }
     private func volumeDirectory(_ uid: String, plugin: String, name: String) -> String {
         "\(podDirectory(uid))/volumes/kubernetes.io~\(plugin)/\(name)"
@@ -68,6 +71,14 @@ struct PodVolumes: Sendable {
         if let source = volume["hostPath"] { return try hostPath(source["path"].string ?? "", type: source["type"].string ?? "") }
         let kind = volume.members.map(\.key).first { $0 != "name" } ?? "unknown"
         throw VolumeError("volume type \(kind) is not implemented by Eyrie yet")
+    }
+
+    /// How a volume that `setUp` made is measured; nil for folders of the host, which are not the pod's.
+    /// - Parameter isMount: its folder is a file system of its own.
+    static func measure(_ volume: JSONView, isMount: Bool) -> MountedVolume.Measure? {
+        if let source = volume["emptyDir"] { return (source["medium"].string ?? "").isEmpty ? .folder : .filesystem }
+        if volume["local"] != nil { return isMount ? .filesystem : .folder }
+        return volume["hostPath"] != nil ? nil : .folder
     }
 
     private func mountTmpfs(_ directory: String, size: Int64?) throws(FileError) {
@@ -174,15 +185,16 @@ struct PodVolumes: Sendable {
 
     // MARK: end
 
-    /// Unmounts and removes a pod's volumes; its folder goes by `removePodDirectory`.
-    func tearDown(_ uid: String) throws(FileError) {
+    /// Unmounts and removes a pod's volumes; its folder goes by `removePodDirectory`. Throws `FileError`, `CommandError`.
+    func tearDown(_ uid: String) throws {
         let directory = podDirectory(uid)
         guard FileTree.exists(directory) else { return }
         try FileTree.unmountAll(below: directory)
-        for name in ["volume-subpaths", "volumes"] { try FileTree.removeAll(directory + "/" + name) }
+        try disks.unmap(uid)
+        for name in ["volume-subpaths", "volumeDevices", "volumes"] { try FileTree.removeAll(directory + "/" + name) }
     }
 
-    func removePodDirectory(_ uid: String) throws(FileError) {
+    func removePodDirectory(_ uid: String) throws {
         guard !uid.isEmpty, !uid.contains("/"), uid != ".", uid != ".." else { return }
         try tearDown(uid)
         try FileTree.removeAll(podDirectory(uid))

@@ -127,6 +127,7 @@ struct ContainerStarter: Sendable {
         if config.security.privileged {
             config.devices = []  // The runtime gives a privileged container all devices.
         }
+        config.devices += try mounts.devices(of: container, volumes: volumes)
         return config
     }
 

@@ -13,6 +13,7 @@ struct PodMounts: Sendable {
     /// Makes all volumes of the pod, or brings them up to date; their paths by name. A volume that fails is told in an event, and thrown.
     func setUpVolumes(ips: [String], credentials: PullCredentials) async throws -> [String: String] {
         var paths: [String: String] = [:]
+        var mounted: [MountedVolume] = []
         guard services.configuration.managesPodFiles else {
             for volume in pod.volumes { paths[volume["name"].string ?? ""] = "/" }
             return paths
@@ -29,34 +30,96 @@ struct PodMounts: Sendable {
                 }
                 let claimed = try await ClaimedVolume(volume, pod: pod, objects: services.objects)
                 let source = claimed?.volume.root ?? volume
+                let claim = claimed?.claim.metadata.name
                 if let csi = source["csi"], !csi.isNull {
-                    paths[name] = try await csiVolume(csi, name: name, claimed, isReadOnly: volume["persistentVolumeClaim"]["readOnly"].bool ?? false)
+                    let isReadOnly = volume["persistentVolumeClaim"]["readOnly"].bool ?? false
+                    let (path, measure) = try await csiVolume(csi, name: name, claimed, isReadOnly: isReadOnly)
+                    paths[name] = path
+                    mounted.append(MountedVolume(name: name, path: path, claim: claim, measure: measure))
+                    continue
+                }
+                if let claimed, let path = try await localDisk(claimed) {
+                    paths[name] = path
+                    let measure: MountedVolume.Measure = claimed.isBlock ? .device : .filesystem
+                    mounted.append(MountedVolume(name: name, path: path, claim: claim, measure: measure))
                     continue
                 }
                 let files = try await payload.files(of: source)
                 let pod = pod
-                paths[name] = try await FileWork.run { try volumes.setUp(source, pod: pod, files: files, now: now) }
+                let (path, isMount) = try await FileWork.run {
+                    let path = try volumes.setUp(source, pod: pod, files: files, now: now)
+                    return (path, try source["local"] != nil && FileTree.mounts(below: path).contains(path))
+                }
+                paths[name] = path
+                if let measure = PodVolumes.measure(source, isMount: isMount) {
+                    mounted.append(MountedVolume(name: name, path: path, claim: claim, measure: measure))
+                }
             } catch is CancellationError {
                 throw CancellationError()
             } catch let failure as ImageFailure {
                 throw failure
             } catch let failure as CSIFailure {
-                if failure.isEvent { services.event(pod, nil, .warning, "FailedMount", failure.description) }
+                if failure.isEvent { services.event(pod, nil, .warning, failure.reason, failure.description) }
                 throw failure
             } catch {
                 services.event(pod, nil, .warning, "FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(error)")
                 throw error
             }
         }
+        services.volumeStatistics.set(mounted, of: uid)
         return paths
     }
 
-    private func csiVolume(_ source: JSONView, name: String, _ claimed: ClaimedVolume?, isReadOnly: Bool) async throws -> String {
+    /// A local volume that is a disk, mounted or mapped; nil for a folder.
+    private func localDisk(_ claimed: ClaimedVolume) async throws -> String? {
+        guard let disk = try LocalDisk(claimed) else { return nil }
+        let (disks, pod) = (services.volumes.disks, pod)
+        let kind = try await FileWork.run { try LocalDisks.kind(of: disk.path) }
+        if kind == .folder, !disk.isBlock { return nil }
+        guard services.configuration.mountsFilesystems else { throw VolumeError("disks are not implemented for nodes of this kind") }
+        let path: String
+        let problem: String?
+        do { (path, problem) = try await FileWork.run { try disks.setUp(disk, kind, pod: pod) } } catch {
+            guard disk.isBlock else { throw error }
+            throw CSIFailure(operation: "MapVolume.MapBlockVolume", volume: disk.name, message: "\(error)")
+        }
+        guard disk.missingBytes != nil, let capacity = claimed.persistent["spec"]["capacity"]["storage"].quantity else { return path }
+        if let problem {
+            services.event(
+                pod, nil, .warning, "VolumeResizeFailed", "NodeExpandVolume.NodeExpandVolume failed for volume \(disk.name.goQuoted) : \(problem)")
+            return path
+        }
+        try await services.growth.finish(namespace: pod.namespace, claim: claimed.claim.metadata.name, capacity: capacity)
+        services.event(
+            pod, nil, .normal, "FileSystemResizeSuccessful",
+            "MountVolume.NodeExpandVolume succeeded for volume \(disk.name.goQuoted) \(services.configuration.nodeName)")
+        return path
+    }
+
+    /// The devices of one container: its block volumes. Upstream: makeBlockVolumes.
+    func devices(of container: ContainerSpec, volumes paths: [String: String]) throws(ContainerConfigError) -> [ContainerDevice] {
+        var devices: [ContainerDevice] = []
+        for device in container.view["volumeDevices"].elements {
+            let name = device["name"].string ?? ""
+            guard let path = paths[name] else {
+                throw ContainerConfigError("cannot find volume \(name.goQuoted) to pass into container \(container.name.goQuoted)")
+            }
+            let source = pod.volumes.first { $0["name"].string == name }
+            let isReadOnly = source["persistentVolumeClaim"]["readOnly"].bool ?? false
+            devices.append(
+                ContainerDevice(containerPath: device["devicePath"].string ?? "", hostPath: path, permissions: isReadOnly ? "r" : "mrw"))
+        }
+        return devices
+    }
+
+    private func csiVolume(_ source: JSONView, name: String, _ claimed: ClaimedVolume?, isReadOnly: Bool) async throws -> (
+        path: String, measure: MountedVolume.Measure
+    ) {
         guard let csi = services.csi else { throw VolumeError("CSI volumes are not implemented for nodes of this kind") }
         let volume =
             try claimed.map { try CSIVolume(persistent: $0.persistent, claim: $0.claim, isReadOnly: isReadOnly) }
             ?? CSIVolume(inline: source, name: name, pod: pod)
-        return try await csi.setUp(volume, pod: pod) { services.event(pod, nil, .normal, $0, $1) }
+        return (try await csi.setUp(volume, pod: pod) { services.event(pod, nil, .normal, $0, $1) }, csi.measure(volume))
     }
 
     /// The mounts of one container: its volumes, /etc/hosts and the file for its termination message.

@@ -21,6 +21,8 @@ struct PodServices: Sendable {
     let devices: DeviceManager?
     /// Nil: no drivers can register.
     let csi: CSIVolumes?
+    let growth: ClaimGrowth
+    let volumeStatistics: VolumeStatistics
     /// Something of the node has become free: pods may wait for it.
     let roomChanged: @Sendable () -> Void
     let objects: any ReferencedObjects

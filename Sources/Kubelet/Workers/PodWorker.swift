@@ -388,6 +388,7 @@ actor PodWorker {
             try await PodMounts(services: services, pod: pod).removeImageVolumes()
             try await services.csi?.tearDown(uid)
             let (volumes, uid) = (services.volumes, uid)
+            services.volumeStatistics.forget(uid)
             try await FileWork.run { try volumes.tearDown(uid) }
         }
         if services.configuration.managesCgroups {
