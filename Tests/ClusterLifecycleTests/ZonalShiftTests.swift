@@ -97,6 +97,7 @@ import Testing
             #expect(
                 await refusal { _ = try await world.service.updateZonalShift("none", comment: nil, expiresIn: nil) }?.fields["reason"]
                     == "MissingValue")
+            try await shifted(world, ["eu-central-1a"])
             let off = ClusterChange.zonalShift(ZonalShiftUpdate(enabled: false))
             _ = try await world.service.updateClusterConfig("demo", off, token: nil, caller: world.caller)
             try await shifted(world, [])

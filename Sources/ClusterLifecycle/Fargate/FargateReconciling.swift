@@ -25,11 +25,23 @@ extension Reconciler {
         guard let pod, pod.nodeName == nil else { return notBefore[key] = nil }
         if let node = plan.node { try await context.controlPlanes.bindPod(pod, to: node, in: clusterName) }
         guard plan.launches, let profile, profile.status != .deleting, !isHeldBack(key) else { return }
-        do { wake(.instance(try await LaunchFargateStep().run(pod, profile, cluster, context))) } catch {
+        do { wake(.instance(try await launchInTurn(pod, profile, cluster))) } catch {
             try Task.checkCancellation()
             try await context.controlPlanes.reportPod(pod, HealthIssue(error, resourceIDs: []).message, in: clusterName)
             throw error
         }
+    }
+
+    /// One after the other: each goes where the fewest are, and is counted before the next one looks.
+    private func launchInTurn(_ pod: FargatePod, _ profile: FargateProfileRecord, _ cluster: ClusterRecord) async throws -> String {
+        let (previous, context) = (fargateLaunch, context)
+        let launch = Task {
+            await previous?.value
+            return try await LaunchFargateStep().run(pod, profile, cluster, context)
+        }
+        // What the launch throws is thrown below; the next one only waits for its end.
+        fargateLaunch = Task { _ = await launch.result }
+        return try await launch.value
     }
 
     func tellPod(of instance: InstanceRecord, _ message: String) async throws {

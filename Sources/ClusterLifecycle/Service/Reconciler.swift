@@ -29,6 +29,8 @@ actor Reconciler {
     private var calledOff: Set<String> = []
     private var watches: [String: [Task<Void, Never>]] = [:]
     var fargate = FargateDemand()
+    /// The last launch of a pod's machine, over or not.
+    var fargateLaunch: Task<Void, Never>?
     /// What the readiness feeds said last, by cluster and node.
     var readiness: [String: [String: Bool]] = [:]
     var problems: [String: [String: [NodeProblem]]] = [:]

@@ -22,8 +22,9 @@ extension EKSAPI {
         },
         "ListCertificateAuthorities": { call in
             let authorities = try await call.service.listCertificateAuthorities(call.required("clusterName"))
-            let summaries = Dictionary(authorities.map { ($0.id, $0.summary) }) { first, _ in first }
-            return try call.page(authorities.map(\.id), as: "certificateAuthorities") { summaries[$0] ?? [:] }
+            // In the order of their making: pages go by names, and ids have none.
+            let summaries = Dictionary(authorities.enumerated().map { ("\($0)/\($1.id)", $1.summary) }) { first, _ in first }
+            return try call.page(Array(summaries.keys), as: "certificateAuthorities") { summaries[$0] ?? [:] }
         },
     ]
 }

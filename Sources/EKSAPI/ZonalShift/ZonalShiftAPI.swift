@@ -56,8 +56,9 @@ package struct ZonalShiftAPI: AWSService {
         },
         "ListZonalShifts": { call in
             let found = await call.service.listZonalShifts(status: call.string("status"), resource: call.string("resourceIdentifier"))
-            let shifts = Dictionary(uniqueKeysWithValues: found.map { ($0.id, $0.summary(at: call.service.now)) })
-            return try call.page(found.map(\.id), as: "items") { shifts[$0] ?? .null }
+            // The latest first: pages go by names, and ids have no order.
+            let shifts = Dictionary(uniqueKeysWithValues: found.map { ($0.place, $0.summary(at: call.service.now)) })
+            return try call.page(Array(shifts.keys), as: "items") { shifts[$0] ?? .null }
         },
         "GetManagedResource": { call in
             let resource = try await call.service.zonalShiftResource(call.required("resourceIdentifier"))
@@ -86,6 +87,12 @@ extension ZonalShiftRecord {
             "zonalShiftId": .string(id), "resourceIdentifier": .string(resourceARN), "awayFrom": .string(awayFrom), "expiryTime": .double(expiryTime),
             "startTime": .double(startTime), "comment": .string(comment),
         ]
+    }
+
+    /// Sorts the latest first.
+    fileprivate var place: String {
+        let left = String(Int(clamping: Int64(max(0, 1e11 - startTime) * 1_000)))
+        return String(repeating: "0", count: max(0, 16 - left.utf8.count)) + left + "/" + id
     }
 
     /// Upstream: arc-zonal-shift ZonalShift.
