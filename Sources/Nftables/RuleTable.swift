@@ -142,9 +142,11 @@ package struct RuleTable: Sendable {
     package mutating func wholeTable() -> String {
         pending = Pending()
         // Adding first makes the deletion succeed where there is no table.
-        var text = "add table \(name)\ndelete table \(name)\ntable \(name) {\n\(base)\n}\n"
+        var text = "add table \(name)\ndelete table \(name)\ntable \(name) {\n\(base)\n"
         let chains = (self.chains.map { ($0.key, $0.value) } + sharedChains.map { ($0.key, $0.value) }).sorted { $0.0 < $1.0 }
-        for (name, _) in chains { text += "add chain \(self.name) \(name)\n" }
+        // In the table's block: nft 1.0.6 cannot see chains that are added after it from elements of its interval maps.
+        for (name, _) in chains { text += "chain \(name) {\n}\n" }
+        text += "}\n"
         for (name, definition) in fragments.values.flatMap({ $0.sets }).sorted(by: { $0.key < $1.key }) {
             text += "add set \(self.name) \(name) { \(definition) }\n"
         }

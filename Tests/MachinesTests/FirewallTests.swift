@@ -215,7 +215,7 @@ import Testing
         let frames = FirewallRules.frames([whole, Self.firewall6])
         #expect(
             Set(Self.elements(frames, "sources6-\(whole.network.bridge)").keys) == [
-                "\"ey456789abcdef1\" . 2001:db8::7/128", "\"ey456789abcdef1\" . 2001:db8:0:0:9::/80",
+                "\"ey56789abcdef1\" . 2001:db8::7/128", "\"ey56789abcdef1\" . 2001:db8:0:0:9::/80",
             ])
         let chain = frames["vpc/\(whole.network.vpcID)"]?.chains.values.first ?? []
         #expect(chain.contains("ether type ip6 iifname . ip6 saddr != @sources6-\(whole.network.bridge) drop") && chain.last == "drop")
