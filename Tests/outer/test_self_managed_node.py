@@ -158,7 +158,7 @@ def test_its_pods_run_and_are_reached(outsider):
     # By exec and logs the API server reaches the kubelet, whose certificate it believes; by wget pods reach each other over Services and names.
     assert service.kubectl("exec", "outside", "--", "hostname").strip() == "outside"
     for one, other in (("outside", "inside"), ("inside", "outside"), ("outside", "outside")):
-        wait_for(lambda: within(service, one, "wget", "-qO-", "-T", "5", f"http://{other}/") == other, f"{one} reaches {other}", timeout=30)
+        wait_for(lambda: within(service, one, "/bin/busybox", "timeout", "5", "wget", "-qO-", f"http://{other}/") == other, f"{one} reaches {other}", timeout=30)
     with urllib.request.urlopen(f"http://{found['status']['podIP']}/", timeout=10) as answer:
         assert answer.read().strip() == b"outside"
 
