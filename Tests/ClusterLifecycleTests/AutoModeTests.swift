@@ -96,8 +96,10 @@ import Testing
     private static func launch(_ provider: any NodeProvider, claim: String = "uid-1", zone: String = "eu-central-1a") async throws -> ProvidedNode {
         let selection = NodeClassSelection(
             subnets: [.init(id: nil, name: nil, tags: ["kind": "nodes"])], securityGroups: [.init(id: nil, name: "default", tags: [:])], role: "node")
+        // The role's access entry comes with the cluster, a moment after it is ACTIVE.
+        try await until("a role that nodes may have") { await provider.facts(selection).roleProblem == nil }
         let facts = await provider.facts(selection)
-        #expect(facts.roleProblem == nil && facts.securityGroups.count == 1)
+        #expect(facts.securityGroups.count == 1)
         return try await provider.launch(
             NodeLaunch(
                 claimName: "general-x", claimUID: claim, nodePool: "general-purpose", nodeClass: "default", instanceType: "c6a.large", zone: zone,
