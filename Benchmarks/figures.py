@@ -30,7 +30,7 @@ def model():
 
 
 def machine():
-    return f"{os.cpu_count()} × {model()}, Linux {platform.release()}"
+    return f"{os.cpu_count()} × {model()}, Linux {".".join(platform.release().split(".")[:2])}"
 
 
 def shown(value):

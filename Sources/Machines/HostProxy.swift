@@ -239,18 +239,5 @@ package actor HostProxy {
         try await Command.run(["rm", "-rf", "--one-file-system", files.directory])
     }
 
-    private static func halt(_ process: ProcessIdentity) async {
-        process.kill(SIGTERM)
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await process.waitForExit() }
-            group.addTask {
-                // Cut short when it ends first.
-                do { try await Task.sleep(for: grace) } catch { return }
-                process.kill()
-                await process.waitForExit()
-            }
-            await group.next()
-            group.cancelAll()
-        }
-    }
+    private static func halt(_ process: ProcessIdentity) async { await process.end(within: grace) }
 }

@@ -191,18 +191,7 @@ package actor LinuxMachines {
         guard let process = processes[id], process.isRunning, let grace = Self.shutdownGrace(SmallFile.readText(paths(id).shutdownGrace)) else {
             return
         }
-        process.kill(SIGTERM)
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await process.waitForExit() }
-            group.addTask {
-                // Cut short when the machine ends first.
-                do { try await Task.sleep(for: grace) } catch { return }
-                process.kill()
-                await process.waitForExit()
-            }
-            await group.next()
-            group.cancelAll()
-        }
+        await process.end(within: grace)
     }
 
     /// What the file of a machine allows, and the agent's own time beyond it; nil when it is not asked.

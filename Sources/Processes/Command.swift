@@ -139,6 +139,22 @@ package struct ProcessIdentity: Sendable, Equatable {
         var status: Int32 = 0
         _ = waitpid(pid, &status, WNOHANG)  // Not a child when the service was restarted: then init reaps it.
     }
+
+    /// Asks the process to end, and ends it when it has not within `grace`. Returns once it is gone.
+    package func end(within grace: Duration) async {
+        kill(SIGTERM)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await waitForExit() }
+            group.addTask {
+                // Cut short when it ends first.
+                do { try await Task.sleep(for: grace) } catch { return }
+                kill()
+                await waitForExit()
+            }
+            await group.next()
+            group.cancelAll()
+        }
+    }
 }
 
 /// Files as this project's machine code needs them: whole, small, private.

@@ -99,7 +99,7 @@ import Testing
     @Test(
         "a pool of a range has its first addresses, without the network's own",
         arguments: [
-            ("2001:db8:0:0:7::/80", 1_000, "2001:db8:0:0:7::1"), ("169.254.172.0/22", 1_000, "169.254.172.1"), ("10.0.0.0/29", 7, "10.0.0.1"),
+            ("2001:db8:0:0:7::/80", 1_000, "2001:db8::7:0:0:1"), ("169.254.172.0/22", 1_000, "169.254.172.1"), ("10.0.0.0/29", 7, "10.0.0.1"),
             ("::7/128", 1, "::7"),
         ])
     func range(text: String, count: Int, first: String) throws {
