@@ -30,7 +30,8 @@ def model():
 
 
 def machine():
-    return f"{os.cpu_count()} × {model()}, Linux {".".join(platform.release().split(".")[:2])}"
+    release = ".".join(platform.release().split(".")[:2])
+    return f"{os.cpu_count()} × {model()}, Linux {release}"
 
 
 def shown(value):

@@ -17,7 +17,7 @@ let package = Package(
         .target(name: "CSchema", exclude: ["data"]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .target(name: "RegularExpressions", swiftSettings: settings),
-        .target(name: "KubeAPI", dependencies: ["CSchema", "CYAML"], swiftSettings: settings),
+        .target(name: "KubeAPI", dependencies: ["Crypto", "CSchema", "CYAML"], swiftSettings: settings),
         .target(name: "CEL", dependencies: ["KubeAPI", "RegularExpressions"], swiftSettings: settings),
         .target(name: "Crypto", swiftSettings: settings),
         .target(name: "HTTPTransport", swiftSettings: settings),
