@@ -44,8 +44,7 @@ test: test-unit test-outer  ## all tests: units, then real clients and container
 
 test-unit: deps-tests $(VENV)/ready
 	$(SWIFT) build --build-tests
-	# What failed is said once more at the end, where whoever reads a long log looks.
-	@set -o pipefail; $(SWIFT) test --skip-build --no-parallel 2>&1 | tee .build/units.log || { grep -aE '✘|: error:|Fatal error' .build/units.log | tail -60; exit 1; }
+	@scripts/units.sh $(SWIFT)
 
 test-outer: deps-tests $(VENV)/ready
 	$(SWIFT) build --product eyrie
