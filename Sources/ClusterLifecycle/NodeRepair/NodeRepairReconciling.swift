@@ -29,8 +29,10 @@ extension Reconciler {
     }
 
     /// A key is looked at often: one timer is enough. It comes a little late, so that the moment is over by whatever clock.
-    func lookAgain(_ key: ReconcileKey, at moment: Double) {
+    func lookAgain(_ key: ReconcileKey, at wished: Double) {
         let now = context.clock.now
+        // A user's wait may be longer than a clock can sleep: the group is then looked at in between.
+        let moment = min(wished, now + 86_400)
         if let planned = timersAhead[key], planned > now, planned <= moment { return }
         timersAhead[key] = moment
         wake(key, after: .seconds(max(0, moment - now) + 2))

@@ -11,7 +11,14 @@ package struct Timestamp: Sendable, Hashable, Comparable {
     package init(microseconds: Int64) { self.microseconds = microseconds }
     package init(seconds: Int64) { microseconds = seconds &* 1_000_000 }
 
-    package var seconds: Int64 { microseconds >= 0 ? microseconds / 1_000_000 : (microseconds - 999_999) / 1_000_000 }
+    /// Whole seconds since 1970, rounded down. No value traps, however it was made: protobuf says any.
+    package var seconds: Int64 {
+        let (whole, rest) = microseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        return rest < 0 ? whole - 1 : whole
+    }
+
+    /// The seconds of the years 1 to 9999, which RFC 3339 can write.
+    package static let writableSeconds: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
 
     /// The wall clock now.
     package static var now: Timestamp {
@@ -21,17 +28,19 @@ package struct Timestamp: Sendable, Hashable, Comparable {
     }
 
     package static func < (a: Timestamp, b: Timestamp) -> Bool { a.microseconds < b.microseconds }
+    /// So many seconds later, no earlier than the year 1 and no later than 9999: users name any number of seconds.
     package func adding(seconds: Int64) -> Timestamp {
-        Timestamp(microseconds: microseconds.addingReportingOverflow(seconds.multipliedReportingOverflow(by: 1_000_000).partialValue).partialValue)
+        let bounds = (Int128(Self.writableSeconds.lowerBound) * 1_000_000, Int128(Self.writableSeconds.upperBound) * 1_000_000)
+        return Timestamp(microseconds: Int64(clamping: min(bounds.1, max(bounds.0, Int128(microseconds) + Int128(seconds) * 1_000_000))))
     }
     /// Seconds from `earlier` to this.
-    package func timeInterval(since earlier: Timestamp) -> Double { Double(microseconds - earlier.microseconds) / 1_000_000 }
+    package func timeInterval(since earlier: Timestamp) -> Double { Double(Int128(microseconds) - Int128(earlier.microseconds)) / 1_000_000 }
 
     /// `2026-11-23T01:02:03Z`: metav1.Time.
     package var rfc3339: String { date + "Z" }
     /// `2026-11-23T01:02:03.000004Z`: metav1.MicroTime, as in Leases.
     package var rfc3339Micro: String {
-        let fraction = microseconds - seconds * 1_000_000
+        let fraction = microseconds &- seconds &* 1_000_000
         let digits = String(fraction)
         return date + "." + String(repeating: "0", count: max(0, 6 - digits.count)) + digits + "Z"
     }

@@ -34,6 +34,8 @@ package struct JSONPatch: Sendable {
                 let path = members["path"]?.string.flatMap(Self.pointer)
             else { throw .patchRejected }
             let from = members["from"]?.string.flatMap(Self.pointer)
+            // Nothing that is read is nested deeper.
+            guard path.count <= JSONLimits.depth, from?.count ?? 0 <= JSONLimits.depth else { throw .patchRejected }
             if from == nil, op == "move" || op == "copy" { throw .patchRejected }
             if members["value"] == nil, op == "add" || op == "replace" { throw .patchRejected }
             operations.append(Operation(op: op, path: path, from: from, value: members["value"]))
@@ -44,22 +46,31 @@ package struct JSONPatch: Sendable {
     package func apply(to document: Value) throws(StatusError) -> Value {
         var result = document
         var copied = 0
+        // Values that may be looked at for their depth.
+        var budget = Self.copyLimit
         for operation in operations {
             do throws(Failure) {
                 switch operation.op {
-                case "add": try Self.add(operation.value ?? .null, at: operation.path[...], to: &result)
-                case "replace": try Self.replace(operation.value ?? .null, at: operation.path[...], in: &result)
+                case "add":
+                    try Self.checkDepth(operation.value ?? .null, at: operation.path, &budget)
+                    try Self.add(operation.value ?? .null, at: operation.path[...], to: &result)
+                case "replace":
+                    try Self.checkDepth(operation.value ?? .null, at: operation.path, &budget)
+                    try Self.replace(operation.value ?? .null, at: operation.path[...], in: &result)
                 case "remove": _ = try Self.remove(operation.path[...], from: &result)
                 case "move":
                     let from = operation.from ?? []
                     // A value cannot move into itself.
                     if operation.path.count > from.count, operation.path.starts(with: from) { throw Failure() }
                     let value = try Self.remove(from[...], from: &result)
+                    // Going up makes nothing deeper.
+                    if operation.path.count > from.count { try Self.checkDepth(value, at: operation.path, &budget) }
                     try Self.add(value, at: operation.path[...], to: &result)
                 case "copy":
                     let value = try Self.readOrNull(operation.from ?? [], in: result)
                     copied += value.jsonBytes.count
                     guard copied <= Self.copyLimit else { throw Failure() }
+                    try Self.checkDepth(value, at: operation.path, &budget)
                     try Self.add(value, at: operation.path[...], to: &result)
                 default:
                     guard try Self.readOrNull(operation.path, in: result) == (operation.value ?? .null) else { throw Failure() }
@@ -69,6 +80,11 @@ package struct JSONPatch: Sendable {
             }
         }
         return result
+    }
+
+    /// A value that is put inside itself over and over would nest too deep for any stack: no step makes a document deeper than one that can be read.
+    private static func checkDepth(_ value: Value, at path: [String], _ budget: inout Int) throws(Failure) {
+        guard let depth = value.depth(&budget), path.count + depth <= JSONLimits.depth else { throw Failure() }
     }
 
     /// The steps of a JSON pointer; nil for a text that is none. Upstream: RFC 6901.
@@ -210,6 +226,31 @@ package struct JSONPatch: Sendable {
 }
 
 extension Value {
+    /// How deep arrays and objects nest: 0 for a scalar. Recursive: for values within `JSONLimits.depth`. Each value is taken off `budget`; nil when
+    /// that is used up.
+    fileprivate func depth(_ budget: inout Int) -> Int? {
+        let children: [Value]
+        switch self {
+        case .array(let items): children = items
+        case .object(let members): children = members.values
+        default: children = []
+        }
+        budget -= children.count
+        guard budget >= 0 else { return nil }
+        var deepest = 0
+        for child in children {
+            switch child {
+            case .array, .object:
+                guard let depth = child.depth(&budget) else { return nil }
+                deepest = max(deepest, depth)
+            default: break
+            }
+        }
+        if case .array = self { return deepest + 1 }
+        if case .object = self { return deepest + 1 }
+        return 0
+    }
+
     /// The JSON type as Go's decoder names it.
     var goName: String {
         switch self {

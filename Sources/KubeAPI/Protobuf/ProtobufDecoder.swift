@@ -68,9 +68,10 @@ package enum ProtobufDecoder {
             let (seconds, nanos) = try numbers(bytes)
             // Go's zero time is an empty message, and null in JSON.
             guard !bytes.isEmpty, seconds != -62_135_596_800 else { return .null }
-            let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
-            guard !overflow else { throw Failure(text: "a time is out of range") }
-            let time = Timestamp(microseconds: scaled &+ nanos / 1000)
+            guard Timestamp.writableSeconds.contains(seconds), (0..<1_000_000_000).contains(nanos) else {
+                throw Failure(text: "a time is out of range")
+            }
+            let time = Timestamp(microseconds: seconds * 1_000_000 + nanos / 1000)
             return .string(micro ? time.rfc3339Micro : time.rfc3339)
         case .quantity: return .string(try scalars(bytes).texts[1] ?? "0")
         case .intOrString:

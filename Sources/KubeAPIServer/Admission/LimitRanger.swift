@@ -162,13 +162,16 @@ struct LimitRangeItem {
         guard let request = requests[name], !request.isZero else { return "\(rule), but no request is specified or request is 0" }
         guard let limit = limits[name], !limit.isZero else { return "\(rule), but no limit is specified or limit is 0" }
         let observed = limit.double / request.double
-        return observed > enforced.double ? "\(rule), but provided ratio is \(Self.sixDigits(observed))" : nil
+        return observed > enforced.double ? "\(rule), but provided ratio is \(observed.sixDigits)" : nil
     }
+}
 
-    /// As Go's `%f` writes it: six digits after the point.
-    private static func sixDigits(_ number: Double) -> String {
-        let millionths = Int64(exactly: (number * 1e6).rounded()) ?? Int64.max
+extension Double {
+    /// As Go's `%f` writes it: six digits after the point. What is too large for that is written as Swift does.
+    var sixDigits: String {
+        guard isFinite, abs(self) < 1e12 else { return "\(self)" }
+        let millionths = Int64((abs(self) * 1e6).rounded())
         let fraction = String(millionths % 1_000_000)
-        return "\(millionths / 1_000_000).\(String(repeating: "0", count: 6 - fraction.count))\(fraction)"
+        return "\(self < 0 ? "-" : "")\(millionths / 1_000_000).\(String(repeating: "0", count: 6 - fraction.count))\(fraction)"
     }
 }

@@ -32,16 +32,18 @@ struct UsageSample: Sendable {
 }
 
 extension UsageSample.Counter {
-    /// Nil: one of the figures is missing.
+    /// Nil: one of the figures is missing, or none that can be.
     init?(_ view: JSONView) {
-        guard let cpu = view["cpu"]["usageCoreNanoSeconds"].int, let memory = view["memory"]["workingSetBytes"].int else { return nil }
+        guard let cpu = view["cpu"]["usageCoreNanoSeconds"].int, let memory = view["memory"]["workingSetBytes"].int, cpu >= 0, memory >= 0 else {
+            return nil
+        }
         self.init(cpu: cpu, memory: memory)
     }
 
     /// What is used now, as a ResourceList: cores from the difference to an earlier count. Nil when the count began anew meanwhile.
     func usage(since earlier: UsageSample.Counter?, seconds: Double) -> Value? {
         guard let earlier, cpu >= earlier.cpu, seconds > 0 else { return nil }
-        let nanocores = Double(cpu - earlier.cpu) / seconds
+        let nanocores = (Double(cpu) - Double(earlier.cpu)) / seconds
         guard nanocores < 1e15 else { return nil }
         return ["cpu": .string("\(Int64(nanocores))n"), "memory": .string("\(memory / 1024)Ki")]
     }

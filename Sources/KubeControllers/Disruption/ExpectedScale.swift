@@ -30,9 +30,10 @@ struct ExpectedScale: Sendable {
             guard let (uid, scale) = try await find(controller, in: pod.metadata.namespace) else {
                 throw DisruptionError(description: "found no controllers for pod \(pod.metadata.name.goQuoted)")
             }
-            scales[uid] = scale
+            // Others' resources may say any number; of replicas there are 32 bits.
+            scales[uid] = Int64(Int32(clamping: max(0, scale)))
         }
-        return (scales.values.reduce(0, +), hasUnmanaged)
+        return (scales.values.reduce(0) { $0 &+ $1 }, hasUnmanaged)
     }
 
     private func find(_ controller: OwnerReference, in namespace: String) async throws -> (uid: String, scale: Int64)? {

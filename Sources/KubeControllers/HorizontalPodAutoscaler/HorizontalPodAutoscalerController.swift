@@ -57,8 +57,10 @@ final class HorizontalPodAutoscalerController: Controller {
             return try await write(outcome, state)
         }
         outcome.set("AbleToScale", true, "SucceededGetScale", "the HPA controller was able to get the target's current scale")
-        let current = Int(clamping: scale["spec"]["replicas"].int ?? 0)
-        outcome.current = Int(clamping: scale["status"]["replicas"].int ?? Int64(current))
+        // Others' servers may say any number; of replicas there are 32 bits.
+        func replicas(_ number: Int64) -> Int { Int(Int32(clamping: max(0, number))) }
+        let current = replicas(scale["spec"]["replicas"].int ?? 0)
+        outcome.current = replicas(scale["status"]["replicas"].int ?? Int64(current))
         var desired = current
         var reason = ""
         if current == 0, state.minReplicas != 0 {

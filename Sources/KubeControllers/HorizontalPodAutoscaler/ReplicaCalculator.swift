@@ -24,7 +24,7 @@ struct ReplicaCalculator: Sendable {
     var scaleDownTolerance: Double
     var now: Timestamp
 
-    private func isTolerable(_ ratio: Double) -> Bool { (1 - scaleDownTolerance)...(1 + scaleUpTolerance) ~= ratio }
+    private func isTolerable(_ ratio: Double) -> Bool { ratio >= 1 - scaleDownTolerance && ratio <= 1 + scaleUpTolerance }
     private func rounded(_ replicas: Double) -> Int { Int(min(Double(Int32.max), max(0, replicas.rounded(.up)))) }
 
     /// The pods whose metrics count, and those that might count differently. Upstream: groupPods.
@@ -80,7 +80,7 @@ struct ReplicaCalculator: Sendable {
         // Of pods that are not known, what would change the least is assumed.
         var assumed = metrics
         for name in groups.missing {
-            let full = requests.map { max(100, target) * ($0[name] ?? 0) / 100 } ?? target
+            let full = requests.map { Int64(clamping: Int128(max(100, target)) * Int128($0[name] ?? 0) / 100) } ?? target
             assumed[name] = PodMetric(value: ratio < 1 ? full : 0)
         }
         if withUnready { for name in groups.unready { assumed[name] = PodMetric(value: 0) } }
@@ -96,12 +96,15 @@ struct ReplicaCalculator: Sendable {
     ) throws(MetricsError) -> (ratio: Double, average: Int64, utilization: Int64?) {
         let total = metrics.values.reduce(0.0) { $0 + Double($1.value) }
         let average = total / Double(max(1, metrics.count))
-        guard let requests else { return (average / Double(max(1, target)), Int64(average), nil) }
+        guard let requests else { return (average / Double(max(1, target)), Self.whole(average), nil) }
         let requested = metrics.keys.reduce(0.0) { $0 + Double(requests[$1] ?? 0) }
         guard requested > 0 else { throw MetricsError(description: "no metrics returned matched known pods") }
         let utilization = (total * 100 / requested).rounded(.down)
-        return (utilization / Double(max(1, target)), Int64(average), Int64(min(utilization, 1e9)))
+        return (utilization / Double(max(1, target)), Self.whole(average), Int64(min(1e9, max(-1e9, utilization))))
     }
+
+    /// Metrics come from other people's servers: any number.
+    private static func whole(_ number: Double) -> Int64 { Int64(min(9e18, max(-9e18, number))) }
 
     /// From one figure for all pods together. Upstream: getUsageRatioReplicaCount.
     func replicas(usage: Double, target: Double, ready: Int) -> Int {

@@ -2,8 +2,7 @@ import KubeAPI
 
 /// Amounts of compute resources. Upstream: framework.Resource.
 struct Resource: Sendable, Hashable {
-    /// One request counts at most this much (a petabyte, or a trillion cores in thousandths): no node is larger, and sums over a node cannot
-    /// overflow.
+    /// One request, and a pod, count at most this much (a petabyte, or a trillion cores in thousandths): no node is larger.
     static let limit: Int64 = 1 << 50
 
     var milliCPU: Int64 = 0
@@ -42,6 +41,14 @@ struct Resource: Sendable, Hashable {
         a.memory &-= b.memory
         a.ephemeralStorage &-= b.ephemeralStorage
         for (name, amount) in b.scalar { a.scalar[name, default: 0] &-= amount }
+    }
+
+    /// What no node has counts as `limit`, however many containers ask for it: sums over the pods of a node then do not overflow.
+    mutating func capped() {
+        milliCPU = min(milliCPU, Self.limit)
+        memory = min(memory, Self.limit)
+        ephemeralStorage = min(ephemeralStorage, Self.limit)
+        for (name, amount) in scalar where amount > Self.limit { scalar[name] = Self.limit }
     }
 
     /// The larger of each.
@@ -88,14 +95,19 @@ enum PodRequests {
             return resource
         }
         var total = Resource()
-        for container in spec["containers"].elements { total += request(container) }
+        for container in spec["containers"].elements {
+            total += request(container)
+            total.capped()
+        }
         var sidecars = Resource()
         var startup = Resource()
         for container in spec["initContainers"].elements {
             var resource = request(container)
             if container["restartPolicy"].string == "Always" {
                 total += resource
+                total.capped()
                 sidecars += resource
+                sidecars.capped()
                 resource = sidecars
             } else {
                 resource += sidecars
@@ -111,6 +123,7 @@ enum PodRequests {
             for (name, amount) in resource.scalar where name.hasPrefix("hugepages-") { total.scalar[name] = amount }
         }
         total += Resource(spec["overhead"])
+        total.capped()
         return total
     }
 

@@ -16,7 +16,7 @@ struct NodeResourcesBalancedAllocation: ScorePlugin {
 
         func score(_ node: NodeInfo) -> Int64 {
             let fractions = resources.compactMap { resource in
-                resource.amounts(node, taken: node.requested, requests).map { min(1, Double($0.requested) / Double($0.capacity)) }
+                resource.amounts(node, taken: node.requested, requests).map { max(0, min(1, Double($0.requested) / Double($0.capacity))) }
             }
             guard fractions.count > 1 else { return maxNodeScore }
             if fractions.count == 2 { return Int64((1 - abs(fractions[0] - fractions[1]) / 2) * Double(maxNodeScore)) }
@@ -32,11 +32,11 @@ struct NodeResourcesBalancedAllocation: ScorePlugin {
 
         func score(_ node: NodeInfo) -> Int64 {
             func fraction(_ requested: Int64, _ capacity: Int64) -> Double? {
-                capacity > 0 ? min(1, Double(requested) / Double(capacity)) : nil
+                capacity > 0 ? max(0, min(1, Double(requested) / Double(capacity))) : nil
             }
             let fractions = [
-                fraction(node.requested.milliCPU + requests.milliCPU, node.allocatable.milliCPU),
-                fraction(node.requested.memory + requests.memory, node.allocatable.memory),
+                fraction(node.requested.milliCPU &+ requests.milliCPU, node.allocatable.milliCPU),
+                fraction(node.requested.memory &+ requests.memory, node.allocatable.memory),
             ].compactMap { $0 }
             // The standard deviation of two values is half their distance.
             let deviation = fractions.count == 2 ? abs(fractions[0] - fractions[1]) / 2 : 0

@@ -19,7 +19,7 @@ struct NodeResourcesFit: FilterPlugin, ScorePlugin {
             var unresolvable = false
             if node.podCount + 1 > node.allowedPods { reasons.append("Too many pods") }
             func check(_ resource: String, _ request: Int64, _ allocatable: Int64, _ requested: Int64) {
-                guard request > 0, request > allocatable - requested else { return }
+                guard request > 0, request > allocatable &- requested else { return }
                 reasons.append("Insufficient \(resource)")
                 if request > allocatable { unresolvable = true }
             }
@@ -49,10 +49,10 @@ struct NodeResourcesFit: FilterPlugin, ScorePlugin {
             func count(_ requested: Int64, _ capacity: Int64) {
                 guard capacity > 0 else { return }
                 weights += 1
-                if requested <= capacity { sum += (capacity - requested) * maxNodeScore / capacity }
+                if requested <= capacity { sum += (capacity - max(0, requested)) * maxNodeScore / capacity }
             }
-            count(node.nonZeroRequested.milliCPU + requests.milliCPU, node.allocatable.milliCPU)
-            count(node.nonZeroRequested.memory + requests.memory, node.allocatable.memory)
+            count(node.nonZeroRequested.milliCPU &+ requests.milliCPU, node.allocatable.milliCPU)
+            count(node.nonZeroRequested.memory &+ requests.memory, node.allocatable.memory)
             return weights == 0 ? 0 : sum / weights
         }
     }

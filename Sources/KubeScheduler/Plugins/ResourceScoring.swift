@@ -37,13 +37,13 @@ struct ResourceScoring: Sendable, Equatable {
         func amounts(_ node: NodeInfo, taken: Resource, _ pod: Resource) -> (requested: Int64, capacity: Int64)? {
             let (requested, capacity): (Int64, Int64)
             switch self {
-            case .cpu: (requested, capacity) = (taken.milliCPU + pod.milliCPU, node.allocatable.milliCPU)
-            case .memory: (requested, capacity) = (taken.memory + pod.memory, node.allocatable.memory)
+            case .cpu: (requested, capacity) = (taken.milliCPU &+ pod.milliCPU, node.allocatable.milliCPU)
+            case .memory: (requested, capacity) = (taken.memory &+ pod.memory, node.allocatable.memory)
             case .ephemeralStorage:
-                (requested, capacity) = (node.requested.ephemeralStorage + pod.ephemeralStorage, node.allocatable.ephemeralStorage)
+                (requested, capacity) = (node.requested.ephemeralStorage &+ pod.ephemeralStorage, node.allocatable.ephemeralStorage)
             case .scalar(let name):
                 guard let wanted = pod.scalar[name], wanted > 0, let all = node.allocatable.scalar[name] else { return nil }
-                (requested, capacity) = ((node.requested.scalar[name] ?? 0) + wanted, all)
+                (requested, capacity) = ((node.requested.scalar[name] ?? 0) &+ wanted, all)
             }
             return capacity > 0 ? (requested, capacity) : nil
         }

@@ -147,6 +147,9 @@ struct LifecycleHooks: Sendable {
     let services: PodServices
     let pod: Pod
 
+    /// Seconds a handler sleeps at most: clocks cannot sleep for as long as a pod may say.
+    private static let longestSleep: Int64 = 1 << 31
+
     /// Throws when the handler fails or takes longer than `limit`.
     func run(_ handler: JSONView, container: ContainerSpec, id: String, podIP: String, limit: Duration?) async throws {
         let target = ProbeActions.Target(containerID: id, podIP: pod.hostNetwork ? services.configuration.nodeIP : podIP, container: container)
@@ -162,14 +165,14 @@ struct LifecycleHooks: Sendable {
                 } else if let http = handler["httpGet"] {
                     try await services.probeActions.httpHook(http, target)
                 } else if let sleep = handler["sleep"] {
-                    try await Task.sleep(for: .seconds(max(0, sleep["seconds"].int ?? 0)))
+                    try await Task.sleep(for: .seconds(min(Self.longestSleep, max(0, sleep["seconds"].int ?? 0))))
                 } else {
                     throw ContainerConfigError("cannot run handler: no action")
                 }
             }
             if let limit {
                 group.addTask {
-                    try await Task.sleep(for: limit)
+                    try await Task.sleep(for: min(limit, .seconds(Self.longestSleep)))
                     throw ContainerConfigError("handler took longer than the grace period")
                 }
             }

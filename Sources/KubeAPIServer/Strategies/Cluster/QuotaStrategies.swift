@@ -183,7 +183,7 @@ struct LimitRangeStrategy: ResourceStrategy {
                 if ratio < Quantity(1) { errors.invalid(field, text: ratio.description, "ratio \(ratio) is less than 1") }
                 if let low = min[name], let high = max[name], low.sign > 0, ratio.double > high.double / low.double {
                     errors.invalid(
-                        field, text: ratio.description, "ratio \(ratio) is greater than max/min = \(Self.sixDigits(high.double / low.double))")
+                        field, text: ratio.description, "ratio \(ratio) is greater than max/min = \((high.double / low.double).sixDigits)")
                 }
             }
             if !ResourceRules.isOvercommitAllowed(name), let own, let request, own != request {
@@ -192,13 +192,5 @@ struct LimitRangeStrategy: ResourceStrategy {
                     "default value \(own) must equal to defaultRequest value \(request) in \(name)")
             }
         }
-    }
-
-    /// As Go's `%f` writes it.
-    private static func sixDigits(_ number: Double) -> String {
-        guard number.isFinite, number < 1e12 else { return "\(number)" }
-        let millionths = Int64((number * 1e6).rounded())
-        let fraction = String(millionths % 1_000_000)
-        return "\(millionths / 1_000_000).\(String(repeating: "0", count: 6 - fraction.count))\(fraction)"
     }
 }

@@ -57,6 +57,9 @@ struct HorizontalPodAutoscalerStrategy: ResourceStrategy {
             if seconds > Self.maximumWindow { errors.invalid(field, .int(seconds), "must be less than or equal to \(Self.maximumWindow)") }
         }
         errors.oneOf("\(path).selectPolicy", rules["selectPolicy"], ["Disabled", "Max", "Min"])
+        if let tolerance = rules["tolerance"].quantity, tolerance.sign < 0 {
+            errors.invalid("\(path).tolerance", text: tolerance.description, "must be greater than or equal to 0")
+        }
         let policies = rules["policies"].elements
         if policies.isEmpty { errors.required("\(path).policies", "must specify at least one Policy") }
         for (index, policy) in policies.enumerated() {
