@@ -73,7 +73,8 @@ extension IAMService {
             let arn = try call.required("OpenIDConnectProviderArn")
             let provider = try await call.identities.state.read { try $0.oidcProvider(arn) }
             return { xml in
-                xml.leaf("Url", provider.url)
+                // AWS's issuers have no port. Terraform takes what has one for another URL when the scheme is left out, as AWS leaves it out.
+                xml.leaf("Url", provider.url.prefix { $0 != "/" }.contains(":") ? "https://\(provider.url)" : provider.url)
                 xml.element("ClientIDList") { xml in for id in provider.clientIDs { xml.leaf("member", id) } }
                 xml.element("ThumbprintList") { xml in for text in provider.thumbprints { xml.leaf("member", text) } }
                 xml.leaf("CreateDate", AWSTimestamp.extended(provider.createdAt))

@@ -67,28 +67,44 @@ struct LocalDisks: Sendable {
     private func mount(_ disk: LocalDisk, device: String, options: [String], at target: String) throws -> Bool {
         let (found, code) = Self.identify(device)
         if disk.missingBytes != nil { try Self.adoptSize(device) }
-        let isPrepared = try prepare(device, try disk.preparation(of: device, found: found, code: code))
+        let attempts = disk.missingBytes == nil ? 1 : Self.growAttempts
+        let isPrepared = try prepare(device, try disk.preparation(of: device, found: found, code: code), attempts: attempts)
         let all = (options + disk.mountOptions).joined(separator: ",")
         try Command.runBlocking(["mount", "-t", disk.fsType] + (all.isEmpty ? [] : ["-o", all]) + ["--", device, target])
         return isPrepared
     }
 
+    /// How often, and after how many microseconds each, a disk that is to grow is looked at again while something holds it. A pod that ended a moment
+    /// ago may: its mounts go with its containers' namespaces, which the kernel ends in its own time.
+    private static let growAttempts = 40
+    private static let growPause: UInt32 = 50_000
+
     /// Returns false when another node has the disk mounted: then it can only be mounted as it is.
-    private func prepare(_ device: String, _ steps: [LocalDiskStep]) throws -> Bool {
+    private func prepare(_ device: String, _ steps: [LocalDiskStep], attempts: Int) throws -> Bool {
         for step in steps {
             switch step {
             case .run(let arguments): try Command.runBlocking(arguments)
-            case .check(let arguments):
-                do { try Command.runBlocking(arguments) } catch {
-                    switch LocalDiskStep.verdict(error.code) {
-                    case .corrected: continue
-                    case .impossible: return false
-                    case .damaged: throw VolumeError("'fsck' found errors on device \(device) but could not correct them: \(error.output)")
-                    }
-                }
+            case .check(let arguments): guard try check(device, arguments, attempts: attempts) else { return false }
             }
         }
         return true
+    }
+
+    /// Whether the file system is in order; false when it could not be looked at. Throws `VolumeError` for one that is damaged.
+    private func check(_ device: String, _ arguments: [String], attempts: Int) throws -> Bool {
+        for attempt in 1...max(1, attempts) {
+            do {
+                try Command.runBlocking(arguments)
+                return true
+            } catch {
+                switch LocalDiskStep.verdict(error.code) {
+                case .corrected: return true
+                case .impossible: if attempt < attempts { usleep(Self.growPause) }
+                case .damaged: throw VolumeError("'fsck' found errors on device \(device) but could not correct them: \(error.output)")
+                }
+            }
+        }
+        return false
     }
 
     private static func identify(_ device: String) -> (String, Int32) {
