@@ -183,7 +183,7 @@ extension EKSService {
                 authenticationMode: mode, bootstrapClusterCreatorAdminPermissions: input.bootstrapClusterCreatorAdminPermissions,
                 creatorARN: caller.principalARN),
             enabledLogTypes: input.enabledLogTypes, supportType: input.supportType ?? "EXTENDED", deletionProtection: input.deletionProtection,
-            bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons ?? (autoMode == nil), zonalShiftEnabled: input.zonalShiftEnabled,
+            bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons ?? (autoMode == nil), zonalShiftEnabled: input.zonalShiftEnabled ?? false,
             tags: input.tags,
             clientRequestToken: input.token?.token)
         if input.isIPv6 {
@@ -197,6 +197,8 @@ extension EKSService {
         }
         if let encryption = input.encryption { record.encryption = try await grant(encryption, to: record, caller: caller) }
         record.autoMode = autoMode
+        if input.autoMode.namesConfig { record.autoModeAsked = true }
+        if input.zonalShiftEnabled != nil { record.zonalShiftAsked = true }
         return record
     }
 

@@ -24,7 +24,8 @@ package struct CreateClusterInput: Sendable {
     package var deletionProtection = false
     /// Nil: the caller does not say.
     package var bootstrapSelfManagedAddons: Bool?
-    package var zonalShiftEnabled = false
+    /// Nil: the caller does not say.
+    package var zonalShiftEnabled: Bool?
     package var autoMode = AutoModeRequest()
     package var tags: [String: String] = [:]
     package var token: IdempotencyToken?
