@@ -38,6 +38,7 @@ package struct ClusterNetwork: Codable, Sendable, Equatable {
     package var clusterSecurityGroupID: String?
     package var endpointPublicAccess: Bool
     package var endpointPrivateAccess: Bool
+    /// Kept while there is no public endpoint, too. Of IPv6 as well in an IPv6 cluster, without effect.
     package var publicAccessCIDRs: [String]
     /// `10.100.0.0/16` or `172.20.0.0/16`, whichever does not meet the VPC's range, or what the caller asked for. Empty in an IPv6 cluster.
     package var serviceIPv4CIDR: String

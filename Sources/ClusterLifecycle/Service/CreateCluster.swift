@@ -202,9 +202,10 @@ extension EKSService {
         return record
     }
 
+    /// Ranges that are sent are kept where there is no public endpoint, too, without effect; none are made up for it.
     private func publicCIDRs(_ input: CreateClusterInput) throws(AWSError) -> [String] {
-        guard input.endpointPublicAccess else { return [] }
-        return try PublicCIDRs.checked(input.publicAccessCIDRs)
+        guard input.endpointPublicAccess || !input.publicAccessCIDRs.isEmpty else { return [] }
+        return try PublicCIDRs.checked(input.publicAccessCIDRs, isIPv6: input.isIPv6)
     }
 
     func checkSecurityGroups(_ ids: [String], vpcID: String) async throws {
