@@ -26,6 +26,8 @@ import Testing
             let group = try #require(active.network.clusterSecurityGroupID)
             let described = try await world.call(world.ec2, "DescribeSecurityGroups", ["GroupId.1": group])
             #expect(described.contains("<groupName>eks-cluster-sg-demo-") && described.contains("<key>aws:eks:cluster-name</key><value>demo</value>"))
+            let efa = "<groupId>\(group)</groupId><userId>000000000000</userId><description>Allows EFA traffic, which is not matched by CIDR rules."
+            #expect(described.split(separator: efa).count == 3, "to and from its members")
             let interfaces = try await world.call(
                 world.ec2, "DescribeNetworkInterfaces", ["Filter.1.Name": "description", "Filter.1.Value.1": "Amazon EKS demo"])
             #expect(
