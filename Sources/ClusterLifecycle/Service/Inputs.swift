@@ -76,6 +76,7 @@ package struct UpdateNodegroupConfigInput: Sendable {
     package var maxSize: Int?
     package var desiredSize: Int?
     package var nodes = NodeChange()
+    /// What it leaves out stays.
     package var updateConfig: NodegroupUpdateConfig?
     package var nodeRepair: NodeRepairConfig?
     package var warmPool: WarmPoolChange?
