@@ -63,6 +63,43 @@ import Testing
         #expect(try await account.code("ec2", "CreateVpc", ["CidrBlock": "10.0.0.0/16", "DryRun": "true"]) == "DryRunOperation")
     }
 
+    @Test("attributes of VPCs and subnets that have no effect are kept and shown, those of subnets as Terraform's module sets them")
+    func attributes() async throws {
+        let account = try await Account()
+        let vpc = try #require(element("vpcId", in: try await account.ec2("CreateVpc", ["CidrBlock": "10.0.0.0/16"])))
+        let subnet = try #require(element("subnetId", in: try await account.ec2("CreateSubnet", ["VpcId": vpc, "CidrBlock": "10.0.0.0/24"])))
+        let metrics = ["VpcId": vpc, "Attribute": "enableNetworkAddressUsageMetrics"]
+        func shows(_ value: Bool) async throws -> Bool {
+            try await account.ec2("DescribeVpcAttribute", metrics).contains(
+                "<enableNetworkAddressUsageMetrics><value>\(value)</value></enableNetworkAddressUsageMetrics>")
+        }
+        #expect(try await shows(false))
+        let on = ["VpcId": vpc, "EnableNetworkAddressUsageMetrics.Value": "true"]
+        _ = try await account.ec2("ModifyVpcAttribute", on)
+        #expect(try await shows(true))
+        let two = on.merging(["EnableDnsSupport.Value": "true"]) { $1 }
+        #expect(try await account.code("ec2", "ModifyVpcAttribute", two) == "InvalidParameterCombination")
+        #expect(try await account.code("ec2", "ModifyVpcAttribute", ["VpcId": vpc]) == "InvalidParameterCombination")
+
+        let flags = [
+            ("EnableDns64", "enableDns64"), ("EnableResourceNameDnsARecordOnLaunch", "enableResourceNameDnsARecord"),
+            ("EnableResourceNameDnsAAAARecordOnLaunch", "enableResourceNameDnsAAAARecord"),
+        ]
+        for (attribute, element) in flags {
+            func described() async throws -> String { try await account.ec2("DescribeSubnets", ["SubnetId.1": subnet]) }
+            #expect(try await described().contains("<\(element)>false</\(element)>"))
+            for value in ["true", "false"] {
+                _ = try await account.ec2("ModifySubnetAttribute", ["SubnetId": subnet, "\(attribute).Value": value])
+                #expect(try await described().contains("<\(element)>\(value)</\(element)>"))
+            }
+            #expect(
+                try await account.code("ec2", "ModifySubnetAttribute", ["SubnetId": subnet, "\(attribute).Value": "x"]) == "InvalidParameterValue")
+        }
+        _ = try await account.ec2("ModifySubnetAttribute", ["SubnetId": subnet, "PrivateDnsHostnameTypeOnLaunch": "ip-name"])
+        let named = ["SubnetId": subnet, "PrivateDnsHostnameTypeOnLaunch": "resource-name"]
+        #expect(try await account.code("ec2", "ModifySubnetAttribute", named) == "UnsupportedOperation")
+    }
+
     @Test("security groups keep their rules, once each")
     func groups() async throws {
         let account = try await Account()

@@ -136,6 +136,22 @@ extension Account {
         #expect(try await account.iam("GetAccountSummary").contains("<key>Users</key><value>1</value>"))
     }
 
+    @Test("the managed policies are there that Terraform's EKS modules, eksctl and the EKS User Guide attach, each with a document")
+    func managedPolicies() {
+        let names = [
+            "AmazonEKSClusterPolicy", "AmazonEKSVPCResourceController", "AmazonEKSServicePolicy", "AmazonEKSComputePolicy",
+            "AmazonEKSBlockStoragePolicy", "AmazonEKSLoadBalancingPolicy", "AmazonEKSNetworkingPolicy", "AmazonEKSWorkerNodePolicy",
+            "AmazonEKSWorkerNodeMinimalPolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEC2ContainerRegistryPullOnly",
+            "AmazonEC2ContainerRegistryPowerUser", "AmazonEKSFargatePodExecutionRolePolicy", "AmazonSSMManagedInstanceCore",
+            "CloudWatchAgentServerPolicy", "AWSXRayDaemonWriteAccess", "AWSXrayWriteOnlyAccess", "AmazonPrometheusRemoteWriteAccess",
+            "service-role/AmazonEBSCSIDriverPolicy", "service-role/AmazonEFSCSIDriverPolicy", "service-role/AmazonS3FilesCSIDriverPolicy",
+            "AmazonFSxFullAccess", "CloudWatchNetworkFlowMonitorAgentPublishPolicy", "AWSPrivateCAConnectorForKubernetesPolicy",
+            "AmazonS3ReadOnlyAccess", "AmazonRoute53FullAccess", "SecretsManagerReadWrite",
+        ]
+        for name in names { #expect(ManagedPolicies.documents["arn:aws:iam::aws:policy/\(name)"] != nil, "\(name)") }
+        #expect(ManagedPolicies.documents.count == ManagedPolicies.all.count)
+    }
+
     @Test("attached and inline policies have quotas") func quotas() async throws {
         let account = try await Account()
         _ = try await account.iam("CreateRole", ["RoleName": "r", "AssumeRolePolicyDocument": eksTrust])

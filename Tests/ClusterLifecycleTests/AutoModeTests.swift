@@ -73,12 +73,15 @@ import Testing
                 try await world.cluster(.active)
                 return try await world.service.describeUpdate("demo", id: update.id, nodegroup: nil)
             }
-            #expect(await refusal { _ = try await update(Self.off) }?.message.contains("already disabled") == true)
+            let idle = await refusal { _ = try await update(Self.off) }
+            #expect(idle?.code == "InvalidRequestException" && idle?.message.hasSuffix("Auto Mode is not enabled on this cluster.") == true)
+            #expect(try await world.service.describeCluster("demo").showsAutoMode == false, "nobody has named it with success")
             let on = try await update(Self.on(["system"]))
             #expect(on.type == "AutoModeUpdate" && on.status == .successful)
             #expect(on.parameters.map(\.type) == ["ComputeConfig", "StorageConfig", "KubernetesNetworkConfig"])
             #expect(try await world.service.describeCluster("demo").autoMode?.nodePools == ["system"])
-            #expect(await refusal { _ = try await update(Self.on(["system"])) }?.message.contains("No changes needed") == true)
+            let same = await refusal { _ = try await update(Self.on(["system"])) }
+            #expect(same?.code == "InvalidRequestException" && same?.message == "No changes needed for EKS Auto Mode configuration provided")
             try await world.role("other", service: "ec2.amazonaws.com", policies: [])
             let other = Self.on(role: "arn:aws:iam::000000000000:role/other")
             #expect(await refusal { _ = try await update(other) }?.message.contains("cannot be changed") == true)
@@ -89,8 +92,43 @@ import Testing
             let partly = half
             #expect(await refusal { _ = try await update(partly) }?.message.contains("fully disabled") == true)
             _ = try await update(Self.off)
-            #expect(try await world.service.describeCluster("demo").autoMode == nil)
+            let cluster = try await world.service.describeCluster("demo")
+            #expect(cluster.autoMode == nil && cluster.showsAutoMode)
         }
+    }
+
+    @Test("an update without computeConfig's enabled is none of a type that EKS knows, whatever else it says")
+    func untyped() async throws {
+        let world = try await World()
+        _ = try await world.createCluster(try await world.subnets()) { $0.authenticationMode = "API" }
+        try await world.running {
+            try await world.cluster(.active)
+            var (balancing, unsaid, pools) = (AutoModeRequest(), Self.off, AutoModeRequest())
+            balancing.loadBalancing = true
+            unsaid.compute = nil
+            (pools.nodePools, pools.nodeRoleARN) = (["system"], "arn:aws:iam::000000000000:role/none")
+            for request in [balancing, unsaid, pools] {
+                let refusal = await refusal {
+                    _ = try await world.service.updateClusterConfig("demo", .autoMode(AutoModeUpdate(request)), token: nil, caller: world.caller)
+                }
+                #expect(refusal?.code == "InvalidParameterException" && refusal?.message == "The type for cluster update was not provided.")
+            }
+        }
+    }
+
+    @Test("computeConfig and storageConfig are shown once a request has named them, and by older records once they are on")
+    func shown() async throws {
+        let world = try await World()
+        let subnets = try await world.subnets()
+        #expect(try await !world.createCluster(subnets, name: "plain").showsAutoMode)
+        #expect(try await world.createCluster(subnets, name: "off") { $0.autoMode = Self.off }.showsAutoMode)
+        var balancing = AutoModeRequest()
+        balancing.loadBalancing = false
+        let request = balancing
+        var old = try await world.createCluster(subnets, name: "balancing") { $0.autoMode = request }
+        #expect(!old.showsAutoMode, "elasticLoadBalancing is always shown, and does not bring the others")
+        old.autoMode = AutoModeConfig(nodePools: [], nodeRoleARN: nil)
+        #expect(old.autoModeAsked == nil && old.showsAutoMode)
     }
 
     private static func launch(_ provider: any NodeProvider, claim: String = "uid-1", zone: String = "eu-central-1a") async throws -> ProvidedNode {

@@ -26,6 +26,8 @@ import Testing
             let group = try #require(active.network.clusterSecurityGroupID)
             let described = try await world.call(world.ec2, "DescribeSecurityGroups", ["GroupId.1": group])
             #expect(described.contains("<groupName>eks-cluster-sg-demo-") && described.contains("<key>aws:eks:cluster-name</key><value>demo</value>"))
+            let efa = "<groupId>\(group)</groupId><userId>000000000000</userId><description>Allows EFA traffic, which is not matched by CIDR rules."
+            #expect(described.split(separator: efa).count == 3, "to and from its members")
             let interfaces = try await world.call(
                 world.ec2, "DescribeNetworkInterfaces", ["Filter.1.Name": "description", "Filter.1.Value.1": "Amazon EKS demo"])
             #expect(
@@ -68,8 +70,30 @@ import Testing
         #expect(await message { $0.serviceIPv4CIDR = "10.0.0.0/16" }.contains("must not overlap"))
         #expect(await message { $0.serviceIPv4CIDR = "8.8.0.0/16" }.contains("must be a range within"))
         #expect(await message { $0.publicAccessCIDRs = ["x"] }.hasPrefix("The following CIDRs are invalid"))
+        #expect(await message { $0.publicAccessCIDRs = ["::/0"] } == "The following CIDRs are invalid in publicAccessCidrs: [::/0]")
         let missing = await refusal { _ = try await world.service.describeCluster("x") }
         #expect(missing?.code == "ResourceNotFoundException" && missing?.message == "No cluster found for name: x." && missing?.status == 404)
+    }
+
+    @Test("a cluster without a public endpoint keeps the ranges that were sent, has none by itself, and lets nobody in by them")
+    func privateRanges() async throws {
+        let world = try await World()
+        let subnets = try await world.subnets()
+        let described = try await world.call(world.ec2, "DescribeSubnets", ["SubnetId.1": subnets[0]])
+        let vpc = try #require(world.text("vpcId", described))
+        _ = try await world.call(world.ec2, "ModifyVpcAttribute", ["VpcId": vpc, "EnableDnsHostnames.Value": "true"])
+        func network(_ name: String, _ ranges: [String]) async throws -> ClusterNetwork {
+            try await world.createCluster(subnets, name: name) {
+                ($0.endpointPublicAccess, $0.endpointPrivateAccess) = (false, true)
+                $0.publicAccessCIDRs = ranges
+            }.network
+        }
+        let kept = try await network("kept", ["0.0.0.0/0"])
+        #expect(kept.publicAccessCIDRs == ["0.0.0.0/0"] && !LocalControlPlaneHost.publicAccess(kept)("127.0.0.1"))
+        let none = try await network("none", [])
+        #expect(none.publicAccessCIDRs.isEmpty && !LocalControlPlaneHost.publicAccess(none)("127.0.0.1"))
+        let invalid = await refusal { _ = try await network("invalid", ["x"]) }
+        #expect(invalid?.code == "InvalidParameterException")
     }
 
     @Test("a subnet with too few addresses is refused, naming what to do")

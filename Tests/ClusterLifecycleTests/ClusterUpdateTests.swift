@@ -171,6 +171,9 @@ final class MovableClock: Sendable {
                     + "endpointPrivateAccess: false , endpointPublicAccess: true, and Public Endpoint Restrictions: [0.0.0.0/0]")
             #expect(await error(EndpointAccessUpdate(publicAccess: false))?.message == "Private and public endpoint access cannot be false")
             #expect(await error(EndpointAccessUpdate(publicCIDRs: ["10.0.0.0/33"]))?.code == "InvalidParameterException")
+            #expect(
+                await error(EndpointAccessUpdate(publicCIDRs: ["127.0.0.2/32", "fd00::/8"]))?.message
+                    == "The following CIDRs are invalid in publicAccessCidrs: [fd00::/8]", "not for IPv4 clusters")
             #expect(await error(EndpointAccessUpdate(privateAccess: true))?.message.contains("enableDnsHostnames") == true)
             let update = try await change(world, .endpointAccess(EndpointAccessUpdate(publicCIDRs: ["127.0.0.2/32"])))
             #expect(update.type == "EndpointAccessUpdate")

@@ -48,6 +48,29 @@ extension World {
         }
     }
 
+    @Test("the public endpoint's ranges are of both families, and those of IPv6 let nobody in: the listener has an IPv4 address only")
+    func publicRanges() async throws {
+        let world = try await World()
+        let subnets = try await world.dualStackSubnets()
+        try await world.running {
+            let cluster = try await world.createCluster(subnets) { $0.isIPv6 = true }
+            #expect(cluster.network.publicAccessCIDRs == ["0.0.0.0/0", "::/0"])
+            try await world.cluster(.active)
+            let ranges = EndpointAccessUpdate(publicCIDRs: ["2001:DB8::7/32", "127.0.0.2/32"])
+            _ = try await world.service.updateClusterConfig("demo", .endpointAccess(ranges), token: nil, caller: world.caller)
+            try await world.cluster(.active)
+            let changed = try await world.service.describeCluster("demo").network
+            #expect(changed.publicAccessCIDRs == ["2001:db8::/32", "127.0.0.2/32"])
+            let admits = LocalControlPlaneHost.publicAccess(changed)
+            #expect(admits("127.0.0.2") && !admits("127.0.0.1") && !admits("2001:db8::1"))
+            let bad = EndpointAccessUpdate(publicCIDRs: ["::/129"])
+            let error = await refusal {
+                _ = try await world.service.updateClusterConfig("demo", .endpointAccess(bad), token: nil, caller: world.caller)
+            }
+            #expect(error?.message == "The following CIDRs are invalid in publicAccessCidrs: [::/129]")
+        }
+    }
+
     @Test("an IPv4 cluster takes no part in it, whatever its subnets have")
     func ipv4() async throws {
         let world = try await World()

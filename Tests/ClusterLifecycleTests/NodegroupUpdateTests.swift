@@ -154,6 +154,27 @@ import Testing
         }
     }
 
+    @Test("what an update's updateConfig leaves out stays: the strategy, and how many nodes are taken at once")
+    func updateConfig() throws {
+        var group = NodegroupRecord(
+            clusterName: "demo", name: "ng", id: "id", arn: "", createdAt: 0, version: "1.36", releaseVersion: "r",
+            scaling: ScalingConfig(minSize: 0, maxSize: 1, desiredSize: 0), subnetIDs: [], nodeRoleARN: "", autoScalingGroupName: "")
+        group.updateConfig = NodegroupUpdateConfig(updateStrategy: "MINIMAL").orOneNode
+        #expect(group.updateConfig == NodegroupUpdateConfig(maxUnavailable: 1, updateStrategy: "MINIMAL"))
+        let changes: [(NodegroupUpdateConfig, [String], NodegroupUpdateConfig)] = [
+            (.init(maxUnavailablePercentage: 50), ["MaxUnavailablePercentage"], .init(maxUnavailablePercentage: 50, updateStrategy: "MINIMAL")),
+            (.init(updateStrategy: "DEFAULT"), ["UpdateStrategy"], .init(maxUnavailablePercentage: 50, updateStrategy: "DEFAULT")),
+            (.init(maxUnavailable: 2), ["MaxUnavailable"], .init(maxUnavailable: 2, updateStrategy: "DEFAULT")),
+            (.init(), [], .init(maxUnavailable: 2, updateStrategy: "DEFAULT")),
+        ]
+        for (change, parameters, result) in changes {
+            var input = UpdateNodegroupConfigInput(clusterName: "demo", name: "ng")
+            input.updateConfig = change
+            let types = try group.apply(input).map(\.type)
+            #expect(types == parameters && group.updateConfig == result)
+        }
+    }
+
     @Test("a version is refused that is newer than the cluster's, older than the group's, or another release than its own")
     func rules() async throws {
         let world = try await World()

@@ -37,7 +37,9 @@ import Testing
             #expect(await error { $0.selectors = many }?.message == "A Fargate profile can have 5 selectors at most")
             let labels = Dictionary(uniqueKeysWithValues: (0..<6).map { ("l\($0)", "") })
             #expect(await error { $0.selectors = [FargateSelector(namespace: "n", labels: labels)] }?.code == "InvalidParameterException")
-            #expect(await error { $0.roleARN = World.nodeRole }?.message.contains("eks-fargate-pods.amazonaws.com") == true)
+            #expect(
+                await error { $0.roleARN = World.nodeRole }?.message
+                    == "Misconfigured PodExecutionRole Trust Policy; Please add the eks-fargate-pods.amazonaws.com Service Principal")
             #expect(await error { $0.subnetIDs = ["subnet-x"] }?.message == "The subnet ID 'subnet-x' does not exist")
             #expect(await error { $0.clusterName = "none" }?.code == "ResourceNotFoundException")
             #expect(try await create().status == .creating)

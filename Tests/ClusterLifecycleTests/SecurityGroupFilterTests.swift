@@ -87,6 +87,7 @@ import Testing
         let group = try #require(firewall.groups.first { $0.id == own })
         #expect(group.rules.contains(.init(isEgress: false, traffic: .all, peer: .group(own))))
         #expect(group.rules.contains(.init(isEgress: true, traffic: .all, peer: .ranges(["0.0.0.0/0"]))))
+        #expect(group.rules.contains(.init(isEgress: true, traffic: .all, peer: .group(own))) && group.rules.count == 3)
         let interfaces = firewall.interfaces.filter { cluster.network.networkInterfaceIDs.contains($0.id) }
         #expect(!interfaces.isEmpty && interfaces.allSatisfy { $0.groupIDs.contains(own) && !$0.isBalancer })
     }

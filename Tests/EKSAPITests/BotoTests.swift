@@ -43,8 +43,16 @@ struct Stack: Sendable {
     }
 
     func eks(_ method: String, _ target: String, bytes: [UInt8]) async -> (status: Int, body: AWSJSON, type: String?) {
-        let signer = RequestSigner(accessKeyID: admin.accessKeyID, secretAccessKey: admin.secretAccessKey, region: "eu-central-1", service: "eks")
-        var fields: HTTPFields = ["Content-Type": "application/json"]
+        let answer = await send(method, target, bytes, "eks", "application/json")
+        return (answer.status, (try? AWSJSON(parsing: answer.bytes)) ?? .null, answer.type)
+    }
+
+    /// Sends a signed request.
+    func send(
+        _ method: String, _ target: String, _ bytes: [UInt8], _ service: String, _ content: String
+    ) async -> (status: Int, bytes: [UInt8], type: String?) {
+        let signer = RequestSigner(accessKeyID: admin.accessKeyID, secretAccessKey: admin.secretAccessKey, region: "eu-central-1", service: service)
+        var fields: HTTPFields = ["Content-Type": content]
         signer.sign(method: method, target: target, host: "eyrie", fields: &fields, body: bytes, time: AWSClock.system.now)
         let head = HTTPRequestHead(
             method: method, target: target, fields: fields, authority: "eyrie", connection: ConnectionInfo(remoteAddress: "", localAddress: ""))
@@ -54,8 +62,8 @@ struct Stack: Sendable {
             return isSent || bytes.isEmpty ? nil : bytes
         }
         let response = await endpoint.respond(to: head, body: stream)
-        guard case .bytes(let answer) = response.body else { return (response.status, .null, nil) }
-        return (response.status, (try? AWSJSON(parsing: answer)) ?? .null, response.fields["x-amzn-ErrorType"])
+        guard case .bytes(let answer) = response.body else { return (response.status, [], nil) }
+        return (response.status, answer, response.fields["x-amzn-ErrorType"])
     }
 }
 

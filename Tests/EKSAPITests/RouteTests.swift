@@ -151,6 +151,19 @@ import Testing
         #expect(group.json["health"]?["issues"]?.arrayValue?.first?["code"] == "InsufficientFreeAddresses")
     }
 
+    @Test("a node group shows its strategy and its repair, named or not")
+    func standards() {
+        var group = NodegroupRecord(
+            clusterName: "c", name: "g", id: "id", arn: "", createdAt: 0, version: "1.36", releaseVersion: "r",
+            scaling: ScalingConfig(minSize: 0, maxSize: 1, desiredSize: 0), subnetIDs: [], nodeRoleARN: "", autoScalingGroupName: "")
+        #expect(group.json["updateConfig"] == ["maxUnavailable": 1, "updateStrategy": "DEFAULT"])
+        #expect(group.json["nodeRepairConfig"] == ["enabled": false])
+        group.updateConfig.updateStrategy = "MINIMAL"
+        group.nodeRepair = NodeRepairConfig()
+        group.nodeRepair?.isEnabled = true
+        #expect(group.json["updateConfig"]?["updateStrategy"] == "MINIMAL" && group.json["nodeRepairConfig"] == ["enabled": true])
+    }
+
     @Test("each operation asks for its own action on its own resource")
     func resources() throws {
         let configuration = EKSConfiguration(region: "eu-central-1", account: "1")

@@ -74,6 +74,14 @@ def check_ec2():
         assert subnet["AvailableIpAddressCount"] == 251 and subnet["AvailabilityZone"] == zone
         subnets.append(subnet["SubnetId"])
     ec2.modify_subnet_attribute(SubnetId=subnets[0], MapPublicIpOnLaunch={"Value": True})
+    ec2.modify_subnet_attribute(SubnetId=subnets[0], EnableDns64={"Value": True})
+    ec2.modify_subnet_attribute(SubnetId=subnets[0], EnableResourceNameDnsAAAARecordOnLaunch={"Value": True})
+    shown = ec2.describe_subnets(SubnetIds=subnets[:1])["Subnets"][0]
+    assert shown["EnableDns64"] and shown["PrivateDnsNameOptionsOnLaunch"] == {
+        "HostnameType": "ip-name", "EnableResourceNameDnsARecord": False, "EnableResourceNameDnsAAAARecord": True}
+    ec2.modify_vpc_attribute(VpcId=vpc["VpcId"], EnableNetworkAddressUsageMetrics={"Value": True})
+    metrics = ec2.describe_vpc_attribute(VpcId=vpc["VpcId"], Attribute="enableNetworkAddressUsageMetrics")
+    assert metrics["EnableNetworkAddressUsageMetrics"]["Value"]
     assert ec2.describe_subnets(SubnetIds=subnets[:1])["Subnets"][0]["MapPublicIpOnLaunch"]
     found = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc["VpcId"]]}, {"Name": "availability-zone", "Values": zones[:2]}])["Subnets"]
     assert sorted(subnet["SubnetId"] for subnet in found) == sorted(subnets)
@@ -126,12 +134,17 @@ def check_eks(subnets, group):
     cluster = eks.describe_cluster(name="demo")["cluster"]
     assert cluster["endpoint"].startswith("https://") and cluster["certificateAuthority"]["data"] and cluster["identity"]["oidc"]["issuer"]
     assert cluster["resourcesVpcConfig"]["clusterSecurityGroupId"].startswith("sg-") and cluster["logging"]["clusterLogging"][0]["enabled"] is False
+    # Terraform's provider would see a change in what nobody has asked for.
+    assert not {"computeConfig", "storageConfig", "zonalShiftConfig"} & cluster.keys()
+    own = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [cluster["resourcesVpcConfig"]["clusterSecurityGroupId"]]}])
+    assert sorted(rule["IsEgress"] for rule in own["SecurityGroupRules"] if "EFA" in rule.get("Description", "")) == [False, True]
     assert eks.list_clusters()["clusters"] == ["demo"]
     node_role = f"arn:aws:iam::{ACCOUNT}:role/node"
     nodegroup = eks.create_nodegroup(
         clusterName="demo", nodegroupName="ng", subnets=subnets, nodeRole=node_role, scalingConfig={"minSize": 1, "maxSize": 4, "desiredSize": 2},
         labels={"team": "a"}, taints=[{"key": "k", "effect": "NO_SCHEDULE"}])["nodegroup"]
     assert nodegroup["status"] == "CREATING" and nodegroup["instanceTypes"] == ["t3.medium"] and nodegroup["health"] == {"issues": []}
+    assert nodegroup["updateConfig"]["maxUnavailable"] == 1 and nodegroup["nodeRepairConfig"] == {"enabled": False}
     eks.get_waiter("nodegroup_active").wait(clusterName="demo", nodegroupName="ng", WaiterConfig=fast)
     instances = [instance for reservation in ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])["Reservations"]
                  for instance in reservation["Instances"]]

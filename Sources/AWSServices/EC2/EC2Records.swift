@@ -12,6 +12,8 @@ struct VPCRecord: Codable, Sendable, Equatable {
     var dhcpOptionsID: String?
     /// Nil: it has never had one.
     var ipv6Ranges: [IPv6RangeRecord]?
+    /// Without effect: there are no metrics. Nil as false.
+    var enableNetworkAddressUsageMetrics: Bool?
 }
 
 /// An IPv6 range of a VPC or a subnet. Upstream: ec2 VpcIpv6CidrBlockAssociation, SubnetIpv6CidrBlockAssociation.
@@ -35,6 +37,12 @@ struct SubnetRecord: Codable, Sendable, Equatable {
     var ipv6Range: IPv6RangeRecord?
     /// Whether each new interface has an IPv6 address. Nil as false.
     var assignsIPv6OnCreation: Bool?
+    /// Without effect: the resolver makes no addresses of NAT64. Nil as false.
+    var enableDNS64: Bool?
+    /// Whether a new instance's resource name is to have an A record. Without effect; nil as false.
+    var enableResourceNameDNSARecord: Bool?
+    /// The same of an AAAA record.
+    var enableResourceNameDNSAAAARecord: Bool?
 }
 
 /// Upstream: ec2 SecurityGroupRule: one peer each.

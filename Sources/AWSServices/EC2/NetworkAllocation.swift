@@ -122,14 +122,21 @@ extension EC2Network {
     /// The VPC of a security group; nil when there is no such group.
     package func vpcID(ofSecurityGroup id: String) async -> String? { await state.read { $0.securityGroups[id]?.vpcID } }
 
-    /// The security group of this name in the VPC, made when it is not there. It lets all of its members in and all out. Throws `AWSError` or what
-    /// the storage throws.
+    /// What EKS says of its cluster security group's rules of its own members.
+    private static let selfRule = "Allows EFA traffic, which is not matched by CIDR rules."
+
+    /// The security group of this name in the VPC, made when it is not there. It lets all of its members in, and all out, to its members by a rule
+    /// of its own. Upstream: EKS User Guide, "View Amazon EKS security group requirements for clusters". Throws `AWSError` or what the storage
+    /// throws.
     package func ensureSelfReferencingGroup(name: String, description: String, vpcID: String, tags: [String: String]) async throws -> String {
         try await state.update { tables in
             let known = tables.securityGroups.values.first { $0.vpcID == vpcID && $0.name == name }
             let group = try known ?? tables.createSecurityGroup(name: name, description: description, vpcID: vpcID)
-            let fromSelf = SecurityGroupRuleRecord(id: AWSIdentifier.resource("sgr"), isEgress: false, ipProtocol: "-1", groupID: group.id)
-            if !group.rules.contains(where: { $0.isSame(as: fromSelf) }) { try tables.authorize(group.id, [fromSelf]) }
+            for isEgress in [false, true] {
+                let rule = SecurityGroupRuleRecord(
+                    id: AWSIdentifier.resource("sgr"), isEgress: isEgress, ipProtocol: "-1", groupID: group.id, description: Self.selfRule)
+                if !group.rules.contains(where: { $0.isSame(as: rule) }) { try tables.authorize(group.id, [rule]) }
+            }
             tables.setTags(tags, on: group.id)
             return group.id
         }

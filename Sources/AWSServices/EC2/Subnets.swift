@@ -50,11 +50,11 @@ extension XMLWriter {
         leaf("mapCustomerOwnedIpOnLaunch", false)
         leaf("assignIpv6AddressOnCreation", subnet.assignsIPv6OnCreation ?? false)
         leaf("ipv6Native", false)
-        leaf("enableDns64", false)
+        leaf("enableDns64", subnet.enableDNS64 ?? false)
         element("privateDnsNameOptionsOnLaunch") { xml in
             xml.leaf("hostnameType", subnet.privateDNSHostnameType)
-            xml.leaf("enableResourceNameDnsARecord", false)
-            xml.leaf("enableResourceNameDnsAAAARecord", false)
+            xml.leaf("enableResourceNameDnsARecord", subnet.enableResourceNameDNSARecord ?? false)
+            xml.leaf("enableResourceNameDnsAAAARecord", subnet.enableResourceNameDNSAAAARecord ?? false)
         }
         ec2Tags(tables.tags(of: subnet.id))
     }
@@ -137,7 +137,10 @@ extension EC2Service {
             let (id, publicAddresses) = (try call.required("SubnetId"), try call.attribute("MapPublicIpOnLaunch"))
             let hostnameType = call.parameters["PrivateDnsHostnameTypeOnLaunch"]
             let assignsIPv6 = try call.attribute("AssignIpv6AddressOnCreation")
-            let unsupported = ["EnableDns64", "MapCustomerOwnedIpOnLaunch"].first { call.parameters.has($0) }
+            let dns64 = try call.attribute("EnableDns64")
+            let recordA = try call.attribute("EnableResourceNameDnsARecordOnLaunch")
+            let recordAAAA = try call.attribute("EnableResourceNameDnsAAAARecordOnLaunch")
+            let unsupported = ["MapCustomerOwnedIpOnLaunch"].first { call.parameters.has($0) }
             if let unsupported { throw AWSError("UnsupportedOperation", "The attribute \(unsupported) is not implemented by Eyrie.") }
             if let hostnameType, hostnameType != "ip-name" {
                 throw AWSError("UnsupportedOperation", "Only the hostname type ip-name is implemented by Eyrie.")
@@ -151,6 +154,9 @@ extension EC2Service {
                     }
                     subnet.assignsIPv6OnCreation = assignsIPv6
                 }
+                if let dns64 { subnet.enableDNS64 = dns64 }
+                if let recordA { subnet.enableResourceNameDNSARecord = recordA }
+                if let recordAAAA { subnet.enableResourceNameDNSAAAARecord = recordAAAA }
                 tables.subnets[id] = subnet
             }
             return { $0.success() }

@@ -118,13 +118,17 @@ extension EC2Service {
             let (id, support, hostnames) = (
                 try call.required("VpcId"), try call.attribute("EnableDnsSupport"), try call.attribute("EnableDnsHostnames")
             )
-            guard (support == nil) != (hostnames == nil) else {
-                throw AWSError("InvalidParameterCombination", "Exactly one of the attributes enableDnsSupport and enableDnsHostnames must be given.")
+            let metrics = try call.attribute("EnableNetworkAddressUsageMetrics")
+            guard [support, hostnames, metrics].count(where: { $0 != nil }) == 1 else {
+                throw AWSError(
+                    "InvalidParameterCombination",
+                    "Exactly one of the attributes enableDnsSupport, enableDnsHostnames and enableNetworkAddressUsageMetrics must be given.")
             }
             try await call.update { tables in
                 var vpc = try tables.vpc(id)
                 if let support { vpc.enableDNSSupport = support }
                 if let hostnames { vpc.enableDNSHostnames = hostnames }
+                if let metrics { vpc.enableNetworkAddressUsageMetrics = metrics }
                 tables.vpcs[id] = vpc
             }
             return { $0.success() }
@@ -136,7 +140,7 @@ extension EC2Service {
             switch attribute {
             case "enableDnsSupport": value = vpc.enableDNSSupport
             case "enableDnsHostnames": value = vpc.enableDNSHostnames
-            case "enableNetworkAddressUsageMetrics": value = false
+            case "enableNetworkAddressUsageMetrics": value = vpc.enableNetworkAddressUsageMetrics ?? false
             default: throw EC2Fault.invalidValue("Value (\(attribute.prefix(64))) for parameter attribute is invalid. Unknown attribute.")
             }
             return { xml in

@@ -150,7 +150,10 @@ enum ManagedPolicies {
     /// By ARN.
     static let all: [String: Policy] = {
         var policies: [String: Policy] = [:]
-        for (name, actions) in table + ManagedPolicyActions.serviceLinked + ManagedPolicyActions.drivers + ManagedPolicyActions.administration {
+        let more = [
+            ManagedPolicyActions.serviceLinked, ManagedPolicyActions.drivers, ManagedPolicyActions.workloads, ManagedPolicyActions.administration,
+        ]
+        for (name, actions) in table + more.joined() {
             let digest = CanonicalRequest.hash(of: Array(name.utf8)).uppercased()
             let policy = Policy(name: name, id: "ANPA" + digest.prefix(17), actions: actions)
             policies[policy.arn] = policy

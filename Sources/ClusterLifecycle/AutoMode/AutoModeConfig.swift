@@ -19,6 +19,9 @@ package struct AutoModeRequest: Codable, Sendable, Equatable {
 
     package init() {}
 
+    /// Whether it names computeConfig or storageConfig.
+    var namesConfig: Bool { compute != nil || blockStorage != nil || nodePools != nil || nodeRoleARN != nil }
+
     /// Upstream: EKS User Guide, "Enable or Disable Built-in NodePools".
     static let builtInPools = ["general-purpose", "system"]
 

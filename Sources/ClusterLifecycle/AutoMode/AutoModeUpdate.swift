@@ -14,7 +14,8 @@ package struct AutoModeUpdate: ClusterUpdate, Codable, Equatable {
         let fields: [String: AWSJSON] = ["clusterName": .string(cluster.name)]
         guard try request.isOn(cluster: cluster.name) ?? false else {
             guard cluster.autoMode != nil else {
-                throw EKSFault.invalidParameter("EKS Auto Mode is already disabled for cluster \(cluster.name)", fields)
+                throw EKSFault.invalidRequest(
+                    "Cannot modify EKS Auto Mode configuration. Auto Mode is not enabled on this cluster.", fields)
             }
             // What is left out stays on.
             guard request.isOff else { throw AutoModeRequest.byHalves(fields) }
@@ -23,8 +24,15 @@ package struct AutoModeUpdate: ClusterUpdate, Codable, Equatable {
         guard cluster.access.mode.hasEntries else { throw AutoModeRequest.noEntries(fields) }
         let config = try config(of: cluster)
         guard config != cluster.autoMode else {
-            throw EKSFault.invalidParameter("No changes needed for the EKS Auto Mode config provided", fields)
+            throw EKSFault.invalidRequest("No changes needed for EKS Auto Mode configuration provided", fields)
         }
+    }
+
+    /// It is `computeConfig.enabled` that makes a request one of Auto Mode, whatever else it has: EKS tells its type by that. Throws
+    /// InvalidParameterException.
+    func requireType(cluster: String) throws(AWSError) {
+        guard request.compute == nil else { return }
+        throw EKSFault.invalidParameter("The type for cluster update was not provided.", ["clusterName": .string(cluster)])
     }
 
     private func config(of cluster: ClusterRecord) throws(AWSError) -> AutoModeConfig {
@@ -40,6 +48,7 @@ package struct AutoModeUpdate: ClusterUpdate, Codable, Equatable {
     func apply(to cluster: inout ClusterRecord, now: Double) {
         // Checked when the update began.
         cluster.autoMode = request.compute ?? false ? (try? config(of: cluster)) ?? cluster.autoMode : nil
+        cluster.autoModeAsked = true
     }
 
     func prepare(_ cluster: ClusterRecord, _ context: StepContext) async throws -> ClusterRecord {
@@ -73,6 +82,12 @@ extension ClusterRecord {
 }
 
 extension EKSService {
+    /// Throws InvalidParameterException for a request of no type and a role that does not fit, `AccessDenial` when the caller may not pass it.
+    func check(_ update: AutoModeUpdate, _ cluster: ClusterRecord, _ caller: AWSCaller) async throws {
+        try update.requireType(cluster: cluster.name)
+        if let role = update.newRole(of: cluster) { try await checkAutoModeRole(role, caller) }
+    }
+
     /// The role of Auto Mode's nodes: it exists, trusts EC2, and the caller may pass it.
     func checkAutoModeRole(_ arn: String, _ caller: AWSCaller) async throws {
         try await checkNodeRole(arn)

@@ -199,7 +199,8 @@ package actor LocalControlPlaneHost: ControlPlaneHost {
         return "https://\(address):443"
     }
 
-    /// Who may reach the public endpoint: nobody when it is closed, else the clients in its ranges.
+    /// Who may reach the public endpoint: nobody when it is closed, else the clients in its ranges. Nobody comes by IPv6: the listener has no such
+    /// address.
     static func publicAccess(_ network: ClusterNetwork) -> @Sendable (String) -> Bool {
         guard network.endpointPublicAccess else { return { _ in false } }
         let ranges = network.publicAccessCIDRs.compactMap { IPv4Block($0) }

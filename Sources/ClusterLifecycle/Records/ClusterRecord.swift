@@ -38,6 +38,7 @@ package struct ClusterNetwork: Codable, Sendable, Equatable {
     package var clusterSecurityGroupID: String?
     package var endpointPublicAccess: Bool
     package var endpointPrivateAccess: Bool
+    /// Kept while there is no public endpoint, too. Of IPv6 as well in an IPv6 cluster, without effect.
     package var publicAccessCIDRs: [String]
     /// `10.100.0.0/16` or `172.20.0.0/16`, whichever does not meet the VPC's range, or what the caller asked for. Empty in an IPv6 cluster.
     package var serviceIPv4CIDR: String
@@ -50,6 +51,8 @@ package struct ClusterNetwork: Codable, Sendable, Equatable {
 
     /// Whether pods and Services have IPv6 addresses, and those only.
     package var isIPv6: Bool { serviceIPv6CIDR != nil }
+    /// Upstream: eks IpFamily.
+    package var ipFamily: String { isIPv6 ? "ipv6" : "ipv4" }
     /// The range that Services' addresses come from.
     package var serviceCIDR: String { serviceIPv6CIDR ?? serviceIPv4CIDR }
 
@@ -129,6 +132,10 @@ package struct ClusterRecord: Codable, Sendable, Equatable {
     package var encryption: ClusterEncryption?
     /// Nil: EKS Auto Mode is off.
     package var autoMode: AutoModeConfig?
+    /// Whether a request has ever named computeConfig or storageConfig. Nil in older records, and where none has.
+    package var autoModeAsked: Bool?
+    /// Whether a request has ever named zonalShiftConfig. Nil in older records, and where none has.
+    package var zonalShiftAsked: Bool?
     /// Once the cluster has had a second one; see `certificateAuthorities`.
     package var authorities: [ClusterAuthority]?
     /// Nil: standard.
@@ -136,6 +143,10 @@ package struct ClusterRecord: Codable, Sendable, Equatable {
     package var remoteNetworks: RemoteNetworks?
 
     package var tier: ControlPlaneTier { scalingTier ?? .standard }
+    /// Whether computeConfig and storageConfig are described. Upstream: DescribeCluster leaves out what no request has named.
+    package var showsAutoMode: Bool { autoModeAsked ?? (autoMode != nil) }
+    /// Whether zonalShiftConfig is described.
+    package var showsZonalShift: Bool { zonalShiftAsked ?? zonalShiftEnabled }
 
     package init(
         name: String, id: String, arn: String, accountID: String, region: String, createdAt: Double, version: String,

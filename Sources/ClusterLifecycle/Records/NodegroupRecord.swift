@@ -54,6 +54,24 @@ package struct NodegroupUpdateConfig: Codable, Sendable, Equatable {
         self.maxUnavailablePercentage = maxUnavailablePercentage
         self.updateStrategy = updateStrategy
     }
+
+    /// The strategy of a group for which none was named. Upstream: eks NodegroupUpdateStrategies.
+    package static let standardStrategy = "DEFAULT"
+
+    /// One node at a time where it does not say how many.
+    var orOneNode: NodegroupUpdateConfig {
+        guard maxUnavailable == nil, maxUnavailablePercentage == nil else { return self }
+        return NodegroupUpdateConfig(maxUnavailable: 1, updateStrategy: updateStrategy)
+    }
+
+    /// This with what `change` says; the number and the share of nodes replace one another.
+    func changed(by change: NodegroupUpdateConfig) -> NodegroupUpdateConfig {
+        let isCounted = change.maxUnavailable != nil || change.maxUnavailablePercentage != nil
+        return NodegroupUpdateConfig(
+            maxUnavailable: isCounted ? change.maxUnavailable : maxUnavailable,
+            maxUnavailablePercentage: isCounted ? change.maxUnavailablePercentage : maxUnavailablePercentage,
+            updateStrategy: change.updateStrategy ?? updateStrategy)
+    }
 }
 
 /// A managed node group as the service keeps it.

@@ -24,6 +24,9 @@ enum FargateRequirements {
     static let selectorLimit = 5
     static let labelLimit = 5
     static let service = "eks-fargate-pods.amazonaws.com"
+    /// Terraform's provider tries again on this text.
+    static let untrusting =
+        "Misconfigured PodExecutionRole Trust Policy; Please add the eks-fargate-pods.amazonaws.com Service Principal"
 
     /// A cluster makes or removes one profile at a time. Upstream: eks DeleteFargateProfile; the message as EKS answers.
     static func busy(_ verb: String, _ name: String, _ other: FargateProfileRecord) -> AWSError {
@@ -89,7 +92,7 @@ extension EKSService {
         guard !input.name.lowercased().hasPrefix("eks-") else { throw EKSFault.invalidParameter("Fargate profile names must not begin with eks-") }
         try FargateRequirements.checkSelectors(input.selectors)
         try TagFault.checkNew(input.tags)
-        try await requireRole(input.roleARN, trusting: FargateRequirements.service)
+        try await requireRole(input.roleARN, trusting: FargateRequirements.service, otherwise: FargateRequirements.untrusting)
         try await identities.authorize(caller, action: "iam:PassRole", resource: input.roleARN)
         let ids = input.subnetIDs.uniqued
         let subnets = await network.subnets(ids)
@@ -111,15 +114,16 @@ extension EKSService {
             roleARN: input.roleARN, subnetIDs: ids, selectors: input.selectors, status: .creating, tags: input.tags)
     }
 
-    /// Throws InvalidParameterException unless the role exists and trusts the service.
-    func requireRole(_ arn: String, trusting service: String) async throws {
+    /// Throws InvalidParameterException unless the role exists and trusts the service; `untrusting` says the latter in other words.
+    func requireRole(_ arn: String, trusting service: String, otherwise untrusting: String? = nil) async throws {
         guard let role = await identities.roleFacts(arn: arn, services: [service], actions: []) else {
             throw EKSFault.invalidParameter("Role with arn: \(arn.prefix(200)), could not be assumed because it does not exist")
         }
         guard role.trustedServices.contains(service) else {
             throw EKSFault.invalidParameter(
-                "Role with arn: \(arn), could not be assumed. Role could not be assumed because the trusted entity is not correct: its trust policy "
-                    + "must allow \(service) sts:AssumeRole")
+                untrusting
+                    ?? "Role with arn: \(arn), could not be assumed. Role could not be assumed because the trusted entity is not correct: its trust "
+                    + "policy must allow \(service) sts:AssumeRole")
         }
     }
 

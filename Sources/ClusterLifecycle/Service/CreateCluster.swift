@@ -183,7 +183,7 @@ extension EKSService {
                 authenticationMode: mode, bootstrapClusterCreatorAdminPermissions: input.bootstrapClusterCreatorAdminPermissions,
                 creatorARN: caller.principalARN),
             enabledLogTypes: input.enabledLogTypes, supportType: input.supportType ?? "EXTENDED", deletionProtection: input.deletionProtection,
-            bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons ?? (autoMode == nil), zonalShiftEnabled: input.zonalShiftEnabled,
+            bootstrapSelfManagedAddons: input.bootstrapSelfManagedAddons ?? (autoMode == nil), zonalShiftEnabled: input.zonalShiftEnabled ?? false,
             tags: input.tags,
             clientRequestToken: input.token?.token)
         if input.isIPv6 {
@@ -197,12 +197,15 @@ extension EKSService {
         }
         if let encryption = input.encryption { record.encryption = try await grant(encryption, to: record, caller: caller) }
         record.autoMode = autoMode
+        if input.autoMode.namesConfig { record.autoModeAsked = true }
+        if input.zonalShiftEnabled != nil { record.zonalShiftAsked = true }
         return record
     }
 
+    /// Ranges that are sent are kept where there is no public endpoint, too, without effect; none are made up for it.
     private func publicCIDRs(_ input: CreateClusterInput) throws(AWSError) -> [String] {
-        guard input.endpointPublicAccess else { return [] }
-        return try PublicCIDRs.checked(input.publicAccessCIDRs)
+        guard input.endpointPublicAccess || !input.publicAccessCIDRs.isEmpty else { return [] }
+        return try PublicCIDRs.checked(input.publicAccessCIDRs, isIPv6: input.isIPv6)
     }
 
     func checkSecurityGroups(_ ids: [String], vpcID: String) async throws {

@@ -24,7 +24,8 @@ package struct CreateClusterInput: Sendable {
     package var deletionProtection = false
     /// Nil: the caller does not say.
     package var bootstrapSelfManagedAddons: Bool?
-    package var zonalShiftEnabled = false
+    /// Nil: the caller does not say.
+    package var zonalShiftEnabled: Bool?
     package var autoMode = AutoModeRequest()
     package var tags: [String: String] = [:]
     package var token: IdempotencyToken?
@@ -75,6 +76,7 @@ package struct UpdateNodegroupConfigInput: Sendable {
     package var maxSize: Int?
     package var desiredSize: Int?
     package var nodes = NodeChange()
+    /// What it leaves out stays.
     package var updateConfig: NodegroupUpdateConfig?
     package var nodeRepair: NodeRepairConfig?
     package var warmPool: WarmPoolChange?

@@ -214,7 +214,7 @@ extension EKSService {
             version: launch.version, releaseVersion: launch.releaseVersion, scaling: scaling, instanceTypes: launch.instanceTypes,
             subnetIDs: subnetIDs, amiType: launch.amiType, capacityType: capacity, nodeRoleARN: input.nodeRoleARN, labels: input.labels,
             taints: input.taints, diskSize: diskSize,
-            updateConfig: input.updateConfig ?? NodegroupUpdateConfig(maxUnavailable: 1),
+            updateConfig: (input.updateConfig ?? NodegroupUpdateConfig()).orOneNode,
             tags: input.tags,
             clientRequestToken: input.token?.token, autoScalingGroupName: "eks-\(input.name)-\(id)")
         record.template = template

@@ -97,7 +97,7 @@ extension NodegroupRecord {
             parameters += input.nodes.parameters
         }
         if let config = input.updateConfig {
-            updateConfig = config
+            updateConfig = updateConfig.changed(by: config)
             if let count = config.maxUnavailable { parameters.append(UpdateParameter(type: "MaxUnavailable", value: String(count))) }
             if let share = config.maxUnavailablePercentage {
                 parameters.append(UpdateParameter(type: "MaxUnavailablePercentage", value: String(share)))

@@ -17,7 +17,7 @@ package struct EndpointAccessUpdate: ClusterUpdate, Codable, Equatable {
 
     func check(_ cluster: ClusterRecord, _ tables: LifecycleTables, now: Double) throws(AWSError) {
         let fields: [String: AWSJSON] = ["clusterName": .string(cluster.name)]
-        if let publicCIDRs { _ = try PublicCIDRs.checked(publicCIDRs) }
+        if let publicCIDRs { _ = try PublicCIDRs.checked(publicCIDRs, isIPv6: cluster.network.isIPv6) }
         var changed = cluster
         apply(to: &changed, now: now)
         guard changed.network.endpointPublicAccess || changed.network.endpointPrivateAccess else {
@@ -36,9 +36,10 @@ package struct EndpointAccessUpdate: ClusterUpdate, Codable, Equatable {
         if let publicAccess { cluster.network.endpointPublicAccess = publicAccess }
         if let privateAccess { cluster.network.endpointPrivateAccess = privateAccess }
         // Checked before: nothing is lost here. No ranges at all means every address, as at creation.
-        if let publicCIDRs { cluster.network.publicAccessCIDRs = (try? PublicCIDRs.checked(publicCIDRs)) ?? cluster.network.publicAccessCIDRs }
+        let isIPv6 = cluster.network.isIPv6
+        if let publicCIDRs, let checked = try? PublicCIDRs.checked(publicCIDRs, isIPv6: isIPv6) { cluster.network.publicAccessCIDRs = checked }
         if cluster.network.endpointPublicAccess, cluster.network.publicAccessCIDRs.isEmpty {
-            cluster.network.publicAccessCIDRs = PublicCIDRs.everywhere
+            cluster.network.publicAccessCIDRs = PublicCIDRs.everywhere(isIPv6: isIPv6)
         }
     }
 
@@ -51,23 +52,25 @@ package struct EndpointAccessUpdate: ClusterUpdate, Codable, Equatable {
     }
 }
 
-/// The ranges from which a cluster's public endpoint answers.
+/// The ranges from which a cluster's public endpoint answers. Those of IPv6 are for IPv6 clusters, and kept without effect: the endpoint has an
+/// IPv4 address only. Upstream: eks VpcConfigRequest.publicAccessCidrs.
 enum PublicCIDRs {
-    static let everywhere = ["0.0.0.0/0"]
+    /// Of a cluster for which none are named.
+    static func everywhere(isIPv6: Bool) -> [String] { isIPv6 ? ["0.0.0.0/0", "::/0"] : ["0.0.0.0/0"] }
 
     /// The ranges in their usual form, each once. Throws InvalidParameterException.
-    static func checked(_ texts: [String]) throws(AWSError) -> [String] {
+    static func checked(_ texts: [String], isIPv6: Bool) throws(AWSError) -> [String] {
         guard texts.count <= ClusterRequirements.publicCIDRLimit else {
             throw EKSFault.invalidParameter("publicAccessCidrs can have \(ClusterRequirements.publicCIDRLimit) ranges at most")
         }
         var cidrs: [String] = []
         for text in texts {
-            guard let block = IPv4Block(text) else {
+            guard let cidr = IPv4Block(text)?.description ?? (isIPv6 ? IPv6Block(text)?.description : nil) else {
                 throw EKSFault.invalidParameter("The following CIDRs are invalid in publicAccessCidrs: [\(text.prefix(64))]")
             }
-            if !cidrs.contains(block.description) { cidrs.append(block.description) }
+            if !cidrs.contains(cidr) { cidrs.append(cidr) }
         }
-        return cidrs.isEmpty ? everywhere : cidrs
+        return cidrs.isEmpty ? everywhere(isIPv6: isIPv6) : cidrs
     }
 }
 

@@ -12,7 +12,7 @@ extension EKSService {
         switch change {
         case .endpointAccess(let update): try await check(update, cluster)
         case .vpcConfig(let update): try await check(update, cluster)
-        case .autoMode(let update): if let role = update.newRole(of: cluster) { try await checkAutoModeRole(role, caller) }
+        case .autoMode(let update): try await check(update, cluster, caller)
         case .scalingTier(var update):
             update.previous = cluster.tier
             change = .scalingTier(update)

@@ -15,7 +15,10 @@ package struct ZonalShiftUpdate: ClusterUpdate, Codable, Equatable {
         }
     }
 
-    func apply(to cluster: inout ClusterRecord, now: Double) { cluster.zonalShiftEnabled = enabled }
+    func apply(to cluster: inout ClusterRecord, now: Double) {
+        cluster.zonalShiftEnabled = enabled
+        cluster.zonalShiftAsked = true
+    }
 
     func parameters(_ changed: ClusterRecord) -> [UpdateParameter] {
         [UpdateParameter(type: "ZonalShiftConfig", json: ["enabled": .bool(enabled)])]

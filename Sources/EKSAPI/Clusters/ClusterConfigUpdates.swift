@@ -42,10 +42,14 @@ extension EKSAPI {
         try await call.update(.deletionProtection(DeletionProtectionUpdate(enabled: call.input["deletionProtection"]?.boolValue ?? false)))
     }
 
-    /// Auto Mode has three members that are switched together.
+    /// Auto Mode has three members that are switched together. The service range and the IP family may be said beside them, as Terraform's provider
+    /// always does, and not be changed.
     static let autoModeUpdate = ClusterConfigUpdate(members: ["computeConfig", "kubernetesNetworkConfig", "storageConfig"]) { call in
-        let network = call.input["kubernetesNetworkConfig"]
-        guard network?["serviceIpv4Cidr"] == nil, network?["ipFamily"] == nil else {
+        let asked = call.input["kubernetesNetworkConfig"]
+        let own = try await call.service.describeCluster(call.required("name")).network
+        guard asked?["serviceIpv4Cidr"]?.stringValue ?? own.serviceIPv4CIDR == own.serviceIPv4CIDR,
+            asked?["ipFamily"]?.stringValue ?? own.ipFamily == own.ipFamily
+        else {
             throw call.invalid("The service range and the IP family of a cluster cannot be changed")
         }
         return try await call.update(.autoMode(AutoModeUpdate(try call.autoMode())))

@@ -44,7 +44,7 @@ extension EKSCall {
         result.deletionProtection = input["deletionProtection"]?.boolValue ?? false
         result.bootstrapSelfManagedAddons = input["bootstrapSelfManagedAddons"]?.boolValue
         result.autoMode = try autoMode()
-        result.zonalShiftEnabled = input["zonalShiftConfig"]?["enabled"]?.boolValue ?? false
+        result.zonalShiftEnabled = input["zonalShiftConfig"]?["enabled"]?.boolValue
         result.encryption = try encryption()
         result.tier = input["controlPlaneScalingConfig"]?["tier"]?.stringValue.flatMap(ControlPlaneTier.init)
         result.remoteNetworks = remoteNetworks()
@@ -100,14 +100,16 @@ extension ClusterRecord {
             "resourcesVpcConfig": .compact(vpc),
             "kubernetesNetworkConfig": [
                 network.isIPv6 ? "serviceIpv6Cidr" : "serviceIpv4Cidr": .string(network.serviceCIDR),
-                "ipFamily": network.isIPv6 ? "ipv6" : "ipv4", "elasticLoadBalancing": ["enabled": .bool(autoMode != nil)],
+                "ipFamily": .string(network.ipFamily), "elasticLoadBalancing": ["enabled": .bool(autoMode != nil)],
             ],
-            "computeConfig": computeJSON, "storageConfig": ["blockStorage": ["enabled": .bool(autoMode != nil)]],
+            "computeConfig": showsAutoMode ? computeJSON : nil,
+            "storageConfig": showsAutoMode ? ["blockStorage": ["enabled": .bool(autoMode != nil)]] : nil,
             "logging": ["clusterLogging": .array(logging)], "status": .string(status.rawValue), "platformVersion": .string(platformVersion),
             "certificateAuthority": shown.map { ["data": .string($0.certificateAuthorityData)] } ?? [:],
             "endpoint": shown.map { .string($0.url) }, "identity": shown.map { ["oidc": ["issuer": .string($0.oidcIssuer)]] },
             "tags": .map(tags), "health": ["issues": .array(health.map(\.json))], "accessConfig": .object(access),
-            "upgradePolicy": ["supportType": .string(supportType)], "zonalShiftConfig": zonalShiftEnabled ? ["enabled": true] : nil,
+            "upgradePolicy": ["supportType": .string(supportType)],
+            "zonalShiftConfig": showsZonalShift ? ["enabled": .bool(zonalShiftEnabled)] : nil,
             "controlPlaneScalingConfig": ["tier": .string(tier.rawValue)], "remoteNetworkConfig": remoteNetworks?.json,
             "encryptionConfig": encryption.map { .array([$0.json]) }, "deletionProtection": .bool(deletionProtection),
             "clientRequestToken": isCreating ? clientRequestToken.map(AWSJSON.string) : nil,

@@ -113,6 +113,7 @@ extension EKSCall {
         return RemoteAccessConfig(keyName: key, sourceGroupIDs: access["sourceSecurityGroups"]?.stringArray ?? [])
     }
 
+    /// As it is said: what is left out is nil.
     private func updateConfig() throws(AWSError) -> NodegroupUpdateConfig? {
         guard let config = input["updateConfig"] else { return nil }
         let (count, share) = (config["maxUnavailable"]?.intValue, config["maxUnavailablePercentage"]?.intValue)
@@ -120,7 +121,7 @@ extension EKSCall {
             throw EKSFault.invalidParameter("Only one of maxUnavailable and maxUnavailablePercentage can be given")
         }
         return NodegroupUpdateConfig(
-            maxUnavailable: count ?? (share == nil ? 1 : nil), maxUnavailablePercentage: share, updateStrategy: config["updateStrategy"]?.stringValue)
+            maxUnavailable: count, maxUnavailablePercentage: share, updateStrategy: config["updateStrategy"]?.stringValue)
     }
 }
 
@@ -130,7 +131,7 @@ extension NodegroupRecord {
         let update: [String: AWSJSON?] = [
             "maxUnavailable": updateConfig.maxUnavailable.map(AWSJSON.integer),
             "maxUnavailablePercentage": updateConfig.maxUnavailablePercentage.map(AWSJSON.integer),
-            "updateStrategy": updateConfig.updateStrategy.map(AWSJSON.string),
+            "updateStrategy": .string(updateConfig.updateStrategy ?? NodegroupUpdateConfig.standardStrategy),
         ]
         let members: [String: AWSJSON?] = [
             "nodegroupName": .string(name), "nodegroupArn": .string(arn), "clusterName": .string(clusterName), "version": .string(version),
@@ -149,7 +150,7 @@ extension NodegroupRecord {
             "remoteAccess": remoteAccess?.json, "diskSize": template == nil ? .integer(diskSize) : nil,
             "launchTemplate": template?.json,
             "health": ["issues": .array((health + [warmPoolProblem].compactMap { $0 }).map(\.json))], "updateConfig": .compact(update),
-            "nodeRepairConfig": nodeRepair?.json, "warmPoolConfig": warmPool?.json, "tags": .map(tags),
+            "nodeRepairConfig": (nodeRepair ?? NodeRepairConfig()).json, "warmPoolConfig": warmPool?.json, "tags": .map(tags),
         ]
         return .compact(members)
     }
