@@ -599,10 +599,6 @@ data "aws_eks_cluster_versions" "standard" {
 
 output "endpoint" { value = data.aws_eks_cluster.this.endpoint }
 output "certificate_authority" { value = data.aws_eks_cluster.this.certificate_authority[0].data }
-output "token" {
-  value     = data.aws_eks_cluster_auth.this.token
-  sensitive = true
-}
 output "clusters" { value = data.aws_eks_clusters.all.names }
 output "node_group" { value = aws_eks_node_group.general.node_group_name }
 output "node_group_status" { value = data.aws_eks_node_group.general.status }
