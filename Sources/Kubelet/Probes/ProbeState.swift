@@ -10,6 +10,8 @@ enum ProbeKind: String, Sendable, Hashable {
 /// What one run of a probe gave. Upstream: probe.Result.
 enum ProbeOutcome: Sendable, Equatable {
     case success
+    /// It has succeeded, and there is something to tell. Upstream: probe.Warning.
+    case warning(String)
     case failure(String)
     /// It could not be run; says nothing about the container.
     case unknown(String)
@@ -62,7 +64,7 @@ struct ProbeState: Sendable, Equatable {
     mutating func take(_ outcome: ProbeOutcome) -> Bool {
         let isSuccess: Bool
         switch outcome {
-        case .success: isSuccess = true
+        case .success, .warning: isSuccess = true
         case .failure: isSuccess = false
         case .unknown: return false
         }

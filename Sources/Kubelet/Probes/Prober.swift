@@ -112,6 +112,8 @@ final class Prober: Sendable {
         let regarding = ObjectReference(pod.object, fieldPath: container.fieldPath)
         switch outcome {
         case .success: break
+        case .warning(let text):
+            recorder.event(regarding: regarding, .warning, reason: "ProbeWarning", message: "\(kind.rawValue) probe warning: \(text)")
         case .failure(let text):
             recorder.event(regarding: regarding, .warning, reason: "Unhealthy", message: "\(kind.rawValue) probe failed: \(text)")
         case .unknown(let text):
