@@ -161,6 +161,60 @@ struct KubeletLoopTests {
         }
     }
 
+    @Test("a pod whose sandbox fails goes through all its init containers again before its containers start")
+    func sandboxFailsWithInit() async throws {
+        try await run({
+            $0.scripts["docker.io/library/setup:1"] = {
+                var script = SimulatedRuntime.Script()
+                script.exitsAfter = .milliseconds(10)
+                return script
+            }()
+        }) { api, runtime in
+            var value = pod("web")
+            value[path: "spec", "initContainers"] = .array(
+                ["first", "second"].map { ["name": .string($0), "image": "setup:1", "imagePullPolicy": "IfNotPresent"] })
+            try api.put(.pods, value)
+            #expect(await eventually { isReady(api, "web") })
+            let sandbox = try #require(try await runtime.podSandboxes(PodSandboxFilter()).first)
+            await runtime.failSandbox(sandbox.id)
+            #expect(await eventually { main(api, "web")?["restartCount"] == 1 && isReady(api, "web") })
+            let starts = await runtime.journal.filter { $0.hasPrefix("startContainer") || $0.hasPrefix("runPodSandbox") }
+            let round = ["runPodSandbox web", "startContainer first", "startContainer second", "startContainer main"]
+            #expect(starts == round + round)
+        }
+    }
+
+    @Test("an init container that an agent made and did not start is started by the next, and the first is removed")
+    func initWasMadeOnly() async throws {
+        let runtime = SimulatedRuntime()
+        let api = FakeAPIServer()
+        let image = "docker.io/library/nginx:1"
+        let metadata = PodSandboxMetadata(name: "web", namespace: "default", uid: "uid-web", attempt: 0)
+        var sandbox = PodSandboxConfig(metadata: metadata)
+        sandbox.labels = [ContainerLabels.podUID: "uid-web"]
+        sandbox.namespaces.network = .pod
+        _ = try await runtime.pullImage(image, credentials: nil, sandboxConfig: nil)
+        let id = try await runtime.runPodSandbox(sandbox)
+        var config = ContainerConfig(name: "side", attempt: 0, image: image)
+        config.labels = sandbox.labels
+        let made = try await runtime.createContainer(sandbox: id, config: config, sandboxConfig: sandbox)
+        var value = pod("web")
+        value[path: "spec", "initContainers"] = [
+            ["name": "side", "image": "nginx:1", "imagePullPolicy": "IfNotPresent", "restartPolicy": "Always"]
+        ]
+        try api.put(.pods, value)
+
+        var logger = Logger(label: "kubelet")
+        logger.logLevel = .error
+        let kubelet = Kubelet(configuration: settings(), client: api.client, runtime: runtime, logger: logger)
+        let task = Task { try await kubelet.run() }
+        #expect(await eventually { isReady(api, "web") })
+        #expect(try await eventually { try await runtime.containers(ContainerFilter(id: made)).isEmpty })
+        #expect(await runtime.running(name: "side").count == 1)
+        task.cancel()
+        _ = await task.result
+    }
+
     @Test("an image that cannot be pulled is ErrImagePull, then ImagePullBackOff")
     func pullFails() async throws {
         try await run({ $0.standard.pullError = "failed to resolve reference: not found" }) { api, _ in

@@ -139,6 +139,35 @@ struct PodSyncTests {
         #expect(plan(pod, sandbox, [Given.container("a", .running)]).isIdle)
     }
 
+    @Test("in a new sandbox the init containers run again, all of them, before what has exited in the old one")
+    func initAgain() throws {
+        let pod = try Given.pod(
+            #"{"initContainers":[{"name":"i1","image":"i"},{"name":"i2","image":"i"}],"containers":[{"name":"a","image":"i"}]}"#)
+        let sandbox = [Given.sandbox(attempt: 1), Given.sandbox(ready: false)]
+        let old = Given.container("a", .exited, code: 137, ago: 1000)
+        let fresh = plan(pod, [Given.sandbox(ready: false)], [Given.container("i1", .exited), Given.container("i2", .exited), old])
+        #expect(fresh.createSandbox && fresh.startInit == ["i1"] && fresh.start.isEmpty)
+        #expect(plan(pod, sandbox, [old]).startInit == ["i1"] && plan(pod, sandbox, [old]).start.isEmpty)
+        #expect(plan(pod, sandbox, [Given.container("i1", .running, attempt: 1), old]).isIdle)
+        let one = Given.container("i1", .exited, attempt: 1)
+        #expect(plan(pod, sandbox, [one, old]).startInit == ["i2"] && plan(pod, sandbox, [one, old]).start.isEmpty)
+        let both = plan(pod, sandbox, [one, Given.container("i2", .exited, attempt: 1), old])
+        #expect(both.startInit.isEmpty && both.start == ["a"])
+        #expect(plan(pod, sandbox, [one, Given.container("a", .created, attempt: 1)]).startInit.isEmpty, "one that is made is of this sandbox")
+    }
+
+    @Test("an init container that was made and never started is started anew")
+    func initCreated() throws {
+        let pod = try Given.pod(
+            #"{"initContainers":[{"name":"i1","image":"i"},{"name":"s","image":"i","restartPolicy":"Always"}],"containers":[{"name":"a","image":"i"}]}"#
+        )
+        #expect(plan(pod, [Given.sandbox()], [Given.container("i1", .created)]).startInit == ["i1"])
+        let sidecar = plan(pod, [Given.sandbox()], [Given.container("i1", .exited), Given.container("s", .created)])
+        #expect(sidecar.startInit == ["s"] && sidecar.start.isEmpty)
+        let beside = plan(pod, [Given.sandbox()], [Given.container("s", .created), Given.container("a", .running)])
+        #expect(beside.startInit == ["s"] && beside.kill.isEmpty)
+    }
+
     @Test("a failed init container is tried again, or ends the pod when it never restarts")
     func initFails() throws {
         let spec = #""initContainers":[{"name":"i1","image":"i"}],"containers":[{"name":"a","image":"i"}]}"#

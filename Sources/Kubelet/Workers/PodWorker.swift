@@ -342,6 +342,11 @@ actor PodWorker {
         a.metadata.labels == b.metadata.labels && a.metadata.annotations == b.metadata.annotations
     }
 
+    /// Removes containers that are stopped, and their logs.
+    func purge(_ containers: [RuntimeContainerStatus]) async throws {
+        for container in containers { try await remove(container) }
+    }
+
     /// Containers that have ended, but the last one of each name and one before it, and sandboxes that nothing is in. Upstream: container GC.
     private func removeDead(_ runtime: PodRuntimeStatus) async throws {
         for name in Set(runtime.containers.map(\.name)) {
