@@ -252,14 +252,57 @@ struct KubeletLoopTests {
         try await run { api, runtime in
             try api.put(.pods, pod("web"))
             #expect(await eventually { isReady(api, "web") })
-            var value = try #require(api.get(.pods, "default", "web"))
-            value[path: "metadata", "deletionTimestamp"] = .string(Timestamp.now.adding(seconds: 3).rfc3339)
-            value[path: "metadata", "deletionGracePeriodSeconds"] = 3
-            try api.put(.pods, value)
+            try delete(api, "web", grace: 3)
             #expect(await eventually { api.get(.pods, "default", "web") == nil })
             #expect(await runtime.journal.contains("stopContainer main 3"))
             #expect(try await eventually { try await runtime.podSandboxes(PodSandboxFilter()).isEmpty })
             #expect(api.requests.contains("delete pods web"))
+        }
+    }
+
+    private func delete(_ api: FakeAPIServer, _ name: String, grace: Int64) throws {
+        var value = try #require(api.get(.pods, "default", name))
+        value[path: "metadata", "deletionTimestamp"] = .string(Timestamp.now.adding(seconds: grace).rfc3339)
+        value[path: "metadata", "deletionGracePeriodSeconds"] = .int(grace)
+        try api.put(.pods, value)
+    }
+
+    @Test("a sidecar's preStop runs as soon as the pod is to end; the sidecar itself ends after the containers it serves")
+    func sidecarEnds() async throws {
+        let commands = Mutex<[String]>([])
+        try await run({
+            $0.standard.exec = { _, command in
+                commands.withLock { $0 += command }
+                return ExecResult(stdout: [], stderr: [], exitCode: 0)
+            }
+        }) { api, runtime in
+            var value = pod("web", extra: ["lifecycle": ["preStop": ["sleep": ["seconds": 2]]]])
+            value[path: "spec", "initContainers"] = [
+                [
+                    "name": "side", "image": "nginx:1", "imagePullPolicy": "IfNotPresent", "restartPolicy": "Always",
+                    "lifecycle": ["preStop": ["exec": ["command": ["farewell"]]]],
+                ]
+            ]
+            try api.put(.pods, value)
+            #expect(await eventually { isReady(api, "web") })
+            try delete(api, "web", grace: 20)
+            #expect(await eventually { commands.withLock { $0 == ["farewell"] } })
+            #expect(await !runtime.journal.contains { $0.hasPrefix("stopContainer") }, "the main container is in its preStop")
+            #expect(await eventually { api.get(.pods, "default", "web") == nil })
+            let stops = await runtime.journal.filter { $0.hasPrefix("stopContainer") }.compactMap { $0.split(separator: " ").dropFirst().first }
+            #expect(stops == ["main", "side"])
+            #expect(commands.withLock { $0 } == ["farewell"])
+        }
+    }
+
+    @Test("a container has two seconds to end, even where the grace is less")
+    func minimumGrace() async throws {
+        try await run { api, runtime in
+            try api.put(.pods, pod("web"))
+            #expect(await eventually { isReady(api, "web") })
+            try delete(api, "web", grace: 1)
+            #expect(await eventually { api.get(.pods, "default", "web") == nil })
+            #expect(await runtime.journal.contains("stopContainer main 2"))
         }
     }
 

@@ -50,7 +50,7 @@ struct PodSyncPass: Sendable {
             if actions.createSandbox, !runtime.sandboxes.isEmpty {
                 services.event(pod, nil, .normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
             }
-            try await stopper.stopAll(runtime, grace: pod.terminationGracePeriodSeconds, exact: false)
+            try await stopper.stopAll(runtime, grace: pod.terminationGracePeriodSeconds)
             for sandbox in runtime.sandboxes { try await services.runtime.stopPodSandbox(sandbox.id) }
             // In the new sandbox all begin again: what ended in the old one must not count. Upstream: purgeInitContainers.
             if actions.createSandbox {

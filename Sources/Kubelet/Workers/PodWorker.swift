@@ -382,7 +382,7 @@ actor PodWorker {
         await publish(runtime)
         let isDeleted = pod.isBeingDeleted || isGoneFromAPI
         let grace = isDeleted ? pod.effectiveGracePeriodSeconds : ending?.grace ?? pod.terminationGracePeriodSeconds
-        try await ContainerStopper(services: services, pod: pod).stopAll(runtime, grace: grace, exact: isDeleted || ending != nil)
+        try await ContainerStopper(services: services, pod: pod).stopAll(runtime, grace: grace)
         try Task.checkCancellation()
         for sandbox in runtime.sandboxes { try await services.runtime.stopPodSandbox(sandbox.id) }
         runtime = try await readRuntime()
