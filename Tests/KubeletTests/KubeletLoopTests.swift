@@ -295,6 +295,28 @@ struct KubeletLoopTests {
         }
     }
 
+    @Test("a pod that runs to its end ends its sidecars before it is over")
+    func sidecarOfJob() async throws {
+        try await run({
+            $0.scripts["docker.io/library/work:1"] = {
+                var script = SimulatedRuntime.Script()
+                script.exitsAfter = .milliseconds(50)
+                return script
+            }()
+            $0.standard.stopDelay = .seconds(1)
+        }) { api, runtime in
+            var value = pod("job", image: "work:1", policy: "Never")
+            value[path: "spec", "initContainers"] = [
+                ["name": "side", "image": "nginx:1", "imagePullPolicy": "IfNotPresent", "restartPolicy": "Always"]
+            ]
+            try api.put(.pods, value)
+            #expect(await eventually { await runtime.journal.contains { $0.hasPrefix("stopContainer side") } })
+            #expect(phase(api, "job") != "Succeeded")
+            #expect(await eventually { phase(api, "job") == "Succeeded" })
+            #expect(await runtime.running(name: "side").isEmpty)
+        }
+    }
+
     @Test("a container has two seconds to end, even where the grace is less")
     func minimumGrace() async throws {
         try await run { api, runtime in

@@ -307,6 +307,32 @@ struct PodStatusTests {
         }
     }
 
+    @Test("a sidecar that is not started yet keeps the pod Pending until the containers have begun, and never again")
+    func sidecarPhase() throws {
+        let pod = try Given.pod(
+            #"""
+            {"restartPolicy":"Never","initContainers":[{"name":"s","image":"i","restartPolicy":"Always","startupProbe":{"exec":{"command":["x"]}}}],
+              "containers":[{"name":"a","image":"i"}]}
+            """#)
+        let sandbox = [Given.sandbox()]
+        let (again, first) = (Given.container("s", .running, attempt: 1), Given.container("s", .running))
+        #expect(compute(pod, Given.status(sandbox, [first])).phase == .pending)
+        #expect(compute(pod, Given.status(sandbox, [again, Given.container("a", .running)])).phase == .running)
+        let old = Given.status(
+            [Given.sandbox(attempt: 1, created: 5000), Given.sandbox(ready: false)], [again, Given.container("a", .exited, code: 1)])
+        #expect(compute(pod, old).phase == .pending, "what ran in another sandbox has not begun in this one")
+    }
+
+    @Test("a pod whose containers have ended is not over while a sidecar still runs")
+    func sidecarOutlives() throws {
+        let pod = try Given.pod(
+            #"{"restartPolicy":"Never","initContainers":[{"name":"s","image":"i","restartPolicy":"Always"}],"containers":[{"name":"a","image":"i"}]}"#
+        )
+        let ended = Given.container("a", .exited)
+        #expect(compute(pod, Given.status([Given.sandbox()], [Given.container("s", .running), ended])).phase == .running)
+        #expect(compute(pod, Given.status([Given.sandbox()], [Given.container("s", .exited, code: 143), ended])).phase == .succeeded)
+    }
+
     @Test("a deleted pod whose containers have ended is final, and its killed container tells how it ended")
     func terminated() throws {
         let pod = try Given.pod(#"{"containers":[{"name":"a","image":"i"}]}"#, status: #"{"phase":"Running"}"#, deleted: true)
