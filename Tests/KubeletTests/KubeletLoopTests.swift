@@ -228,6 +228,19 @@ struct KubeletLoopTests {
         }
     }
 
+    @Test("a pod whose time is over before its image was there is Failed, and its container has not started")
+    func deadlineWhilePulling() async throws {
+        try await run({ $0.standard.pullError = "failed to resolve reference: not found" }) { api, _ in
+            var value = pod("web", image: "nope:1")
+            value[path: "spec", "activeDeadlineSeconds"] = 2
+            try api.put(.pods, value)
+            #expect(await eventually { main(api, "web")?[path: "state", "waiting", "reason"]?.string?.contains("ImagePull") ?? false })
+            #expect(await eventually { main(api, "web")?[path: "state", "terminated", "reason"] == "ContainerStatusUnknown" })
+            #expect(phase(api, "web") == "Failed" && main(api, "web")?[path: "state", "terminated", "exitCode"] == 137)
+            #expect(api.get(.pods, "default", "web")?[path: "status", "reason"] == "DeadlineExceeded")
+        }
+    }
+
     @Test("a pod that runs to its end is Succeeded or Failed, and stays so")
     func runsToEnd() async throws {
         try await run({

@@ -342,6 +342,45 @@ struct PodStatusTests {
         #expect(outcome.value["containerStatuses"]?.array?[0][path: "state", "terminated", "reason"] == "OOMKilled")
     }
 
+    private func ends(_ outcome: PodStatusComputation.Outcome, _ list: String) -> [String] {
+        (outcome.value[list]?.array ?? []).map { status in
+            guard let end = status[path: "state", "terminated"] else { return "waiting" }
+            return "\(end["exitCode"]?.int ?? 0) \(end["reason"]?.string ?? "")"
+        }
+    }
+
+    @Test("containers that never ran are told of as failed when their pod is over, but not those whose turn had not come")
+    func neverRan() throws {
+        let lost = "137 ContainerStatusUnknown"
+        let plain = compute(
+            try Given.pod(#"{"containers":[{"name":"a","image":"i"},{"name":"b","image":"i"}]}"#), PodRuntimeStatus(), terminated: true)
+        #expect(ends(plain, "containerStatuses") == [lost, lost] && plain.phase == .failed)
+        #expect(
+            plain.value["containerStatuses"]?.array?.first?[path: "state", "terminated", "message"]
+                == "The container could not be located when the pod was terminated")
+        let spec = #"{"initContainers":[{"name":"i1","image":"i"},{"name":"i2","image":"i"}],"containers":[{"name":"a","image":"i"}]}"#
+        let none = compute(try Given.pod(spec), PodRuntimeStatus(), terminated: true)
+        #expect(ends(none, "initContainerStatuses") == [lost, "waiting"] && ends(none, "containerStatuses") == ["waiting"])
+        let sandbox = [Given.sandbox(ready: false)]
+        let second = compute(try Given.pod(spec), Given.status(sandbox, [Given.container("i2", .exited, code: 2)]), terminated: true)
+        #expect(ends(second, "initContainerStatuses") == [lost, "2 Error"] && ends(second, "containerStatuses") == ["waiting"])
+        let done = [Given.container("i1", .exited), Given.container("i2", .exited)]
+        let ready = compute(try Given.pod(spec), Given.status(sandbox, done), terminated: true)
+        #expect(ends(ready, "initContainerStatuses") == ["0 Completed", "0 Completed"] && ends(ready, "containerStatuses") == [lost])
+        #expect(ready.phase == .failed)
+    }
+
+    @Test("a container that waited for its image beside a started sidecar is told of as failed when the pod is over")
+    func neverRanBesideSidecar() throws {
+        let spec = #"{"initContainers":[{"name":"s","image":"i","restartPolicy":"Always"}],"containers":[{"name":"a","image":"i"}]}"#
+        let runtime = Given.status([Given.sandbox(ready: false)], [Given.container("s", .exited, code: 143)])
+        for (started, told) in [(true, "137 ContainerStatusUnknown"), (false, "waiting")] {
+            let status = #"{"initContainerStatuses":[{"name":"s","started":\#(started),"state":{"running":{"startedAt":"2027-01-15T08:00:00Z"}}}]}"#
+            let outcome = compute(try Given.pod(spec, status: status), runtime, terminated: true)
+            #expect(ends(outcome, "containerStatuses") == [told])
+        }
+    }
+
     @Test("unchanged conditions keep their transition time")
     func transitions() throws {
         let old =

@@ -78,6 +78,7 @@ struct PodStatusComputation: Sendable {
         status["startTime"] = .string(pod.status["startTime"].string ?? now.rfc3339)
         status["qosClass"] = .string(pod.qosClass.rawValue)
         if wasRejected { return Outcome(phase: phase, value: status) }
+        if isTerminated { LostContainers.mark(inits: &inits, mains: &mains, of: pod) }
         if !initSpecs.isEmpty { status["initContainerStatuses"] = .array(zip(initSpecs, inits).map { $1.value(spec: $0) }) }
         status["containerStatuses"] = .array(zip(mainSpecs, mains).map { $1.value(spec: $0) })
         let ephemeral = pod.ephemeralContainers
@@ -111,7 +112,8 @@ struct PodStatusComputation: Sendable {
         return true
     }
 
-    /// Whether a main container was made in the newest sandbox: the init containers were done with then. Upstream: HasAnyActiveRegularContainerStarted.
+    /// Whether a main container was made in the newest sandbox: the init containers were done with then. Upstream:
+    /// HasAnyActiveRegularContainerStarted.
     private var hasBegun: Bool {
         guard let sandbox = runtime.sandboxes.first, sandbox.isReady else { return false }
         let names = Set(pod.containers.map(\.name))
