@@ -337,6 +337,12 @@ struct ProbeStateTests {
         #expect(state.result == nil)
         #expect(state.take(.success) && state.result == true)
     }
+
+    @Test("a probe that has succeeded with a warning has succeeded")
+    func warning() throws {
+        var state = ProbeState(kind: .readiness, settings: try settings("{}"))
+        #expect(state.take(.warning("x")) && state.result == true)
+    }
 }
 
 struct ServerPartsTests {

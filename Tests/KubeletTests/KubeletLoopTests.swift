@@ -377,6 +377,74 @@ struct KubeletLoopTests {
         _ = await task.result
     }
 
+    /// Counts the commands it is asked to run, and fails those it is told to.
+    private final class Commands: Sendable {
+        private let state = Mutex<(counts: [String: Int], failing: Set<String>)>(([:], []))
+
+        func count(_ command: String) -> Int { state.withLock { $0.counts[command] ?? 0 } }
+        func fail(_ command: String) { state.withLock { _ = $0.failing.insert(command) } }
+        func run(_ command: [String]) -> ExecResult {
+            state.withLock { state in
+                for word in command { state.counts[word, default: 0] += 1 }
+                return ExecResult(stdout: [], stderr: [], exitCode: state.failing.isDisjoint(with: command) ? 0 : 1)
+            }
+        }
+    }
+
+    private func probed(_ name: String, failures: Int64) -> Value {
+        func probe(_ command: String) -> Value {
+            ["exec": ["command": [.string(command)]], "periodSeconds": 1, "failureThreshold": .int(failures)]
+        }
+        return pod(name, extra: ["startupProbe": probe("startup"), "readinessProbe": probe("ready"), "livenessProbe": probe("live")])
+    }
+
+    @Test("a pod that ends stays ready as long as its readiness probe says so, and is not asked whether it is alive")
+    func readyToTheEnd() async throws {
+        let commands = Commands()
+        try await run({
+            $0.standard.exec = { _, command in commands.run(command) }
+            $0.standard.stopDelay = .seconds(600)
+        }) { api, runtime in
+            try api.put(.pods, probed("web", failures: 1))
+            #expect(await eventually { isReady(api, "web") })
+            try delete(api, "web", grace: 600)
+            #expect(await eventually { await runtime.journal.contains { $0.hasPrefix("stopContainer main") } })
+            let (ready, live) = (commands.count("ready"), commands.count("live"))
+            #expect(await eventually { commands.count("ready") >= ready + 2 })
+            #expect(isReady(api, "web") && main(api, "web")?["started"] == true)
+            #expect(commands.count("live") <= live + 1)
+            commands.fail("ready")
+            #expect(await eventually { !isReady(api, "web") })
+            #expect(await runtime.running(name: "main").count == 1 && phase(api, "web") == "Running")
+        }
+    }
+
+    @Test("a new agent leaves a pod ready until its probes say otherwise, and does not wait for it to start again")
+    func agentRestartsBesideProbes() async throws {
+        let commands = Commands()
+        var configuration = SimulatedRuntime.Configuration()
+        configuration.standard.exec = { _, command in commands.run(command) }
+        let runtime = SimulatedRuntime(configuration)
+        let api = FakeAPIServer()
+        var logger = Logger(label: "kubelet")
+        logger.logLevel = .error
+        let kubelet = Kubelet(configuration: settings(), client: api.client, runtime: runtime, logger: logger)
+        var task = Task { try await kubelet.run() }
+        try api.put(.pods, probed("web", failures: 5))
+        #expect(await eventually { isReady(api, "web") })
+        task.cancel()
+        _ = await task.result
+        commands.fail("ready")
+        let (startup, ready) = (commands.count("startup"), commands.count("ready"))
+        task = Task { try await kubelet.run() }
+        #expect(await eventually { commands.count("ready") >= ready + 2 })
+        #expect(isReady(api, "web") && main(api, "web")?["started"] == true)
+        #expect(await eventually { !isReady(api, "web") })
+        #expect(commands.count("startup") == startup && main(api, "web")?["restartCount"] == 0)
+        task.cancel()
+        _ = await task.result
+    }
+
     @Test("a failing liveness probe restarts the container; readiness follows its probe")
     func probes() async throws {
         try await run({
