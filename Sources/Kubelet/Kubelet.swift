@@ -86,7 +86,8 @@ package struct Kubelet: Sendable {
         // Only the newest list counts, and removing what it shows may take as long as a container's grace.
         let (present, seen) = AsyncStream<Set<String>>.makeStream(bufferingPolicy: .bufferingNewest(1))
         let actions = ProbeActions(runtime: runtime, userAgent: "kube-probe/1.36")
-        let prober = Prober(actions: actions, recorder: recorder) { wake.yield($0) }
+        let (probes, probed) = AsyncStream<String>.makeStream()
+        let prober = Prober(actions: actions, recorder: recorder) { probed.yield($0) }
         let volumeStatistics = VolumeStatistics(csi: drivers?.volumes)
         let services = PodServices(
             configuration: configuration, runtime: runtime, runtimeName: version.name, recorder: recorder,
@@ -184,6 +185,7 @@ package struct Kubelet: Sendable {
                 change.yield(.synced)
             }
             group.addTask { for await uid in wakes { await workers.wake(uid) } }
+            group.addTask { for await uid in probes { await workers.probed(uid) } }
             group.addTask { for await _ in rooms { await workers.roomChanged() } }
             group.addTask { await pleg.run(changed: { wake.yield($0) }, present: { seen.yield($0) }) }
             group.addTask { for await uids in present { await workers.cleanUp(present: uids) } }

@@ -277,6 +277,24 @@ struct VolumeTests {
         }
     }
 
+    @Test(
+        "the folders of a subPath that is not there get the mode of the volume, sticky and set-group bits and all",
+        arguments: [0o777, 0o2775, 0o1777])
+    func subPathMode(mode: mode_t) throws {
+        try withDirectory { (directory: String) throws -> Void in
+            let volume = directory + "/volume"
+            try FileTree.makeDirectories(volume, mode: mode)
+            try FileTree.makeDirectories(volume + "/there", mode: 0o700)
+            let volumes = PodVolumes(rootDirectory: directory, mounts: false)
+            let pod = try Given.pod(#"{"securityContext":{"fsGroup":2000}}"#)
+            _ = try volumes.subPath("there/new/deep", volume: volume, volumeName: "v", pod: pod, container: "c", index: 0)
+            for path in ["there/new", "there/new/deep"] {
+                #expect(try FileTree.status("\(volume)/\(path)")?.st_mode == S_IFDIR | mode, "\(path)")
+            }
+            #expect(try FileTree.status(volume + "/there")?.st_mode == S_IFDIR | 0o700, "what was there stays as it is")
+        }
+    }
+
     @Test("hostPath types are checked in upstream's words")
     func hostPath() throws {
         try withDirectory { (directory: String) throws -> Void in
@@ -318,6 +336,12 @@ struct ProbeStateTests {
         var state = ProbeState(kind: .startup, settings: try settings("{}"))
         #expect(state.result == nil)
         #expect(state.take(.success) && state.result == true)
+    }
+
+    @Test("a probe that has succeeded with a warning has succeeded")
+    func warning() throws {
+        var state = ProbeState(kind: .readiness, settings: try settings("{}"))
+        #expect(state.take(.warning("x")) && state.result == true)
     }
 }
 

@@ -161,6 +161,60 @@ struct KubeletLoopTests {
         }
     }
 
+    @Test("a pod whose sandbox fails goes through all its init containers again before its containers start")
+    func sandboxFailsWithInit() async throws {
+        try await run({
+            $0.scripts["docker.io/library/setup:1"] = {
+                var script = SimulatedRuntime.Script()
+                script.exitsAfter = .milliseconds(10)
+                return script
+            }()
+        }) { api, runtime in
+            var value = pod("web")
+            value[path: "spec", "initContainers"] = .array(
+                ["first", "second"].map { ["name": .string($0), "image": "setup:1", "imagePullPolicy": "IfNotPresent"] })
+            try api.put(.pods, value)
+            #expect(await eventually { isReady(api, "web") })
+            let sandbox = try #require(try await runtime.podSandboxes(PodSandboxFilter()).first)
+            await runtime.failSandbox(sandbox.id)
+            #expect(await eventually { main(api, "web")?["restartCount"] == 1 && isReady(api, "web") })
+            let starts = await runtime.journal.filter { $0.hasPrefix("startContainer") || $0.hasPrefix("runPodSandbox") }
+            let round = ["runPodSandbox web", "startContainer first", "startContainer second", "startContainer main"]
+            #expect(starts == round + round)
+        }
+    }
+
+    @Test("an init container that an agent made and did not start is started by the next, and the first is removed")
+    func initWasMadeOnly() async throws {
+        let runtime = SimulatedRuntime()
+        let api = FakeAPIServer()
+        let image = "docker.io/library/nginx:1"
+        let metadata = PodSandboxMetadata(name: "web", namespace: "default", uid: "uid-web", attempt: 0)
+        var sandbox = PodSandboxConfig(metadata: metadata)
+        sandbox.labels = [ContainerLabels.podUID: "uid-web"]
+        sandbox.namespaces.network = .pod
+        _ = try await runtime.pullImage(image, credentials: nil, sandboxConfig: nil)
+        let id = try await runtime.runPodSandbox(sandbox)
+        var config = ContainerConfig(name: "side", attempt: 0, image: image)
+        config.labels = sandbox.labels
+        let made = try await runtime.createContainer(sandbox: id, config: config, sandboxConfig: sandbox)
+        var value = pod("web")
+        value[path: "spec", "initContainers"] = [
+            ["name": "side", "image": "nginx:1", "imagePullPolicy": "IfNotPresent", "restartPolicy": "Always"]
+        ]
+        try api.put(.pods, value)
+
+        var logger = Logger(label: "kubelet")
+        logger.logLevel = .error
+        let kubelet = Kubelet(configuration: settings(), client: api.client, runtime: runtime, logger: logger)
+        let task = Task { try await kubelet.run() }
+        #expect(await eventually { isReady(api, "web") })
+        #expect(try await eventually { try await runtime.containers(ContainerFilter(id: made)).isEmpty })
+        #expect(await runtime.running(name: "side").count == 1)
+        task.cancel()
+        _ = await task.result
+    }
+
     @Test("an image that cannot be pulled is ErrImagePull, then ImagePullBackOff")
     func pullFails() async throws {
         try await run({ $0.standard.pullError = "failed to resolve reference: not found" }) { api, _ in
@@ -171,6 +225,19 @@ struct KubeletLoopTests {
             )
             #expect(phase(api, "web") == "Pending")
             #expect(await eventually { api.events("Failed").contains("Error: ErrImagePull") })
+        }
+    }
+
+    @Test("a pod whose time is over before its image was there is Failed, and its container has not started")
+    func deadlineWhilePulling() async throws {
+        try await run({ $0.standard.pullError = "failed to resolve reference: not found" }) { api, _ in
+            var value = pod("web", image: "nope:1")
+            value[path: "spec", "activeDeadlineSeconds"] = 2
+            try api.put(.pods, value)
+            #expect(await eventually { main(api, "web")?[path: "state", "waiting", "reason"]?.string?.contains("ImagePull") ?? false })
+            #expect(await eventually { main(api, "web")?[path: "state", "terminated", "reason"] == "ContainerStatusUnknown" })
+            #expect(phase(api, "web") == "Failed" && main(api, "web")?[path: "state", "terminated", "exitCode"] == 137)
+            #expect(api.get(.pods, "default", "web")?[path: "status", "reason"] == "DeadlineExceeded")
         }
     }
 
@@ -198,14 +265,79 @@ struct KubeletLoopTests {
         try await run { api, runtime in
             try api.put(.pods, pod("web"))
             #expect(await eventually { isReady(api, "web") })
-            var value = try #require(api.get(.pods, "default", "web"))
-            value[path: "metadata", "deletionTimestamp"] = .string(Timestamp.now.adding(seconds: 3).rfc3339)
-            value[path: "metadata", "deletionGracePeriodSeconds"] = 3
-            try api.put(.pods, value)
+            try delete(api, "web", grace: 3)
             #expect(await eventually { api.get(.pods, "default", "web") == nil })
             #expect(await runtime.journal.contains("stopContainer main 3"))
             #expect(try await eventually { try await runtime.podSandboxes(PodSandboxFilter()).isEmpty })
             #expect(api.requests.contains("delete pods web"))
+        }
+    }
+
+    private func delete(_ api: FakeAPIServer, _ name: String, grace: Int64) throws {
+        var value = try #require(api.get(.pods, "default", name))
+        value[path: "metadata", "deletionTimestamp"] = .string(Timestamp.now.adding(seconds: grace).rfc3339)
+        value[path: "metadata", "deletionGracePeriodSeconds"] = .int(grace)
+        try api.put(.pods, value)
+    }
+
+    @Test("a sidecar's preStop runs as soon as the pod is to end; the sidecar itself ends after the containers it serves")
+    func sidecarEnds() async throws {
+        let commands = Mutex<[String]>([])
+        try await run({
+            $0.standard.exec = { _, command in
+                commands.withLock { $0 += command }
+                return ExecResult(stdout: [], stderr: [], exitCode: 0)
+            }
+        }) { api, runtime in
+            var value = pod("web", extra: ["lifecycle": ["preStop": ["sleep": ["seconds": 2]]]])
+            value[path: "spec", "initContainers"] = [
+                [
+                    "name": "side", "image": "nginx:1", "imagePullPolicy": "IfNotPresent", "restartPolicy": "Always",
+                    "lifecycle": ["preStop": ["exec": ["command": ["farewell"]]]],
+                ]
+            ]
+            try api.put(.pods, value)
+            #expect(await eventually { isReady(api, "web") })
+            try delete(api, "web", grace: 20)
+            #expect(await eventually { commands.withLock { $0 == ["farewell"] } })
+            #expect(await !runtime.journal.contains { $0.hasPrefix("stopContainer") }, "the main container is in its preStop")
+            #expect(await eventually { api.get(.pods, "default", "web") == nil })
+            let stops = await runtime.journal.filter { $0.hasPrefix("stopContainer") }.compactMap { $0.split(separator: " ").dropFirst().first }
+            #expect(stops == ["main", "side"])
+            #expect(commands.withLock { $0 } == ["farewell"])
+        }
+    }
+
+    @Test("a pod that runs to its end ends its sidecars before it is over")
+    func sidecarOfJob() async throws {
+        try await run({
+            $0.scripts["docker.io/library/work:1"] = {
+                var script = SimulatedRuntime.Script()
+                script.exitsAfter = .milliseconds(50)
+                return script
+            }()
+            $0.standard.stopDelay = .seconds(1)
+        }) { api, runtime in
+            var value = pod("job", image: "work:1", policy: "Never")
+            value[path: "spec", "initContainers"] = [
+                ["name": "side", "image": "nginx:1", "imagePullPolicy": "IfNotPresent", "restartPolicy": "Always"]
+            ]
+            try api.put(.pods, value)
+            #expect(await eventually { await runtime.journal.contains { $0.hasPrefix("stopContainer side") } })
+            #expect(phase(api, "job") != "Succeeded")
+            #expect(await eventually { phase(api, "job") == "Succeeded" })
+            #expect(await runtime.running(name: "side").isEmpty)
+        }
+    }
+
+    @Test("a container has two seconds to end, even where the grace is less")
+    func minimumGrace() async throws {
+        try await run { api, runtime in
+            try api.put(.pods, pod("web"))
+            #expect(await eventually { isReady(api, "web") })
+            try delete(api, "web", grace: 1)
+            #expect(await eventually { api.get(.pods, "default", "web") == nil })
+            #expect(await runtime.journal.contains("stopContainer main 2"))
         }
     }
 
@@ -241,6 +373,74 @@ struct KubeletLoopTests {
         task = Task { try await kubelet.run() }
         #expect(try await eventually { try await runtime.podSandboxes(PodSandboxFilter()).map(\.metadata.name) == ["stays"] })
         #expect(main(api, "stays")?["containerID"] == before && main(api, "stays")?["restartCount"] == 0 && isReady(api, "stays"))
+        task.cancel()
+        _ = await task.result
+    }
+
+    /// Counts the commands it is asked to run, and fails those it is told to.
+    private final class Commands: Sendable {
+        private let state = Mutex<(counts: [String: Int], failing: Set<String>)>(([:], []))
+
+        func count(_ command: String) -> Int { state.withLock { $0.counts[command] ?? 0 } }
+        func fail(_ command: String) { state.withLock { _ = $0.failing.insert(command) } }
+        func run(_ command: [String]) -> ExecResult {
+            state.withLock { state in
+                for word in command { state.counts[word, default: 0] += 1 }
+                return ExecResult(stdout: [], stderr: [], exitCode: state.failing.isDisjoint(with: command) ? 0 : 1)
+            }
+        }
+    }
+
+    private func probed(_ name: String, failures: Int64) -> Value {
+        func probe(_ command: String) -> Value {
+            ["exec": ["command": [.string(command)]], "periodSeconds": 1, "failureThreshold": .int(failures)]
+        }
+        return pod(name, extra: ["startupProbe": probe("startup"), "readinessProbe": probe("ready"), "livenessProbe": probe("live")])
+    }
+
+    @Test("a pod that ends stays ready as long as its readiness probe says so, and is not asked whether it is alive")
+    func readyToTheEnd() async throws {
+        let commands = Commands()
+        try await run({
+            $0.standard.exec = { _, command in commands.run(command) }
+            $0.standard.stopDelay = .seconds(600)
+        }) { api, runtime in
+            try api.put(.pods, probed("web", failures: 1))
+            #expect(await eventually { isReady(api, "web") })
+            try delete(api, "web", grace: 600)
+            #expect(await eventually { await runtime.journal.contains { $0.hasPrefix("stopContainer main") } })
+            let (ready, live) = (commands.count("ready"), commands.count("live"))
+            #expect(await eventually { commands.count("ready") >= ready + 2 })
+            #expect(isReady(api, "web") && main(api, "web")?["started"] == true)
+            #expect(commands.count("live") <= live + 1)
+            commands.fail("ready")
+            #expect(await eventually { !isReady(api, "web") })
+            #expect(await runtime.running(name: "main").count == 1 && phase(api, "web") == "Running")
+        }
+    }
+
+    @Test("a new agent leaves a pod ready until its probes say otherwise, and does not wait for it to start again")
+    func agentRestartsBesideProbes() async throws {
+        let commands = Commands()
+        var configuration = SimulatedRuntime.Configuration()
+        configuration.standard.exec = { _, command in commands.run(command) }
+        let runtime = SimulatedRuntime(configuration)
+        let api = FakeAPIServer()
+        var logger = Logger(label: "kubelet")
+        logger.logLevel = .error
+        let kubelet = Kubelet(configuration: settings(), client: api.client, runtime: runtime, logger: logger)
+        var task = Task { try await kubelet.run() }
+        try api.put(.pods, probed("web", failures: 5))
+        #expect(await eventually { isReady(api, "web") })
+        task.cancel()
+        _ = await task.result
+        commands.fail("ready")
+        let (startup, ready) = (commands.count("startup"), commands.count("ready"))
+        task = Task { try await kubelet.run() }
+        #expect(await eventually { commands.count("ready") >= ready + 2 })
+        #expect(isReady(api, "web") && main(api, "web")?["started"] == true)
+        #expect(await eventually { !isReady(api, "web") })
+        #expect(commands.count("startup") == startup && main(api, "web")?["restartCount"] == 0)
         task.cancel()
         _ = await task.result
     }

@@ -139,6 +139,35 @@ struct PodSyncTests {
         #expect(plan(pod, sandbox, [Given.container("a", .running)]).isIdle)
     }
 
+    @Test("in a new sandbox the init containers run again, all of them, before what has exited in the old one")
+    func initAgain() throws {
+        let pod = try Given.pod(
+            #"{"initContainers":[{"name":"i1","image":"i"},{"name":"i2","image":"i"}],"containers":[{"name":"a","image":"i"}]}"#)
+        let sandbox = [Given.sandbox(attempt: 1), Given.sandbox(ready: false)]
+        let old = Given.container("a", .exited, code: 137, ago: 1000)
+        let fresh = plan(pod, [Given.sandbox(ready: false)], [Given.container("i1", .exited), Given.container("i2", .exited), old])
+        #expect(fresh.createSandbox && fresh.startInit == ["i1"] && fresh.start.isEmpty)
+        #expect(plan(pod, sandbox, [old]).startInit == ["i1"] && plan(pod, sandbox, [old]).start.isEmpty)
+        #expect(plan(pod, sandbox, [Given.container("i1", .running, attempt: 1), old]).isIdle)
+        let one = Given.container("i1", .exited, attempt: 1)
+        #expect(plan(pod, sandbox, [one, old]).startInit == ["i2"] && plan(pod, sandbox, [one, old]).start.isEmpty)
+        let both = plan(pod, sandbox, [one, Given.container("i2", .exited, attempt: 1), old])
+        #expect(both.startInit.isEmpty && both.start == ["a"])
+        #expect(plan(pod, sandbox, [one, Given.container("a", .created, attempt: 1)]).startInit.isEmpty, "one that is made is of this sandbox")
+    }
+
+    @Test("an init container that was made and never started is started anew")
+    func initCreated() throws {
+        let pod = try Given.pod(
+            #"{"initContainers":[{"name":"i1","image":"i"},{"name":"s","image":"i","restartPolicy":"Always"}],"containers":[{"name":"a","image":"i"}]}"#
+        )
+        #expect(plan(pod, [Given.sandbox()], [Given.container("i1", .created)]).startInit == ["i1"])
+        let sidecar = plan(pod, [Given.sandbox()], [Given.container("i1", .exited), Given.container("s", .created)])
+        #expect(sidecar.startInit == ["s"] && sidecar.start.isEmpty)
+        let beside = plan(pod, [Given.sandbox()], [Given.container("s", .created), Given.container("a", .running)])
+        #expect(beside.startInit == ["s"] && beside.kill.isEmpty)
+    }
+
     @Test("a failed init container is tried again, or ends the pod when it never restarts")
     func initFails() throws {
         let spec = #""initContainers":[{"name":"i1","image":"i"}],"containers":[{"name":"a","image":"i"}]}"#
@@ -278,6 +307,32 @@ struct PodStatusTests {
         }
     }
 
+    @Test("a sidecar that is not started yet keeps the pod Pending until the containers have begun, and never again")
+    func sidecarPhase() throws {
+        let pod = try Given.pod(
+            #"""
+            {"restartPolicy":"Never","initContainers":[{"name":"s","image":"i","restartPolicy":"Always","startupProbe":{"exec":{"command":["x"]}}}],
+              "containers":[{"name":"a","image":"i"}]}
+            """#)
+        let sandbox = [Given.sandbox()]
+        let (again, first) = (Given.container("s", .running, attempt: 1), Given.container("s", .running))
+        #expect(compute(pod, Given.status(sandbox, [first])).phase == .pending)
+        #expect(compute(pod, Given.status(sandbox, [again, Given.container("a", .running)])).phase == .running)
+        let old = Given.status(
+            [Given.sandbox(attempt: 1, created: 5000), Given.sandbox(ready: false)], [again, Given.container("a", .exited, code: 1)])
+        #expect(compute(pod, old).phase == .pending, "what ran in another sandbox has not begun in this one")
+    }
+
+    @Test("a pod whose containers have ended is not over while a sidecar still runs")
+    func sidecarOutlives() throws {
+        let pod = try Given.pod(
+            #"{"restartPolicy":"Never","initContainers":[{"name":"s","image":"i","restartPolicy":"Always"}],"containers":[{"name":"a","image":"i"}]}"#
+        )
+        let ended = Given.container("a", .exited)
+        #expect(compute(pod, Given.status([Given.sandbox()], [Given.container("s", .running), ended])).phase == .running)
+        #expect(compute(pod, Given.status([Given.sandbox()], [Given.container("s", .exited, code: 143), ended])).phase == .succeeded)
+    }
+
     @Test("a deleted pod whose containers have ended is final, and its killed container tells how it ended")
     func terminated() throws {
         let pod = try Given.pod(#"{"containers":[{"name":"a","image":"i"}]}"#, status: #"{"phase":"Running"}"#, deleted: true)
@@ -285,6 +340,45 @@ struct PodStatusTests {
             pod, Given.status([Given.sandbox(ready: false)], [Given.container("a", .exited, code: 137, reason: "OOMKilled")]), terminated: true)
         #expect(outcome.phase == .failed)
         #expect(outcome.value["containerStatuses"]?.array?[0][path: "state", "terminated", "reason"] == "OOMKilled")
+    }
+
+    private func ends(_ outcome: PodStatusComputation.Outcome, _ list: String) -> [String] {
+        (outcome.value[list]?.array ?? []).map { status in
+            guard let end = status[path: "state", "terminated"] else { return "waiting" }
+            return "\(end["exitCode"]?.int ?? 0) \(end["reason"]?.string ?? "")"
+        }
+    }
+
+    @Test("containers that never ran are told of as failed when their pod is over, but not those whose turn had not come")
+    func neverRan() throws {
+        let lost = "137 ContainerStatusUnknown"
+        let plain = compute(
+            try Given.pod(#"{"containers":[{"name":"a","image":"i"},{"name":"b","image":"i"}]}"#), PodRuntimeStatus(), terminated: true)
+        #expect(ends(plain, "containerStatuses") == [lost, lost] && plain.phase == .failed)
+        #expect(
+            plain.value["containerStatuses"]?.array?.first?[path: "state", "terminated", "message"]
+                == "The container could not be located when the pod was terminated")
+        let spec = #"{"initContainers":[{"name":"i1","image":"i"},{"name":"i2","image":"i"}],"containers":[{"name":"a","image":"i"}]}"#
+        let none = compute(try Given.pod(spec), PodRuntimeStatus(), terminated: true)
+        #expect(ends(none, "initContainerStatuses") == [lost, "waiting"] && ends(none, "containerStatuses") == ["waiting"])
+        let sandbox = [Given.sandbox(ready: false)]
+        let second = compute(try Given.pod(spec), Given.status(sandbox, [Given.container("i2", .exited, code: 2)]), terminated: true)
+        #expect(ends(second, "initContainerStatuses") == [lost, "2 Error"] && ends(second, "containerStatuses") == ["waiting"])
+        let done = [Given.container("i1", .exited), Given.container("i2", .exited)]
+        let ready = compute(try Given.pod(spec), Given.status(sandbox, done), terminated: true)
+        #expect(ends(ready, "initContainerStatuses") == ["0 Completed", "0 Completed"] && ends(ready, "containerStatuses") == [lost])
+        #expect(ready.phase == .failed)
+    }
+
+    @Test("a container that waited for its image beside a started sidecar is told of as failed when the pod is over")
+    func neverRanBesideSidecar() throws {
+        let spec = #"{"initContainers":[{"name":"s","image":"i","restartPolicy":"Always"}],"containers":[{"name":"a","image":"i"}]}"#
+        let runtime = Given.status([Given.sandbox(ready: false)], [Given.container("s", .exited, code: 143)])
+        for (started, told) in [(true, "137 ContainerStatusUnknown"), (false, "waiting")] {
+            let status = #"{"initContainerStatuses":[{"name":"s","started":\#(started),"state":{"running":{"startedAt":"2027-01-15T08:00:00Z"}}}]}"#
+            let outcome = compute(try Given.pod(spec, status: status), runtime, terminated: true)
+            #expect(ends(outcome, "containerStatuses") == [told])
+        }
     }
 
     @Test("unchanged conditions keep their transition time")

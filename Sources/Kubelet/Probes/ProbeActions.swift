@@ -38,8 +38,8 @@ struct ProbeActions: Sendable {
         }
     }
 
-    /// The request of an `httpGet`: host, port and path with the fields to send. Nil port: it has no such port.
-    private func request(_ view: JSONView, _ target: Target) -> (host: String, port: Int, path: String, fields: HTTPFields, isTLS: Bool)? {
+    /// The request of an `httpGet`. Nil: the container has no such port.
+    private func request(_ view: JSONView, _ target: Target) -> HTTPProbeRequest? {
         guard let port = target.container.port(view["port"]) else { return nil }
         let host = view["host"].string.flatMap { $0.isEmpty ? nil : $0 } ?? target.podIP
         var path = view["path"].string ?? "/"
@@ -50,48 +50,93 @@ struct ProbeActions: Sendable {
         if fields["User-Agent"] == nil { fields["User-Agent"] = userAgent }
         if fields["Accept"] == nil { fields["Accept"] = "*/*" }
         fields["Connection"] = "close"
-        return (host, port, path, fields, (view["scheme"].string ?? "HTTP").uppercased() == "HTTPS")
-    }
-
-    private func url(_ request: (host: String, port: Int, path: String, fields: HTTPFields, isTLS: Bool)) -> String {
-        let host = request.host.contains(":") ? "[\(request.host)]" : request.host
-        return "\(request.isTLS ? "https" : "http")://\(host):\(request.port)\(request.path)"
+        let isTLS = (view["scheme"].string ?? "HTTP").uppercased() == "HTTPS"
+        return HTTPProbeRequest(host: host, port: port, path: path, fields: fields, isTLS: isTLS)
     }
 
     private func httpGet(_ view: JSONView, _ target: Target, timeout: Duration) async -> ProbeOutcome {
         guard let request = request(view, target) else { return .unknown("invalid port in httpGet probe") }
         do {
-            let status = try await send(request, timeout: timeout)
-            // A redirect counts as success: the server is there. Upstream follows those to the same host.
-            if (200..<400).contains(status) { return .success }
-            return .failure("HTTP probe failed with statuscode: \(status)")
+            let (status, text) = try await send(request, timeout: timeout)
+            switch status {
+            case 200..<300: return .success
+            case 300..<400: return .warning("Probe terminated redirects, Response body: \(text)")
+            default: return .failure("HTTP probe failed with statuscode: \(status)")
+            }
         } catch {
-            return .failure("Get \"\(url(request))\": \(Self.text(error))")
+            return .failure("\(error)")
         }
     }
 
     /// For lifecycle handlers: throws when the request could not be made or was refused.
     func httpHook(_ view: JSONView, _ target: Target) async throws {
         guard let request = request(view, target) else { throw ContainerConfigError("invalid port in httpGet handler") }
-        let status = try await send(request, timeout: .seconds(60))
+        let (status, _) = try await send(request, timeout: .seconds(60))
         guard (200..<400).contains(status) else { throw ContainerConfigError("HTTP request failed with statuscode: \(status)") }
     }
 
-    private func send(
-        _ request: (host: String, port: Int, path: String, fields: HTTPFields, isTLS: Bool), timeout: Duration
-    ) async throws -> Int {
+    /// Longer than any probe waits, and what clocks can add.
+    private static let longestTimeout = Duration.seconds(1 << 31)
+
+    /// Follows redirects to the same host, whatever its port and scheme; one to another host is the answer, with its text. Upstream: RedirectChecker.
+    private func send(_ request: HTTPProbeRequest, timeout: Duration) async throws(HTTPProbeFailure) -> (status: Int, text: String) {
+        let deadline = ContinuousClock.now + min(timeout, Self.longestTimeout)
+        var next = request
+        var last = request.url
+        for _ in 0..<HTTPProbeRequest.limit {
+            let (status, fields, text) = try await sendOnce(next, until: deadline)
+            guard let location = HTTPProbeRequest.location(status, fields) else { return (status, text) }
+            guard let followed = next.redirected(to: location) else {
+                throw HTTPProbeFailure(url: next.url, text: "failed to parse Location header \(location.goQuoted)")
+            }
+            if followed.host != request.host { return (status, text) }
+            (next, last) = (followed, location)
+        }
+        throw HTTPProbeFailure(url: last, text: "stopped after \(HTTPProbeRequest.limit) redirects")
+    }
+
+    /// One request and its answer; only a redirect's text is read.
+    private func sendOnce(
+        _ request: HTTPProbeRequest, until deadline: ContinuousClock.Instant
+    ) async throws(HTTPProbeFailure) -> (Int, HTTPFields, String) {
         // A probe asks whether somebody answers, not who. Upstream: the prober's InsecureSkipVerify.
         let tls = request.isTLS ? HTTPClient.TLS(verifiesServer: false) : nil
         var configuration = HTTPClient.Configuration(address: .tcp(host: request.host, port: request.port), tls: tls)
+        let timeout = max(.milliseconds(1), deadline - .now)
         configuration.connectTimeout = timeout
-        let client = try HTTPClient(configuration: configuration)
         do {
-            let response = try await client.execute("GET", request.path, fields: request.fields, timeout: timeout)
-            await client.close()
-            return response.status
+            let client = try HTTPClient(configuration: configuration)
+            do {
+                let response = try await client.execute("GET", request.path, fields: request.fields, timeout: timeout)
+                let text = (300..<400).contains(response.status) ? try await Self.text(of: response.body, until: deadline) : ""
+                await client.close()
+                return (response.status, response.fields, text)
+            } catch {
+                await client.close()
+                throw error
+            }
         } catch {
-            await client.close()
-            throw error
+            throw HTTPProbeFailure(url: request.url, text: Self.text(error))
+        }
+    }
+
+    /// The beginning of a body, as far as events show it.
+    private static func text(of body: HTTPBodyStream, until deadline: ContinuousClock.Instant) async throws -> String {
+        try await withThrowingTaskGroup(of: String.self) { group in
+            group.addTask {
+                var bytes: [UInt8] = []
+                for try await piece in body {
+                    bytes += piece
+                    if bytes.count >= answerLimit { break }
+                }
+                return String(decoding: bytes.prefix(answerLimit), as: UTF8.self)
+            }
+            group.addTask {
+                try await Task.sleep(until: deadline)
+                throw HTTPError.timeout("the body of a response")
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? ""
         }
     }
 

@@ -10,6 +10,8 @@ enum ProbeKind: String, Sendable, Hashable {
 /// What one run of a probe gave. Upstream: probe.Result.
 enum ProbeOutcome: Sendable, Equatable {
     case success
+    /// It has succeeded, and there is something to tell. Upstream: probe.Warning.
+    case warning(String)
     case failure(String)
     /// It could not be run; says nothing about the container.
     case unknown(String)
@@ -46,15 +48,16 @@ struct ProbeState: Sendable, Equatable {
     /// Nothing more is to be found out about this container: it is to be restarted.
     private(set) var isOnHold = false
 
-    init(kind: ProbeKind, settings: ProbeSettings) {
+    /// `reported`: what an agent before this one has told of the container.
+    init(kind: ProbeKind, settings: ProbeSettings, reported: ReportedStanding = ReportedStanding()) {
         self.kind = kind
         self.settings = settings
         // Alive until told otherwise, ready only when told so.
         result =
             switch kind {
             case .liveness: true
-            case .readiness: false
-            case .startup: nil
+            case .readiness: reported.isReady
+            case .startup: reported.isStarted ? true : nil
             }
     }
 
@@ -62,7 +65,7 @@ struct ProbeState: Sendable, Equatable {
     mutating func take(_ outcome: ProbeOutcome) -> Bool {
         let isSuccess: Bool
         switch outcome {
-        case .success: isSuccess = true
+        case .success, .warning: isSuccess = true
         case .failure: isSuccess = false
         case .unknown: return false
         }
@@ -81,5 +84,24 @@ struct ProbeState: Sendable, Equatable {
             run = 0
         }
         return changed
+    }
+}
+
+/// How a running container stands in its pod's status: an agent that starts anew goes on from there, so that its start takes no pod out of service
+/// and starts no startup probe again. Upstream: isContainerStarted, setReadyStateOnKubeletRestart.
+struct ReportedStanding: Sendable, Equatable {
+    var isStarted = false
+    var isReady = false
+
+    init() {}
+
+    /// Of that very container, not of one before it. When the pod was called not ready meanwhile, as of a node that was away, its probes decide.
+    init(_ pod: Pod, _ spec: ContainerSpec, containerID: String) {
+        let statuses = pod.status[spec.isInit ? "initContainerStatuses" : "containerStatuses"].elements
+        let told = statuses.first { $0["name"].string == spec.name && $0["containerID"].string?.hasSuffix("://" + containerID) == true }
+        guard let told else { return }
+        isStarted = told["started"].bool ?? false
+        let isPodReady = pod.status["conditions"].elements.contains { $0["type"].string == "Ready" && $0["status"].string == "True" }
+        isReady = isPodReady && told["ready"].bool == true
     }
 }

@@ -28,28 +28,45 @@ final class Prober: Sendable {
         self.changed = changed
     }
 
-    /// Starts probes of containers that run, and ends those of containers that do not.
-    func reconcile(_ pod: Pod, _ status: PodRuntimeStatus) {
+    /// Starts probes of containers that run, and ends those of containers that do not. While the pod ends, only readiness is still asked for.
+    func reconcile(_ pod: Pod, _ status: PodRuntimeStatus, isTerminating: Bool = false) {
         var wanted: Set<Key> = []
         for spec in pod.allContainers where !spec.isInit || spec.isSidecar {
             guard let current = status.latest(spec.name), current.state == .running else { continue }
+            let reported = ReportedStanding(pod, spec, containerID: current.id)
             for (kind, view) in [(ProbeKind.startup, spec.startupProbe), (.readiness, spec.readinessProbe), (.liveness, spec.livenessProbe)] {
                 guard let view else { continue }
                 let key = Key(containerID: current.id, kind: kind)
                 wanted.insert(key)
+                let state = ProbeState(kind: kind, settings: ProbeSettings(view), reported: reported)
                 let isNew = probes.withLock { probes in
                     if probes[key] != nil { return false }
-                    probes[key] = Running(podUID: pod.uid, result: ProbeState(kind: kind, settings: ProbeSettings(view)).result)
+                    probes[key] = Running(podUID: pod.uid, result: state.result)
                     return true
                 }
-                guard isNew else { continue }
+                guard isNew, kind == .readiness || !isTerminating, kind != .startup || state.result == nil else { continue }
                 let ip = pod.hostNetwork ? pod.status["hostIP"].string ?? "127.0.0.1" : status.ips.first ?? ""
                 let target = ProbeActions.Target(containerID: current.id, podIP: ip, container: spec)
-                let task = Task { await self.run(key, view, pod: pod, target: target, startedAt: Timestamp(microseconds: current.startedAt / 1000)) }
+                let startedAt = Timestamp(microseconds: current.startedAt / 1000)
+                let task = Task { await self.run(key, view, state, pod: pod, target: target, startedAt: startedAt) }
                 probes.withLock { $0[key]?.task = task }
             }
         }
         end { $0.value.podUID == pod.uid && !wanted.contains($0.key) }
+    }
+
+    /// Ends the probes that would have containers restarted; what they have found stays. Upstream: StopLivenessAndStartup.
+    func stopRestarts(podUID: String) {
+        let tasks = probes.withLock { probes in
+            var tasks: [Task<Void, Never>] = []
+            for (key, probe) in probes where probe.podUID == podUID && key.kind != .readiness {
+                guard let task = probe.task else { continue }
+                tasks.append(task)
+                probes[key]?.task = nil
+            }
+            return tasks
+        }
+        for task in tasks { task.cancel() }
     }
 
     func stop(podUID: String) { end { $0.value.podUID == podUID } }
@@ -84,9 +101,11 @@ final class Prober: Sendable {
         }
     }
 
-    private func run(_ key: Key, _ view: JSONView, pod: Pod, target: ProbeActions.Target, startedAt: Timestamp) async {
-        let settings = ProbeSettings(view)
-        var state = ProbeState(kind: key.kind, settings: settings)
+    private func run(
+        _ key: Key, _ view: JSONView, _ initial: ProbeState, pod: Pod, target: ProbeActions.Target, startedAt: Timestamp
+    ) async {
+        let settings = initial.settings
+        var state = initial
         let hasStartup = target.container.startupProbe != nil
         var next = startedAt.adding(seconds: settings.initialDelay)
         while !Task.isCancelled {
@@ -112,6 +131,8 @@ final class Prober: Sendable {
         let regarding = ObjectReference(pod.object, fieldPath: container.fieldPath)
         switch outcome {
         case .success: break
+        case .warning(let text):
+            recorder.event(regarding: regarding, .warning, reason: "ProbeWarning", message: "\(kind.rawValue) probe warning: \(text)")
         case .failure(let text):
             recorder.event(regarding: regarding, .warning, reason: "Unhealthy", message: "\(kind.rawValue) probe failed: \(text)")
         case .unknown(let text):

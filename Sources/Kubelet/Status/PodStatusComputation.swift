@@ -78,6 +78,7 @@ struct PodStatusComputation: Sendable {
         status["startTime"] = .string(pod.status["startTime"].string ?? now.rfc3339)
         status["qosClass"] = .string(pod.qosClass.rawValue)
         if wasRejected { return Outcome(phase: phase, value: status) }
+        if isTerminated { LostContainers.mark(inits: &inits, mains: &mains, of: pod) }
         if !initSpecs.isEmpty { status["initContainerStatuses"] = .array(zip(initSpecs, inits).map { $1.value(spec: $0) }) }
         status["containerStatuses"] = .array(zip(mainSpecs, mains).map { $1.value(spec: $0) })
         let ephemeral = pod.ephemeralContainers
@@ -111,10 +112,20 @@ struct PodStatusComputation: Sendable {
         return true
     }
 
+    /// Whether a main container was made in the newest sandbox: the init containers were done with then. Upstream:
+    /// HasAnyActiveRegularContainerStarted.
+    private var hasBegun: Bool {
+        guard let sandbox = runtime.sandboxes.first, sandbox.isReady else { return false }
+        let names = Set(pod.containers.map(\.name))
+        return runtime.containers.contains { names.contains($0.name) && $0.createdAt >= sandbox.createdAt }
+    }
+
     /// Upstream: getPhase.
     private func phase(inits: [ContainerStatusView], mains: [ContainerStatusView], specs: [ContainerSpec]) -> PodPhase {
         var pendingInit = 0
+        var pendingSidecars = 0
         var failedInit = 0
+        var (running, waiting, stopped, succeeded) = (0, 0, 0, 0)
         var isInitOver = false
         func failed(_ spec: ContainerSpec, _ code: Int32) {
             failedInit += 1
@@ -123,9 +134,15 @@ struct PodStatusComputation: Sendable {
         for (spec, view) in zip(specs, inits) {
             if spec.isSidecar {
                 switch view.state {
-                case .running: if !view.started { pendingInit += 1 }
+                case .running:
+                    running += 1
+                    if !view.started { pendingSidecars += 1 }
                 case .terminated: break
-                case .waiting: if view.lastTermination == nil { pendingInit += 1 }
+                case .waiting:
+                    if view.lastTermination == nil {
+                        pendingSidecars += 1
+                        waiting += 1
+                    }
                 }
                 continue
             }
@@ -140,7 +157,6 @@ struct PodStatusComputation: Sendable {
                 }
             }
         }
-        var (running, waiting, stopped, succeeded) = (0, 0, 0, 0)
         var startsAgain = false
         for (spec, view) in zip(pod.containers, mains) {
             if let end = view.termination ?? view.lastTermination, spec.restarts(after: end.exitCode, in: pod) { startsAgain = true }
@@ -157,7 +173,8 @@ struct PodStatusComputation: Sendable {
             // Nothing will run any more; what never ran has not succeeded.
             return stopped > 0 && stopped == succeeded && waiting == 0 && pendingInit == 0 ? .succeeded : .failed
         }
-        if pendingInit > 0 || failedInit > 0 || waiting > 0 { return .pending }
+        // A sidecar that starts again does not take a pod back to its beginning.
+        if pendingInit > 0 || failedInit > 0 || waiting > 0 || pendingSidecars > 0 && !hasBegun { return .pending }
         if running > 0 { return .running }
         if stopped > 0 {
             if startsAgain { return .running }

@@ -183,8 +183,9 @@ struct PodSync: Sendable {
     private func planInit(_ actions: inout PodActions) -> Bool {
         let containers = pod.initContainers
         guard !containers.isEmpty else { return true }
+        // One that has exited may be of a sandbox before this one: it says nothing about the init containers of this one.
         var initialized = pod.containers.contains { container in
-            status.latest(container.name).map { $0.state == .running || $0.state == .exited } ?? false
+            status.latest(container.name).map { $0.state == .running || $0.state == .created } ?? false
         }
         var laterHasRun = initialized
         var starts: [String] = []
@@ -196,7 +197,8 @@ struct PodSync: Sendable {
             if laterHasRun, !container.isSidecar { continue }
             let isLast = index == containers.count - 1
             switch current.state {
-            case .created: break
+            // Made and never started, as by an agent that ended in between: another is made in its place.
+            case .created: starts.append(container.name)
             case .running:
                 guard container.isSidecar else { break }
                 if let kill = killIfUnfit(container, current) {

@@ -146,7 +146,7 @@ struct PodVolumes: Sendable {
         let resolve = UInt64(CLINUX_RESOLVE_BENEATH) | UInt64(CLINUX_RESOLVE_NO_MAGICLINKS)
         var descriptor = clinux_openat2(root, subPath, CLINUX_O_PATH, 0, resolve)
         if descriptor == -ENOENT {
-            try makeBeneath(root, subPath, resolve: resolve, group: pod.securityContext["fsGroup"].int.flatMap { gid_t(exactly: $0) })
+            try makeBeneath(root, subPath, resolve: resolve)
             descriptor = clinux_openat2(root, subPath, CLINUX_O_PATH, 0, resolve)
         }
         if descriptor == -EXDEV || descriptor == -ELOOP { throw VolumeError("subpath \"\(subPath)\" not within volume path \(volume)") }
@@ -166,16 +166,24 @@ struct PodVolumes: Sendable {
         return target
     }
 
-    /// Makes the folders of a relative path one by one, each within the volume.
-    private func makeBeneath(_ root: Int32, _ path: String, resolve: UInt64, group: gid_t?) throws {
+    /// Makes the folders of a relative path one by one, each within the volume and with the mode of its root: who may write there may write here.
+    /// Upstream: makeMounts takes GetMode of the volume, doSafeMakeDir sets it.
+    private func makeBeneath(_ root: Int32, _ path: String, resolve: UInt64) throws {
+        var volume = stat()
+        try FileTree.check(fstat(root, &volume), "stat", path)
+        let mode = volume.st_mode & 0o7777
         var made = ""
         for name in path.split(separator: "/") where name != "." {
             let parent = made.isEmpty ? dup(root) : clinux_openat2(root, made, CLINUX_O_PATH | O_DIRECTORY, 0, resolve)
             if parent == -EXDEV || parent == -ELOOP { throw VolumeError("subpath \"\(path)\" not within volume path") }
             try FileTree.checkCode(parent, "open", made)
             defer { close(parent) }
-            if mkdirat(parent, String(name), 0o750) == 0 {
-                if let group { fchownat(parent, String(name), uid_t.max, group, AT_SYMLINK_NOFOLLOW) }
+            if mkdirat(parent, String(name), mode) == 0 {
+                // Opened without following a link that was put in its place meanwhile, and set by its descriptor: the umask has narrowed it.
+                let folder = openat(parent, String(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                try FileTree.check(folder, "open", path)
+                defer { close(folder) }
+                try FileTree.check(fchmod(folder, mode), "chmod", path)
             } else if errno != EEXIST {
                 throw FileError(operation: "mkdir", path: path, code: errno)
             }

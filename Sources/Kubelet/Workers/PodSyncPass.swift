@@ -50,8 +50,13 @@ struct PodSyncPass: Sendable {
             if actions.createSandbox, !runtime.sandboxes.isEmpty {
                 services.event(pod, nil, .normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
             }
-            try await stopper.stopAll(runtime, grace: pod.terminationGracePeriodSeconds, exact: false)
+            try await stopper.stopAll(runtime, grace: pod.terminationGracePeriodSeconds)
             for sandbox in runtime.sandboxes { try await services.runtime.stopPodSandbox(sandbox.id) }
+            // In the new sandbox all begin again: what ended in the old one must not count. Upstream: purgeInitContainers.
+            if actions.createSandbox {
+                let inits = Set(pod.initContainers.map(\.name))
+                try await worker.purge(runtime.containers.filter { inits.contains($0.name) })
+            }
             return
         }
         for kill in actions.kill {

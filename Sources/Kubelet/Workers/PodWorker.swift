@@ -43,6 +43,8 @@ actor PodWorker {
     private var timer: Task<Void, Never>?
     private var pass: Task<Void, Never>?
     private var passGrace: Int64?
+    /// Told of probes while a pass waits for containers to end.
+    private var probeChange: AsyncStream<Void>.Continuation?
     var volumesChecked: ContinuousClock.Instant?
     private let signals: AsyncStream<Void>
     private nonisolated let signal: AsyncStream<Void>.Continuation
@@ -78,6 +80,9 @@ actor PodWorker {
 
     /// Has the pod looked at soon.
     nonisolated func wake() { signal.yield() }
+
+    /// A probe's result has changed. A pass that stops containers, which may take as long as their grace, is not waited for.
+    func probed() { if let probeChange { probeChange.yield() } else { wake() } }
 
     /// Takes over the pod's newest object.
     func update(_ object: Object) {
@@ -236,6 +241,8 @@ actor PodWorker {
         var runtime = try await readRuntime()
         checkDeadline()
         settleResize(runtime)
+        // Before the first status of an agent that starts anew: what runs is as ready as it was.
+        services.prober.reconcile(pod, runtime)
         var phase = await publish(runtime)
         if verdict != nil || phase == .succeeded || phase == .failed { return endWork() }
         if !pod.hostNetwork, let problem = services.networkProblem() {
@@ -342,6 +349,11 @@ actor PodWorker {
         a.metadata.labels == b.metadata.labels && a.metadata.annotations == b.metadata.annotations
     }
 
+    /// Removes containers that are stopped, and their logs.
+    func purge(_ containers: [RuntimeContainerStatus]) async throws {
+        for container in containers { try await remove(container) }
+    }
+
     /// Containers that have ended, but the last one of each name and one before it, and sandboxes that nothing is in. Upstream: container GC.
     private func removeDead(_ runtime: PodRuntimeStatus) async throws {
         for name in Set(runtime.containers.map(\.name)) {
@@ -372,16 +384,18 @@ actor PodWorker {
     // MARK: terminating
 
     private func terminate() async throws {
-        services.prober.stop(podUID: uid)
+        services.prober.stopRestarts(podUID: uid)
         var runtime = try await readRuntime()
+        services.prober.reconcile(pod, runtime, isTerminating: true)
         await publish(runtime)
         let isDeleted = pod.isBeingDeleted || isGoneFromAPI
         let grace = isDeleted ? pod.effectiveGracePeriodSeconds : ending?.grace ?? pod.terminationGracePeriodSeconds
-        try await ContainerStopper(services: services, pod: pod).stopAll(runtime, grace: grace, exact: isDeleted || ending != nil)
+        try await stopAll(runtime, grace: grace)
         try Task.checkCancellation()
         for sandbox in runtime.sandboxes { try await services.runtime.stopPodSandbox(sandbox.id) }
         runtime = try await readRuntime()
         guard !runtime.hasRunningContainers else { throw RuntimeError(.unknown, "containers are still running after their stop") }
+        services.prober.stop(podUID: uid)
         failures = [:]
         await publish(runtime, isTerminated: true)
         if services.configuration.managesPodFiles {
@@ -402,6 +416,32 @@ actor PodWorker {
         services.roomChanged()
         stage = .terminated
         wake()
+    }
+
+    /// Stops all containers; readiness goes on being told meanwhile: who ends may serve until it says that it does not. Upstream:
+    /// SyncTerminatingPod, SetContainerReadiness.
+    private func stopAll(_ runtime: PodRuntimeStatus, grace: Int64) async throws {
+        let (changes, change) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        probeChange = change
+        defer { probeChange = nil }
+        let stopper = ContainerStopper(services: services, pod: pod)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in changes { await self.publishWhileStopping() } }
+            try await stopper.stopAll(runtime, grace: grace)
+            change.finish()
+            try await group.waitForAll()
+        }
+    }
+
+    private func publishWhileStopping() async {
+        do {
+            let runtime = try await readRuntime()
+            services.prober.reconcile(pod, runtime, isTerminating: true)
+            // With the last container the pod is over, which is told when all is stopped.
+            if runtime.hasRunningContainers { await publish(runtime) }
+        } catch {
+            services.logger.debug("cannot tell readiness", metadata: ["pod": "\(pod.key)", "error": "\(error)"])
+        }
     }
 
     // MARK: terminated

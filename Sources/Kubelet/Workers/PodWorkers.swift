@@ -89,6 +89,7 @@ actor PodWorkers {
     }
 
     func wake(_ uid: String) { workers[uid]?.wake() }
+    func probed(_ uid: String) async { await workers[uid]?.probed() }
     func wakeAll() { for worker in workers.values { worker.wake() } }
     var pods: [Object] {
         get async {
