@@ -132,17 +132,20 @@ import Testing
     }
 
     private static func launch(_ provider: any NodeProvider, claim: String = "uid-1", zone: String = "eu-central-1a") async throws -> ProvidedNode {
+        try await provider.launch(try await request(provider, claim: claim, zone: zone))
+    }
+
+    private static func request(_ provider: any NodeProvider, claim: String, zone: String = "eu-central-1a") async throws -> NodeLaunch {
         let selection = NodeClassSelection(
             subnets: [.init(id: nil, name: nil, tags: ["kind": "nodes"])], securityGroups: [.init(id: nil, name: "default", tags: [:])], role: "node")
         // The role's access entry comes with the cluster, a moment after it is ACTIVE.
         try await until("a role that nodes may have") { await provider.facts(selection).roleProblem == nil }
         let facts = await provider.facts(selection)
         #expect(facts.securityGroups.count == 1)
-        return try await provider.launch(
-            NodeLaunch(
-                claimName: "general-x", claimUID: claim, nodePool: "general-purpose", nodeClass: "default", instanceType: "c6a.large", zone: zone,
-                subnetIDs: facts.subnets.map(\.id), securityGroupIDs: facts.securityGroups.map(\.id), role: "node", tags: ["team": "a"],
-                labels: ["karpenter.sh/nodepool": "general-purpose"], taints: [(key: "only", value: "a", effect: "NoSchedule")]))
+        return NodeLaunch(
+            claimName: "general-x", claimUID: claim, nodePool: "general-purpose", nodeClass: "default", instanceType: "c6a.large", zone: zone,
+            subnetIDs: facts.subnets.map(\.id), securityGroupIDs: facts.securityGroups.map(\.id), role: "node", tags: ["team": "a"],
+            labels: ["karpenter.sh/nodepool": "general-purpose"], taints: [(key: "only", value: "a", effect: "NoSchedule")])
     }
 
     private func withCluster(_ world: World, _ body: @Sendable (any NodeProvider) async throws -> Void) async throws {
@@ -249,8 +252,9 @@ import Testing
             _ = try await world.service.updateClusterConfig("demo", .autoMode(AutoModeUpdate(Self.on())), token: nil, caller: world.caller)
             try await world.cluster(.active)
             _ = try await Self.launch(provider, claim: "uid-2")
+            let late = try await Self.request(provider, claim: "uid-3")
             _ = try await world.service.deleteCluster("demo")
-            await #expect(throws: LaunchRefused.self) { _ = try await Self.launch(provider, claim: "uid-3") }
+            await #expect(throws: LaunchRefused.self) { _ = try await provider.launch(late) }
             try await world.gone { _ = try await world.service.describeCluster("demo") }
             #expect(await world.hosts.specs.isEmpty)
         }

@@ -148,9 +148,9 @@ struct World: Sendable {
 
 struct TimedOut: Error { var what: String }
 
-/// Waits for a condition; fails after ten seconds.
+/// Waits for a condition; fails after a minute.
 func until(_ what: String, _ condition: () async throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .seconds(60)
     while try await !condition() {
         guard ContinuousClock.now < deadline else { throw TimedOut(what: what) }
         try await Task.sleep(for: .milliseconds(2))

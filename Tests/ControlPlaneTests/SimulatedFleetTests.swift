@@ -28,7 +28,7 @@ import Testing
             let nodes = try await client.list(.nodes).items
             return nodes.count == 20 && nodes.allSatisfy { $0["spec"]["taints"].elements.isEmpty }
         }
-        #expect(try await client.list(.leases, namespace: "kube-node-lease").items.count == 20)
+        try await fixture.eventually("a lease of each") { try await client.list(.leases, namespace: "kube-node-lease").items.count == 20 }
         try await client.create(
             .deployments,
             [

@@ -171,11 +171,11 @@ struct GRPCTests {
     func deadline() async throws {
         try await withFake { (server: FakeGRPCServer, channel: GRPCChannel) async throws -> Void in
             await #expect(throws: GRPCError(code: GRPCError.deadlineExceeded, message: "context deadline exceeded")) {
-                _ = try await channel.unary("/t/Deadline", [], timeout: .milliseconds(200))
+                _ = try await channel.unary("/t/Deadline", [], timeout: .seconds(2))
             }
             try await eventually("the server was told") { !server.log.all.filter { $0.hasSuffix("m") }.isEmpty }
             let told = try #require(server.log.all.first { $0.hasSuffix("m") })
-            #expect(Int(told.dropLast()).map { $0 > 0 && $0 <= 200 } == true)
+            #expect(Int(told.dropLast()).map { $0 > 0 && $0 <= 2000 } == true)
             try await eventually("the server sees the reset") { server.log.all.contains("reset /t/Deadline") }
         }
     }
@@ -274,7 +274,7 @@ struct ContainerdTests {
                 let answer = try await channel.unary("/runtime.v1.RuntimeService/Version", [], timeout: .seconds(5))
                 return String(decoding: answer, as: UTF8.self).contains("containerd")
             } catch let error as GRPCError {
-                guard error.code == GRPCError.unavailable || error.code == GRPCError.unknown else { throw error }
+                guard [GRPCError.unavailable, GRPCError.unknown, GRPCError.deadlineExceeded].contains(error.code) else { throw error }
                 return false
             }
         }

@@ -56,7 +56,7 @@ final class Log: Sendable {
 }
 
 /// Waits for a condition; a test's own time limit is the end of patience.
-func eventually(_ what: String, within limit: Duration = .seconds(10), _ condition: () async throws -> Bool) async throws {
+func eventually(_ what: String, within limit: Duration = .seconds(30), _ condition: () async throws -> Bool) async throws {
     let clock = ContinuousClock()
     let end = clock.now + limit
     while clock.now < end {

@@ -69,7 +69,7 @@ struct AggregationTests {
 
     /// Waits until the APIService's condition has this reason; returns the condition.
     private static func condition(_ test: TestServer, _ reason: String) async throws -> JSONView? {
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
             let service = try await test.get(resource, "v1alpha1.wardle.example.com", namespace: nil)
             let condition = service["status"]["conditions"].elements.first
@@ -177,7 +177,7 @@ struct AggregationTests {
         let served = try test.server.extensionResources
         #expect(served.rows.map(\.groupVersionResource) == [.init(group: "wardle.example.com", version: "v1alpha1", resource: "flunders")])
         #expect(served.rows.first?.namespaced == true && served.rows.first?.verbs == ["get", "list"] && served.failures.isEmpty)
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(30)
         var index: JSONView?
         while ContinuousClock.now < deadline, index["paths"]["apis/wardle.example.com/v1alpha1"] == nil {
             index = await test.http("GET", "/openapi/v3").json

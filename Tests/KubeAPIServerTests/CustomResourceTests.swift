@@ -49,7 +49,7 @@ struct CustomResourceTests {
         }
         let sorted = times.sorted()
         print("a definition is served after \(sorted[times.count / 2]) (median of \(times.count)), \(sorted[times.count - 1]) at most")
-        #expect(sorted[times.count - 1] < .seconds(1))
+        #expect(sorted[times.count / 2] < .seconds(1) && sorted[times.count - 1] < .seconds(10))
         await test.server.stop()
     }
 

@@ -175,7 +175,7 @@ struct FormatTests {
             to: TestServer.head("POST", Self.pods, ["Content-Type": "application/json", "Content-Encoding": "gzip"]),
             body: HTTPBodyStream { await pieces.take() })
         #expect(response.status == 400)
-        #expect(clock.now - start < .seconds(1))
+        #expect(clock.now - start < .seconds(10))
     }
 
     private actor OneShot {

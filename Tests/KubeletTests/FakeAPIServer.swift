@@ -10,6 +10,10 @@ final class FakeAPIServer: KubeTransport {
         var watchers: [Int: (GroupVersionResource, String?, AsyncThrowingStream<WatchEvent, any Error>.Continuation)] = [:]
         var next = 0
         var requests: [String] = []
+
+        func tell(_ resource: GroupVersionResource, _ event: WatchEvent) {
+            for (watched, _, continuation) in watchers.values where watched == resource { continuation.yield(event) }
+        }
     }
     private let state = Mutex(State())
 
@@ -50,20 +54,21 @@ final class FakeAPIServer: KubeTransport {
             var value = try Value(json: request.body ?? [])
             let name = value[path: "metadata", "name"]?.string ?? ""
             if value[path: "metadata", "uid"] == nil { value[path: "metadata", "uid"] = .string("uid-\(name)") }
-            return try put(resource, request.namespace, name, value, .added)
+            return try change(resource, request.namespace, name) { _ in value }
         case .update:
-            return try put(resource, request.namespace, name, try Value(json: request.body ?? []), .modified)
+            let value = try Value(json: request.body ?? [])
+            return try change(resource, request.namespace, name) { _ in value }
         case .patch:
-            guard let old = state.withLock({ $0.objects[key] }) else { throw StatusError.notFound(resource.groupResource, name) }
             let patch = try Value(json: request.body ?? [])
-            if let uid = patch[path: "metadata", "uid"], uid != old[path: "metadata", "uid"] {
-                throw StatusError.conflict(resource.groupResource, name, "uid mismatch")
+            return try change(resource, request.namespace, name) { old in
+                guard let old else { throw StatusError.notFound(resource.groupResource, name) }
+                if let uid = patch[path: "metadata", "uid"], uid != old[path: "metadata", "uid"] {
+                    throw StatusError.conflict(resource.groupResource, name, "uid mismatch")
+                }
+                return Self.merge(old, patch)
             }
-            return try put(resource, request.namespace, name, Self.merge(old, patch), .modified)
         case .delete:
-            guard let old = state.withLock({ $0.objects[key] }) else { throw StatusError.notFound(resource.groupResource, name) }
-            state.withLock { $0.objects[key] = nil }
-            try tell(resource, .deleted, old)
+            guard try take(resource, request.namespace, name) else { throw StatusError.notFound(resource.groupResource, name) }
             return try Object(["kind": "Status", "apiVersion": "v1", "status": "Success"])
         case .watch, .deletecollection: throw StatusError.notImplemented("\(request.verb)")
         }
@@ -90,14 +95,12 @@ final class FakeAPIServer: KubeTransport {
     func put(_ resource: GroupVersionResource, _ value: Value) throws -> Object {
         let namespace = value[path: "metadata", "namespace"]?.string
         let name = value[path: "metadata", "name"]?.string ?? ""
-        let exists = get(resource, namespace, name) != nil
-        return try put(resource, namespace, name, value, exists ? .modified : .added)
+        return try change(resource, namespace, name) { _ in value }
     }
 
     /// Removes an object at once, as a forced deletion does.
     func remove(_ resource: GroupVersionResource, _ namespace: String?, _ name: String) throws {
-        guard let old = state.withLock({ $0.objects.removeValue(forKey: Self.key(resource, namespace, name)) }) else { return }
-        try tell(resource, .deleted, old)
+        _ = try take(resource, namespace, name)
     }
 
     func get(_ resource: GroupVersionResource, _ namespace: String?, _ name: String) -> Value? {
@@ -111,22 +114,29 @@ final class FakeAPIServer: KubeTransport {
         }
     }
 
-    private func put(_ resource: GroupVersionResource, _ namespace: String?, _ name: String, _ value: Value, _ kind: WatchEvent.Kind) throws -> Object
-    {
-        var value = value
-        state.withLock { state in
+    /// Writes what `body` makes of an object, and tells it, in one step: writers cannot overwrite each other, and watchers hear revisions in order.
+    private func change(
+        _ resource: GroupVersionResource, _ namespace: String?, _ name: String, _ body: (Value?) throws -> Value
+    ) throws -> Object {
+        try state.withLock { state in
+            let key = Self.key(resource, namespace, name)
+            let old = state.objects[key]
+            var value = try body(old)
             state.revision += 1
             value[path: "metadata", "resourceVersion"] = .string(String(state.revision))
-            state.objects[Self.key(resource, namespace, name)] = value
+            let object = try Object(value)
+            state.objects[key] = value
+            state.tell(resource, WatchEvent(kind: old == nil ? .added : .modified, object: object))
+            return object
         }
-        try tell(resource, kind, value)
-        return try Object(value)
     }
 
-    private func tell(_ resource: GroupVersionResource, _ kind: WatchEvent.Kind, _ value: Value) throws {
-        let object = try Object(value)
-        for (watched, _, continuation) in state.withLock({ Array($0.watchers.values) }) where watched == resource {
-            continuation.yield(WatchEvent(kind: kind, object: object))
+    /// Removes an object and tells it; false when there is none.
+    private func take(_ resource: GroupVersionResource, _ namespace: String?, _ name: String) throws -> Bool {
+        try state.withLock { state in
+            guard let old = state.objects.removeValue(forKey: Self.key(resource, namespace, name)) else { return false }
+            state.tell(resource, WatchEvent(kind: .deleted, object: try Object(old)))
+            return true
         }
     }
 
@@ -160,7 +170,7 @@ final class FakeAPIServer: KubeTransport {
 }
 
 /// Waits until `condition` holds, looking often; false when it does not within the time.
-func eventually(_ seconds: Double = 10, _ condition: () async throws -> Bool) async rethrows -> Bool {
+func eventually(_ seconds: Double = 30, _ condition: () async throws -> Bool) async rethrows -> Bool {
     let end = ContinuousClock.now + .milliseconds(Int64(seconds * 1000))
     while ContinuousClock.now < end {
         if try await condition() { return true }

@@ -83,7 +83,7 @@ struct RealContainerTests {
         func status(_ path: String...) -> Value? { api.get(.pods, "default", "web")?[path: ["status"] + path] }
         func container() -> Value? { status("containerStatuses")?.array?.first }
         let began = ContinuousClock.now
-        let ready = await eventually(8) { status("conditions")?.array?.contains { $0["type"] == "Ready" && $0["status"] == "True" } ?? false }
+        let ready = await eventually(30) { status("conditions")?.array?.contains { $0["type"] == "Ready" && $0["status"] == "True" } ?? false }
         print("real pod ready in \(ContinuousClock.now - began)")
         try #require(
             ready,
@@ -172,7 +172,7 @@ extension RealContainerTests {
             value[path: "metadata", "generation"] = .int((value[path: "metadata", "generation"]?.int ?? 0) + 1)
             try api.put(.pods, value)
             let status = { api.get(.pods, "default", "web")?[path: "status", "containerStatuses"]?.array?.first }
-            let done = await eventually(8) { status()?[path: "resources"] == main["resources"] && api.events("ResizeError").isEmpty }
+            let done = await eventually(30) { status()?[path: "resources"] == main["resources"] && api.events("ResizeError").isEmpty }
             #expect(done, "\(status()?.jsonString ?? "none") \(api.events("ResizeError"))")
             let told = try await runtime.containerStatus(container)
             #expect(told.state == .running && told.resources?.cpuQuota == quota && told.resources?.memoryLimit == bytes)
@@ -209,7 +209,7 @@ extension RealContainerTests {
         let client = ByteTunnel(
             read: {
                 // The client says nothing, and stays until it is closed.
-                try await Task.sleep(for: .seconds(2))
+                _ = await eventually { written.text.contains("\"status\":\"Success\"") }
                 return nil
             }, write: { try await written.writer.write($0) }, finishWriting: {}, close: {})
         await take(client)

@@ -75,7 +75,7 @@ struct StaticPodTests {
             await eventually {
                 mirror()?[path: "metadata", "annotations", "kubernetes.io/config.mirror"]?.string != first && phase() == "Running"
             })
-        #expect(await runtime.running(name: "main").count == 1)
+        #expect(await eventually { await runtime.running(name: "main").count == 1 })
         unlink(folder + "/web.yaml")
         #expect(await eventually { mirror() == nil })
         #expect(try await eventually { try await runtime.podSandboxes(PodSandboxFilter()).isEmpty })

@@ -146,7 +146,10 @@ def leftovers():
     found += [f"rules {line}" for line in lines("nft", "list", "tables") if line.endswith((" eyrie", " eyrie-balancers")) or " eyrie-groups-" in line]
     found += [f"mount {line.split()[1]}" for line in open("/proc/mounts") if "/machines/i-" in line]
     found += [f"proxy {pid}" for pid in proxies()]
-    found += [f"cgroup {p}" for p in pathlib.Path("/sys/fs/cgroup").glob("**/eyrie/i-*")]
+    # Groups of others may vanish during the walk.
+    for folder, inner, _ in os.walk("/sys/fs/cgroup"):
+        if os.path.basename(folder) == "eyrie":
+            found += [f"cgroup {folder}/{name}" for name in inner if name.startswith("i-")]
     return found
 
 

@@ -125,10 +125,11 @@ def test_nodes_come_for_pods_and_go_without_them(service, cluster):
     assert labels["eks.amazonaws.com/instance-family"] == "m5" and labels["topology.kubernetes.io/zone"] == "us-west-2b"
     assert labels["karpenter.sh/capacity-type"] == "on-demand" and mine[0]["metadata"]["name"].startswith("i-")
     assert {"key": "team", "value": "a", "effect": "NoSchedule"} in mine[0]["spec"]["taints"]
-    claims = service.get("nodeclaims")["items"]
+    def told(claim):
+        conditions = {c["type"]: c["status"] for c in claim["status"].get("conditions", [])}
+        return all(conditions.get(t) == "True" for t in ["Launched", "Registered", "Initialized", "Ready"])
+    claims = wait_for(lambda: [c for c in service.get("nodeclaims")["items"] if told(c)], "the claim is ready")
     assert len(claims) == len(mine) == 1
-    conditions = {c["type"]: c["status"] for c in claims[0]["status"]["conditions"]}
-    assert all(conditions[t] == "True" for t in ["Launched", "Registered", "Initialized", "Ready"])
     instance = claims[0]["status"]["providerID"].rsplit("/")[-1]
     described = client(service, "ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
     assert described["InstanceType"] == labels["node.kubernetes.io/instance-type"] and described["State"]["Name"] == "running"

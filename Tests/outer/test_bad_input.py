@@ -367,7 +367,7 @@ def test_malformed_aws_requests(cloud, world):
         answer = cloud.signed(method, path, body, headers=json_type)
         assert answer.status == status and answer.fields["x-amzn-ErrorType"] == code, (method, path, body[:40], answer)
         assert answer.json["message"], answer
-        assert answer.seconds < 2, (path, answer.seconds)
+        assert answer.seconds < 4, (path, answer.seconds)
     form = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
     for service, body, code in (
         ("ec2", b"Action=Frobnicate&Version=2016-11-15", "InvalidAction"), ("ec2", b"Version=2016-11-15", "MissingAction"),
@@ -545,9 +545,9 @@ def test_bodies_that_are_too_much(cluster, service, tmp_path):
     answers = [cluster.request("POST", CONFIG_MAPS, big) for _ in range(3)]
     for answer in answers:
         is_status(answer, 413, "RequestEntityTooLarge", "limit is 3145728")
-    assert min(answer.seconds for answer in answers) < 0.1, [answer.seconds for answer in answers]
+    assert min(answer.seconds for answer in answers) < 0.5, [answer.seconds for answer in answers]
     answer = cluster.request("POST", CONFIG_MAPS, big[:KUBERNETES_BODY + 1], token="nobody")
-    assert answer.status == 401 and answer.seconds < 0.5, answer
+    assert answer.status == 401 and answer.seconds < 2, answer
     (tmp_path / "big.json").write_bytes(big)
     result = cluster.kubectl("create", "--validate=false", "-f", tmp_path / "big.json", check=False)
     assert result.returncode != 0 and "Request entity too large: limit is 3145728" in result.stdout, result.stdout[-500:]
@@ -555,7 +555,7 @@ def test_bodies_that_are_too_much(cluster, service, tmp_path):
     for body in (deep, b"[" * 1_000_000, b'{"a":' * 100_000):
         answer = cluster.request("POST", CONFIG_MAPS, body)
         is_status(answer, 400, "BadRequest")
-        assert answer.seconds < 1, answer.seconds
+        assert answer.seconds < 3, answer.seconds
     operations = json.dumps([{"op": "test", "path": "/kind", "value": "Namespace"}] * (PATCH_OPERATIONS + 1)).encode()
     is_status(cluster.request("PATCH", "/api/v1/namespaces/default", operations, "application/json-patch+json"), 413, None, "10000")
     is_status(cluster.request("PATCH", "/api/v1/namespaces/default", deep, "application/merge-patch+json"), 400)

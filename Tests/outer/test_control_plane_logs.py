@@ -116,11 +116,19 @@ def test_a_live_tail_tells_of_new_lines(demo):
 
 def test_a_type_that_is_switched_off_ends(demo):
     switch(demo, False, "scheduler", "audit")
-    before = {kind: len(messages(demo, kind)) for kind in ("scheduler", "audit")}
+
+    def counts():
+        return {kind: len(messages(demo, kind)) for kind in ("scheduler", "audit")}
+
+    def still():
+        first = counts()
+        time.sleep(2)
+        return first if counts() == first else None
+    before = wait_for(still, "what was written before has come")
     demo.kubectl("apply", "-f", "-", input=DEPLOYMENT.format(name="later"))
     demo.kubectl("rollout", "status", "deployment/later", "--timeout=90s")
     wait_for(lambda: any("later" in line for line in messages(demo, "controllerManager")), "the controllers still tell")
-    assert {kind: len(messages(demo, kind)) for kind in ("scheduler", "audit")} == before
+    assert counts() == before
 
 
 def test_the_api_server_says_when_it_ends_and_starts(demo):

@@ -44,7 +44,7 @@ def test_a_killed_agent_restarts_no_container(service):
     # The new agent has taken over when it answers for the pods.
     name = next(iter(before))
     wait_for(lambda: service.kubectl("exec", name, "--", "hostname", check=False).stdout.strip() == name, "exec through the new agent")
-    assert running(service) == before
+    wait_for(lambda: running(service) == before, "the same containers")
 
 
 def test_a_killed_containerd_restarts_no_container(service):

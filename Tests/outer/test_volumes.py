@@ -104,12 +104,15 @@ def test_a_volume_has_its_size(demo):
     assert "FileSystemResizePending" not in {c["type"] for c in demo.get("pvc", "files")["status"].get("conditions", [])}
     [node] = demo.get("nodes")["items"]
     proxy = f"/api/v1/nodes/{node['metadata']['name']}/proxy"
-    summary = json.loads(demo.kubectl("get", "--raw", f"{proxy}/stats/summary"))
-    [held] = [v for p in summary["pods"] if p["podRef"]["name"] == "again" for v in p["volume"] if "pvcRef" in v]
+    def same():
+        """What the summary says of the volume, once the metrics say the same: both look at it once a minute."""
+        summary = json.loads(demo.kubectl("get", "--raw", f"{proxy}/stats/summary"))
+        [held] = [v for p in summary["pods"] if p["podRef"]["name"] == "again" for v in p["volume"] if "pvcRef" in v]
+        line = f'kubelet_volume_stats_used_bytes{{namespace="default",persistentvolumeclaim="files"}} {held["usedBytes"]}'
+        return held if line in demo.kubectl("get", "--raw", f"{proxy}/metrics").splitlines() else None
+    held = wait_for(same, "summary and metrics agree", timeout=90)
     assert held["name"] == "data" and held["pvcRef"] == {"name": "files", "namespace": "default"}
     assert 40 << 20 <= held["usedBytes"] < held["capacityBytes"] <= 96 << 20
-    line = f'kubelet_volume_stats_used_bytes{{namespace="default",persistentvolumeclaim="files"}} {held["usedBytes"]}'
-    assert line in demo.kubectl("get", "--raw", f"{proxy}/metrics").splitlines()
     demo.kubectl("delete", "pod", "again")
     demo.kubectl("delete", "pvc", "files")
     wait_for(lambda: not file.exists(), "the volume is removed")

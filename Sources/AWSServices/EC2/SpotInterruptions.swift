@@ -20,7 +20,8 @@ extension EC2Network {
     /// Tells a spot instance that it goes in two minutes; one that knows already hears nothing new. Throws InvalidInstanceID.NotFound, and
     /// UnsupportedOperation for one that is bought on demand.
     func interrupt(_ id: String) async throws {
-        let interruption = SpotInterruption(noticedAt: clock.now, takenAt: clock.now + SpotInterruption.warning)
+        let now = clock.now
+        let interruption = SpotInterruption(noticedAt: now, takenAt: now + SpotInterruption.warning)
         try await state.update { tables in
             guard var instance = tables.instances[id], instance.state != "terminated", instance.isFargate != true else {
                 throw AWSError("InvalidInstanceID.NotFound", "The instance ID '\(id.prefix(100))' does not exist")

@@ -124,10 +124,14 @@ class Resource:
 
     def wait(self, name, condition, what, timeout=60, sub=None):
         """Waits until condition(object) is true, and returns the object."""
+        seen = {}
         def check():
-            object = self.get(name, sub)
+            object = seen["last"] = self.get(name, sub)
             return object if condition(object) else None
-        return wait_for(check, f"{self.plural}/{name}: {what}", timeout=timeout, every=0.05)
+        try:
+            return wait_for(check, f"{self.plural}/{name}: {what}", timeout=timeout, every=0.05)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {json.dumps(seen.get('last', {}).get('status'))}") from None
 
     def watch(self, **query):
         query = {"watch": "true", "timeoutSeconds": 120, **query}

@@ -236,8 +236,8 @@ def test_taints_evict_pods_in_their_time(node_cluster, node_namespace, tainted):
         pods.create(tolerant(name, tainted.node, seconds))
     for name in ("soon", "later"):
         pods.wait(name, is_ready, "is ready", STARTS)
-    tainted(True)
     began = time.monotonic()
+    tainted(True)
     pods.wait_gone("soon")
     assert time.monotonic() - began >= 2 and not pods.gone("later")
     pods.wait_gone("later")

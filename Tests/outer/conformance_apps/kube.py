@@ -30,10 +30,14 @@ class Kube:
         self.kubectl("delete", kind, name, "--wait=false", *options)
 
     def wait(self, kind, name, condition, what, timeout=60):
+        seen = {}
         def check():
-            object = self.get(kind, name)
+            object = seen["last"] = self.get(kind, name)
             return object if condition(object) else None
-        return wait_for(check, f"{kind}/{name}: {what}", timeout=timeout, every=0.1)
+        try:
+            return wait_for(check, f"{kind}/{name}: {what}", timeout=timeout, every=0.1)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {json.dumps(seen.get('last', {}).get('status'))}") from None
 
     def wait_pods(self, selector, condition, what, timeout=60):
         def check():

@@ -355,7 +355,7 @@ resource "aws_eks_cluster" "this" {
   }
 
   upgrade_policy {
-    support_type = "STANDARD"
+    support_type = "EXTENDED"
   }
 
   zonal_shift_config {
