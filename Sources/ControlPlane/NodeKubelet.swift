@@ -4,6 +4,10 @@ import KubeAPI
 package struct NodeKubelet: Codable, Sendable, Equatable {
     /// Processes and threads that each pod may have; nil or not positive: as many as the node.
     package var podPidsLimit: Int64?
+    /// A quantity of bytes at which a container's log goes on in another file, negative: never; nil: 10Mi.
+    package var containerLogMaxSize: String?
+    /// Files of each container's log; nil: 5.
+    package var containerLogMaxFiles: Int64?
     /// `NoSwap` or `LimitedSwap`; nil: the first.
     package var swapBehavior: String?
     /// True: it does not start where the host has swap. Nil: it does.
@@ -46,6 +50,8 @@ package struct NodeKubelet: Codable, Sendable, Equatable {
     var value: Value {
         var value: Value = [:]
         if let podPidsLimit { value["podPidsLimit"] = .int(podPidsLimit) }
+        if let containerLogMaxSize { value["containerLogMaxSize"] = .string(containerLogMaxSize) }
+        if let containerLogMaxFiles { value["containerLogMaxFiles"] = .int(containerLogMaxFiles) }
         if let swapBehavior { value["memorySwap"] = ["swapBehavior": .string(swapBehavior)] }
         if let failSwapOn { value["failSwapOn"] = .bool(failSwapOn) }
         if !shutdownPeriods.isEmpty {

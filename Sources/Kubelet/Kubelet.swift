@@ -88,6 +88,10 @@ package struct Kubelet: Sendable {
         let actions = ProbeActions(runtime: runtime, userAgent: "kube-probe/1.36")
         let prober = Prober(actions: actions, recorder: recorder) { wake.yield($0) }
         let volumeStatistics = VolumeStatistics(csi: drivers?.volumes)
+        let logs =
+            configuration.managesPodFiles
+            ? ContainerLogRotator(policy: configuration.logs, directory: configuration.podLogsDirectory, runtime: runtime, now: now, logger: logger)
+            : nil
         let services = PodServices(
             configuration: configuration, runtime: runtime, runtimeName: version.name, recorder: recorder,
             images: ImagePuller(
@@ -101,7 +105,7 @@ package struct Kubelet: Sendable {
             allocations: PodAllocations(allocatable: configuration.allocatable), shutdown: shutdown, devices: devices, csi: drivers?.volumes,
             growth: ClaimGrowth(client: client), volumeStatistics: volumeStatistics, roomChanged: { room.yield() },
             objects: CachedObjects(client: client),
-            tokens: tokens, services: serviceInformer.lister, statuses: statuses, pleg: pleg,
+            tokens: tokens, services: serviceInformer.lister, statuses: statuses, pleg: pleg, logs: logs,
             pressures: { node.pressures }, networkProblem: { node.networkProblem }, now: now, logger: logger)
         let workers = PodWorkers(services: services)
         let images = ImageCollector(runtime: runtime, kept: configuration.keptImages, logger: logger)
@@ -147,6 +151,7 @@ package struct Kubelet: Sendable {
                 }
             }
             if configuration.managesPodFiles { group.addTask { await images.run() } }
+            if let logs { group.addTask { await logs.run() } }
             if let observe = observation(services) {
                 let evictions = EvictionManager(
                     policy: configuration.eviction, services: services, workers: workers, images: images, node: nodeReference, observe: observe

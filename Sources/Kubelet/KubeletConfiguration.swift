@@ -83,6 +83,7 @@ package struct KubeletConfiguration: Sendable {
     /// Pods' volumes and files.
     package var rootDirectory: String = "/var/lib/kubelet"
     package var podLogsDirectory: String = "/var/log/pods"
+    package var logs = LogPolicy()
     /// The folder of device plug-ins' sockets; nil: there are no devices. Upstream: pluginapi.DevicePluginPath.
     package var devicePluginPath: String?
     /// The folder where CSI drivers have their registration sockets; nil: there are no drivers. Upstream: plugins_registry below the root directory.
