@@ -100,6 +100,7 @@ package struct Kubelet: Sendable {
             prober: prober, probeActions: actions,
             volumes: PodVolumes(
                 rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems, hasSwap: memory.swap.capacity > 0,
+                memory: configuration.allocatable["memory"]?.value,
                 nodeName: configuration.nodeName),
             cgroups: cgroups, memory: memory,
             allocations: PodAllocations(allocatable: configuration.allocatable), shutdown: shutdown, devices: devices, csi: drivers?.volumes,
