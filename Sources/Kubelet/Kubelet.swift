@@ -247,7 +247,8 @@ package struct Kubelet: Sendable {
         guard let server = configuration.server, let listener else { return }
         let responder = KubeletServer(
             configuration: server, nodeName: configuration.nodeName, nodeConfiguration: configuration, runtime: runtime, pleg: pleg,
-            watcher: watcher, pods: pods, logger: logger, volumes: volumes)
+            watcher: watcher, authority: KubeletAuthority(client: client, nodeName: configuration.nodeName), pods: pods, logger: logger,
+            volumes: volumes)
         try await listener.start(responder)
     }
 }

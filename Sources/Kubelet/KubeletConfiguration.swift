@@ -1,10 +1,12 @@
 package import HTTPTransport
 package import KubeAPI
 
-/// A caller of the kubelet's server, read off its client certificate. Upstream: user.Info.
-package struct KubeletCaller: Sendable, Equatable {
+/// A caller of the kubelet's server, read off its client certificate, or known by its token. Upstream: user.Info.
+package struct KubeletCaller: Sendable, Hashable {
     package var name: String
     package var groups: [String]
+    package var uid = ""
+    package var extra: [String: [String]] = [:]
 
     package init(name: String, groups: [String]) {
         self.name = name
@@ -20,7 +22,7 @@ package struct KubeletConfiguration: Sendable {
         package var address: String = "0.0.0.0"
         package var port: Int = 10250
         package var identity: TLSIdentity
-        /// Callers must show a certificate signed by one of these CAs.
+        /// Callers show a certificate signed by one of these CAs, or a bearer token.
         package var clientCAPEM: String
         /// Reads the subject of a verified leaf certificate (DER): its common name and organizations. Nil refuses the caller.
         package var identify: @Sendable (_ leafDER: [UInt8]) -> KubeletCaller?

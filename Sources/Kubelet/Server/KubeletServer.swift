@@ -13,6 +13,7 @@ struct KubeletServer: HTTPResponder {
     let runtime: any ContainerRuntime
     let pleg: PLEG
     let watcher: FileWatcher
+    let authority: KubeletAuthority
     /// The pods of this node as the API server has them.
     let pods: Lister
     let logger: Logger
@@ -21,9 +22,12 @@ struct KubeletServer: HTTPResponder {
 
     private var statistics: NodeStatistics { NodeStatistics(configuration: nodeConfiguration, runtime: runtime, pods: pods, volumes: volumes) }
 
-    /// Callers that may do everything here. Upstream: the rights of system:kubelet-api-admin, by webhook.
+    /// Callers that may do everything here, by their certificates: the API server is not asked about itself. Upstream: the rights of
+    /// system:kubelet-api-admin and of system:masters, by webhook.
     static let administrators = "system:masters"
     static let apiServerName = "kube-apiserver-kubelet-client"
+    /// Upstream: user.AllAuthenticated.
+    static let authenticated = "system:authenticated"
 
     /// A refusal in plain text, as the kubelet answers.
     struct Refusal: Error {
@@ -37,13 +41,8 @@ struct KubeletServer: HTTPResponder {
 
     func respond(to head: HTTPRequestHead, body: HTTPBodyStream) async -> HTTPResponse {
         if head.path == "/healthz" { return Self.text(200, "ok") }  // Tells nothing else: open to the load balancers' checks.
-        guard let leaf = head.connection.peerCertificates.first, let caller = configuration.identify(leaf) else {
-            return Self.text(401, "Unauthorized")
-        }
-        guard caller.groups.contains(Self.administrators) || caller.name == Self.apiServerName else {
-            return Self.text(403, "Forbidden (user=\(caller.name), verb=\(head.method.lowercased()), resource=nodes, subresource=proxy)")
-        }
         do {
+            try await admit(head)
             return try await route(head)
         } catch let refusal as Refusal {
             return Self.text(refusal.status, refusal.text)
@@ -53,6 +52,39 @@ struct KubeletServer: HTTPResponder {
             logger.debug("request failed", metadata: ["path": "\(head.path)", "error": "\(error)"])
             return Self.text(500, "\(error)")
         }
+    }
+
+    /// Whose the request is. Upstream: the kubelet's union of x509 and token webhook.
+    private func caller(_ head: HTTPRequestHead) async throws -> (caller: KubeletCaller, byCertificate: Bool) {
+        if let leaf = head.connection.peerCertificates.first, var caller = configuration.identify(leaf) {
+            if !caller.groups.contains(Self.authenticated) { caller.groups.append(Self.authenticated) }
+            return (caller, true)
+        }
+        let unauthorized = Refusal(status: 401, text: "Unauthorized")
+        guard let token = KubeletAuthority.token(head.fields) else { throw unauthorized }
+        do {
+            guard let caller = try await authority.caller(token: token) else { throw unauthorized }
+            return (caller, false)
+        } catch let refusal as Refusal { throw refusal } catch {
+            logger.warning("cannot tell whose a request is", metadata: ["error": "\(error)"])
+            throw unauthorized
+        }
+    }
+
+    /// Refuses whom the API server does not know, and what it does not allow. Upstream: Server.InstallAuthFilter.
+    private func admit(_ head: HTTPRequestHead) async throws {
+        let (caller, byCertificate) = try await caller(head)
+        if byCertificate, caller.groups.contains(Self.administrators) || caller.name == Self.apiServerName { return }
+        let access = KubeletAccess(method: head.method, segments: Query.segments(head.path) ?? [], isUpgrade: head.isUpgrade)
+        for subresource in access.subresources {
+            do {
+                if try await authority.allows(caller, access.verb, subresource) { return }
+            } catch {
+                logger.warning("cannot tell what a caller may do", metadata: ["user": "\(caller.name)", "error": "\(error)"])
+                throw Refusal(status: 500, text: access.undecided(caller, subresource))
+            }
+        }
+        throw Refusal(status: 403, text: access.forbidden(caller))
     }
 
     private func route(_ head: HTTPRequestHead) async throws -> HTTPResponse {
