@@ -87,6 +87,12 @@ enum HostFigures {
         return nil
     }
 
+    /// Time that a cgroup's processes have had; nil when there is no such cgroup.
+    static func cpuNanoseconds(cgroupMount: String, path: String) -> Int64? {
+        if let microseconds = field("usage_usec", of: "\(cgroupMount)\(path)/cpu.stat") { return microseconds &* 1000 }
+        return number("\(cgroupMount)/cpuacct\(path)/cpuacct.usage")
+    }
+
     /// Processes and threads of the host, and how many there may be.
     static func processes() -> (running: Int64, maximum: Int64)? {
         // `0.20 0.18 0.12 1/80 11206`
