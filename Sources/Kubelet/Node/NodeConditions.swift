@@ -115,6 +115,20 @@ enum HostFigures {
         return Int64(String(decoding: bytes, as: UTF8.self).filter { $0.isNumber })
     }
 
+    /// The words in a file; none where there is none.
+    static func words(of path: String) -> [Substring] {
+        let bytes = (try? FileTree.read(path, limit: 64 << 10)) ?? []  // No such file in this cgroup version.
+        return String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+    }
+
+    /// The numbers in a file of lines such as `anon 4096`, by their names.
+    static func fields(of path: String) -> [String: Int64] {
+        let words = words(of: path)
+        var fields: [String: Int64] = [:]
+        for at in stride(from: 0, to: words.count - 1, by: 2) { fields[String(words[at])] = Int64(words[at + 1]) }
+        return fields
+    }
+
     private static func field(_ name: String, of path: String) -> Int64? {
         guard let bytes = try? FileTree.read(path, limit: 64 << 10) else { return nil }  // As above.
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {

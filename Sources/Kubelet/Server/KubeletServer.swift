@@ -102,14 +102,41 @@ struct KubeletServer: HTTPResponder {
             return try await statistics.summary(onlyCPUAndMemory: query.flag("only_cpu_and_memory"))
         case ("metrics", 2) where path[1] == "resource":
             return try await statistics.resourceMetrics()
+        case ("metrics", 2) where path[1] == "cadvisor": return Self.metrics(try await statistics.containerMetrics())
         case ("metrics", 1): return await statistics.metrics()
+        case ("configz", 1): return Self.json(["kubeletconfig": nodeConfiguration.configz])
+        case ("runningpods", 1): return Self.json(try await runningPods())
         default: throw Refusal(status: 404, text: "404 page not found\n")
         }
     }
 
+    private static func json(_ value: Value) -> HTTPResponse {
+        HTTPResponse(status: 200, fields: ["Content-Type": "application/json"], body: .bytes(value.jsonBytes))
+    }
+
+    private static func metrics(_ text: String) -> HTTPResponse {
+        HTTPResponse(status: 200, fields: ["Content-Type": "text/plain; version=0.0.4"], body: .bytes(Array(text.utf8)))
+    }
+
     private func podList() -> HTTPResponse {
-        let list: Value = ["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(pods.list().map(\.value))]
-        return HTTPResponse(status: 200, fields: ["Content-Type": "application/json"], body: .bytes(list.jsonBytes))
+        Self.json(["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(pods.list().map(\.value))])
+    }
+
+    /// The pods that the runtime runs, as far as it knows them. Upstream: getRunningPods, Pod.ToAPIPod.
+    private func runningPods() async throws -> Value {
+        let running = try await runtime.containers(ContainerFilter()).filter { $0.state == .running }
+        let byPod = Dictionary(grouping: running) { $0.labels[ContainerLabels.podUID] ?? "" }.sorted { $0.key < $1.key }
+        let items: [Value] = byPod.compactMap { uid, containers in
+            guard !uid.isEmpty, let labels = containers.first?.labels else { return nil }
+            let name = labels[ContainerLabels.podName] ?? ""
+            let namespace = labels[ContainerLabels.podNamespace] ?? ""
+            let specs: [Value] = containers.map { ["name": .string($0.name), "image": .string($0.imageRef), "resources": [:]] }
+            return [
+                "metadata": ["name": .string(name), "namespace": .string(namespace), "uid": .string(uid)], "spec": ["containers": .array(specs)],
+                "status": [:],
+            ]
+        }
+        return ["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(items)]
     }
 
     private func find(_ namespace: String, _ name: String) throws -> Pod {

@@ -13,7 +13,8 @@ struct NodeStatistics: Sendable {
 
     private var nodeCPU: Int64? { HostFigures.cpuNanoseconds(cgroupMount: configuration.cgroupMount, path: configuration.cgroupRoot) }
 
-    private func byPod() async throws -> [(pod: Pod, containers: [RuntimeContainerStats])] {
+    /// What the running containers of this node's pods use.
+    func byPod() async throws -> [(pod: Pod, containers: [RuntimeContainerStats])] {
         var byUID: [String: [RuntimeContainerStats]] = [:]
         for stats in try await runtime.containerStats(ContainerFilter()) {
             byUID[stats.labels[ContainerLabels.podUID] ?? "", default: []].append(stats)
