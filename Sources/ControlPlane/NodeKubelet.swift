@@ -12,6 +12,8 @@ package struct NodeKubelet: Codable, Sendable, Equatable {
     package var swapBehavior: String?
     /// True: it does not start where the host has swap. Nil: it does.
     package var failSwapOn: Bool?
+    /// True: of a container that runs out of memory one process alone is killed. Nil: with cgroup v1.
+    package var singleProcessOOMKill: Bool?
     /// What all pods have to end in when the node shuts down, and how much of it is for critical pods alone, in seconds. Nil or 0: the node does not wait.
     package var shutdownGracePeriod: Double?
     package var shutdownGracePeriodCriticalPods: Double?
@@ -54,6 +56,7 @@ package struct NodeKubelet: Codable, Sendable, Equatable {
         if let containerLogMaxFiles { value["containerLogMaxFiles"] = .int(containerLogMaxFiles) }
         if let swapBehavior { value["memorySwap"] = ["swapBehavior": .string(swapBehavior)] }
         if let failSwapOn { value["failSwapOn"] = .bool(failSwapOn) }
+        if let singleProcessOOMKill { value["singleProcessOOMKill"] = .bool(singleProcessOOMKill) }
         if !shutdownPeriods.isEmpty {
             value["shutdownGracePeriodByPodPriority"] = .array(
                 shutdownPeriods.map { ["priority": .int($0.priority), "shutdownGracePeriodSeconds": .int($0.seconds)] })

@@ -76,6 +76,8 @@ package struct KubeletConfiguration: Sendable {
     package var swapBehavior = SwapBehavior.none
     /// True starts no kubelet where the host has swap. Upstream's default; here the host is not the node's alone.
     package var failSwapOn = false
+    /// Whether of a container that runs out of memory one process alone is killed; nil: with cgroup v1. Upstream: singleProcessOOMKill.
+    package var singleProcessOOMKill: Bool?
     /// Without any, pods are not ended before the node. Upstream: shutdownGracePeriodByPodPriority.
     package var shutdownPeriods: [ShutdownPeriod] = []
     package var clusterDNS: [String] = []

@@ -71,11 +71,13 @@ import Testing
         #expect(node?.swapBehavior == "LimitedSwap" && node?.failSwapOn == false)
     }
 
-    @Test("how much containers may log is taken over")
-    func logs() throws {
-        let text = config("    config: {containerLogMaxSize: 50Mi, containerLogMaxFiles: 3}\n    flags: ['--container-log-max-files=4']\n")
+    @Test("how much containers may log, and what of them is killed, is taken over")
+    func containers() throws {
+        let text = config(
+            "    config: {containerLogMaxSize: 50Mi, containerLogMaxFiles: 3, singleProcessOOMKill: true}\n    flags: ['--container-log-max-files=4']\n"
+        )
         let node = try settings(archive([(NodeConfig.contentType, text)])).node
-        #expect(node?.containerLogMaxSize == "50Mi" && node?.containerLogMaxFiles == 4)
+        #expect(node?.containerLogMaxSize == "50Mi" && node?.containerLogMaxFiles == 4 && node?.singleProcessOOMKill == true)
     }
 
     @Test("a machine is given the time of all its pods")

@@ -19,10 +19,12 @@ import Testing
         ]
         kubelet.containerLogMaxSize = "5Mi"
         kubelet.containerLogMaxFiles = 3
+        kubelet.singleProcessOOMKill = true
         let swap: Value = ["swapBehavior": "LimitedSwap"]
         #expect(
             kubelet.value == [
                 "podPidsLimit": 100, "containerLogMaxSize": "5Mi", "containerLogMaxFiles": 3, "memorySwap": swap, "failSwapOn": false,
+                "singleProcessOOMKill": true,
                 "shutdownGracePeriodByPodPriority": periods,
             ])
     }

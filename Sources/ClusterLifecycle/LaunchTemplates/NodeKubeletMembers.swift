@@ -30,6 +30,9 @@ extension NodeKubelet {
         case "failSwapOn":
             guard let isOn = value.boolValue else { throw KubeletSettings.refuse("failSwapOn must be true or false") }
             failSwapOn = isOn
+        case "singleProcessOOMKill":
+            guard let isSingle = value.boolValue else { throw KubeletSettings.refuse("singleProcessOOMKill must be true or false") }
+            singleProcessOOMKill = isSingle
         case "shutdownGracePeriod": shutdownGracePeriod = try Self.seconds(name, value)
         case "shutdownGracePeriodCriticalPods": shutdownGracePeriodCriticalPods = try Self.seconds(name, value)
         case "shutdownGracePeriodByPodPriority": shutdownGracePeriodByPodPriority = try Self.periods(name, value)
