@@ -68,7 +68,7 @@ let modules: [Target] = [
     module("ClusterDNS", ["KubeClient", log]),
     module("NetworkPolicies", ["KubeClient", "Nftables", log]),
     module("KubeProxy", ["KubeClient", "HTTPTransport", "Nftables", log]),
-    module("Kubelet", ["KubeClient", "ContainerRuntime", "HTTPTransport", "Certificates", "CLinux", "Processes", log]),
+    module("Kubelet", ["KubeClient", "ContainerRuntime", "HTTPTransport", "Certificates", "CLinux", "Processes", crypto, log]),
     module("Machines", ["CLinux", "Processes", "Nftables", crypto, log]),
     module("AWSProtocol", ["HTTPTransport", crypto, log]),
     module("NodeIdentity", ["AWSProtocol", "HTTPTransport", "KubeAPI", crypto, log]),

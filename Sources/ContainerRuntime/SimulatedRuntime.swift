@@ -304,7 +304,8 @@ package actor SimulatedRuntime: ContainerRuntime {
     }
 
     package func reopenContainerLog(_ id: String) async throws {
-        guard containersByID[id] != nil else { throw Self.missing(id) }
+        guard let container = containersByID[id] else { throw Self.missing(id) }
+        journal.append("reopenContainerLog \(container.status.name)")
     }
 
     package func containerStats(_ filter: ContainerFilter) async throws -> [RuntimeContainerStats] {

@@ -4,10 +4,16 @@ import KubeAPI
 package struct NodeKubelet: Codable, Sendable, Equatable {
     /// Processes and threads that each pod may have; nil or not positive: as many as the node.
     package var podPidsLimit: Int64?
+    /// A quantity of bytes at which a container's log goes on in another file, negative: never; nil: 10Mi.
+    package var containerLogMaxSize: String?
+    /// Files of each container's log; nil: 5.
+    package var containerLogMaxFiles: Int64?
     /// `NoSwap` or `LimitedSwap`; nil: the first.
     package var swapBehavior: String?
     /// True: it does not start where the host has swap. Nil: it does.
     package var failSwapOn: Bool?
+    /// True: of a container that runs out of memory one process alone is killed. Nil: with cgroup v1.
+    package var singleProcessOOMKill: Bool?
     /// What all pods have to end in when the node shuts down, and how much of it is for critical pods alone, in seconds. Nil or 0: the node does not wait.
     package var shutdownGracePeriod: Double?
     package var shutdownGracePeriodCriticalPods: Double?
@@ -46,8 +52,11 @@ package struct NodeKubelet: Codable, Sendable, Equatable {
     var value: Value {
         var value: Value = [:]
         if let podPidsLimit { value["podPidsLimit"] = .int(podPidsLimit) }
+        if let containerLogMaxSize { value["containerLogMaxSize"] = .string(containerLogMaxSize) }
+        if let containerLogMaxFiles { value["containerLogMaxFiles"] = .int(containerLogMaxFiles) }
         if let swapBehavior { value["memorySwap"] = ["swapBehavior": .string(swapBehavior)] }
         if let failSwapOn { value["failSwapOn"] = .bool(failSwapOn) }
+        if let singleProcessOOMKill { value["singleProcessOOMKill"] = .bool(singleProcessOOMKill) }
         if !shutdownPeriods.isEmpty {
             value["shutdownGracePeriodByPodPriority"] = .array(
                 shutdownPeriods.map { ["priority": .int($0.priority), "shutdownGracePeriodSeconds": .int($0.seconds)] })

@@ -89,6 +89,10 @@ package struct Kubelet: Sendable {
         let (probes, probed) = AsyncStream<String>.makeStream()
         let prober = Prober(actions: actions, recorder: recorder) { probed.yield($0) }
         let volumeStatistics = VolumeStatistics(csi: drivers?.volumes)
+        let logs =
+            configuration.managesPodFiles
+            ? ContainerLogRotator(policy: configuration.logs, directory: configuration.podLogsDirectory, runtime: runtime, now: now, logger: logger)
+            : nil
         let services = PodServices(
             configuration: configuration, runtime: runtime, runtimeName: version.name, recorder: recorder,
             images: ImagePuller(
@@ -97,12 +101,13 @@ package struct Kubelet: Sendable {
             prober: prober, probeActions: actions,
             volumes: PodVolumes(
                 rootDirectory: configuration.rootDirectory, mounts: configuration.mountsFilesystems, hasSwap: memory.swap.capacity > 0,
+                memory: configuration.allocatable["memory"]?.value,
                 nodeName: configuration.nodeName),
             cgroups: cgroups, memory: memory,
             allocations: PodAllocations(allocatable: configuration.allocatable), shutdown: shutdown, devices: devices, csi: drivers?.volumes,
             growth: ClaimGrowth(client: client), volumeStatistics: volumeStatistics, roomChanged: { room.yield() },
             objects: CachedObjects(client: client),
-            tokens: tokens, services: serviceInformer.lister, statuses: statuses, pleg: pleg,
+            tokens: tokens, services: serviceInformer.lister, statuses: statuses, pleg: pleg, logs: logs,
             pressures: { node.pressures }, networkProblem: { node.networkProblem }, now: now, logger: logger)
         let workers = PodWorkers(services: services)
         let images = ImageCollector(runtime: runtime, kept: configuration.keptImages, logger: logger)
@@ -148,6 +153,7 @@ package struct Kubelet: Sendable {
                 }
             }
             if configuration.managesPodFiles { group.addTask { await images.run() } }
+            if let logs { group.addTask { await logs.run() } }
             if let observe = observation(services) {
                 let evictions = EvictionManager(
                     policy: configuration.eviction, services: services, workers: workers, images: images, node: nodeReference, observe: observe
@@ -243,7 +249,8 @@ package struct Kubelet: Sendable {
         guard let server = configuration.server, let listener else { return }
         let responder = KubeletServer(
             configuration: server, nodeName: configuration.nodeName, nodeConfiguration: configuration, runtime: runtime, pleg: pleg,
-            watcher: watcher, pods: pods, logger: logger, volumes: volumes)
+            watcher: watcher, authority: KubeletAuthority(client: client, nodeName: configuration.nodeName), pods: pods, logger: logger,
+            volumes: volumes)
         try await listener.start(responder)
     }
 }

@@ -1,10 +1,12 @@
 package import HTTPTransport
 package import KubeAPI
 
-/// A caller of the kubelet's server, read off its client certificate. Upstream: user.Info.
-package struct KubeletCaller: Sendable, Equatable {
+/// A caller of the kubelet's server, read off its client certificate, or known by its token. Upstream: user.Info.
+package struct KubeletCaller: Sendable, Hashable {
     package var name: String
     package var groups: [String]
+    package var uid = ""
+    package var extra: [String: [String]] = [:]
 
     package init(name: String, groups: [String]) {
         self.name = name
@@ -20,7 +22,7 @@ package struct KubeletConfiguration: Sendable {
         package var address: String = "0.0.0.0"
         package var port: Int = 10250
         package var identity: TLSIdentity
-        /// Callers must show a certificate signed by one of these CAs.
+        /// Callers show a certificate signed by one of these CAs, or a bearer token.
         package var clientCAPEM: String
         /// Reads the subject of a verified leaf certificate (DER): its common name and organizations. Nil refuses the caller.
         package var identify: @Sendable (_ leafDER: [UInt8]) -> KubeletCaller?
@@ -74,6 +76,8 @@ package struct KubeletConfiguration: Sendable {
     package var swapBehavior = SwapBehavior.none
     /// True starts no kubelet where the host has swap. Upstream's default; here the host is not the node's alone.
     package var failSwapOn = false
+    /// Whether of a container that runs out of memory one process alone is killed; nil: with cgroup v1. Upstream: singleProcessOOMKill.
+    package var singleProcessOOMKill: Bool?
     /// Without any, pods are not ended before the node. Upstream: shutdownGracePeriodByPodPriority.
     package var shutdownPeriods: [ShutdownPeriod] = []
     package var clusterDNS: [String] = []
@@ -83,6 +87,7 @@ package struct KubeletConfiguration: Sendable {
     /// Pods' volumes and files.
     package var rootDirectory: String = "/var/lib/kubelet"
     package var podLogsDirectory: String = "/var/log/pods"
+    package var logs = LogPolicy()
     /// The folder of device plug-ins' sockets; nil: there are no devices. Upstream: pluginapi.DevicePluginPath.
     package var devicePluginPath: String?
     /// The folder where CSI drivers have their registration sockets; nil: there are no drivers. Upstream: plugins_registry below the root directory.

@@ -1,4 +1,4 @@
-import KubeAPI
+package import KubeAPI
 package import KubeClient
 package import Logging
 package import Nftables
@@ -18,7 +18,7 @@ package final class PolicyAgent: Sendable {
     }
 
     private let nodeName: String
-    private let family: IPFamily
+    private let rules: PolicyRules
     private let informers: InformerFactory
     private let policies: SharedInformer
     private let settings: SharedInformer
@@ -28,17 +28,19 @@ package final class PolicyAgent: Sendable {
     private let wake: AsyncStream<Void>.Continuation
     private let watched = Mutex<Watched?>(nil)
 
-    /// The informers are run by the caller. `family` is that of the pods' addresses.
+    /// The informers are run by the caller. `family` is that of the pods' addresses; `nodeAddresses` are the node's own, and at `dnsAddress` it answers
+    /// for the cluster's DNS: both are always open to its pods.
     package init(
-        nodeName: String, family: IPFamily = .ipv4, informers: InformerFactory, program: NftProgram = NftProgram(), logger: Logger
+        nodeName: String, family: IPFamily = .ipv4, nodeAddresses: [IPAddress], dnsAddress: IPAddress?, informers: InformerFactory,
+        program: NftProgram = NftProgram(), logger: Logger
     ) {
         self.nodeName = nodeName
-        self.family = family
+        rules = PolicyRules(family: family, nodeAddresses: nodeAddresses, dnsAddress: dnsAddress)
         self.informers = informers
         self.logger = logger
         policies = informers.informer(for: .networkPolicies)
         settings = informers.informer(for: .configMaps, namespace: "kube-system", fieldSelector: "metadata.name=amazon-vpc-cni")
-        table = NftTable(PolicyRules(family: family).make(), program: program)
+        table = NftTable(rules.make(), program: program)
         (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let wake = wake
         policies.addHandler(.any { _ in wake.yield() })
@@ -77,14 +79,14 @@ package final class PolicyAgent: Sendable {
 
     private func fragments() async throws -> [String: RuleFragment] {
         guard Self.isEnforcing(settings.indexer.list().first) else { return [:] }
-        let facts = policies.indexer.list().compactMap { PolicyFacts($0, family: family) }
+        let facts = policies.indexer.list().compactMap { PolicyFacts($0, family: rules.family) }
         guard !facts.isEmpty || watched.withLock({ $0 != nil }) else { return [:] }
         let watched = watch()
         try await watched.pods.waitForSync()
         try await watched.namespaces.waitForSync()
-        let pods = watched.pods.indexer.list().compactMap { PolicyPod($0, node: nodeName, family: family) }
+        let pods = watched.pods.indexer.list().compactMap { PolicyPod($0, node: nodeName, family: rules.family) }
         let namespaces = watched.namespaces.indexer.list().map { ($0.metadata.name, $0.metadata.labels) }
-        return PolicyRules(family: family).fragments(facts, pods: pods, namespaces: Dictionary(namespaces) { $1 })
+        return rules.fragments(facts, pods: pods, namespaces: Dictionary(namespaces) { $1 })
     }
 
     /// Policies act unless the add-on's settings say in so many words that they do not. Upstream: EnableNetworkPolicyControllerKey.
@@ -95,7 +97,7 @@ package final class PolicyAgent: Sendable {
             if let known { return known }
             let new = Watched(pods: informers.informer(for: .pods), namespaces: informers.informer(for: .namespaces))
             let wake = wake
-            let (node, family) = (nodeName, family)
+            let (node, family) = (nodeName, rules.family)
             new.pods.addHandler(
                 InformerHandler(
                     added: { _ in wake.yield() },

@@ -4,11 +4,18 @@ import Nftables
 /// What policies are in the node's table: a pure function of policies, pods and namespaces.
 ///
 /// Packets that begin a connection pass two hooks, one after the other: the sender's egress and the receiver's ingress. A pod that a policy selects has a
-/// chain for the direction, which asks each of its policies and drops what none allows. What comes from or goes to the node itself passes neither.
-/// Upstream: the semantics of networking/v1 NetworkPolicy; EKS's network policy agent.
+/// chain for the direction, which asks each of its policies and drops what none allows. What ends at an address of the node's, such as instance metadata
+/// and the Pod Identity agent, passes the sender's egress too; two kinds always pass it: what is for the node's own address, and questions to the
+/// cluster's DNS, which has no pods here that a policy could name. What the node itself sends passes neither.
+/// Upstream: the semantics of networking/v1 NetworkPolicy, which does not shut a pod off from its own node; EKS's network policy agent
+/// (FirewallRuleProcessor adds the node's address to what is allowed).
 struct PolicyRules {
     /// That of the pods' addresses.
     var family = IPFamily.ipv4
+    /// The node's own addresses; those of another family say nothing.
+    var nodeAddresses: [IPAddress] = []
+    /// Where the node answers for the cluster's DNS.
+    var dnsAddress: IPAddress?
 
     private var egress: Direction { Direction(name: "out", map: "egress", peer: "\(family.header) daddr") }
     private var ingress: Direction { Direction(name: "in", map: "ingress", peer: "\(family.header) saddr") }
@@ -29,8 +36,24 @@ struct PolicyRules {
                 map egress { type \(type) : verdict; }
                 map ingress { type \(type) : verdict; }
                 chain egress-hook { type filter hook forward priority filter + 10; ct state established,related accept; \(ip) saddr vmap @egress; }
+                chain local-egress-hook {
+                    type filter hook input priority filter + 10; ct state established,related accept;
+                    \(localRules.map { "\($0) accept;" }.joined(separator: "\n"))
+                    \(ip) saddr vmap @egress;
+                }
                 chain ingress-hook { type filter hook forward priority filter + 11; ct state established,related accept; \(ip) daddr vmap @ingress; }
                 """)
+    }
+
+    /// What pods may always send to their node.
+    private var localRules: [String] {
+        func own(_ addresses: [IPAddress]) -> [String] { addresses.filter { $0.isIPv6 == (family == .ipv6) }.map(\.description).sorted() }
+        var rules: [String] = []
+        // Neighbours are asked for by the address of whoever asks.
+        if family == .ipv6 { rules.append("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert }") }
+        rules += own(nodeAddresses).map { "\(family.header) daddr \($0)" }
+        rules += own([dnsAddress].compactMap { $0 }).map { "\(family.header) daddr \($0) meta l4proto { tcp, udp } th dport 53" }
+        return rules
     }
 
     /// The fragments of all policies and of the pods of this node that they select, by owner. `namespaces` are labels by name.

@@ -70,15 +70,84 @@ import Testing
 
     private struct Missing: Error {}
 
-    @Test("an answer too large for its client asks to come by TCP") func truncation() throws {
+    @Test("an answer too large for its client has the records that fit, and asks to come by TCP") func truncation() throws {
         let query = try DNSQuery(message("db.default.svc.cluster.local")[...])
         let records = (0..<100).map { DNSRecord(name: DNSName("h\($0).db.default.svc.cluster.local"), ttl: 5, content: .pointer(DNSName("x.y"))) }
         let cut = DNSEncoder.encode(DNSAnswer(answers: records), to: query, limit: 512)
-        #expect(cut.count <= 512 && cut[2] & 0x02 != 0 && cut[7] == 0)
+        #expect(cut.count <= 512 && cut[2] & 0x02 != 0 && (10..<100).contains(cut[7]))
         let whole = DNSEncoder.encode(DNSAnswer(answers: records), to: query, limit: 65535)
         #expect(whole[7] == 100 && whole[2] & 0x02 == 0)
         let additional = DNSEncoder.encode(DNSAnswer(answers: [], additionals: records), to: query, limit: 512)
-        #expect(additional.count <= 512 && additional[2] & 0x02 == 0, "additional records are left out without a word")
+        #expect(additional.count <= 512 && additional[2] & 0x02 != 0 && additional[7] == 0 && additional[11] == cut[7])
+    }
+
+    /// The records of a message by section, read to its very end.
+    private func sections(_ message: [UInt8], question: Int) throws -> [Int] {
+        var reader = RecordReader(message[...], at: DNSNumber.headerBytes + question)
+        let counts = (0..<3).map { Int(message[6 + $0 * 2]) << 8 | Int(message[7 + $0 * 2]) }
+        for _ in 0..<counts.reduce(0, +) {
+            let next = reader.next()
+            let record = try #require(next)
+            // Names in the data too.
+            if record.type == DNSNumber.typePTR || record.type == DNSNumber.typeCNAME {
+                #expect(WireName(message[...], at: record.data.lowerBound)?.end == record.data.upperBound)
+            }
+        }
+        #expect(reader.position == message.count)
+        return counts
+    }
+
+    @Test("whatever is left out, a message can be read and is within its limit, our own and another server's") func truncatedMessages() throws {
+        var random = Seeded(state: 7)
+        for _ in 0..<2000 {
+            func name() -> DNSName {
+                DNSName(
+                    (0..<Int.random(in: 1...4, using: &random)).map { _ in
+                        ["a", "web", "default", String(repeating: "x", count: 60)].randomElement(using: &random) ?? ""
+                    })
+            }
+            func records(_ most: Int) -> [DNSRecord] {
+                (0..<Int.random(in: 0...most, using: &random)).map { _ in
+                    let contents: [DNSRecord.Content] = [
+                        .address(IPAddress(number: UInt128(random.next()), isIPv6: true)), .pointer(name()), .alias(name()), .text("text"),
+                        .service(priority: 0, weight: 1, port: 2, target: name()),
+                    ]
+                    return DNSRecord(name: name(), ttl: 30, content: contents.randomElement(using: &random) ?? .text(""))
+                }
+            }
+            let asked = message(name().labels.joined(separator: "."), edns: Bool.random(using: &random) ? 4096 : nil)
+            let query = try DNSQuery(asked[...])
+            let answer = DNSAnswer(answers: records(30), authorities: records(3), additionals: records(30))
+            let all = [answer.answers.count, answer.authorities.count, answer.additionals.count + (query.hasEDNS ? 1 : 0)]
+            let limit = Int.random(in: DNSNumber.plainBytes...DNSNumber.largestDatagram, using: &random)
+            let own = DNSEncoder.encode(answer, to: query, limit: limit)
+            // As another server would send it.
+            let question = ForwardedQuestion(query)
+            let whole = DNSEncoder.encode(answer, to: query, limit: 65535)
+            let other = try #require(ForwardedAnswer(whole[...], to: question, id: query.id)).message(for: query, age: 10, limit: limit)
+            for sent in [own, other] {
+                #expect(sent.count <= limit)
+                let found = try sections(sent, question: query.question.count)
+                #expect((sent[2] & DNSNumber.truncated != 0) == (found != all))
+                #expect(zip(found, all).allSatisfy(<=))
+                // Nothing of a section comes once something of one before it was left out.
+                if found[0] < all[0] { #expect(found[1] == 0) }
+            }
+            #expect(try sections(own, question: query.question.count) == sections(other, question: query.question.count))
+        }
+    }
+
+    @Test("of another server's answer the first records come, however they are spread") func forwardedTruncation() throws {
+        let client = try DNSQuery(message("many.example.com", id: 7)[...])
+        let question = ForwardedQuestion(client)
+        let records = (0..<200).map { DNSRecord(name: DNSName("many.example.com"), ttl: 60, content: .address(IPAddress(number: $0, isIPv6: false))) }
+        let whole = DNSEncoder.encode(DNSAnswer(answers: records), to: client, limit: 65535)
+        let answer = try #require(ForwardedAnswer((whole + [0, 0, 0])[...], to: question, id: 7))
+        let sent = answer.message(for: client, age: 0, limit: 512)
+        // 16 bytes each.
+        #expect(sent[2] & DNSNumber.truncated != 0 && Int(sent[7]) == (512 - 12 - client.question.count) / 16)
+        #expect(sent.dropFirst(12) == whole[12..<sent.count])
+        #expect(answer.message(for: client, age: 0, limit: 65535) == whole, "what follows the last record is not handed on")
     }
 
     @Test("another server's answer is checked, aged and handed on") func forwarded() throws {

@@ -71,6 +71,15 @@ import Testing
         #expect(node?.swapBehavior == "LimitedSwap" && node?.failSwapOn == false)
     }
 
+    @Test("how much containers may log, and what of them is killed, is taken over")
+    func containers() throws {
+        let text = config(
+            "    config: {containerLogMaxSize: 50Mi, containerLogMaxFiles: 3, singleProcessOOMKill: true}\n    flags: ['--container-log-max-files=4']\n"
+        )
+        let node = try settings(archive([(NodeConfig.contentType, text)])).node
+        #expect(node?.containerLogMaxSize == "50Mi" && node?.containerLogMaxFiles == 4 && node?.singleProcessOOMKill == true)
+    }
+
     @Test("a machine is given the time of all its pods")
     func machineGrace() throws {
         let text = archive([(NodeConfig.contentType, config("    config: {shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 10s}\n"))])
@@ -105,6 +114,8 @@ import Testing
             ("    flags: ['--node-labels=kubernetes.io/role=x']\n", "unknown 'kubernetes.io'"),
             ("    flags: ['--register-with-taints=a=b:Never']\n", "invalid taint"), ("    flags: ['--register-with-taints=']\n", ""),
             ("    config: {podPidsLimit: many}\n", "podPidsLimit"), ("    flags: ['--pod-max-pids=x']\n", "podPidsLimit"),
+            ("    config: {containerLogMaxSize: big}\n", "containerLogMaxSize must be a quantity"),
+            ("    config: {containerLogMaxFiles: 1}\n", "containerLogMaxFiles must be a number, > 1"),
             ("    config: {memorySwap: {swapBehavior: UnlimitedSwap}}\n", "memorySwap.swapBehavior must be one of"),
             ("    flags: ['--fail-swap-on=maybe']\n", "failSwapOn"),
             ("    config: {shutdownGracePeriod: 30}\n", "shutdownGracePeriod must be a duration"),

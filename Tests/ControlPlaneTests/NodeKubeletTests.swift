@@ -17,9 +17,16 @@ import Testing
         let periods: Value = [
             ["priority": 0, "shutdownGracePeriodSeconds": 20], ["priority": 2_000_000_000, "shutdownGracePeriodSeconds": 10],
         ]
+        kubelet.containerLogMaxSize = "5Mi"
+        kubelet.containerLogMaxFiles = 3
+        kubelet.singleProcessOOMKill = true
         let swap: Value = ["swapBehavior": "LimitedSwap"]
         #expect(
-            kubelet.value == ["podPidsLimit": 100, "memorySwap": swap, "failSwapOn": false, "shutdownGracePeriodByPodPriority": periods])
+            kubelet.value == [
+                "podPidsLimit": 100, "containerLogMaxSize": "5Mi", "containerLogMaxFiles": 3, "memorySwap": swap, "failSwapOn": false,
+                "singleProcessOOMKill": true,
+                "shutdownGracePeriodByPodPriority": periods,
+            ])
     }
 
     @Test("a node's file says who it is, where the API server is, and what it registers with")

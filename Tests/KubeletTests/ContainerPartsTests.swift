@@ -234,6 +234,31 @@ func withDirectory(_ body: (String) throws -> Void) throws {
 }
 
 struct VolumeTests {
+    @Test("a volume in memory is no larger than its pod may be, and no pod larger than all together")
+    func memorySize() throws {
+        func size(_ volume: String, _ spec: String, allocatable: Int64? = 1 << 30) throws -> Int64? {
+            let pod = try Given.pod("{\(spec),\"volumes\":[{\"name\":\"v\",\"emptyDir\":\(volume)}]}")
+            return PodVolumes.memorySize(try #require(pod.volumes.first?["emptyDir"]), pod: pod, allocatable: allocatable)
+        }
+        func containers(_ limits: String?...) -> String {
+            let list = limits.enumerated().map { index, limit in
+                let resources = limit.map { #","resources":{"limits":{"memory":"\#($0)"}}"# } ?? ""
+                return #"{"name":"c\#(index)","image":"i"\#(resources)}"#
+            }
+            return #""containers":[\#(list.joined(separator: ","))]"#
+        }
+        let memory = #"{"medium":"Memory"}"#
+        let small = #"{"medium":"Memory","sizeLimit":"1Mi"}"#
+        #expect(try size(memory, containers(nil)) == 1 << 30)
+        #expect(try size(memory, containers(nil), allocatable: nil) == nil)
+        #expect(try size(memory, containers("10Mi", "6Mi")) == 16 << 20)
+        #expect(try size(memory, containers("10Mi", nil)) == 1 << 30, "a container without a limit")
+        #expect(try size(memory, #""resources":{"limits":{"memory":"8Mi"}},"# + containers("10Mi", nil)) == 8 << 20)
+        #expect(try size(small, containers("10Mi")) == 1 << 20)
+        #expect(try size(small, containers("512Ki")) == 512 << 10)
+        #expect(try size(#"{"medium":"Memory","sizeLimit":"0"}"#, containers("2Gi")) == 1 << 30)
+    }
+
     @Test("files of a volume are replaced all at once, and stale ones go")
     func atomicWriter() throws {
         try withDirectory { (directory: String) throws -> Void in

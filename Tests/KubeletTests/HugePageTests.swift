@@ -58,6 +58,16 @@ struct HugePageTests {
         #expect(PodCgroupLimits(try self.pod(#""hugepages-2Mi":"4Mi""#, #""hugepages-2Mi":"2Mi""#)).hugePages == [2 << 20: 6 << 20])
     }
 
+    @Test("with cgroup v2 a container out of memory ends as a whole, unless the kubelet is told otherwise")
+    func outOfMemory() throws {
+        #expect(HostMemory.killsWhole(isUnified: true, singleProcess: nil) && HostMemory.killsWhole(isUnified: true, singleProcess: false))
+        #expect(!HostMemory.killsWhole(isUnified: true, singleProcess: true) && !HostMemory.killsWhole(isUnified: false, singleProcess: nil))
+        let pod = try Given.pod(#"{"containers":[{"name":"a","image":"i"}]}"#)
+        let container = try #require(pod.containers.first)
+        #expect(HostMemory(killsWhole: true).limit(LinuxResources(), container, pod: pod).unified == ["memory.oom.group": "1"])
+        #expect(HostMemory().limit(LinuxResources(), container, pod: pod).unified.isEmpty)
+    }
+
     @Test("a node without enough of them refuses the pod, one without any too")
     func admission() {
         let wanted: ResourceList = ["hugepages-2Mi": Quantity(4 << 20)]

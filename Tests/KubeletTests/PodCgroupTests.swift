@@ -36,6 +36,19 @@ struct PodCgroupTests {
         }
     }
 
+    @Test("the time that a node's processes have had is read in both versions of cgroups")
+    func cpuTime() throws {
+        try hierarchy(["n/cpu.stat"]) { mount in
+            try FileTree.write("\(mount)/n/cpu.stat", Array("usage_usec 1234\nuser_usec 1000\nsystem_usec 234\n".utf8))
+            #expect(HostFigures.cpuNanoseconds(cgroupMount: mount, path: "/n") == 1_234_000)
+            #expect(HostFigures.cpuNanoseconds(cgroupMount: mount, path: "/m") == nil)
+        }
+        try hierarchy(["cpuacct/n/cpuacct.usage"]) { mount in
+            try FileTree.write("\(mount)/cpuacct/n/cpuacct.usage", Array("567\n".utf8))
+            #expect(HostFigures.cpuNanoseconds(cgroupMount: mount, path: "/n") == 567)
+        }
+    }
+
     @Test("a pod's huge pages are limited, those of sizes it has none of to none")
     func hugePages() throws {
         let pod = try Given.pod(

@@ -193,6 +193,14 @@ extension RealContainerTests {
         // A line that is written while the log is followed.
         _ = try await containerd.runtime.execSync(container, command: ["sh", "-c", "echo later > /proc/1/fd/1"], timeout: .seconds(5))
         #expect(await eventually { followed.text.hasSuffix("Z later\n") })
+        // And one that is written after the log's file is another.
+        let log = try await containerd.runtime.containerStatus(container).logPath
+        let rotator = ContainerLogRotator(
+            policy: LogPolicy(), directory: containerd.directory + "/pods", runtime: containerd.runtime, logger: Logger(label: "logs"))
+        try await rotator.rotate(container, log)
+        #expect(try ContainerLogFiles.rotated(log).count == 1)
+        _ = try await containerd.runtime.execSync(container, command: ["sh", "-c", "echo rotated > /proc/1/fd/1"], timeout: .seconds(5))
+        #expect(await eventually { followed.text.hasSuffix("Z rotated\n") })
         following.cancel()
 
         let fields: HTTPFields = [

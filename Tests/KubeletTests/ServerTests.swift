@@ -18,7 +18,9 @@ final class Written: Sendable {
 
 extension KubeletServer {
     /// A server without a listener. Callers are named by the bytes of their "certificate".
-    static func test(_ runtime: any ContainerRuntime, pods: [Value]) throws -> KubeletServer {
+    static func test(
+        _ runtime: any ContainerRuntime, pods: [Value], client: KubeClient = KubeClient(transport: ReviewingServer())
+    ) throws -> KubeletServer {
         let indexer = Indexer()
         for pod in pods { indexer.set(try Object(pod)) }
         let configuration = KubeletConfiguration.Server(identity: TLSIdentity(certificateChainPEM: "", privateKeyPEM: ""), clientCAPEM: "") { leaf in
@@ -29,7 +31,8 @@ extension KubeletServer {
         return KubeletServer(
             configuration: configuration, nodeName: "n1",
             nodeConfiguration: KubeletConfiguration(nodeName: "n1", nodeIP: "10.1.0.1", capacity: [:], kubeletVersion: "v1"), runtime: runtime,
-            pleg: PLEG(runtime: runtime, relistPeriod: .seconds(60), logger: logger), watcher: try FileWatcher(), pods: Lister(indexer: indexer),
+            pleg: PLEG(runtime: runtime, relistPeriod: .seconds(60), logger: logger), watcher: try FileWatcher(),
+            authority: KubeletAuthority(client: client, nodeName: "n1"), pods: Lister(indexer: indexer),
             logger: logger)
     }
 
@@ -60,7 +63,7 @@ struct ServerTests {
     ]
 
     @Test(
-        "only the API server and administrators are served; health is open",
+        "the API server and administrators are served without asking, others that have no rights are not; health is open",
         arguments: [
             (nil, 401), ("", 401), ("system:node:n2", 403), ("admin", 200), ("kube-apiserver-kubelet-client", 200),
         ] as [(String?, Int)])

@@ -113,6 +113,28 @@ import Testing
         #expect(throws: Unreadable.self) { try pod("host", "10.0.0.1", spec: [("hostNetwork", true)]) }
     }
 
+    @Test("what goes to the node passes the sender's egress, but for the node's own address, the cluster's DNS and the search for neighbours")
+    func node() throws {
+        let nodes = ["10.0.9.1", "2001:db8::9"].compactMap { IPAddress($0) }
+        func hook(_ family: IPFamily, dns: String) -> [String] {
+            var table = PolicyRules(family: family, nodeAddresses: nodes, dnsAddress: IPAddress(dns)).make()
+            let lines = table.wholeTable().split(separator: "\n").map { $0.drop { $0 == " " } }
+            let chain = lines.drop { !$0.hasPrefix("chain local-egress-hook") }.dropFirst()
+            return chain.prefix { $0 != "}" }.map(String.init)
+        }
+        let begin = "type filter hook input priority filter + 10; ct state established,related accept;"
+        #expect(
+            hook(.ipv4, dns: "169.254.20.10") == [
+                begin, "ip daddr 10.0.9.1 accept;", "ip daddr 169.254.20.10 meta l4proto { tcp, udp } th dport 53 accept;", "ip saddr vmap @egress;",
+            ])
+        #expect(
+            hook(.ipv6, dns: "fd00:ec2::2010") == [
+                begin, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept;",
+                "ip6 daddr 2001:db8::9 accept;", "ip6 daddr fd00:ec2::2010 meta l4proto { tcp, udp } th dport 53 accept;",
+                "ip6 saddr vmap @egress;",
+            ])
+    }
+
     @Test("the kernel takes the rules", .enabled(if: geteuid() == 0, "nft needs root")) func kernel() async throws {
         let facts = try policy([
             "podSelector": [:], "policyTypes": ["Ingress", "Egress"],
@@ -123,7 +145,10 @@ import Testing
                 ]
             ], "egress": [[:]],
         ])
-        var table = PolicyRules().make()
+        let addresses = ["10.0.9.1", "fd00::1"].compactMap { IPAddress($0) }
+        var six = PolicyRules(family: .ipv6, nodeAddresses: addresses, dnsAddress: IPAddress("fd00:ec2::2010")).make()
+        try await NftProgram().check(six.wholeTable())
+        var table = PolicyRules(nodeAddresses: addresses, dnsAddress: IPAddress("169.254.20.10")).make()
         for (owner, fragment) in PolicyRules().fragments([facts], pods: try pods(), namespaces: Self.namespaces) { table.set(owner, fragment) }
         // Checked by nft and the kernel, without effect: the test's network is the machine's.
         try await NftProgram().check(table.wholeTable())

@@ -228,6 +228,28 @@ def test_a_network_policy_shuts_out_whom_it_does_not_name(demo):
     wait_for(lambda: all(reaches() for _ in range(4)), "open again")
 
 
+SHUT_IN = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: shut-in}
+spec: {podSelector: {matchLabels: {shut: in}}, policyTypes: [Egress], egress: []}
+"""
+
+
+def test_an_egress_policy_covers_what_answers_on_the_node(demo):
+    def answers(address):
+        """Whoever shows no token is refused: an answer too."""
+        return "401" in shell(demo, f"/bin/busybox timeout 3 wget -qO- http://{address}/latest/ 2>&1", check=False)
+    assert answers("169.254.169.254")
+    demo.kubectl("label", "pod", "client", "shut=in")
+    demo.kubectl("apply", "-f", "-", input=SHUT_IN)
+    wait_for(lambda: not answers("169.254.169.254"), "instance metadata is shut off")
+    assert lookup(demo, "web.default.svc.cluster.local"), "names are still answered"
+    demo.kubectl("delete", "networkpolicy", "shut-in")
+    demo.kubectl("label", "pod", "client", "shut-")
+    wait_for(lambda: answers("169.254.169.254"), "open again")
+
+
 def test_services_follow_their_pods(demo):
     demo.kubectl("scale", "deployment/web", "--replicas=1")
     wait_for(lambda: len(names(demo)) == 1 and set(fetch(demo, "web", 10)) == names(demo), "only the pod that is left answers", timeout=60)

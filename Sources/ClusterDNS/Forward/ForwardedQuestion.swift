@@ -38,10 +38,10 @@ struct ForwardedQuestion: Hashable, Sendable {
 
 /// The answer of another server: checked, and ready to be handed on to many clients.
 struct ForwardedAnswer: Sendable {
-    /// Records looked at; larger answers are handed on but not kept.
+    /// Answers of more records are handed on but not kept.
     private static let maximumRecords = 512
 
-    /// Without the other server's OPT record.
+    /// Without the other server's OPT record, and without what follows the last record.
     private var bytes: [UInt8]
     private var ttlOffsets: [Int] = []
     private let questionBytes: Int
@@ -70,7 +70,8 @@ struct ForwardedAnswer: Sendable {
         var opt: Int?
         let total = counts[0] + counts[1] + counts[2]
         var isKept = total <= Self.maximumRecords
-        for index in 0..<min(total, Self.maximumRecords) {
+        // As many as there are bytes for: no record is empty.
+        for index in 0..<total {
             guard let record = reader.next() else { return nil }
             if record.type == DNSNumber.typeOPT {
                 // Only as the last record, of the additional ones, it can be cut off.
@@ -85,9 +86,8 @@ struct ForwardedAnswer: Sendable {
             }
             shortest = min(shortest ?? .max, ttl)
         }
-        self.bytes = bytes
-        if let opt {
-            self.bytes.removeLast(bytes.count - opt)
+        self.bytes = Array(bytes[..<(opt ?? reader.position)])
+        if opt != nil {
             self.bytes[10] = UInt8(truncatingIfNeeded: (counts[2] - 1) >> 8)
             self.bytes[11] = UInt8(truncatingIfNeeded: counts[2] - 1)
         }
@@ -95,19 +95,19 @@ struct ForwardedAnswer: Sendable {
         seconds = isKept && isAnswer && !isTruncated ? shortest : nil
     }
 
-    /// For a client, `age` seconds after it came. One that is larger than `limit` asks to come by TCP.
+    /// For a client, `age` seconds after it came. Of one that is larger than `limit` (at least `DNSNumber.plainBytes`) the records come that fit,
+    /// and it asks to come by TCP. Upstream: miekg/dns' Msg.Truncate.
     func message(for query: DNSQuery, age: UInt32, limit: Int) -> [UInt8] {
-        guard bytes.count + (query.hasEDNS ? 11 : 0) <= limit else {
-            return DNSEncoder.refusal(query, ResponseCode(rawValue: code) ?? .serverFailure, isTruncated: true)
-        }
         var message = bytes
+        let room = limit - (query.hasEDNS ? DNSEncoder.optBytes : 0)
+        if message.count > room { cut(&message, to: room) }
         message[0] = UInt8(query.id >> 8)
         message[1] = UInt8(query.id & 0xFF)
         message[2] = message[2] & 0xFE | (query.wantsRecursion ? 1 : 0)
         message[3] |= 0x80
         // The client's own spelling of the name.
         message.replaceSubrange(DNSNumber.headerBytes..<DNSNumber.headerBytes + questionBytes, with: query.question)
-        for offset in ttlOffsets {
+        for offset in ttlOffsets where offset + 4 <= message.count {
             let ttl = message[offset..<offset + 4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
             let rest = ttl > age ? ttl - age : 0
             for place in 0..<4 { message[offset + place] = UInt8(truncatingIfNeeded: rest >> UInt32(24 - place * 8)) }
@@ -119,6 +119,31 @@ struct ForwardedAnswer: Sendable {
         message[10] = UInt8(additional >> 8)
         message[11] = UInt8(additional & 0xFF)
         return message
+    }
+
+    /// Takes the records away that do not fit. Names refer to what stands before them alone, so that those that stay are whole.
+    private func cut(_ message: inout [UInt8], to room: Int) {
+        var reader = RecordReader(bytes[...], at: DNSNumber.headerBytes + questionBytes)
+        var end = reader.position
+        var isFull = false
+        for section in 0..<3 {
+            let place = 6 + section * 2
+            let count = Int(bytes[place]) << 8 | Int(bytes[place + 1])
+            var kept = 0
+            while !isFull, kept < count {
+                // An OPT record among others is the other server's.
+                guard let record = reader.next(), record.type != DNSNumber.typeOPT, reader.position <= room else {
+                    isFull = true
+                    break
+                }
+                kept += 1
+                end = reader.position
+            }
+            message[place] = UInt8(truncatingIfNeeded: kept >> 8)
+            message[place + 1] = UInt8(truncatingIfNeeded: kept)
+        }
+        message.removeLast(message.count - end)
+        message[2] |= DNSNumber.truncated
     }
 
     /// The addresses and aliases in it, for a name of ours that leads there.

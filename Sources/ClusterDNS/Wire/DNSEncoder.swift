@@ -10,26 +10,25 @@ struct DNSEncoder {
     private var bytes: [UInt8] = []
     private var places: [ArraySlice<String>: Int] = [:]
 
-    /// The whole message, or one that asks to come by TCP when it is larger than `limit`.
+    /// The message: of the records as many as fit into `limit` (at least `DNSNumber.plainBytes`); one that leaves some out asks to come by TCP.
+    /// Upstream: miekg/dns' Msg.Truncate.
     static func encode(_ answer: DNSAnswer, to query: DNSQuery, limit: Int) -> [UInt8] {
         var encoder = DNSEncoder()
         encoder.head(query, answer.code, isAuthoritative: answer.isAuthoritative)
         var counts = [0, 0, 0]
         let sections = [answer.answers, answer.authorities, answer.additionals]
+        let records = sections.enumerated().flatMap { section, records in records.map { (section, $0) } }
         let room = min(limit, largestMessage) - (query.hasEDNS ? optBytes : 0)
-        for (section, records) in sections.enumerated() {
-            for record in records {
-                let mark = encoder.bytes.count
-                encoder.write(record)
-                guard encoder.bytes.count > room else {
-                    counts[section] += 1
-                    continue
-                }
-                // Additional records may be left out; the others may not.
+        for (section, record) in records {
+            let mark = encoder.bytes.count
+            encoder.write(record)
+            guard encoder.bytes.count <= room else {
+                // Nothing refers to what is taken away: no other record follows.
                 encoder.bytes.removeLast(encoder.bytes.count - mark)
-                guard section == 2 else { return refusal(query, answer.code, isTruncated: true, isAuthoritative: answer.isAuthoritative) }
+                encoder.bytes[2] |= DNSNumber.truncated
                 break
             }
+            counts[section] += 1
         }
         if query.hasEDNS {
             encoder.writeOPT(query, answer.code)
@@ -43,15 +42,8 @@ struct DNSEncoder {
     }
 
     /// An answer without records.
-    static func refusal(_ query: DNSQuery, _ code: ResponseCode, isTruncated: Bool = false, isAuthoritative: Bool = false) -> [UInt8] {
-        var encoder = DNSEncoder()
-        encoder.head(query, code, isAuthoritative: isAuthoritative)
-        if isTruncated { encoder.bytes[2] |= 0x02 }
-        if query.hasEDNS {
-            encoder.writeOPT(query, code)
-            encoder.bytes[11] = 1
-        }
-        return encoder.bytes
+    static func refusal(_ query: DNSQuery, _ code: ResponseCode) -> [UInt8] {
+        encode(DNSAnswer(code: code, isAuthoritative: false), to: query, limit: largestMessage)
     }
 
     /// An answer to a message that is no query one can read.
@@ -61,7 +53,8 @@ struct DNSEncoder {
         return [UInt8(id >> 8), UInt8(id & 0xFF), 0x80, 0x80 | code.rawValue & 0xF, 0, 0, 0, 0, 0, 0, 0, opt.isEmpty ? 0 : 1] + opt
     }
 
-    private static let optBytes = 11
+    /// Of the OPT record.
+    static let optBytes = 11
     private static let size = [UInt8(DNSNumber.largestDatagram >> 8), UInt8(DNSNumber.largestDatagram & 0xFF)]
 
     private mutating func head(_ query: DNSQuery, _ code: ResponseCode, isAuthoritative: Bool) {

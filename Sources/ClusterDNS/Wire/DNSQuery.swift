@@ -1,6 +1,8 @@
 /// Numbers of the protocol. Upstream: IANA's DNS parameters.
 enum DNSNumber {
     static let headerBytes = 12
+    /// TC, in the third byte of a message.
+    static let truncated: UInt8 = 0x02
     static let typeA: UInt16 = 1
     static let typeNS: UInt16 = 2
     static let typeCNAME: UInt16 = 5

@@ -11,6 +11,16 @@ extension NodeKubelet {
         case "podPidsLimit":
             guard let limit = value.intValue else { throw KubeletSettings.refuse("podPidsLimit must be a number") }
             podPidsLimit = Int64(limit)
+        case "containerLogMaxSize":
+            guard let text = value.stringValue, (try? Quantity(text)) != nil else {
+                throw KubeletSettings.refuse("containerLogMaxSize must be a quantity, such as 10Mi")
+            }
+            containerLogMaxSize = text
+        case "containerLogMaxFiles":
+            guard let files = value.intValue, (2...Self.mostLogFiles).contains(files) else {
+                throw KubeletSettings.refuse("containerLogMaxFiles must be a number, > 1 and at most \(Self.mostLogFiles)")
+            }
+            containerLogMaxFiles = Int64(files)
         case "memorySwap":
             let behavior = value["swapBehavior"]?.stringValue ?? ""
             guard ["", "NoSwap", "LimitedSwap"].contains(behavior) else {
@@ -20,6 +30,9 @@ extension NodeKubelet {
         case "failSwapOn":
             guard let isOn = value.boolValue else { throw KubeletSettings.refuse("failSwapOn must be true or false") }
             failSwapOn = isOn
+        case "singleProcessOOMKill":
+            guard let isSingle = value.boolValue else { throw KubeletSettings.refuse("singleProcessOOMKill must be true or false") }
+            singleProcessOOMKill = isSingle
         case "shutdownGracePeriod": shutdownGracePeriod = try Self.seconds(name, value)
         case "shutdownGracePeriodCriticalPods": shutdownGracePeriodCriticalPods = try Self.seconds(name, value)
         case "shutdownGracePeriodByPodPriority": shutdownGracePeriodByPodPriority = try Self.periods(name, value)
@@ -27,6 +40,9 @@ extension NodeKubelet {
         }
         return true
     }
+
+    /// More than anybody looks through.
+    private static let mostLogFiles = 1000
 
     /// Nobody waits longer than a day for a node to end.
     private static let longestShutdown: Int64 = 86_400
@@ -78,6 +94,8 @@ extension NodeKubelet {
     static func member(ofFlag name: String, _ text: Substring) -> (name: String, value: AWSJSON)? {
         switch name {
         case "pod-max-pids": ("podPidsLimit", Int(text).map(AWSJSON.integer) ?? .null)
+        case "container-log-max-size": ("containerLogMaxSize", .string(String(text)))
+        case "container-log-max-files": ("containerLogMaxFiles", Int(text).map(AWSJSON.integer) ?? .null)
         case "fail-swap-on": ("failSwapOn", ["": true, "true": true, "false": false][text].map(AWSJSON.bool) ?? .null)
         default: nil
         }

@@ -87,6 +87,12 @@ enum HostFigures {
         return nil
     }
 
+    /// Time that a cgroup's processes have had; nil when there is no such cgroup.
+    static func cpuNanoseconds(cgroupMount: String, path: String) -> Int64? {
+        if let microseconds = field("usage_usec", of: "\(cgroupMount)\(path)/cpu.stat") { return microseconds &* 1000 }
+        return number("\(cgroupMount)/cpuacct\(path)/cpuacct.usage")
+    }
+
     /// Processes and threads of the host, and how many there may be.
     static func processes() -> (running: Int64, maximum: Int64)? {
         // `0.20 0.18 0.12 1/80 11206`
@@ -107,6 +113,20 @@ enum HostFigures {
     static func number(_ path: String) -> Int64? {
         guard let bytes = try? FileTree.read(path, limit: 64) else { return nil }  // No such file in this cgroup version.
         return Int64(String(decoding: bytes, as: UTF8.self).filter { $0.isNumber })
+    }
+
+    /// The words in a file; none where there is none.
+    static func words(of path: String) -> [Substring] {
+        let bytes = (try? FileTree.read(path, limit: 64 << 10)) ?? []  // No such file in this cgroup version.
+        return String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+    }
+
+    /// The numbers in a file of lines such as `anon 4096`, by their names.
+    static func fields(of path: String) -> [String: Int64] {
+        let words = words(of: path)
+        var fields: [String: Int64] = [:]
+        for at in stride(from: 0, to: words.count - 1, by: 2) { fields[String(words[at])] = Int64(words[at + 1]) }
+        return fields
     }
 
     private static func field(_ name: String, of path: String) -> Int64? {

@@ -35,6 +35,11 @@ struct ContainerLogStream: Sendable {
             return Array(buffer[..<count])
         }
 
+        var isEmpty: Bool {
+            var status = stat()
+            return fstat(descriptor, &status) == 0 && status.st_size == 0
+        }
+
         func tailStart(_ lines: Int64?) -> Int64 {
             guard let lines else { return 0 }
             var status = stat()
@@ -58,6 +63,8 @@ struct ContainerLogStream: Sendable {
         defer { for feeder in feeders { feeder.cancel() } }
         // Asked before each read of the rest: what was written before the end is then seen.
         var hasEnded = false
+        // Where it goes on once the rest of the file is read.
+        var next: OpenLog?
         signals.continuation.yield()
         for await _ in signals.stream {
             try Task.checkCancellation()
@@ -65,9 +72,17 @@ struct ContainerLogStream: Sendable {
             while true {
                 let bytes = try await FileWork.run { [log, position] in try log.read(at: position) }
                 if bytes.isEmpty {
-                    // A rotated log goes on in a new file of the same name.
-                    guard let next = try? await FileWork.run({ try OpenLog(path) }), next.inode != log.inode else { break }
-                    (log, position) = (next, 0)
+                    if let newer = next {
+                        (log, position) = (newer, 0)
+                        next = nil
+                        continue
+                    }
+                    // A rotated log goes on in a new file of the same name. The runtime makes it before it turns to it, so that the old one is at its
+                    // end only once something stands in the new one.
+                    guard options.follow, let found = try? await FileWork.run({ try OpenLog(path) }), found.inode != log.inode, !found.isEmpty else {
+                        break
+                    }
+                    next = found
                     continue
                 }
                 position += Int64(bytes.count)

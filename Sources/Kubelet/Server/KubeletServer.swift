@@ -13,6 +13,7 @@ struct KubeletServer: HTTPResponder {
     let runtime: any ContainerRuntime
     let pleg: PLEG
     let watcher: FileWatcher
+    let authority: KubeletAuthority
     /// The pods of this node as the API server has them.
     let pods: Lister
     let logger: Logger
@@ -21,9 +22,12 @@ struct KubeletServer: HTTPResponder {
 
     private var statistics: NodeStatistics { NodeStatistics(configuration: nodeConfiguration, runtime: runtime, pods: pods, volumes: volumes) }
 
-    /// Callers that may do everything here. Upstream: the rights of system:kubelet-api-admin, by webhook.
+    /// Callers that may do everything here, by their certificates: the API server is not asked about itself. Upstream: the rights of
+    /// system:kubelet-api-admin and of system:masters, by webhook.
     static let administrators = "system:masters"
     static let apiServerName = "kube-apiserver-kubelet-client"
+    /// Upstream: user.AllAuthenticated.
+    static let authenticated = "system:authenticated"
 
     /// A refusal in plain text, as the kubelet answers.
     struct Refusal: Error {
@@ -37,13 +41,8 @@ struct KubeletServer: HTTPResponder {
 
     func respond(to head: HTTPRequestHead, body: HTTPBodyStream) async -> HTTPResponse {
         if head.path == "/healthz" { return Self.text(200, "ok") }  // Tells nothing else: open to the load balancers' checks.
-        guard let leaf = head.connection.peerCertificates.first, let caller = configuration.identify(leaf) else {
-            return Self.text(401, "Unauthorized")
-        }
-        guard caller.groups.contains(Self.administrators) || caller.name == Self.apiServerName else {
-            return Self.text(403, "Forbidden (user=\(caller.name), verb=\(head.method.lowercased()), resource=nodes, subresource=proxy)")
-        }
         do {
+            try await admit(head)
             return try await route(head)
         } catch let refusal as Refusal {
             return Self.text(refusal.status, refusal.text)
@@ -53,6 +52,39 @@ struct KubeletServer: HTTPResponder {
             logger.debug("request failed", metadata: ["path": "\(head.path)", "error": "\(error)"])
             return Self.text(500, "\(error)")
         }
+    }
+
+    /// Whose the request is. Upstream: the kubelet's union of x509 and token webhook.
+    private func caller(_ head: HTTPRequestHead) async throws -> (caller: KubeletCaller, byCertificate: Bool) {
+        if let leaf = head.connection.peerCertificates.first, var caller = configuration.identify(leaf) {
+            if !caller.groups.contains(Self.authenticated) { caller.groups.append(Self.authenticated) }
+            return (caller, true)
+        }
+        let unauthorized = Refusal(status: 401, text: "Unauthorized")
+        guard let token = KubeletAuthority.token(head.fields) else { throw unauthorized }
+        do {
+            guard let caller = try await authority.caller(token: token) else { throw unauthorized }
+            return (caller, false)
+        } catch let refusal as Refusal { throw refusal } catch {
+            logger.warning("cannot tell whose a request is", metadata: ["error": "\(error)"])
+            throw unauthorized
+        }
+    }
+
+    /// Refuses whom the API server does not know, and what it does not allow. Upstream: Server.InstallAuthFilter.
+    private func admit(_ head: HTTPRequestHead) async throws {
+        let (caller, byCertificate) = try await caller(head)
+        if byCertificate, caller.groups.contains(Self.administrators) || caller.name == Self.apiServerName { return }
+        let access = KubeletAccess(method: head.method, segments: Query.segments(head.path) ?? [], isUpgrade: head.isUpgrade)
+        for subresource in access.subresources {
+            do {
+                if try await authority.allows(caller, access.verb, subresource) { return }
+            } catch {
+                logger.warning("cannot tell what a caller may do", metadata: ["user": "\(caller.name)", "error": "\(error)"])
+                throw Refusal(status: 500, text: access.undecided(caller, subresource))
+            }
+        }
+        throw Refusal(status: 403, text: access.forbidden(caller))
     }
 
     private func route(_ head: HTTPRequestHead) async throws -> HTTPResponse {
@@ -70,14 +102,41 @@ struct KubeletServer: HTTPResponder {
             return try await statistics.summary(onlyCPUAndMemory: query.flag("only_cpu_and_memory"))
         case ("metrics", 2) where path[1] == "resource":
             return try await statistics.resourceMetrics()
+        case ("metrics", 2) where path[1] == "cadvisor": return Self.metrics(try await statistics.containerMetrics())
         case ("metrics", 1): return await statistics.metrics()
+        case ("configz", 1): return Self.json(["kubeletconfig": nodeConfiguration.configz])
+        case ("runningpods", 1): return Self.json(try await runningPods())
         default: throw Refusal(status: 404, text: "404 page not found\n")
         }
     }
 
+    private static func json(_ value: Value) -> HTTPResponse {
+        HTTPResponse(status: 200, fields: ["Content-Type": "application/json"], body: .bytes(value.jsonBytes))
+    }
+
+    private static func metrics(_ text: String) -> HTTPResponse {
+        HTTPResponse(status: 200, fields: ["Content-Type": "text/plain; version=0.0.4"], body: .bytes(Array(text.utf8)))
+    }
+
     private func podList() -> HTTPResponse {
-        let list: Value = ["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(pods.list().map(\.value))]
-        return HTTPResponse(status: 200, fields: ["Content-Type": "application/json"], body: .bytes(list.jsonBytes))
+        Self.json(["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(pods.list().map(\.value))])
+    }
+
+    /// The pods that the runtime runs, as far as it knows them. Upstream: getRunningPods, Pod.ToAPIPod.
+    private func runningPods() async throws -> Value {
+        let running = try await runtime.containers(ContainerFilter()).filter { $0.state == .running }
+        let byPod = Dictionary(grouping: running) { $0.labels[ContainerLabels.podUID] ?? "" }.sorted { $0.key < $1.key }
+        let items: [Value] = byPod.compactMap { uid, containers in
+            guard !uid.isEmpty, let labels = containers.first?.labels else { return nil }
+            let name = labels[ContainerLabels.podName] ?? ""
+            let namespace = labels[ContainerLabels.podNamespace] ?? ""
+            let specs: [Value] = containers.map { ["name": .string($0.name), "image": .string($0.imageRef), "resources": [:]] }
+            return [
+                "metadata": ["name": .string(name), "namespace": .string(namespace), "uid": .string(uid)], "spec": ["containers": .array(specs)],
+                "status": [:],
+            ]
+        }
+        return ["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(items)]
     }
 
     private func find(_ namespace: String, _ name: String) throws -> Pod {

@@ -11,13 +11,10 @@ struct NodeStatistics: Sendable {
     /// Nil: pods have no volumes.
     var volumes: VolumeStatistics?
 
-    private func cgroupNumber(_ v2: String, _ controller: String, _ v1: String) -> Int64? {
-        let root = configuration.cgroupRoot
-        return HostFigures.number("\(configuration.cgroupMount)\(root)/\(v2)")
-            ?? HostFigures.number("\(configuration.cgroupMount)/\(controller)\(root)/\(v1)")
-    }
+    private var nodeCPU: Int64? { HostFigures.cpuNanoseconds(cgroupMount: configuration.cgroupMount, path: configuration.cgroupRoot) }
 
-    private func byPod() async throws -> [(pod: Pod, containers: [RuntimeContainerStats])] {
+    /// What the running containers of this node's pods use.
+    func byPod() async throws -> [(pod: Pod, containers: [RuntimeContainerStats])] {
         var byUID: [String: [RuntimeContainerStats]] = [:]
         for stats in try await runtime.containerStats(ContainerFilter()) {
             byUID[stats.labels[ContainerLabels.podUID] ?? "", default: []].append(stats)
@@ -44,7 +41,7 @@ struct NodeStatistics: Sendable {
             }
             return parts
         }
-        let nodeCPU = cgroupNumber("cpu.stat.none", "cpuacct", "cpuacct.usage")
+        let nodeCPU = nodeCPU
         let available = try await FileWork.run {
             HostFigures.availableMemory(
                 cgroupMount: configuration.cgroupMount, cgroupRoot: configuration.cgroupRoot, capacity: configuration.capacity["memory"]?.value ?? 0)
@@ -134,7 +131,7 @@ struct NodeStatistics: Sendable {
             HostFigures.availableMemory(
                 cgroupMount: configuration.cgroupMount, cgroupRoot: configuration.cgroupRoot, capacity: configuration.capacity["memory"]?.value ?? 0)
         }
-        if let used = cgroupNumber("none", "cpuacct", "cpuacct.usage") {
+        if let used = nodeCPU {
             text +=
                 "# HELP node_cpu_usage_seconds_total Cumulative cpu time consumed by the node in core-seconds\n"
             text += "# TYPE node_cpu_usage_seconds_total counter\n"

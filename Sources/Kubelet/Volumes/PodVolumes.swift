@@ -9,6 +9,8 @@ struct PodVolumes: Sendable {
     let mounts: Bool
     /// Whether what is in memory could be written to the host's swap.
     var hasSwap = false
+    /// Bytes that all pods together may have; nil: not known. Upstream: Node Allocatable.
+    var memory: Int64?
     /// Nodes of one host may have one disk; each is known by its name.
     var nodeName = "node"
 
@@ -59,7 +61,7 @@ struct PodVolumes: Sendable {
             let isNew = !FileTree.exists(directory)
             try FileTree.makeDirectories(directory, mode: 0o777)
             let medium = source["medium"].string ?? ""
-            if medium == "Memory" { try mountTmpfs(directory, size: source["sizeLimit"].quantity?.value) }
+            if medium == "Memory" { try mountTmpfs(directory, size: Self.memorySize(source, pod: pod, allocatable: memory)) }
             if medium.hasPrefix(HugePages.medium) { try mountHugePages(directory, pageSize: HugePages.pageSize(medium: medium, pod: pod)) }
             if isNew {
                 try FileTree.check(chmod(directory, 0o777), "chmod", directory)
@@ -79,6 +81,12 @@ struct PodVolumes: Sendable {
         if let source = volume["emptyDir"] { return (source["medium"].string ?? "").isEmpty ? .folder : .filesystem }
         if volume["local"] != nil { return isMount ? .filesystem : .folder }
         return volume["hostPath"] != nil ? nil : .folder
+    }
+
+    /// Bytes of an emptyDir in memory: the least of what all pods may have, the pod's limit and its own; nil: half of the host's, by the kernel.
+    /// Upstream: calculateEmptyDirMemorySize.
+    static func memorySize(_ source: JSONView, pod: Pod, allocatable: Int64?) -> Int64? {
+        [allocatable, PodCgroupLimits(pod).memory, source["sizeLimit"].quantity?.value].compactMap { $0 }.filter { $0 > 0 }.min()
     }
 
     private func mountTmpfs(_ directory: String, size: Int64?) throws(FileError) {

@@ -31,6 +31,8 @@ struct PodServices: Sendable {
     let services: Lister
     let statuses: PodStatusWriter
     let pleg: PLEG
+    /// Nil: the containers have no files.
+    let logs: ContainerLogRotator?
     /// What the node is short of.
     let pressures: @Sendable () -> Set<NodePressure>
     /// Nil when pods can have networks, else why not.

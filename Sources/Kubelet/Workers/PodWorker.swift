@@ -233,7 +233,11 @@ actor PodWorker {
         messages = messages.filter { message in runtime.containers.contains { $0.id == message.key } }
     }
 
-    func readRuntime() async throws -> PodRuntimeStatus { try await PodRuntimeStatus.read(uid: uid, from: services.runtime) }
+    func readRuntime() async throws -> PodRuntimeStatus {
+        let runtime = try await PodRuntimeStatus.read(uid: uid, from: services.runtime)
+        services.logs?.note(podUID: uid, runtime)
+        return runtime
+    }
 
     // MARK: syncing
 
@@ -377,8 +381,8 @@ actor PodWorker {
         try await services.runtime.removeContainer(container.id)
         let log = container.logPath
         let directory = services.configuration.podLogsDirectory
-        guard services.configuration.managesPodFiles, log.hasPrefix(directory + "/"), !log.contains("/../") else { return }
-        try await FileWork.run { try FileTree.removeAll(log) }
+        guard services.configuration.managesPodFiles, ContainerLogRotator.isLog(log, below: directory) else { return }
+        try await FileWork.run { try ContainerLogFiles.removeAll(log) }
     }
 
     // MARK: terminating

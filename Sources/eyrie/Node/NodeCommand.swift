@@ -184,7 +184,10 @@ struct NodeBootstrapFiles {
         configuration.reserved = forKubernetes.merging(Self.quantities(root["systemReserved"]), uniquingKeysWith: +)
         let kubelet = root["kubelet"]
         configuration.podPidsLimit = kubelet["podPidsLimit"].int ?? -1
+        if let size = kubelet["containerLogMaxSize"].quantity { configuration.logs.maximumBytes = size.value }
+        if let files = kubelet["containerLogMaxFiles"].int { configuration.logs.maximumFiles = Int(clamping: files) }
         configuration.swapBehavior = kubelet["memorySwap"]["swapBehavior"].string.flatMap(SwapBehavior.init) ?? .none
+        configuration.singleProcessOOMKill = kubelet["singleProcessOOMKill"].bool
         configuration.failSwapOn = kubelet["failSwapOn"].bool ?? false
         configuration.shutdownPeriods = kubelet["shutdownGracePeriodByPodPriority"].elements.map {
             ShutdownPeriod(priority: $0["priority"].int ?? 0, seconds: $0["shutdownGracePeriodSeconds"].int ?? 0)

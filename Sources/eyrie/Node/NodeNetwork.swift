@@ -43,7 +43,8 @@ struct NodeNetwork: Sendable {
         settings.standIn = .init(service: "kube-system/kube-dns", address: dnsAddress, port: Self.dnsPort)
         proxy = KubeProxy(configuration: settings, informers: informers, presence: presence, logger: Logger(label: "eyrie.kube-proxy"))
         policies = PolicyAgent(
-            nodeName: settings.nodeName, family: isIPv6 ? .ipv6 : .ipv4, informers: informers, logger: Logger(label: "eyrie.policies"))
+            nodeName: settings.nodeName, family: isIPv6 ? .ipv6 : .ipv4, nodeAddresses: addresses, dnsAddress: dnsAddress, informers: informers,
+            logger: Logger(label: "eyrie.policies"))
         var names = ClusterDNS.Configuration(address: dnsAddress)
         names.clusterAddress = bootstrap.root["clusterDNS"].strings.first.flatMap { IPAddress($0) }
         dns = ClusterDNS(configuration: names, informers: informers, logger: Logger(label: "eyrie.dns"))

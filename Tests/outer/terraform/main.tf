@@ -24,10 +24,22 @@ provider "aws" {
 variable "name" { default = "tf" }
 variable "kubernetes_version" { default = "1.35" }
 variable "nodes" { default = 1 }
-variable "labels" { default = { tier = "general" } }
-variable "taints" { default = [] }
-variable "log_types" { default = ["api", "audit", "authenticator"] }
-variable "public_cidrs" { default = ["0.0.0.0/0"] }
+variable "labels" {
+  type    = map(string)
+  default = { tier = "general" }
+}
+variable "taints" {
+  type    = list(object({ key = string, value = string, effect = string }))
+  default = []
+}
+variable "log_types" {
+  type    = list(string)
+  default = ["api", "audit", "authenticator"]
+}
+variable "public_cidrs" {
+  type    = list(string)
+  default = ["0.0.0.0/0"]
+}
 variable "auto_mode" { default = false }
 variable "zonal_shift" { default = false }
 variable "max_unavailable" { default = 1 }
