@@ -118,6 +118,7 @@ def test_auto_mode_is_switched_on_and_off(terraform, eks):
     terraform.assert_no_changes()
     assert eks.describe_cluster(name="tf")["cluster"]["computeConfig"]["enabled"]
     terraform.apply(auto_mode=False)
+    terraform.assert_no_changes()
     assert not eks.describe_cluster(name="tf")["cluster"]["computeConfig"]["enabled"]
 
 

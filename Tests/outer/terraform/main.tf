@@ -40,7 +40,11 @@ variable "public_cidrs" {
   type    = list(string)
   default = ["0.0.0.0/0"]
 }
-variable "auto_mode" { default = false }
+# Null: the cluster's resource does not speak of it.
+variable "auto_mode" {
+  type    = bool
+  default = null
+}
 variable "zonal_shift" { default = false }
 variable "max_unavailable" { default = 1 }
 
@@ -323,19 +327,18 @@ resource "aws_eks_cluster" "this" {
   }
 
   dynamic "compute_config" {
-    for_each = var.auto_mode ? [1] : []
+    for_each = var.auto_mode == null ? [] : [var.auto_mode]
     content {
-      enabled       = true
-      node_pools    = ["general-purpose"]
-      node_role_arn = aws_iam_role.node.arn
+      # Without pools of its own: the provider makes a cluster anew when it is to forget their role.
+      enabled = compute_config.value
     }
   }
 
   dynamic "storage_config" {
-    for_each = var.auto_mode ? [1] : []
+    for_each = var.auto_mode == null ? [] : [var.auto_mode]
     content {
       block_storage {
-        enabled = true
+        enabled = storage_config.value
       }
     }
   }
@@ -352,9 +355,9 @@ resource "aws_eks_cluster" "this" {
     ip_family         = "ipv4"
     service_ipv4_cidr = "172.20.0.0/16"
     dynamic "elastic_load_balancing" {
-      for_each = var.auto_mode ? [1] : []
+      for_each = var.auto_mode == null ? [] : [var.auto_mode]
       content {
-        enabled = true
+        enabled = elastic_load_balancing.value
       }
     }
   }
