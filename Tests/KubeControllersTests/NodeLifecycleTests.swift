@@ -181,10 +181,26 @@ struct TaintEvictionTests {
 struct PodGarbageTests {
     @Test("orphans of nodes that are gone and pods deleted before they were scheduled")
     func kinds() throws {
-        #expect(PodGarbage.of(try pod("a"), nodeExists: { _ in true }) == nil)
-        #expect(PodGarbage.of(try pod("a"), nodeExists: { _ in false }) == .orphaned)
-        #expect(PodGarbage.of(try pod("a", node: "", deleting: true), nodeExists: { _ in false }) == .unscheduledTerminating)
-        #expect(PodGarbage.of(try pod("a", node: ""), nodeExists: { _ in false }) == nil)
+        let there = try node("n1")
+        #expect(PodGarbage.of(try pod("a"), node: { _ in there }) == nil)
+        #expect(PodGarbage.of(try pod("a"), node: { _ in nil }) == .orphaned)
+        #expect(PodGarbage.of(try pod("a", node: "", deleting: true), node: { _ in nil }) == .unscheduledTerminating)
+        #expect(PodGarbage.of(try pod("a", node: ""), node: { _ in nil }) == nil)
+    }
+
+    @Test("pods being deleted go at once from a node that is not ready and tainted as out of service")
+    func outOfService() throws {
+        let taint: Value = ["key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"]
+        func garbage(_ pod: Object, ready: String?, taints: [Value]) throws -> PodGarbage? {
+            let node = try node("n1", ready: ready, taints: taints)
+            return PodGarbage.of(pod, node: { _ in node })
+        }
+        let going = try pod("a", deleting: true)
+        #expect(try garbage(going, ready: "Unknown", taints: [taint]) == .outOfServiceTerminating)
+        #expect(try garbage(going, ready: nil, taints: [taint]) == .outOfServiceTerminating)
+        #expect(try garbage(going, ready: "True", taints: [taint]) == nil)
+        #expect(try garbage(going, ready: "Unknown", taints: []) == nil)
+        #expect(try garbage(try pod("b"), ready: "Unknown", taints: [taint]) == nil)
     }
 
     @Test("of finished pods, the oldest go beyond the threshold")
