@@ -57,6 +57,18 @@ struct NodeHealthTests {
         #expect(late.conditions?.count == 4)
     }
 
+    @Test("a kubelet that says itself that its node is not ready keeps its pods as they are")
+    func saysNotReady() throws {
+        let (first, _) = observe(try node("n1"), nil, nil, epoch)
+        let (second, verdict) = observe(try node("n1", ready: "False", heartbeat: epoch.adding(seconds: 10)), nil, first, epoch.adding(seconds: 10))
+        #expect(verdict.ready == "False")
+        #expect(!verdict.becameNotReady)
+        let (_, silent) = observe(
+            try node("n1", ready: "False", heartbeat: epoch.adding(seconds: 10)), nil, second, epoch.adding(seconds: 100))
+        #expect(silent.ready == "Unknown" && silent.conditions != nil)
+        #expect(!silent.becameNotReady, "it was not ready before")
+    }
+
     @Test("a new heartbeat brings a node back")
     func recovery() throws {
         let (first, _) = observe(try node("n1"), nil, nil, epoch)
@@ -142,6 +154,28 @@ struct ZoneDisruptionTests {
         #expect(!zones.allFullyDisrupted)
         #expect(zones.acquire(node: "n0", now: epoch) == 0, "another zone lives: this one is evicted")
         zones.remove(node: "m")
+        #expect(zones.allFullyDisrupted)
+    }
+
+    @Test("nodes excluded from disruption checks do not speak for their zone, and are evicted at its pace")
+    func excluded() {
+        var zones = zones()
+        for index in 0..<5 { zones.observe(node: "n\(index)", zone: "a", ready: index >= 3, counts: index > 0) }
+        #expect(zones.state(of: "a") == .normal, "two of four, not three of five")
+        #expect(zones.acquire(node: "n0", now: epoch) == 0)
+        #expect(zones.acquire(node: "n1", now: epoch.adding(seconds: 4)) == 6)
+        for index in 3..<5 { zones.observe(node: "n\(index)", zone: "a", ready: false) }
+        zones.observe(node: "x", zone: "b", ready: true, counts: false)
+        #expect(zones.allFullyDisrupted, "a zone of excluded nodes alone is none")
+    }
+
+    @Test("a zone that its last node has left is none")
+    func moved() {
+        var zones = zones()
+        zones.observe(node: "n0", zone: "a", ready: true)
+        zones.observe(node: "n1", zone: "b", ready: false)
+        #expect(!zones.allFullyDisrupted)
+        zones.observe(node: "n0", zone: "b", ready: false)
         #expect(zones.allFullyDisrupted)
     }
 }
