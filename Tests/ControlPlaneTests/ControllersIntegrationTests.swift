@@ -276,6 +276,77 @@ final class PlayedKubelets: Sendable {
         }
     }
 
+    @Test("what an orphaning deletion left is taken over as it is: daemons, members, their revisions; a Job's pods are free to go") func orphans()
+        async throws
+    {
+        try await Self.withCluster { fixture, client in
+            func workload(_ kind: String, _ name: String, _ more: Value) -> Value {
+                var spec: Value = [
+                    "selector": ["matchLabels": ["app": .string(name)]],
+                    "template": ["metadata": ["labels": ["app": .string(name)]], "spec": ["containers": [["name": "c", "image": "a:1"]]]],
+                ]
+                for (key, value) in more.object ?? Members() { spec[key] = value }
+                return [
+                    "apiVersion": "apps/v1", "kind": .string(kind), "metadata": ["name": .string(name), "namespace": "default"], "spec": spec,
+                ]
+            }
+            func create() async throws {
+                try await client.create(.daemonSets, workload("DaemonSet", "agent", [:]))
+                try await client.create(.statefulSets, workload("StatefulSet", "db", ["replicas": 2, "serviceName": "db"]))
+                try await fixture.eventually("daemons and members") {
+                    let agent = try await client.get(.daemonSets, namespace: "default", name: "agent")["status"]
+                    let db = try await client.get(.statefulSets, namespace: "default", name: "db")["status"]
+                    return agent["numberAvailable"].int == 3 && agent["updatedNumberScheduled"].int == 3 && db["readyReplicas"].int == 2
+                        && db["updatedReplicas"].int == 2
+                }
+            }
+            func pods() async throws -> [Object] { try await client.list(.pods, namespace: "default").items }
+            func revisions() async throws -> [Object] { try await client.list(.controllerRevisions, namespace: "default").items }
+            try await create()
+            let before = Set(try await pods().map(\.metadata.uid))
+            let history = Set(try await revisions().map(\.metadata.uid))
+            #expect(before.count == 5 && history.count == 2)
+            for (resource, name) in [(GroupVersionResource.daemonSets, "agent"), (.statefulSets, "db")] {
+                try await client.delete(resource, namespace: "default", name: name, options: DeleteOptions(propagationPolicy: .orphan))
+            }
+            try await fixture.eventually("both gone, what they had left behind") {
+                let left = try await pods() + revisions()
+                let owners =
+                    try await client.list(.daemonSets, namespace: "default").items + client.list(.statefulSets, namespace: "default").items
+                return owners.isEmpty && left.allSatisfy(\.metadata.ownerReferences.isEmpty)
+            }
+            try await create()
+            try await fixture.eventually("no pod was replaced") { Set(try await pods().map(\.metadata.uid)) == before }
+            #expect(Set(try await revisions().map(\.metadata.uid)) == history)
+            let left = try await pods() + revisions()
+            #expect(left.allSatisfy { $0.metadata.controller != nil })
+            for (resource, name) in [(GroupVersionResource.daemonSets, "agent"), (.statefulSets, "db")] {
+                #expect(try await client.get(resource, namespace: "default", name: name)["status"]["collisionCount"].int ?? 0 == 0)
+            }
+
+            try await client.create(
+                .jobs,
+                [
+                    "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": "long", "namespace": "default"],
+                    "spec": [
+                        "template": [
+                            "metadata": ["labels": ["kind": "long"]],
+                            "spec": ["restartPolicy": "Never", "containers": [["name": "c", "image": "w"]]],
+                        ]
+                    ],
+                ])
+            func ofJob() async throws -> [Object] { try await pods().filter { $0.metadata.labels["kind"] == "long" } }
+            try await fixture.eventually("the Job's pod") {
+                try await ofJob().contains { $0["status"]["phase"].string == "Running" && !$0.metadata.finalizers.isEmpty }
+            }
+            try await client.delete(.jobs, namespace: "default", name: "long", options: DeleteOptions(propagationPolicy: .orphan))
+            try await fixture.eventually("its pod free") {
+                let pods = try await ofJob()
+                return pods.count == 1 && pods.allSatisfy { $0.metadata.finalizers.isEmpty && $0.metadata.ownerReferences.isEmpty }
+            }
+        }
+    }
+
     @Test("many pods are bound fast") func throughput() async throws {
         try await Self.withCluster(nodes: 20) { fixture, client in
             let clock = ContinuousClock()

@@ -52,6 +52,24 @@ struct CronScheduleTests {
     @Test("what is no schedule is none", arguments: ["", "* * * *", "60 * * * *", "a * * * *", "*/0 * * * *", "5-1 * * * *", "@often", "@every x"])
     func bad(text: String) { #expect(CronSchedule(text, timeZone: nil) == nil) }
 
+    @Test(
+        "the last time up to now, of few and of very many",
+        arguments: [
+            ("*/5 * * * *", "2026-01-01T00:00:00Z", "2026-01-01T00:04:59Z", nil),
+            ("*/5 * * * *", "2026-01-01T00:00:00Z", "2026-01-01T00:05:00Z", "2026-01-01T00:05:00Z"),
+            ("*/5 * * * *", "2020-01-01T00:00:00Z", "2026-01-01T00:07:00Z", "2026-01-01T00:05:00Z"),
+            ("0 0 29 2 *", "2020-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "2024-02-29T00:00:00Z"),
+            // Counted on from where it began.
+            ("@every 90s", "2026-01-01T00:00:10Z", "2026-01-01T00:01:39Z", nil),
+            ("@every 90s", "2026-01-01T00:00:10Z", "2026-01-01T00:01:40Z", "2026-01-01T00:01:40Z"),
+            ("@every 1h", "2025-01-01T00:20:00Z", "2026-01-01T00:19:59Z", "2025-12-31T23:20:00Z"),
+            ("@every 1h", "2027-01-01T00:20:00Z", "2026-01-01T00:19:59Z", nil),
+        ] as [(String, String, String, String?)])
+    func last(schedule: String, after: String, now: String, expected: String?) throws {
+        let parsed = try #require(CronSchedule(schedule, timeZone: nil))
+        #expect(parsed.last(after: try time(after), upTo: try time(now))?.rfc3339 == expected)
+    }
+
     @Test("a day that never comes has no next time")
     func never() throws {
         let parsed = try #require(CronSchedule("0 0 31 2 *", timeZone: nil))
@@ -92,6 +110,36 @@ struct CronJobTests {
         let late = try plan(try cronJob(), at: "2026-03-01T01:02:00Z")
         #expect(late.start?.rfc3339 == "2026-03-01T01:00:00Z")
         #expect(late.events.map(\.reason) == ["TooManyMissedTimes"])
+    }
+
+    @Test("a run every so often is due so long after the last one, whenever it is looked at")
+    func every() throws {
+        let state = try cronJob("@every 1h", status: ["lastScheduleTime": "2026-01-01T01:00:00Z"])
+        #expect(try plan(state, at: "2026-01-01T01:30:00Z").requeueAfter == 1800.1)
+        let due = try plan(state, at: "2026-01-01T02:10:00Z")
+        #expect(due.start?.rfc3339 == "2026-01-01T02:00:00Z" && due.requeueAfter == 3000.1)
+        let first = try plan(try cronJob("@every 1h"), at: "2026-01-01T00:45:00Z")
+        #expect(first.start == nil && first.requeueAfter == 900.1, "the first is due an hour after the creation")
+        let late = try plan(state, at: "2026-02-01T02:10:00Z")
+        #expect(late.start?.rfc3339 == "2026-02-01T02:00:00Z" && late.requeueAfter == 3000.1)
+        #expect(late.events.map(\.reason) == ["TooManyMissedTimes"])
+    }
+
+    @Test("a schedule that is edited starts nothing before its next time; any other change is looked at now")
+    func edited() throws {
+        func attention(_ schedule: String, _ zone: String? = nil, suspended: Bool = false) throws -> CronJobPlanner.Attention {
+            let new = try cronJob(schedule) { spec in
+                if let zone { spec["timeZone"] = .string(zone) }
+                if suspended { spec["suspend"] = true }
+            }
+            return CronJobPlanner(state: new, now: try time("2026-01-01T10:12:00Z")).attention(was: try cronJob("0 0 * * *"))
+        }
+        #expect(try attention("0 0 * * *") == .now)
+        #expect(try attention("0 0 * * *", suspended: true) == .now)
+        #expect(try attention("*/5 * * * *") == .after(180.1))
+        #expect(try attention("0 0 * * *", "Europe/Berlin") == .after(46080.1), "midnight in Berlin is an hour before")
+        #expect(try attention("no schedule") == .unparseable)
+        #expect(try attention("0 0 31 2 *") == .now, "its sync says what is wrong with it")
     }
 
     @Test("a run later than its deadline is not started")

@@ -96,6 +96,20 @@ struct DaemonSetPlacementTests {
         #expect(status.updatedNumberScheduled == 1)
         #expect(status.observedGeneration == 3)
     }
+
+    @Test("during a surge the node counts by its older pod")
+    func surgeStatus() throws {
+        func daemon(_ name: String, _ hash: String, after seconds: Int64, ready: Bool = true) throws -> Object {
+            try pod(
+                name, node: "a", ready: ready, created: epoch.adding(seconds: seconds), labels: ["app": "agent", ControllerHistory.hashLabel: hash])
+        }
+        let set = try daemonSet(unavailable: 0, surge: 1)
+        let surging = planner(set, [try node("a")], [try daemon("x", "new", after: 20, ready: false), try daemon("y", "old", after: 0)]).status()
+        #expect(surging.numberReady == 1 && surging.numberAvailable == 1 && surging.numberUnavailable == 0)
+        #expect(surging.updatedNumberScheduled == 0)
+        let done = planner(set, [try node("a")], [try daemon("x", "new", after: 20)]).status()
+        #expect(done.updatedNumberScheduled == 1)
+    }
 }
 
 @Suite("DaemonSet: updates")

@@ -1,4 +1,5 @@
 import KubeAPI
+import KubeClient
 import Testing
 
 @testable import KubeControllers
@@ -24,6 +25,28 @@ struct DisruptionTests {
         #expect(try reckon(["maxUnavailable": 9], pods: 3, scale: 5) == [5, 0])
         #expect(try reckon(["minAvailable": "x"], pods: 3, scale: 5) == nil)
         #expect(try reckon([:], pods: 3, scale: 5) == [0, 0])
+    }
+
+    @Test("controllers that want absurd numbers of pods do not trap: of each there are 32 bits")
+    func absurdScales() async throws {
+        let sets = Indexer()
+        var pods: [Object] = []
+        for (name, replicas) in [("a", Int64.max), ("b", Int64.min), ("c", Int64.max)] {
+            sets.set(
+                try object([
+                    "apiVersion": "apps/v1", "kind": "StatefulSet",
+                    "metadata": ["name": .string(name), "namespace": "default", "uid": .string(name)], "spec": ["replicas": .int(replicas)],
+                ]))
+            pods.append(try pod("\(name)-0", owner: OwnerReference(apiVersion: "apps/v1", kind: "StatefulSet", name: name, uid: name)))
+        }
+        let scale = ExpectedScale(
+            client: KubeClient(transport: PlayedServer { _ in throw StatusError.badRequest("nobody is asked") }), replicaSets: Indexer(),
+            deployments: Indexer(), statefulSets: sets, replicationControllers: Indexer(), resources: { .shared })
+        let (sum, hasUnmanaged) = try await scale.sum(of: pods)
+        #expect(sum == 2 * Int64(Int32.max) && !hasUnmanaged)
+        for spec: Value in [["maxUnavailable": "50%"], ["minAvailable": "50%"], ["maxUnavailable": .int(Int64(Int32.max))]] {
+            #expect(DisruptionPlan.expected(DisruptionPlan.wish(try budget(spec)), pods: 3, scale: sum) != nil)
+        }
     }
 
     @Test("pods that are not ready, going or granted to go are not healthy; a grant runs out after two minutes")

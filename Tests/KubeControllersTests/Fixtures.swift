@@ -1,4 +1,6 @@
 import KubeAPI
+import KubeClient
+import Synchronization
 
 @testable import KubeControllers
 
@@ -61,4 +63,29 @@ func lease(_ node: String, renewed: Timestamp) throws -> Object {
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": ["name": .string(node), "namespace": "kube-node-lease"],
         "spec": ["renewTime": .string(renewed.rfc3339Micro)],
     ])
+}
+
+/// An API server played by a closure, which remembers what it was asked.
+final class PlayedServer: KubeTransport {
+    private let asked = Mutex<[KubeRequest]>([])
+    private let answer: @Sendable (KubeRequest) throws -> Object
+
+    init(_ answer: @escaping @Sendable (KubeRequest) throws -> Object) { self.answer = answer }
+
+    /// `verb resource/name` of each request, in order.
+    var requests: [String] { asked.withLock { $0.map { "\($0.verb.rawValue) \($0.resource.resource)/\($0.name ?? "")" } } }
+
+    /// The bodies of the requests of a verb, in order.
+    func bodies(_ verb: KubeRequest.Verb) throws -> [Value] {
+        try asked.withLock { asked in try asked.filter { $0.verb == verb }.map { try Object(bytes: $0.body ?? []).value } }
+    }
+
+    func perform(_ request: KubeRequest) async throws -> Object {
+        asked.withLock { $0.append(request) }
+        return try answer(request)
+    }
+
+    func watch(_ request: KubeRequest) async throws -> AsyncThrowingStream<WatchEvent, any Error> {
+        throw StatusError.serviceUnavailable("nothing is watched here")
+    }
 }

@@ -79,6 +79,28 @@ struct DependencyGraphTests {
     }
 }
 
+@Suite("Garbage collection: the first look")
+struct MonitorSyncTests {
+    @Test("nothing is collected before every watched resource was listed; one that is no longer watched is not waited for")
+    func complete() {
+        let pods: GroupVersionResource = .pods
+        let nodes: GroupVersionResource = .nodes
+        var sync = MonitorSync()
+        #expect(!sync.isComplete, "what is to be watched is not known yet")
+        sync.watch([pods, nodes])
+        sync.listed(pods)
+        #expect(!sync.isComplete)
+        sync.listed(nodes)
+        #expect(sync.isComplete)
+        sync.watch([pods, nodes, .jobs])
+        #expect(!sync.isComplete)
+        sync.watch([pods])
+        #expect(sync.isComplete)
+        sync.watch([pods, nodes])
+        #expect(!sync.isComplete, "watched again, listed again")
+    }
+}
+
 @Suite("Garbage collection: the decision")
 struct GarbageDecisionTests {
     private func decide(_ states: [String: OwnerState], finalizers: [String] = [], dependents: Bool = false, deleting: Bool = false)

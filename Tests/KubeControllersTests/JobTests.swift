@@ -31,8 +31,8 @@ private func worker(_ name: String, _ phase: String, tracked: Bool = true, index
     return try object(value)
 }
 
-private func plan(_ job: JobState, _ pods: [Object], after seconds: Int64 = 0) -> JobPlan {
-    JobPlanner(job: job, pods: pods, now: epoch.adding(seconds: seconds)).plan()
+private func plan(_ job: JobState, _ pods: [Object], after seconds: Int64 = 0, released: Set<String> = []) -> JobPlan {
+    JobPlanner(job: job, pods: pods, now: epoch.adding(seconds: seconds), released: released).plan()
 }
 
 @Suite("Job")
@@ -74,7 +74,7 @@ struct JobTests {
         let last = plan(state, [try worker("c", "Succeeded"), try worker("d", "Running")])
         #expect(last.counted.conditions.condition("SuccessCriteriaMet")?.status == "True")
         #expect(last.counted.conditions.condition("Complete") == nil)
-        #expect(last.deletes.map(\.metadata.name) == ["d"])
+        #expect(last.deletes.map(\.metadata.name) == ["d"] && last.deletesAreUncounted)
         let done = plan(try job(status: last.counted.value), [], after: 5)
         #expect(done.counted.conditions.condition("Complete")?.status == "True")
         #expect(done.counted.completionTime == epoch.adding(seconds: 5).rfc3339)
@@ -105,6 +105,7 @@ struct JobTests {
         let last = plan(failed, [try worker("c", "Failed"), try worker("d", "Running")])
         #expect(last.counted.conditions.condition("FailureTarget")?.reason == "BackoffLimitExceeded")
         #expect(last.deletes.map(\.metadata.name) == ["d"])
+        #expect(!last.deletesAreUncounted, "of a Job that failed, what was stopped has failed, too")
         let over = plan(try job(status: last.counted.value), [])
         #expect(over.counted.conditions.condition("Failed")?.message == "Job has reached the specified backoff limit")
     }
@@ -252,9 +253,107 @@ struct JobTests {
         let plan = plan(state, [try worker("a", "Succeeded", index: 0), try worker("b", "Running", index: 1)])
         let met = plan.counted.conditions.condition("SuccessCriteriaMet")
         #expect(met?.reason == "SuccessPolicy" && met?.message == "Matched rules at index 0")
-        #expect(plan.deletes.map(\.metadata.name) == ["b"])
+        #expect(plan.deletes.map(\.metadata.name) == ["b"] && plan.deletesAreUncounted)
         let done = KubeControllersTests.plan(try job(status: plan.counted.value) { $0 = state.object["spec"].value ?? [:] }, [])
         #expect(done.counted.conditions.condition("Complete")?.reason == "SuccessPolicy")
         #expect(done.counted.succeeded == 1)
+    }
+    @Test("a pod that was released is not counted again while the cache still shows it as it was")
+    func released() throws {
+        let counted = try job(status: ["startTime": .string(epoch.rfc3339), "failed": 1, "succeeded": 1])
+        let pods = [try worker("a", "Failed"), try worker("b", "Succeeded")]
+        #expect(plan(counted, pods, released: ["uid-a", "uid-b"]).counted.failed == 1)
+        #expect(plan(counted, pods, released: ["uid-a", "uid-b"]).counted.succeeded == 1)
+        #expect(plan(counted, pods, released: ["uid-a", "uid-b"]).release.isEmpty)
+        #expect(plan(counted, pods).counted.failed == 2)
+        // Released, and the count was not written any more.
+        let noted = try job(status: ["startTime": .string(epoch.rfc3339), "uncountedTerminatedPods": ["failed": ["uid-a"]]])
+        #expect(plan(noted, [try worker("a", "Failed")], released: ["uid-a"]).counted.failed == 1)
+    }
+
+    @Test("what was released is remembered until the cache shows it, or the pod is gone")
+    func remembering() throws {
+        let released = ReleasedPods()
+        released.insert("uid-a")
+        released.insert("uid-b")
+        released.observe(try worker("a", "Failed"))
+        #expect(released.all == ["uid-a", "uid-b"], "still shown as tracked")
+        released.observe(try worker("a", "Failed", tracked: false))
+        #expect(released.all == ["uid-b"])
+        released.remove("uid-b")
+        #expect(!released.contains("uid-b"))
+    }
+
+    @Test("an indexed Job that was made smaller does not count the failures of indexes that it has no more")
+    func shrunk() throws {
+        let state = try job {
+            $0["completionMode"] = "Indexed"
+            $0["completions"] = 2
+        }
+        let pods = [try worker("a", "Failed", index: 5), try worker("b", "Failed", index: 1), try worker("c", "Succeeded", index: 4)]
+        let plan = plan(state, pods, after: 60)
+        #expect(plan.counted.failed == 1)
+        #expect(plan.counted.succeeded == 0)
+        #expect(plan.release.map(\.metadata.name) == ["a", "b", "c"])
+        let running = KubeControllersTests.plan(state, [try worker("d", "Running", index: 3), try worker("e", "Running", index: 0)])
+        #expect(running.deletes.map(\.metadata.name) == ["d"] && running.deletesAreUncounted)
+    }
+
+    @Test("a tracked pod that no Job controls is an orphan, and is adopted by one that selects it and lives")
+    func orphans() throws {
+        func controlled(_ kind: String, tracked: Bool = true) throws -> Object {
+            var value = try worker("a", "Running", tracked: tracked).value
+            value[path: "metadata", "ownerReferences"] = [OwnerReference(apiVersion: "batch/v1", kind: kind, name: "work", uid: "job").value]
+            return try object(value)
+        }
+        #expect(JobController.isOrphan(try worker("a", "Running")))
+        #expect(!JobController.isOrphan(try worker("a", "Running", tracked: false)))
+        #expect(JobController.isOrphan(try controlled("Job")))
+        #expect(!JobController.isOrphan(try controlled("Other")))
+        #expect(!JobController.isOrphan(try controlled("Job", tracked: false)))
+        func adopts(_ change: (inout Value) -> Void = { _ in }) throws -> Bool {
+            var value = try job { $0["selector"] = ["matchLabels": ["app": "web"]] }.object.value
+            change(&value)
+            return JobController.adopts(try object(value), try worker("a", "Running"))
+        }
+        #expect(try adopts())
+        #expect(try !adopts { $0[path: "metadata", "deletionTimestamp"] = .string(epoch.rfc3339) })
+        #expect(try !adopts { $0[path: "spec", "managedBy"] = "example.com/other" })
+        #expect(try !adopts { $0[path: "status", "conditions"] = [["type": "Complete", "status": "True"]] })
+        #expect(try !adopts { $0[path: "spec", "selector"] = ["matchLabels": ["app": "db"]] })
+    }
+
+    @Test("the finalizer is taken from the very pod, whatever else was written meanwhile")
+    func releasePatch() {
+        #expect(
+            JobTracking.releasePatch(uid: "u") == [
+                "metadata": ["uid": "u", "$deleteFromPrimitiveList/finalizers": ["batch.kubernetes.io/job-tracking"]]
+            ])
+    }
+
+    @Test("a pod of an index is named by it, whatever host the template names")
+    func hostname() throws {
+        let state = try job {
+            $0["completionMode"] = "Indexed"
+            $0[path: "template", "spec", "hostname"] = "elsewhere"
+        }
+        #expect(state.pod(index: 3)[path: "spec", "hostname"]?.string == "work-3")
+        #expect(state.pod(index: nil)[path: "spec", "hostname"]?.string == "elsewhere")
+    }
+
+    @Test("conditions tell when they were looked at, and keep it")
+    func probeTime() throws {
+        let value = plan(try job { $0["suspend"] = true }, []).counted.value
+        let condition = try #require(value["conditions"]?.array?.first)
+        #expect(condition["lastProbeTime"]?.string == epoch.rfc3339)
+        #expect(JobStatus(try object(["status": value])["status"]).value == value)
+    }
+
+    @Test("a deadline in the far future is no trap, and is not reached")
+    func farDeadline() throws {
+        let plan = plan(try job { $0["activeDeadlineSeconds"] = 9_223_372_036_854 }, [try worker("a", "Running"), try worker("b", "Running")])
+        #expect(plan.counted.conditions.condition("FailureTarget") == nil)
+        #expect(try #require(plan.requeueAfter) > 1e9)
+        #expect(Duration.fromSeconds(try #require(plan.requeueAfter)) > .seconds(1_000_000))
     }
 }

@@ -70,4 +70,31 @@ struct ClaimRetentionTests {
         let other = OwnerReference(apiVersion: "v1", kind: "Other", name: "x", uid: "x")
         #expect(try owners(["whenDeleted": "Delete"], has: [other]) == nil)
     }
+
+    @Test("changed back to Retain, claims no longer go with the set or the pod; what an earlier one was promised stays")
+    func back() throws {
+        let pod = OwnerReference(apiVersion: "v1", kind: "Pod", name: "ss-1", uid: "uid-ss-1")
+        let keeps: Value = ["whenDeleted": "Retain", "whenScaled": "Retain"]
+        #expect(try owners(keeps, has: [pod]) == [])
+        #expect(try owners([:], has: [set, pod]) == [])
+        #expect(try owners(keeps) == nil)
+        let other = OwnerReference(apiVersion: "v1", kind: "Other", name: "x", uid: "x")
+        #expect(try owners(keeps, has: [set, other]) == ["Other"], "of a claim that another controller answers for, ours go all the same")
+        let earlier = OwnerReference(apiVersion: "v1", kind: "Pod", name: "ss-1", uid: "earlier")
+        #expect(try owners(keeps, has: [earlier]) == nil)
+        #expect(
+            try owners(["whenDeleted": "Delete"], has: [OwnerReference(apiVersion: "apps/v1", kind: "StatefulSet", name: "ss", uid: "old")]) == nil)
+    }
+
+    @Test("a claim that goes with an earlier pod holds the next one back, where scaling deletes claims")
+    func stale() throws {
+        func isStale(_ policy: String, _ owner: OwnerReference) throws -> Bool {
+            let claim = try object(["kind": "PersistentVolumeClaim", "metadata": ["name": "c", "ownerReferences": [owner.value]]])
+            return ClaimRetention(try object(["whenScaled": .string(policy)]).root).isStale(claim, pod: "ss-1")
+        }
+        let earlier = OwnerReference(apiVersion: "v1", kind: "Pod", name: "ss-1", uid: "earlier")
+        #expect(try isStale("Delete", earlier))
+        #expect(try !isStale("Retain", earlier))
+        #expect(try !isStale("Delete", set))
+    }
 }

@@ -57,6 +57,18 @@ struct NodeHealthTests {
         #expect(late.conditions?.count == 4)
     }
 
+    @Test("a kubelet that says itself that its node is not ready keeps its pods as they are")
+    func saysNotReady() throws {
+        let (first, _) = observe(try node("n1"), nil, nil, epoch)
+        let (second, verdict) = observe(try node("n1", ready: "False", heartbeat: epoch.adding(seconds: 10)), nil, first, epoch.adding(seconds: 10))
+        #expect(verdict.ready == "False")
+        #expect(!verdict.becameNotReady)
+        let (_, silent) = observe(
+            try node("n1", ready: "False", heartbeat: epoch.adding(seconds: 10)), nil, second, epoch.adding(seconds: 100))
+        #expect(silent.ready == "Unknown" && silent.conditions != nil)
+        #expect(!silent.becameNotReady, "it was not ready before")
+    }
+
     @Test("a new heartbeat brings a node back")
     func recovery() throws {
         let (first, _) = observe(try node("n1"), nil, nil, epoch)
@@ -144,6 +156,28 @@ struct ZoneDisruptionTests {
         zones.remove(node: "m")
         #expect(zones.allFullyDisrupted)
     }
+
+    @Test("nodes excluded from disruption checks do not speak for their zone, and are evicted at its pace")
+    func excluded() {
+        var zones = zones()
+        for index in 0..<5 { zones.observe(node: "n\(index)", zone: "a", ready: index >= 3, counts: index > 0) }
+        #expect(zones.state(of: "a") == .normal, "two of four, not three of five")
+        #expect(zones.acquire(node: "n0", now: epoch) == 0)
+        #expect(zones.acquire(node: "n1", now: epoch.adding(seconds: 4)) == 6)
+        for index in 3..<5 { zones.observe(node: "n\(index)", zone: "a", ready: false) }
+        zones.observe(node: "x", zone: "b", ready: true, counts: false)
+        #expect(zones.allFullyDisrupted, "a zone of excluded nodes alone is none")
+    }
+
+    @Test("a zone that its last node has left is none")
+    func moved() {
+        var zones = zones()
+        zones.observe(node: "n0", zone: "a", ready: true)
+        zones.observe(node: "n1", zone: "b", ready: false)
+        #expect(!zones.allFullyDisrupted)
+        zones.observe(node: "n0", zone: "b", ready: false)
+        #expect(zones.allFullyDisrupted)
+    }
 }
 
 @Suite("Taint eviction")
@@ -181,10 +215,26 @@ struct TaintEvictionTests {
 struct PodGarbageTests {
     @Test("orphans of nodes that are gone and pods deleted before they were scheduled")
     func kinds() throws {
-        #expect(PodGarbage.of(try pod("a"), nodeExists: { _ in true }) == nil)
-        #expect(PodGarbage.of(try pod("a"), nodeExists: { _ in false }) == .orphaned)
-        #expect(PodGarbage.of(try pod("a", node: "", deleting: true), nodeExists: { _ in false }) == .unscheduledTerminating)
-        #expect(PodGarbage.of(try pod("a", node: ""), nodeExists: { _ in false }) == nil)
+        let there = try node("n1")
+        #expect(PodGarbage.of(try pod("a"), node: { _ in there }) == nil)
+        #expect(PodGarbage.of(try pod("a"), node: { _ in nil }) == .orphaned)
+        #expect(PodGarbage.of(try pod("a", node: "", deleting: true), node: { _ in nil }) == .unscheduledTerminating)
+        #expect(PodGarbage.of(try pod("a", node: ""), node: { _ in nil }) == nil)
+    }
+
+    @Test("pods being deleted go at once from a node that is not ready and tainted as out of service")
+    func outOfService() throws {
+        let taint: Value = ["key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"]
+        func garbage(_ pod: Object, ready: String?, taints: [Value]) throws -> PodGarbage? {
+            let node = try node("n1", ready: ready, taints: taints)
+            return PodGarbage.of(pod, node: { _ in node })
+        }
+        let going = try pod("a", deleting: true)
+        #expect(try garbage(going, ready: "Unknown", taints: [taint]) == .outOfServiceTerminating)
+        #expect(try garbage(going, ready: nil, taints: [taint]) == .outOfServiceTerminating)
+        #expect(try garbage(going, ready: "True", taints: [taint]) == nil)
+        #expect(try garbage(going, ready: "Unknown", taints: []) == nil)
+        #expect(try garbage(try pod("b"), ready: "Unknown", taints: [taint]) == nil)
     }
 
     @Test("of finished pods, the oldest go beyond the threshold")

@@ -124,6 +124,26 @@ struct StatefulSetTests {
         #expect(done.changes.isEmpty)
     }
 
+    @Test("an update is not complete while pods are missing or too many")
+    func incomplete() throws {
+        let few = plan(try statefulSet(partition: 2), [try member(2)], current: "db-old")
+        #expect(few.status.currentRevision == "db-old", "one new pod of three is no complete update")
+        #expect(few.status.currentReplicas == 0)
+        let many = plan(try statefulSet(replicas: 2), try (0..<3).map { try member($0) }, current: "db-old")
+        #expect(many.status.currentRevision == "db-old")
+        #expect(plan(try statefulSet(replicas: 0), [], current: "db-old").status.currentRevision == "db-new")
+    }
+
+    @Test("claims of a pending pod that are missing are made for its ordinal")
+    func pendingClaims() throws {
+        let changes = plan(try statefulSet(), [try member(0, ready: false, phase: "Pending")]).changes
+        guard case .ensureClaims(0, let claims)? = changes.first else {
+            Issue.record("the claims are not looked after")
+            return
+        }
+        #expect(claims.compactMap { $0[path: "metadata", "name"]?.string } == ["data-db-0"])
+    }
+
     @Test("only names with a plain ordinal are this set's")
     func ordinals() throws {
         let set = try statefulSet()

@@ -22,8 +22,21 @@ final class CronJobController: Controller {
         queue = environment.queue("cronjob")
         recorder = environment.recorder(name)
         ControllerIndex.add(to: jobs)
-        let queue = queue
-        cronJobs.addHandler(.any { queue.add($0.metadata.key) })
+        let (queue, recorder, now) = (queue, recorder, environment.now)
+        cronJobs.addHandler(
+            InformerHandler(
+                added: { queue.add($0.metadata.key) },
+                updated: { old, new in
+                    let state = CronJobState(new)
+                    switch CronJobPlanner(state: state, now: now()).attention(was: CronJobState(old)) {
+                    case .now: queue.add(new.metadata.key)
+                    case .after(let seconds): queue.addAfter(new.metadata.key, .fromSeconds(seconds))
+                    case .unparseable:
+                        recorder.event(
+                            new, .warning, reason: "UnParseableCronJobSchedule",
+                            message: "unparseable schedule for cronjob: \(state.schedule)")
+                    }
+                }, deleted: { queue.add($0.metadata.key) }))
         let resolver = OwnerResolver(owners: cronJobs.indexer, kind: "CronJob")
         jobs.addHandler(
             InformerHandler(

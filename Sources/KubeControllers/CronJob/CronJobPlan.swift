@@ -42,7 +42,7 @@ struct CronJobPlanner {
             warn("UnparseableSchedule", "unparseable schedule: \"\(state.schedule)\"")
             return plan
         }
-        plan.requeueAfter = schedule.next(after: now).map { $0.timeInterval(since: now) + Self.delta }
+        plan.requeueAfter = untilNext(schedule, since: state.status.lastScheduleTime)
         let (due, missed) = mostRecent(schedule)
         if missed > Self.manyMissed {
             warn(
@@ -65,6 +65,7 @@ struct CronJobPlanner {
         default: break
         }
         plan.start = due
+        plan.requeueAfter = untilNext(schedule, since: due)
         plan.offset = schedule.zone.offset(at: due.seconds)
         return plan
     }
@@ -76,24 +77,35 @@ struct CronJobPlanner {
         if let deadline = state.startingDeadlineSeconds { earliest = max(earliest, now.adding(seconds: -deadline)) }
         var due: Timestamp?
         var missed = 0
-        var at = earliest
-        while missed <= Self.manyMissed, let next = schedule.next(after: at), next <= now {
-            (due, at) = (next, next)
+        while missed <= Self.manyMissed, let next = schedule.next(after: due ?? earliest), next <= now {
+            due = next
             missed += 1
         }
-        guard missed > Self.manyMissed else { return (due, missed) }
-        // The last of very many is looked for from now backwards, in steps that double.
-        var back: Int64 = 60
-        while back < now.seconds - at.seconds {
-            let start = now.adding(seconds: -back)
-            if let next = schedule.next(after: start), next <= now {
-                at = start
-                break
-            }
-            back *= 2
-        }
-        while let next = schedule.next(after: at), next <= now { (due, at) = (next, next) }
+        if missed > Self.manyMissed, let last = schedule.last(after: due ?? earliest, upTo: now) { due = last }
         return (due, missed)
+    }
+
+    /// Seconds to the next time, counted on from the last run: `@every 1h` is due an hour after it, not after somebody looked.
+    /// Upstream: nextScheduleTimeDuration.
+    private func untilNext(_ schedule: CronSchedule, since last: Timestamp?) -> Double? {
+        let earliest = last ?? state.created
+        let base = schedule.last(after: earliest, upTo: now) ?? earliest
+        return schedule.next(after: base).map { $0.timeInterval(since: now) + Self.delta }
+    }
+
+    /// What a change of a CronJob calls for.
+    enum Attention: Sendable, Equatable {
+        case now
+        /// Seconds: its schedule was changed, which starts nothing before its next time.
+        case after(Double)
+        case unparseable
+    }
+
+    /// Upstream: updateCronJob.
+    func attention(was old: CronJobState) -> Attention {
+        if old.schedule == state.schedule, old.timeZone == state.timeZone { return .now }
+        guard let schedule = CronSchedule(state.schedule, timeZone: state.timeZone) else { return .unparseable }
+        return untilNext(schedule, since: state.status.lastScheduleTime).map { .after($0) } ?? .now
     }
 }
 

@@ -79,6 +79,28 @@ package struct CronSchedule: Sendable {
         }
     }
 
+    /// The last of the times that follow `time` one after the other, no later than `now`; nil: none does. However many there are, few are looked at.
+    package func last(after time: Timestamp, upTo now: Timestamp) -> Timestamp? {
+        if case .every(let pause) = form {
+            let count = (now.seconds - time.seconds) / pause
+            return count > 0 ? Timestamp(seconds: time.seconds + count * pause) : nil
+        }
+        // The times do not depend on where one begins: looked for from now backwards, in steps that double.
+        var at = time
+        var back: Int64 = 60
+        while back < now.seconds - time.seconds {
+            let start = now.adding(seconds: -back)
+            if let next = next(after: start), next <= now {
+                at = start
+                break
+            }
+            back *= 2
+        }
+        var last: Timestamp?
+        while let next = next(after: at), next <= now { (last, at) = (next, next) }
+        return last
+    }
+
     /// When the local date changes next: clocks may be set forward or back on the way.
     private func startOfNextDay(after at: Int64, local: Int64) -> Int64 {
         let midnight = local - Self.modulo(local, 86400) + 86400

@@ -21,7 +21,7 @@ final class DaemonSetController: Controller {
     private let recorder: EventRecorder
     private let expectations = Expectations()
     private let podClaimer: ControllerRefClaimer
-    private let revisionClaimer: ControllerRefClaimer
+    private let history: RevisionKeeper
     private var client: KubeClient { environment.client }
 
     init(_ environment: ControllerEnvironment) {
@@ -33,7 +33,7 @@ final class DaemonSetController: Controller {
         queue = environment.queue("daemonset")
         recorder = environment.recorder(name)
         podClaimer = ControllerRefClaimer(client: environment.client, ownerResource: .daemonSets, resource: .pods)
-        revisionClaimer = ControllerRefClaimer(client: environment.client, ownerResource: .daemonSets, resource: .controllerRevisions)
+        history = RevisionKeeper(client: environment.client, ownerResource: .daemonSets)
         ControllerIndex.add(to: pods)
         ControllerIndex.add(to: revisions)
         let (queue, expectations, sets) = (queue, expectations, sets.indexer)
@@ -61,7 +61,7 @@ final class DaemonSetController: Controller {
                     if new.metadata.isBeingDeleted { return deleted(new) }
                     for key in resolver.concerned(by: new, was: old) { queue.add(key) }
                 }, deleted: deleted))
-        revisions.addHandler(.any { if let key = resolver.owner(of: $0) { queue.add(key) } })
+        revisions.addHandler(resolver.handler { queue.add($0) })
         @Sendable func all() { for set in sets.keys { queue.add(set) } }
         nodes.addHandler(
             InformerHandler(
@@ -91,11 +91,13 @@ final class DaemonSetController: Controller {
             return
         }
         let now = environment.now()
+        // Before the pods are looked at: one that arrives in between must not make an older view of them count.
+        let trusted = expectations.satisfied(key, now: now)
         let candidates = ControllerIndex.owned(pods.indexer, by: set.uid) + ControllerIndex.orphans(pods.indexer, in: set.namespace)
         let owned = try await podClaimer.claim(object, selector: selector, reference: set.ownerReference, candidates: candidates)
-        let hash = try await keepHistory(object, set, owned)
+        let hash = try await keepHistory(set, selector, owned)
         let planner = DaemonSetPlanner(set: set, hash: hash, nodes: nodes.indexer.list(), pods: owned, now: now)
-        if expectations.satisfied(key, now: now) { try await perform(planner.plan(), set, hash, key) }
+        if trusted { try await perform(planner.plan(), set, hash, key) }
         let status = planner.status()
         if status != DaemonSetStatus(object["status"]) {
             var value = object.value
@@ -108,32 +110,23 @@ final class DaemonSetController: Controller {
     }
 
     /// Writes the revision of the current template; gives its hash. Upstream: constructHistory and cleanupHistory.
-    private func keepHistory(_ object: Object, _ set: DaemonSetState, _ pods: [Object]) async throws -> String {
-        let known = ControllerIndex.owned(revisions.indexer, by: set.uid)
+    private func keepHistory(_ set: DaemonSetState, _ selector: LabelSelector, _ pods: [Object]) async throws -> String {
+        let known = try await history.claim(set.object, selector: selector, reference: set.ownerReference, in: revisions.indexer)
         let plan = ControllerHistory.plan(
             owner: set.ownerReference, namespace: set.namespace, labels: set.template["metadata"]["labels"].value, data: set.revisionData,
             revisions: known, collisionCount: set.collisionCount, limit: set.revisionHistoryLimit,
             inUse: Set(pods.compactMap { $0.metadata.labels[ControllerHistory.hashLabel] }))
         if let create = plan.create {
-            do {
-                try await client.create(.controllerRevisions, create)
-            } catch let error as StatusError where error.isAlreadyExists {
-                let existing = try await client.get(.controllerRevisions, namespace: set.namespace, name: "\(set.name)-\(plan.hash)")
-                if existing.metadata.controller?.uid != set.uid || !Value.semanticallyEqual(existing["data"].value, set.revisionData) {
-                    // Another template has this hash: count the collision, the next attempt has another.
-                    var value = object.value
-                    value[path: "status", "collisionCount"] = .int(Int64(set.collisionCount ?? 0) + 1)
-                    try await client.updateStatus(.daemonSets, value)
-                    throw error
-                }
+            let created = try await history.create(create, for: set.object, selector: selector, reference: set.ownerReference)
+            guard created != nil else {
+                var value = set.object.value
+                value[path: "status", "collisionCount"] = .int(Int64(set.collisionCount ?? 0) &+ 1)
+                try await client.updateStatus(.daemonSets, value)
+                throw StatusError.alreadyExists(GroupVersionResource.controllerRevisions.groupResource, "\(set.name)-\(plan.hash)")
             }
         }
         if let update = plan.update { try await client.update(.controllerRevisions, update) }
-        for name in plan.deletes {
-            do {
-                try await client.delete(.controllerRevisions, namespace: set.namespace, name: name)
-            } catch let error as StatusError where error.isNotFound {}
-        }
+        try await history.delete(plan.deletes, namespace: set.namespace)
         return plan.hash
     }
 

@@ -159,11 +159,9 @@ struct DaemonSetPlanner {
                 continue
             }
             status.desiredNumberScheduled += 1
-            guard !pods.isEmpty else { continue }
+            // The oldest counts: during a surge that is the one to be replaced.
+            guard let pod = pods.first else { continue }
             status.currentNumberScheduled += 1
-            // The newest counts.
-            let newest = pods.max { ($0.metadata.creationTimestamp ?? now) < ($1.metadata.creationTimestamp ?? now) }
-            guard let pod = newest else { continue }
             if PodView(pod).isReady {
                 status.numberReady += 1
                 if isAvailable(pod) { status.numberAvailable += 1 }

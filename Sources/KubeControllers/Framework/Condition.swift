@@ -8,6 +8,8 @@ struct Condition: Sendable, Equatable {
     var status: String
     var reason: String = ""
     var message: String = ""
+    /// Only Jobs have it; empty elsewhere.
+    var lastProbeTime: String = ""
     /// Only Deployments have it; empty elsewhere.
     var lastUpdateTime: String = ""
     var lastTransitionTime: String = ""
@@ -26,12 +28,14 @@ struct Condition: Sendable, Equatable {
         status = view["status"].string ?? ""
         reason = view["reason"].string ?? ""
         message = view["message"].string ?? ""
+        lastProbeTime = view["lastProbeTime"].string ?? ""
         lastUpdateTime = view["lastUpdateTime"].string ?? ""
         lastTransitionTime = view["lastTransitionTime"].string ?? ""
     }
 
     var value: Value {
         var entry: Value = ["type": .string(type), "status": .string(status)]
+        if !lastProbeTime.isEmpty { entry["lastProbeTime"] = .string(lastProbeTime) }
         if !lastUpdateTime.isEmpty { entry["lastUpdateTime"] = .string(lastUpdateTime) }
         if !lastTransitionTime.isEmpty { entry["lastTransitionTime"] = .string(lastTransitionTime) }
         if !reason.isEmpty { entry["reason"] = .string(reason) }

@@ -56,6 +56,70 @@ struct ControllerHistory: Sendable {
         return plan
     }
 
+    /// What a revision is to a workload that was about to create one of its name.
+    enum Existing: Sendable, Equatable {
+        /// The workload's own, holding the same: its cache was behind.
+        case own
+        /// Nobody's, holding the same: left by a workload of that name that was deleted without its dependents.
+        case orphan
+        /// On its way out: its name is free soon.
+        case going
+        /// Another template has its hash, or another workload has it: that counts as a collision, and the next name is another.
+        case collision
+    }
+
+    /// Upstream: CreateControllerRevision in pkg/controller/history and DaemonSetsController.snapshot, which take any revision that holds the same;
+    /// one that another workload answers for is left to it here.
+    static func classify(_ existing: Object, owner uid: String, data: Value?) -> Existing {
+        guard Value.semanticallyEqual(existing["data"].value, data) else { return .collision }
+        if let controller = existing.metadata.controller { return controller.uid == uid ? .own : .collision }
+        return existing.metadata.isBeingDeleted ? .going : .orphan
+    }
+
     static func number(_ revision: Object) -> Int64 { revision["revision"].int ?? 0 }
     static func hash(of revision: Object) -> String { revision.metadata.labels[hashLabel] ?? "" }
+}
+
+/// Finds and writes one kind of workload's revisions. Upstream: pkg/controller/history.realHistory, controlledHistories in pkg/controller/daemon.
+struct RevisionKeeper: Sendable {
+    let client: KubeClient
+    private let claimer: ControllerRefClaimer
+
+    init(client: KubeClient, ownerResource: GroupVersionResource) {
+        self.client = client
+        claimer = ControllerRefClaimer(client: client, ownerResource: ownerResource, resource: .controllerRevisions)
+    }
+
+    /// The workload's revisions, with those it adopts: nobody's, which its selector matches. Upstream: adoptOrphanRevisions.
+    func claim(_ owner: Object, selector: LabelSelector, reference: OwnerReference, in revisions: Indexer) async throws -> [Object] {
+        let meta = owner.metadata
+        let candidates = ControllerIndex.owned(revisions, by: meta.uid) + ControllerIndex.orphans(revisions, in: meta.namespace)
+        return try await claimer.claim(owner, selector: selector, reference: reference, candidates: candidates)
+    }
+
+    /// Creates a revision, or takes the one that holds the same; nil: another template has this hash, which the caller has to count.
+    func create(_ revision: Value, for owner: Object, selector: LabelSelector, reference: OwnerReference) async throws -> Object? {
+        do {
+            return try await client.create(.controllerRevisions, revision)
+        } catch let error as StatusError where error.isAlreadyExists {
+            let meta = owner.metadata
+            let existing = try await client.get(
+                .controllerRevisions, namespace: meta.namespace, name: revision[path: "metadata", "name"]?.string ?? "")
+            switch ControllerHistory.classify(existing, owner: meta.uid, data: revision["data"]) {
+            case .own: return existing
+            case .orphan: return try await claimer.claim(owner, selector: selector, reference: reference, candidates: [existing]).first
+            case .going: throw error
+            case .collision: return nil
+            }
+        }
+    }
+
+    /// Deletes revisions beyond the history's limit.
+    func delete(_ names: [String], namespace: String) async throws {
+        for name in names {
+            do { try await client.delete(.controllerRevisions, namespace: namespace, name: name) } catch let error as StatusError
+                where error.isNotFound
+            {}
+        }
+    }
 }

@@ -128,4 +128,10 @@ struct OwnerResolver: Sendable {
         }
         return keys
     }
+    /// Tells `enqueue` of every workload that a change of an object concerns.
+    func handler(_ enqueue: @escaping @Sendable (String) -> Void) -> InformerHandler {
+        InformerHandler(
+            added: { for key in concerned(by: $0) { enqueue(key) } }, updated: { for key in concerned(by: $1, was: $0) { enqueue(key) } },
+            deleted: { if let key = owner(of: $0) { enqueue(key) } })
+    }
 }

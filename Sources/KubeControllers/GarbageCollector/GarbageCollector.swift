@@ -14,6 +14,8 @@ final class GarbageCollector: Controller {
     private static let workers = 20
     /// Uids remembered as gone; they never come back. Upstream: absentOwnerCache holds 500.
     private static let absentLimit = 500
+    /// Nothing is collected until all resources were listed, or so long: the server of one may be down. Upstream: initialSyncTimeout.
+    private static let initialSyncTimeout = Duration.seconds(30)
     /// Resources that come and go too fast to be worth watching and never own anything. Upstream: DefaultIgnoredResources.
     private static let ignored: Set<GroupResource> = [
         GroupResource(group: "", resource: "events"), GroupResource(group: "events.k8s.io", resource: "events"),
@@ -24,7 +26,7 @@ final class GarbageCollector: Controller {
         /// Uids by resource, by which a fresh list tells what has gone while nobody watched.
         var uids: [GroupVersionResource: Set<String>] = [:]
         var absent: Set<String> = []
-        var synced: Set<GroupVersionResource> = []
+        var sync = MonitorSync()
     }
 
     private let environment: ControllerEnvironment
@@ -32,6 +34,9 @@ final class GarbageCollector: Controller {
     private let queue: WorkQueue<DependencyGraph.Work>
     private let monitors: WorkQueue<Bool>
     private let state: Mutex<State>
+    /// Ends when all resources were listed.
+    private let syncing: AsyncStream<Never>
+    private let synced: AsyncStream<Never>.Continuation
     private let tasks = Mutex<[GroupVersionResource: Task<Void, Never>]>([:])
     private var client: KubeClient { environment.client }
 
@@ -43,6 +48,7 @@ final class GarbageCollector: Controller {
         let resources = environment.configuration.resources
         let graph = DependencyGraph { apiVersion, kind in resources()[GroupVersionKind(apiVersion: apiVersion, kind: kind)]?.namespaced }
         state = Mutex(State(graph: graph))
+        (syncing, synced) = AsyncStream.makeStream()
         let monitors = monitors
         definitions.addHandler(.any { _ in monitors.add(true) })
     }
@@ -52,6 +58,7 @@ final class GarbageCollector: Controller {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.keepMonitors() }
             group.addTask {
+                await self.waitForMonitors()
                 await self.queue.run(workers: Self.workers, logger: self.environment.logger) { work in
                     switch work {
                     case .attemptToDelete(let uid): try await self.attemptToDelete(uid)
@@ -62,6 +69,25 @@ final class GarbageCollector: Controller {
             await group.waitForAll()
         }
         for task in tasks.withLock({ Array($0.values) }) { task.cancel() }
+    }
+
+    /// Upstream: the WaitForNamedCacheSync of GarbageCollector.Run.
+    private func waitForMonitors() async {
+        let (syncing, clock) = (syncing, environment.clock)
+        await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for await _ in syncing {}
+                return true
+            }
+            group.addTask {
+                do { try await clock.sleep(for: Self.initialSyncTimeout) } catch { return true }
+                return false
+            }
+            if await group.next() == false {
+                environment.logger.notice("Garbage collector: not all resource monitors could be synced, proceeding anyways")
+            }
+            group.cancelAll()
+        }
     }
 
     // MARK: Watching
@@ -88,7 +114,6 @@ final class GarbageCollector: Controller {
                     // Its objects are gone with it.
                     state.withLock { state in
                         for uid in state.uids.removeValue(forKey: resource) ?? [] { _ = state.graph.observeDeletion(uid: uid) }
-                        state.synced.remove(resource)
                     }
                 }
                 for (resource, row) in wanted where !current.contains(resource) {
@@ -103,6 +128,11 @@ final class GarbageCollector: Controller {
                         }
                     }
                 }
+                let isComplete = state.withLock { state in
+                    state.sync.watch(Set(wanted.keys))
+                    return state.sync.isComplete
+                }
+                if isComplete { synced.finish() }
                 // What refers to owners of kinds that were not served until now can be judged now.
                 let arrived = Set(wanted.filter { !current.contains($0.key) }.map { "\($0.value.groupVersion)/\($0.value.kind)" })
                 let waiting =
@@ -124,7 +154,7 @@ final class GarbageCollector: Controller {
         let resource = row.groupVersionResource
         let reflector = Reflector(client: client, resource: resource, clock: environment.clock, logger: environment.logger)
         await reflector.run { change in
-            let work: [DependencyGraph.Work] = self.state.withLock { state in
+            let (work, isComplete) = self.state.withLock { state -> ([DependencyGraph.Work], Bool) in
                 switch change {
                 case .replaced(let objects):
                     var gone = state.uids[resource] ?? []
@@ -138,17 +168,18 @@ final class GarbageCollector: Controller {
                         state.uids[resource]?.remove(uid)
                         work += state.graph.observeDeletion(uid: uid)
                     }
-                    state.synced.insert(resource)
-                    return work
+                    state.sync.listed(resource)
+                    return (work, state.sync.isComplete)
                 case .added(let object), .modified(let object):
                     state.uids[resource, default: []].insert(object.metadata.uid)
-                    return state.graph.observe(object, apiVersion: row.groupVersion, kind: row.kind)
+                    return (state.graph.observe(object, apiVersion: row.groupVersion, kind: row.kind), false)
                 case .deleted(let object):
                     state.uids[resource]?.remove(object.metadata.uid)
-                    return state.graph.observeDeletion(uid: object.metadata.uid)
+                    return (state.graph.observeDeletion(uid: object.metadata.uid), false)
                 }
             }
             for item in work { self.queue.add(item) }
+            if isComplete { self.synced.finish() }
         }
     }
 

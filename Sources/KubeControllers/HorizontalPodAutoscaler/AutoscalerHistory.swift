@@ -34,14 +34,21 @@ struct AutoscalerHistory: Sendable {
         if to < from { removed.append(Entry(replicas: from - to, time: time)) }
     }
 
-    /// What a recommendation comes to. Upstream: normalizeDesiredReplicasWithBehaviors.
+    /// How long what was recommended keeps an autoscaler without a behaviour from going below it, in seconds.
+    /// Upstream: --horizontal-pod-autoscaler-downscale-stabilization.
+    private static let downscaleWindow: Double = 300
+    /// At most so much more at once, without a behaviour. Upstream: scaleUpLimitFactor, scaleUpLimitMinimum.
+    private static let growthFactor = 2
+    private static let growthMinimum = 4
+
+    /// What a recommendation comes to. Upstream: normalizeDesiredReplicas, and normalizeDesiredReplicasWithBehaviors where the spec has a behaviour.
     mutating func limit(_ wanted: Int, current: Int, _ state: AutoscalerState, now: Timestamp) -> Limited {
         let oldest = now.adding(seconds: -Self.keptSeconds)
         recommendations.removeAll { $0.time < oldest }
         added.removeAll { $0.time < oldest }
         removed.removeAll { $0.time < oldest }
         if recommendations.isEmpty { recommendations.append(Entry(replicas: current, time: now)) }
-        let stable = stabilized(wanted, current, state, now)
+        let stable = state.hasBehavior ? stabilized(wanted, current, state, now) : highest(wanted, now)
         var ability = (reason: "ReadyForNewScale", message: "recommended size matches current size")
         if stable > wanted {
             ability = ("ScaleDownStabilized", "recent recommendations were higher than current one, applying the highest recent recommendation")
@@ -49,8 +56,28 @@ struct AutoscalerHistory: Sendable {
             ability = ("ScaleUpStabilized", "recent recommendations were lower than current one, applying the lowest recent recommendation")
         }
         recommendations.append(Entry(replicas: wanted, time: now))
-        let (replicas, limit) = rated(stable, current, state, now)
+        let (replicas, limit) = state.hasBehavior ? rated(stable, current, state, now) : bounded(stable, current, state)
         return Limited(replicas: replicas, ability: ability, limit: limit)
+    }
+
+    /// Upstream: stabilizeRecommendation.
+    private func highest(_ wanted: Int, _ now: Timestamp) -> Int {
+        recommendations.reduce(wanted) { now.timeInterval(since: $1.time) <= Self.downscaleWindow ? max($0, $1.replicas) : $0 }
+    }
+
+    /// Upstream: convertDesiredReplicasWithRules.
+    private func bounded(_ wanted: Int, _ current: Int, _ state: AutoscalerState) -> (Int, (reason: String, message: String)?) {
+        if wanted < state.minReplicas {
+            return (state.minReplicas, ("TooFewReplicas", "the desired replica count is less than the minimum replica count"))
+        }
+        // Numbers of replicas have 32 bits.
+        let limit = max(Self.growthFactor * current, Self.growthMinimum)
+        if wanted > min(limit, state.maxReplicas) {
+            return state.maxReplicas > limit
+                ? (limit, ("ScaleUpLimit", "the desired replica count is increasing faster than the maximum scale rate"))
+                : (state.maxReplicas, ("TooManyReplicas", "the desired replica count is more than the maximum replica count"))
+        }
+        return (wanted, nil)
     }
 
     /// The lowest recommendation of the window on the way up, the highest on the way down. Upstream: stabilizeRecommendationWithBehaviors.

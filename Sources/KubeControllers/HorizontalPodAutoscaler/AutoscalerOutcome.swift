@@ -13,6 +13,7 @@ struct AutoscalerOutcome: Sendable {
         self.now = now
         current = Int(clamping: status["currentReplicas"].int ?? 0)
         desired = Int(clamping: status["desiredReplicas"].int ?? 0)
+        metrics = status["currentMetrics"].elements.map(\.value)
         lastScale = status["lastScaleTime"].string.flatMap(Timestamp.init(rfc3339:))
         conditions = status["conditions"].elements.map(Condition.init(view:))
     }

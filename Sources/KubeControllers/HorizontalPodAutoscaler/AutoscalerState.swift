@@ -11,6 +11,8 @@ struct AutoscalerState: Sendable {
     var minReplicas: Int
     var maxReplicas: Int
     var metrics: [MetricSpec]
+    /// Without, the rules below do not apply, but for their tolerance: see `AutoscalerHistory`.
+    var hasBehavior: Bool
     var scaleUp: ScalingRules
     var scaleDown: ScalingRules
 
@@ -29,6 +31,7 @@ struct AutoscalerState: Sendable {
         metrics = spec["metrics"].elements.compactMap(MetricSpec.init)
         // Without metrics: cpu at 80 %. Upstream: SetDefaults_HorizontalPodAutoscaler.
         if metrics.isEmpty { metrics = [.defaultCPU] }
+        hasBehavior = spec["behavior"].map { !$0.isNull } ?? false
         scaleUp = ScalingRules(spec["behavior"]["scaleUp"], or: .scaleUp)
         scaleDown = ScalingRules(spec["behavior"]["scaleDown"], or: .scaleDown)
     }
@@ -103,6 +106,8 @@ struct MetricSpec: Sendable {
     /// Of pods', objects' and external metrics, with the metric's own selector.
     var metricName = ""
     var selector: LabelSelector?
+    /// The selector as Go prints it.
+    var selectorText = "nil"
 
     static let defaultCPU = MetricSpec(source: .resource("cpu", container: nil), target: .utilization(80))
 
@@ -130,36 +135,15 @@ struct MetricSpec: Sendable {
         }
         metricName = body["metric"]["name"].string ?? ""
         // The API server has checked that it can be read.
-        if let selector = body["metric"]["selector"], !selector.isNull { self.selector = try? LabelSelector(object: selector) }
+        if let selector = body["metric"]["selector"], !selector.isNull {
+            self.selector = try? LabelSelector(object: selector)
+            selectorText = Self.goText(of: selector)
+        }
     }
 
     private static func target(_ view: JSONView?) -> Target? {
         if let percent = view["averageUtilization"].int { return .utilization(percent) }
         if let average = view["averageValue"].quantity { return .averageValue(average) }
         return view["value"].quantity.map { .value($0) }
-    }
-
-    /// As the conditions name it. Upstream: the metricNameProposal of each source.
-    var description: String {
-        switch (source, target) {
-        case (.resource(let name, nil), .utilization): "\(name) resource utilization (percentage of request)"
-        case (.resource(let name, nil), _): "\(name) resource"
-        case (.resource(let name, let container?), .utilization): "\(name) container resource utilization (percentage of request) of \(container)"
-        case (.resource(let name, let container?), _): "\(name) container resource of \(container)"
-        case (.pods, _): "pods metric \(metricName)"
-        case (.object(let kind, _), _): "\(kind.kind) metric \(metricName)"
-        case (.external, _): "external metric \(metricName)(\(selector.map { "\($0)" } ?? "nil"))"
-        }
-    }
-
-    /// The reason of the condition when it cannot be had. Upstream: FailedGetResourceMetric and so on.
-    var failureReason: String {
-        switch source {
-        case .resource(_, nil): "FailedGetResourceMetric"
-        case .resource: "FailedGetContainerResourceMetric"
-        case .pods: "FailedGetPodsMetric"
-        case .object: "FailedGetObjectMetric"
-        case .external: "FailedGetExternalMetric"
-        }
     }
 }

@@ -16,6 +16,7 @@ final class HorizontalPodAutoscalerController: Controller {
     private let queue: WorkQueue<String>
     private let recorder: EventRecorder
     private let histories = Mutex<[String: AutoscalerHistory]>([:])
+    private let selectors = Mutex(AutoscalerSelectors())
     private var client: KubeClient { environment.client }
 
     init(_ environment: ControllerEnvironment) {
@@ -37,6 +38,7 @@ final class HorizontalPodAutoscalerController: Controller {
         await queue.run(workers: Self.workers, logger: environment.logger) { key in
             guard let object = self.autoscalers.indexer.get(key) else {
                 self.histories.withLock { _ = $0.removeValue(forKey: key) }
+                self.selectors.withLock { $0.remove(key, in: String(key.prefix { $0 != "/" })) }
                 return
             }
             self.queue.addAfter(key, Self.period)
@@ -57,10 +59,10 @@ final class HorizontalPodAutoscalerController: Controller {
             return try await write(outcome, state)
         }
         outcome.set("AbleToScale", true, "SucceededGetScale", "the HPA controller was able to get the target's current scale")
+        outcome.metrics = []
         // Others' servers may say any number; of replicas there are 32 bits.
         func replicas(_ number: Int64) -> Int { Int(Int32(clamping: max(0, number))) }
         let current = replicas(scale["spec"]["replicas"].int ?? 0)
-        outcome.current = replicas(scale["status"]["replicas"].int ?? Int64(current))
         var desired = current
         var reason = ""
         if current == 0, state.minReplicas != 0 {
@@ -70,8 +72,8 @@ final class HorizontalPodAutoscalerController: Controller {
         } else if current < state.minReplicas {
             (desired, reason) = (state.minReplicas, "Current number of replicas below Spec.MinReplicas")
         } else {
-            guard let wanted = await measure(state, scale, current, &outcome) else {
-                outcome.desired = current
+            guard let wanted = await measure(state, scale, current, key, &outcome) else {
+                outcome.current = current
                 return try await write(outcome, state)
             }
             let now = environment.now()
@@ -82,10 +84,11 @@ final class HorizontalPodAutoscalerController: Controller {
                 "ScalingLimited", limit != nil, limit?.reason ?? "DesiredWithinRange",
                 limit?.message ?? "the desired count is within the acceptable range")
             desired = limited.replicas
-            reason = desired > current ? "\(wanted.metric) above target" : "All metrics below target"
+            reason = wanted.replicas > current ? "\(wanted.metric) above target" : wanted.replicas < current ? "All metrics below target" : ""
         }
-        outcome.desired = desired
+        outcome.current = current
         if desired != current { try await rescale(state, row, scale, from: current, to: desired, reason, key, &outcome) }
+        outcome.desired = desired
         try await write(outcome, state)
     }
 
@@ -108,15 +111,15 @@ final class HorizontalPodAutoscalerController: Controller {
             recorder.event(
                 state.object, .warning, reason: "FailedRescale", message: "New size: \(to); reason: \(reason); error: \(error.message)")
             outcome.set("AbleToScale", false, "FailedUpdateScale", "the HPA controller was unable to update the target scale: \(error.message)")
-            outcome.desired = from
             try await write(outcome, state)
             throw error
         }
         outcome.set("AbleToScale", true, "SucceededRescale", "the HPA controller was able to update the target scale to \(to)")
         outcome.lastScale = environment.now()
         recorder.event(state.object, .normal, reason: "SuccessfulRescale", message: "New size: \(to); reason: \(reason)")
+        // Without a behaviour nobody asks what was done. Upstream: storeScaleEvent.
         let now = environment.now()
-        histories.withLock { $0[key, default: AutoscalerHistory()].scaled(from: from, to: to, at: now) }
+        if state.hasBehavior { histories.withLock { $0[key, default: AutoscalerHistory()].scaled(from: from, to: to, at: now) } }
     }
 
     private func write(_ outcome: AutoscalerOutcome, _ state: AutoscalerState) async throws {
@@ -130,24 +133,52 @@ final class HorizontalPodAutoscalerController: Controller {
 
     // MARK: Metrics
 
-    /// The highest proposal of all metrics. A metric that cannot be had keeps the workload from shrinking. Upstream: computeReplicasForMetrics.
-    private func measure(
-        _ state: AutoscalerState, _ scale: Object, _ current: Int, _ outcome: inout AutoscalerOutcome
-    ) async -> (replicas: Int, metric: String)? {
+    /// The pods of the target, and how they are selected; nil, and told of: they cannot be told, or other autoscalers have them, too.
+    /// Upstream: validateAndParseSelector.
+    private func select(
+        _ state: AutoscalerState, _ scale: Object, _ key: String, _ outcome: inout AutoscalerOutcome
+    ) -> (pods: [Object], text: String)? {
+        func refuse(_ reason: String, _ condition: String, _ message: String, _ told: String? = nil) {
+            recorder.event(state.object, .warning, reason: reason, message: message)
+            outcome.set("ScalingActive", false, condition, told ?? message)
+            recorder.event(state.object, .warning, reason: "FailedComputeMetricsReplicas", message: message)
+        }
         let text = scale["status"]["selector"].string ?? ""
-        guard !text.isEmpty, let selector = try? LabelSelector(parsing: text) else {  // What the server wrote is readable.
-            recorder.event(state.object, .warning, reason: "SelectorRequired", message: "selector is required")
-            outcome.set("ScalingActive", false, "InvalidSelector", "the HPA target's scale is missing a selector")
+        guard !text.isEmpty else {
+            refuse("SelectorRequired", "InvalidSelector", "selector is required", "the HPA target's scale is missing a selector")
+            return nil
+        }
+        let selector: LabelSelector
+        do { selector = try LabelSelector(parsing: text) } catch {
+            let message = "couldn't convert selector into a corresponding internal selector object: \(error)"
+            refuse("InvalidSelector", "InvalidSelector", message)
             return nil
         }
         let selected = pods.indexer.list(namespace: state.namespace).filter { selector.matches($0) }
+        let having = selectors.withLock { selectors in
+            selectors.set(selector, of: key, in: state.namespace)
+            return selectors.having(oneOf: selected, in: state.namespace)
+        }
+        guard having.count <= 1 else {
+            let message = "pods by selector \(text) are controlled by multiple HPAs: [\(having.joined(separator: " "))]"
+            refuse("AmbiguousSelector", "AmbiguousSelector", message)
+            return nil
+        }
+        return (selected, text)
+    }
+
+    /// The highest proposal of all metrics. A metric that cannot be had keeps the workload from shrinking. Upstream: computeReplicasForMetrics.
+    private func measure(
+        _ state: AutoscalerState, _ scale: Object, _ current: Int, _ key: String, _ outcome: inout AutoscalerOutcome
+    ) async -> (replicas: Int, metric: String)? {
+        guard let (selected, text) = select(state, scale, key, &outcome) else { return nil }
         let measurement = Measurement(
             reader: MetricsReader(client: client), namespace: state.namespace, selector: text, pods: selected,
             statusReplicas: Int(clamping: scale["status"]["replicas"].int ?? 0), resources: environment.configuration.resources,
             calculator: ReplicaCalculator(
                 current: current, scaleUpTolerance: state.scaleUp.tolerance, scaleDownTolerance: state.scaleDown.tolerance, now: environment.now()))
         var best: (replicas: Int, metric: String)?
-        var failure: (reason: String, message: String)?
+        var failure: (metric: MetricSpec, error: String)?
         var failures = 0
         for metric in state.metrics {
             do {
@@ -157,15 +188,16 @@ final class HorizontalPodAutoscalerController: Controller {
             } catch {
                 let text = (error as? StatusError)?.message ?? "\(error)"
                 failures += 1
-                failure = failure ?? (metric.failureReason, "failed to get \(metric.description): \(text)")
-                recorder.event(state.object, .warning, reason: metric.failureReason, message: text)
+                failure = failure ?? (metric, text)
+                recorder.event(state.object, .warning, reason: metric.failureReason, message: metric.failure(text))
             }
         }
-        if let failure, failures == state.metrics.count || (best.map { $0.replicas < current } ?? true) {
+        if let (metric, error) = failure, failures == state.metrics.count || (best.map { $0.replicas < current } ?? true) {
+            outcome.set(
+                "ScalingActive", false, metric.failureReason, "the HPA was unable to compute the replica count: \(metric.failure(error))")
             recorder.event(
                 state.object, .warning, reason: "FailedComputeMetricsReplicas",
-                message: "invalid metrics (\(failures) invalid out of \(state.metrics.count)), first error is: \(failure.message)")
-            outcome.set("ScalingActive", false, failure.reason, "the HPA was unable to compute the replica count: \(failure.message)")
+                message: "invalid metrics (\(failures) invalid out of \(state.metrics.count)), first error is: \(metric.failureAmongAll(error))")
             return nil
         }
         if let best {

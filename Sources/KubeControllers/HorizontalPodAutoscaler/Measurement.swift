@@ -17,25 +17,37 @@ struct Measurement: Sendable {
         switch metric.source {
         case .resource(let name, let container): return try await resource(metric, name, container)
         case .pods:
-            let metrics = try await reader.pods(metric, namespace: namespace, selector: selector)
+            let metrics = try await read(metric) { try await reader.pods(metric, namespace: namespace, selector: selector) }
             let result = try calculator.replicas(pods: pods, metrics: metrics, requests: nil, target: milli(metric.target), isCPU: false)
             return (result.replicas, ["type": "Pods", "pods": ["metric": named(metric), "current": average(result.average)]])
         case .object(let kind, let name):
-            guard let row = resources()[kind] else { throw MetricsError(description: "no matches for kind \"\(kind.kind)\"") }
-            let usage = try await reader.object(metric, row, name: name, namespace: namespace)
+            let usage = try await read(metric) {
+                guard let row = resources()[kind] else { throw MetricsError(description: "no matches for kind \"\(kind.kind)\"") }
+                return try await reader.object(metric, row, name: name, namespace: namespace)
+            }
             let object: Value = ["apiVersion": .string(kind.apiVersion), "kind": .string(kind.kind), "name": .string(name)]
             return (
                 total(usage, metric),
                 ["type": "Object", "object": ["metric": named(metric), "describedObject": object, "current": current(usage, metric)]]
             )
         case .external:
-            let usage = try await reader.external(metric, namespace: namespace)
+            let usage = try await read(metric) { try await reader.external(metric, namespace: namespace) }
             return (total(usage, metric), ["type": "External", "external": ["metric": named(metric), "current": current(usage, metric)]])
         }
     }
 
+    private func read<Answer>(_ metric: MetricSpec, _ ask: () async throws -> Answer) async throws -> Answer {
+        do {
+            return try await ask()
+        } catch let error as MetricsError {
+            throw MetricsError(description: metric.unread(in: namespace) + error.description)
+        }
+    }
+
     private func resource(_ metric: MetricSpec, _ name: String, _ container: String?) async throws -> (replicas: Int, status: Value) {
-        let metrics = try await reader.resource(name, container: container, namespace: namespace, selector: selector)
+        let metrics = try await read(metric) {
+            try await reader.resource(name, container: container, namespace: namespace, selector: selector)
+        }
         var requests: [String: Int64]?
         var target = milli(metric.target)
         if case .utilization(let percent) = metric.target {

@@ -9,7 +9,9 @@ struct MetricsReader: Sendable {
 
     /// What the chosen pods use of a resource: all containers together, or one. Upstream: GetResourceMetric.
     func resource(_ resource: String, container: String?, namespace: String, selector: String) async throws -> [String: PodMetric] {
-        let list = try await client.list(Self.podMetrics, namespace: namespace, options: ListOptions(labelSelector: selector))
+        let list = try await fetch("resource") {
+            try await client.list(Self.podMetrics, namespace: namespace, options: ListOptions(labelSelector: selector))
+        }
         guard !list.items.isEmpty else { throw MetricsError(description: "no metrics returned from resource metrics API") }
         var metrics: [String: PodMetric] = [:]
         for item in list.items {
@@ -51,8 +53,9 @@ struct MetricsReader: Sendable {
     /// The sum of what the outside tells. Upstream: GetExternalMetric.
     func external(_ metric: MetricSpec, namespace: String) async throws -> Double {
         let resource = GroupVersionResource(group: "external.metrics.k8s.io", version: "v1beta1", resource: metric.metricName)
-        let list = try await client.list(
-            resource, namespace: namespace, options: ListOptions(labelSelector: metric.selector.map { "\($0)" }))
+        let list = try await fetch("external") {
+            try await client.list(resource, namespace: namespace, options: ListOptions(labelSelector: metric.selector.map { "\($0)" }))
+        }
         guard !list.items.isEmpty else { throw MetricsError(description: "no metrics returned from external metrics API") }
         return list.items.reduce(0) { $0 + ($1["value"].quantity?.double ?? 0) }
     }
@@ -61,8 +64,19 @@ struct MetricsReader: Sendable {
         _ resource: String, _ namespace: String?, _ name: String, _ metric: String, _ query: [(name: String, value: String)]
     ) async throws -> Object {
         let metrics = GroupVersionResource(group: "custom.metrics.k8s.io", version: "v1beta2", resource: resource)
-        return try await client.transport.perform(
-            KubeRequest(.get, metrics, namespace: namespace, name: name, subresource: metric, query: query))
+        return try await fetch("custom") {
+            try await client.transport.perform(
+                KubeRequest(.get, metrics, namespace: namespace, name: name, subresource: metric, query: query))
+        }
+    }
+
+    /// Upstream: the errors of pkg/controller/podautoscaler/metrics/client.go.
+    private func fetch<Answer>(_ api: String, _ ask: () async throws -> Answer) async throws -> Answer {
+        do {
+            return try await ask()
+        } catch let error as StatusError {
+            throw MetricsError(description: "unable to fetch metrics from \(api) metrics API: \(error.message)")
+        }
     }
 
     /// `1m30s` or `1500ms` in seconds.

@@ -77,9 +77,9 @@ struct ReplicaCalculator: Sendable {
         if !withUnready, groups.missing.isEmpty {
             return (isTolerable(ratio) ? current : rounded(ratio * Double(groups.ready.count)), average, utilization)
         }
-        // Of pods that are not known, what would change the least is assumed.
+        // Of pods that are not known, what would change the least is assumed; nothing, where nothing changes.
         var assumed = metrics
-        for name in groups.missing {
+        for name in groups.missing where ratio != 1 {
             let full = requests.map { Int64(clamping: Int128(max(100, target)) * Int128($0[name] ?? 0) / 100) } ?? target
             assumed[name] = PodMetric(value: ratio < 1 ? full : 0)
         }

@@ -40,7 +40,7 @@ struct IndexLedger: Sendable {
     /// By index, of those that are neither done nor running.
     var kept: [Int: Object] = [:]
 
-    init(_ job: JobState, limit: Int, pods: [Object], succeeded: IndexSet) {
+    init(_ job: JobState, limit: Int, pods: [Object], succeeded: IndexSet, isTracked: (Object) -> Bool) {
         failed = job.status.failedIndexes ?? IndexSet()
         let completions = job.completions ?? 0
         var candidates: [(index: Int, pod: Object)] = []
@@ -48,7 +48,7 @@ struct IndexLedger: Sendable {
         for pod in pods {
             guard let index = JobTracking.index(of: pod), index < completions else { continue }
             if PodView(pod).isActive { active.insert(index) }
-            guard JobTracking.isTracked(pod), job.isFailed(pod) else { continue }
+            guard isTracked(pod), job.isFailed(pod) else { continue }
             let verdict = job.verdict(on: pod)
             if verdict == .failIndex || verdict.isCounted && IndexFailures(of: pod).count >= Int64(limit) { failed.insert(index) }
             candidates.append((index, pod))

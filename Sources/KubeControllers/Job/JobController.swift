@@ -14,6 +14,7 @@ final class JobController: Controller {
     private let queue: WorkQueue<String>
     private let recorder: EventRecorder
     private let expectations = Expectations()
+    private let released = ReleasedPods()
     private let claimer: ControllerRefClaimer
     private var client: KubeClient { environment.client }
 
@@ -26,13 +27,18 @@ final class JobController: Controller {
         claimer = ControllerRefClaimer(
             client: environment.client, ownerResource: .jobs, resource: .pods, finalizers: [JobTracking.finalizer])
         ControllerIndex.add(to: pods)
-        let (queue, expectations) = (queue, expectations)
+        let (queue, expectations, released, indexer) = (queue, expectations, released, pods.indexer)
         jobs.addHandler(
             InformerHandler(
                 added: { queue.add($0.metadata.key) }, updated: { queue.add($1.metadata.key) },
                 deleted: { job in
-                    expectations.forget(job.metadata.key)
-                    queue.add(job.metadata.key)
+                    let meta = job.metadata
+                    expectations.forget(meta.key)
+                    queue.add(meta.key)
+                    // Its pods, and those that it would have adopted. Upstream: cleanupPodFinalizers.
+                    for pod in indexer.list(namespace: meta.namespace) where Self.isOrphan(pod) {
+                        if pod.metadata.controller.map({ $0.uid == meta.uid }) ?? true { queue.add(Self.orphanKey(pod)) }
+                    }
                 }))
         let resolver = OwnerResolver(owners: jobs.indexer, kind: "Job")
         @Sendable func deleted(_ pod: Object) {
@@ -40,14 +46,15 @@ final class JobController: Controller {
             expectations.deletionObserved(key, pod.metadata.uid)
             queue.add(key)
         }
-        /// A pod whose Job is gone keeps its finalizer for ever unless somebody takes it.
+        /// A pod whose Job is gone, or no longer named by it, keeps its finalizer for ever unless somebody takes it.
         @Sendable func orphan(_ pod: Object) {
-            guard pod.metadata.controller?.kind == "Job", JobTracking.isTracked(pod), resolver.owner(of: pod) == nil else { return }
+            guard Self.isOrphan(pod), resolver.owner(of: pod) == nil else { return }
             queue.add(Self.orphanKey(pod))
         }
         pods.addHandler(
             InformerHandler(
                 added: { pod in
+                    released.observe(pod)
                     if pod.metadata.isBeingDeleted {
                         deleted(pod)
                     } else {
@@ -57,10 +64,31 @@ final class JobController: Controller {
                     orphan(pod)
                 },
                 updated: { old, new in
+                    released.observe(new)
                     if new.metadata.isBeingDeleted { deleted(new) } else { for key in resolver.concerned(by: new, was: old) { queue.add(key) } }
                     orphan(new)
-                }, deleted: deleted))
+                },
+                deleted: { pod in
+                    released.remove(pod.metadata.uid)
+                    deleted(pod)
+                }))
     }
+
+    /// Whether a pod may have lost the Job that counts it: it is tracked, by a Job or by nobody. Upstream: updatePod, deletePod.
+    static func isOrphan(_ pod: Object) -> Bool {
+        guard JobTracking.isTracked(pod) else { return false }
+        return pod.metadata.controller.map { $0.kind == "Job" && $0.apiVersion == "batch/v1" } ?? true
+    }
+
+    /// Whether a Job is going to make a pod that nobody controls its own.
+    static func adopts(_ job: Object, _ pod: Object) -> Bool {
+        if job.metadata.isBeingDeleted || pod.metadata.isBeingDeleted || !isOurs(job) || JobState(job).isFinished { return false }
+        guard let selector = try? LabelSelector(object: job["spec"]["selector"]), !selector.isEverything else { return false }  // Matches nothing.
+        return selector.matches(pod)
+    }
+
+    /// Whether no other controller runs it. Upstream: managedByExternalController.
+    private static func isOurs(_ job: Object) -> Bool { job["spec"]["managedBy"].string.map { $0 == "kubernetes.io/job-controller" } ?? true }
 
     /// Keys of Jobs have no space; these do.
     private static func orphanKey(_ pod: Object) -> String { "pod \(pod.metadata.key)" }
@@ -72,13 +100,20 @@ final class JobController: Controller {
         }
     }
 
+    /// Upstream: syncOrphanPod.
     private func releaseOrphan(_ key: String) async throws {
-        guard let pod = pods.indexer.get(key), JobTracking.isTracked(pod), let owner = pod.metadata.controller, owner.kind == "Job" else { return }
-        let cached = jobs.indexer.get(namespace: pod.metadata.namespace, name: owner.name)
+        guard let pod = pods.indexer.get(key), Self.isOrphan(pod) else { return }
+        let namespace = pod.metadata.namespace
+        guard let owner = pod.metadata.controller else {
+            // It is adopted with the finalizer that it has.
+            if jobs.indexer.list(namespace: namespace).contains(where: { Self.adopts($0, pod) }) { return }
+            return try await release(pod)
+        }
+        let cached = jobs.indexer.get(namespace: namespace, name: owner.name)
         if cached?.metadata.uid == owner.uid { return }
         // The cache may be behind: a pod must not be lost from its Job's counts.
         do {
-            let job = try await client.get(.jobs, namespace: pod.metadata.namespace, name: owner.name)
+            let job = try await client.get(.jobs, namespace: namespace, name: owner.name)
             if job.metadata.uid == owner.uid { return }
         } catch let error as StatusError where error.isNotFound {}
         try await release(pod)
@@ -88,22 +123,21 @@ final class JobController: Controller {
     private func sync(_ key: String) async throws {
         guard let object = jobs.indexer.get(key) else {
             expectations.forget(key)
-            for pod in pods.indexer.list(namespace: key.split(separator: "/").first.map(String.init)) where JobTracking.isTracked(pod) {
-                if pod.metadata.controller?.kind == "Job", pod.metadata.controller?.name == key.split(separator: "/").last.map(String.init) {
-                    queue.add(Self.orphanKey(pod))
-                }
-            }
             return
         }
         // Somebody else's to run. Upstream: spec.managedBy.
-        if let manager = object["spec"]["managedBy"].string, manager != "kubernetes.io/job-controller" { return }
+        if !Self.isOurs(object) { return }
         let job = JobState(object)
         let now = environment.now()
         let selector = try LabelSelector(object: object["spec"]["selector"])
-        let candidates = ControllerIndex.owned(pods.indexer, by: job.uid) + ControllerIndex.orphans(pods.indexer, in: job.namespace)
+        // Before the pods are looked at: one that arrives or is released in between must not make an older view of them count.
+        let trusted = expectations.satisfied(key, now: now)
+        let released = released.all
+        var candidates = ControllerIndex.owned(pods.indexer, by: job.uid)
+        if !job.isFinished { candidates += ControllerIndex.orphans(pods.indexer, in: job.namespace) }
         let owned = try await claimer.claim(object, selector: selector, reference: job.ownerReference, candidates: candidates)
-        if job.isFinished, !owned.contains(where: JobTracking.isTracked) { return }
-        let plan = JobPlanner(job: job, pods: owned, now: now, mayManage: expectations.satisfied(key, now: now)).plan()
+        if job.isFinished, !owned.contains(where: { JobTracking.isTracked($0) && !released.contains($0.metadata.uid) }) { return }
+        let plan = JobPlanner(job: job, pods: owned, now: now, mayManage: trusted, released: released).plan()
         try await perform(plan, object, job, key)
         if let seconds = plan.requeueAfter { queue.addAfter(key, .fromSeconds(seconds + 0.001)) }
     }
@@ -123,27 +157,32 @@ final class JobController: Controller {
         try await write(plan.counted)
         for event in plan.events { recorder.event(object, event.isWarning ? .warning : .normal, reason: event.reason, message: event.message) }
         guard !plan.creates.isEmpty || !plan.deletes.isEmpty else { return }
+        // Pods that go because there are too many are no failures: they leave the count before they are deleted.
+        if plan.deletesAreUncounted {
+            for pod in plan.deletes where JobTracking.isTracked(pod) && !released.contains(pod.metadata.uid) { try await release(pod) }
+        }
+        // Not before: what throws above is neither deleted nor created, and would be waited for.
         expectations.expect(key, creations: plan.creates.count, deletions: plan.deletes.map(\.metadata.uid), now: environment.now())
         let batch = PodBatch(client: client, recorder: recorder, expectations: expectations, owner: object, key: key)
-        // Pods that go because there are too many are no failures: they leave the count before they are deleted.
-        if plan.deletesAreUncounted { for pod in plan.deletes where JobTracking.isTracked(pod) { try await release(pod) } }
         let deleted = await batch.delete(plan.deletes)
         let created = await batch.create(plan.creates.map { index in job.pod(index: index, replacing: index.flatMap { plan.replaced[$0] }) })
         if let error = created ?? deleted { throw error }
     }
 
-    /// Takes the tracking finalizer from a pod; one that is gone needs it no more.
+    /// Takes the tracking finalizer from a pod, whatever else was written to it meanwhile; one that is gone needs it no more.
+    /// Upstream: removeTrackingFinalizerPatch, removeTrackingFinalizerFromPods.
     private func release(_ pod: Object) async throws {
         let meta = pod.metadata
-        let left = meta.finalizers.filter { $0 != JobTracking.finalizer }
+        released.insert(meta.uid)
         do {
             try await client.patch(
-                .pods, namespace: meta.namespace, name: meta.name, type: .merge,
-                [
-                    "metadata": [
-                        "uid": .string(meta.uid), "resourceVersion": .string(meta.resourceVersion), "finalizers": left.isEmpty ? .null : Value(left),
-                    ]
-                ])
-        } catch let error as StatusError where error.isNotFound {}
+                .pods, namespace: meta.namespace, name: meta.name, type: .strategicMerge, JobTracking.releasePatch(uid: meta.uid))
+        } catch let error as StatusError where error.isNotFound {
+            // Where the cache has dropped it, no event will come that says so.
+            if pods.indexer.get(meta.key)?.metadata.uid != meta.uid { released.remove(meta.uid) }
+        } catch {
+            released.remove(meta.uid)
+            throw error
+        }
     }
 }

@@ -13,7 +13,7 @@ struct JobPlan: Sendable {
     /// The failed pods that those take the place of, by index, where failures are counted by index.
     var replaced: [Int: Object] = [:]
     var deletes: [Object] = []
-    /// Whether `deletes` are only too many, or the Job is suspended: they do not count as failed.
+    /// Whether `deletes` are only too many, or the Job is suspended or done: they do not count as failed.
     var deletesAreUncounted = false
     /// Events to record: warning, reason, message.
     var events: [JobEvent] = []
@@ -44,12 +44,24 @@ struct JobPlanner {
     let now: Timestamp
     /// Whether the cache shows all that was asked for, so that pods may be created or deleted.
     let mayManage: Bool
+    /// Uids of pods that were released, whatever `pods` shows of them.
+    let released: Set<String>
 
-    init(job: JobState, pods: [Object], now: Timestamp, mayManage: Bool = true) {
+    init(job: JobState, pods: [Object], now: Timestamp, mayManage: Bool = true, released: Set<String> = []) {
         self.job = job
         self.pods = pods.sorted { $0.metadata.name < $1.metadata.name }
         self.now = now
         self.mayManage = mayManage
+        self.released = released
+    }
+
+    /// Whether a pod's end is still to be counted, or it has to be released without.
+    private func isTracked(_ pod: Object) -> Bool { JobTracking.isTracked(pod) && !released.contains(pod.metadata.uid) }
+
+    /// Whether a pod's failure can count: of an indexed Job only with an index that it has. Upstream: getValidPodsWithFilter.
+    private func hasIndex(_ pod: Object) -> Bool {
+        guard job.isIndexed else { return true }
+        return JobTracking.index(of: pod).map { $0 < job.completions ?? 0 } ?? false
     }
 
     private var active: [Object] { pods.filter { PodView($0).isActive } }
@@ -63,7 +75,9 @@ struct JobPlanner {
         if status.startTime == nil, !job.isSuspended { status.startTime = now.rfc3339 }
 
         countSucceeded(&status)
-        let ledger = job.backoffLimitPerIndex.map { IndexLedger(job, limit: $0, pods: pods, succeeded: status.completedIndexes) }
+        let ledger = job.backoffLimitPerIndex.map {
+            IndexLedger(job, limit: $0, pods: pods, succeeded: status.completedIndexes, isTracked: isTracked)
+        }
         status.failedIndexes = ledger?.failed
         let kept = countFailed(&status, ledger)
         if job.isIndexed { status.succeeded = status.completedIndexes.count }
@@ -106,7 +120,7 @@ struct JobPlanner {
     /// Takes pods that succeeded and are in no count yet into the status.
     private func countSucceeded(_ status: inout JobStatus) {
         if job.isIndexed { status.completedIndexes = status.completedIndexes.below(job.completions ?? 0) }
-        for pod in pods where JobTracking.isTracked(pod) && PodView(pod).phase == "Succeeded" {
+        for pod in pods where isTracked(pod) && PodView(pod).phase == "Succeeded" {
             if job.isIndexed {
                 if let index = JobTracking.index(of: pod), index < job.completions ?? 0 { status.completedIndexes.insert(index) }
             } else if mayCount(pod, status) {
@@ -118,7 +132,7 @@ struct JobPlanner {
     /// The same for pods that failed; gives those that stay uncounted until they are replaced.
     private func countFailed(_ status: inout JobStatus, _ ledger: IndexLedger?) -> [Object] {
         var kept: [Object] = []
-        for pod in pods where JobTracking.isTracked(pod) && job.isFailed(pod) && mayCount(pod, status) && job.verdict(on: pod).isCounted {
+        for pod in pods where isTracked(pod) && job.isFailed(pod) && hasIndex(pod) && mayCount(pod, status) && job.verdict(on: pod).isCounted {
             if let ledger, ledger.keeps(pod) { kept.append(pod) } else { status.uncountedFailed.insert(pod.metadata.uid) }
         }
         return kept
@@ -128,7 +142,7 @@ struct JobPlanner {
     private func countRest(_ outcome: Outcome, _ kept: [Object], _ status: inout JobStatus) {
         for pod in kept where mayCount(pod, status) { status.uncountedFailed.insert(pod.metadata.uid) }
         guard case .failed = outcome else { return }
-        for pod in pods where JobTracking.isTracked(pod) && PodView(pod).isTerminating && mayCount(pod, status) {
+        for pod in pods where isTracked(pod) && PodView(pod).isTerminating && hasIndex(pod) && mayCount(pod, status) {
             status.uncountedFailed.insert(pod.metadata.uid)
         }
     }
@@ -141,11 +155,12 @@ struct JobPlanner {
 
     /// Whether the tracking finalizer is to be taken from a pod. Upstream: canRemoveFinalizer.
     private func mayGo(_ pod: Object, _ status: JobStatus, isOver: Bool, isSuspended: Bool, _ ledger: IndexLedger?) -> Bool {
-        guard JobTracking.isTracked(pod) else { return false }
+        guard isTracked(pod) else { return false }
         let view = PodView(pod)
         let uid = view.meta.uid
         if status.uncountedSucceeded.contains(uid) || status.uncountedFailed.contains(uid) || job.isBeingDeleted { return true }
         if view.phase == "Succeeded" { return job.isIndexed }
+        if job.isFailed(pod), !hasIndex(pod) { return true }
         if job.isFailed(pod), !job.verdict(on: pod).isCounted { return isOver || !(ledger?.keeps(pod) ?? false) }
         return (isOver || isSuspended) && view.meta.isBeingDeleted
     }
@@ -223,7 +238,9 @@ struct JobPlanner {
     }
 
     private func condition(_ type: String, _ reason: String, _ message: String, _ status: String = "True") -> Condition {
-        Condition(type: type, status: status, reason: reason, message: message, lastTransitionTime: now.rfc3339)
+        var condition = Condition(type: type, status: status, reason: reason, message: message, lastTransitionTime: now.rfc3339)
+        condition.lastProbeTime = now.rfc3339
+        return condition
     }
 
     /// Notes what was decided before pods are touched, so that the decision stands even if they change meanwhile.

@@ -5,7 +5,9 @@ extension JobPlanner {
     func manage(_ outcome: Outcome, _ active: [Object], _ succeeded: Int, _ status: JobStatus, _ ledger: IndexLedger?, _ plan: inout JobPlan) {
         guard outcome == .running else {
             plan.deletes = Array(active.prefix(Self.burst))
-            plan.deletesAreUncounted = outcome == .suspended
+            // What is stopped because the Job is done, or to go on later, has not failed. Upstream: isSuccessCriteriaMetCondition in
+            // trackJobStatusAndRemoveFinalizers.
+            if case .failed = outcome {} else { plan.deletesAreUncounted = true }
             return
         }
         plan.deletesAreUncounted = true

@@ -75,7 +75,7 @@ struct JobState: Sendable {
         pod[path: "metadata", "annotations", JobTracking.indexKey] = .string(String(index))
         pod[path: "metadata", "labels", JobTracking.indexKey] = .string(String(index))
         if backoffLimitPerIndex != nil { IndexFailures(after: failed, self).write(to: &pod) }
-        if pod[path: "spec", "hostname"] == nil { pod[path: "spec", "hostname"] = .string("\(name)-\(index)") }
+        pod[path: "spec", "hostname"] = .string("\(name)-\(index)")
         let variable: Value = [
             "name": "JOB_COMPLETION_INDEX",
             "valueFrom": ["fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.labels['\(JobTracking.indexKey)']"]],
@@ -101,6 +101,13 @@ enum JobTracking {
     static let indexKey = "batch.kubernetes.io/job-completion-index"
 
     static func isTracked(_ pod: Object) -> Bool { pod.metadata.finalizers.contains(finalizer) }
+
+    /// The strategic merge patch that takes the finalizer from the very pod and leaves all else as it is by then: a kubelet's write in between does
+    /// not matter.
+    static func releasePatch(uid: String) -> Value {
+        ["metadata": ["uid": .string(uid), "$deleteFromPrimitiveList/finalizers": [.string(finalizer)]]]
+    }
+
     static func index(of pod: Object) -> Int? { pod.metadata.annotations[indexKey].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil } }
 }
 

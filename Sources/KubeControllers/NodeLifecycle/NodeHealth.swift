@@ -7,8 +7,6 @@ struct NodeHealth: Sendable, Equatable {
     var lastSeen: Timestamp
     var heartbeat: String
     var leaseRenewTime: String
-    /// Whether the last observation was Ready.
-    var wasReady: Bool
 }
 
 /// What to do about a node after looking at it.
@@ -17,7 +15,8 @@ struct NodeVerdict: Sendable, Equatable {
     var conditions: [Value]?
     /// `True`, `False` or `Unknown`: Ready as it is after this. Empty: the node has not reported yet, and still may.
     var ready: String
-    /// Ready was True until now: its pods must be marked not ready, and an event told.
+    /// Ready was True until it is taken away here: its pods must be marked not ready, and an event told. Of a kubelet that says itself that it is not
+    /// ready, this is false: it looks after its pods.
     var becameNotReady: Bool
     /// Seconds until the node would be given up, if nothing is heard of it.
     var checkAfter: Double?
@@ -45,8 +44,7 @@ enum NodeHealthMonitor {
             if heartbeat != health.heartbeat || renewTime != health.leaseRenewTime { next.lastSeen = now }
         } else {
             // A node that has reported is watched from now on; one that never has, from its creation.
-            next = NodeHealth(
-                lastSeen: ready == nil ? created : now, heartbeat: heartbeat, leaseRenewTime: renewTime, wasReady: readyStatus == "True")
+            next = NodeHealth(lastSeen: ready == nil ? created : now, heartbeat: heartbeat, leaseRenewTime: renewTime)
         }
         next.heartbeat = heartbeat
         next.leaseRenewTime = renewTime
@@ -64,8 +62,7 @@ enum NodeHealthMonitor {
         } else {
             verdict.checkAfter = patience - silence + 0.001
         }
-        verdict.becameNotReady = next.wasReady && verdict.ready != "True"
-        next.wasReady = verdict.ready == "True"
+        verdict.becameNotReady = readyStatus == "True" && verdict.ready != "True"
         return (next, verdict)
     }
 

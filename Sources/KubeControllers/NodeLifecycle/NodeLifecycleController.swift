@@ -11,6 +11,8 @@ final class NodeLifecycleController: Controller {
     /// Upstream: scheduler.UpdateWorkerSize.
     private static let workers = 8
     private static let leaseNamespace = "kube-node-lease"
+    /// On nodes whose silence says nothing about their zone. Upstream: labelNodeDisruptionExclusion.
+    private static let excludedLabel = "node.kubernetes.io/exclude-disruption"
     /// Between looks at a silent node of a disrupted zone. Upstream: --node-monitor-period.
     private static let disruptedZoneRecheck = Duration.seconds(5)
 
@@ -21,6 +23,10 @@ final class NodeLifecycleController: Controller {
     private let queue: WorkQueue<String>
     private let recorder: EventRecorder
     private let health = Mutex<[String: NodeHealth]>([:])
+    /// Uids of the nodes that were told of, by name. Upstream: knownNodeSet.
+    private let known = Mutex<[String: String]>([:])
+    /// Nodes that fell silent and whose pods are not all marked yet. Upstream: nodesToRetry.
+    private let unmarked = Mutex<Set<String>>([])
     private let zones: Mutex<ZoneDisruption>
     private var client: KubeClient { environment.client }
 
@@ -47,7 +53,7 @@ final class NodeLifecycleController: Controller {
         // Zones are judged by all their nodes from the first decision on, not by those that happened to be looked at.
         for node in nodes.indexer.list() {
             let isReady = node.condition("Ready")["status"].string == "True"
-            zones.withLock { $0.observe(node: node.metadata.name, zone: Self.zone(of: node), ready: isReady) }
+            zones.withLock { Self.observe(node, ready: isReady, &$0) }
         }
         await queue.run(workers: Self.workers, logger: environment.logger) { try await self.sync($0) }
     }
@@ -57,6 +63,8 @@ final class NodeLifecycleController: Controller {
         guard let node = nodes.indexer.get(name) else {
             health.withLock { $0[name] = nil }
             zones.withLock { $0.remove(node: name) }
+            _ = unmarked.withLock { $0.remove(name) }
+            if let uid = known.withLock({ $0.removeValue(forKey: name) }) { tell(name, uid, "RemovingNode", "Removing Node \(name) from Controller") }
             return
         }
         let now = environment.now()
@@ -75,11 +83,16 @@ final class NodeLifecycleController: Controller {
         }
         // Remembered only once written, so that a refused write is tried again.
         health.withLock { $0[name] = after }
+        if known.withLock({ $0.updateValue(node.metadata.uid, forKey: name) }) == nil {
+            tell(name, node.metadata.uid, "RegisteredNode", "Registered Node \(name) in Controller")
+        }
         if verdict.becameNotReady {
             recorder.event(node, .normal, reason: "NodeNotReady", message: "Node \(name) status is now: NodeNotReady")
+            _ = unmarked.withLock { $0.insert(name) }
         }
-        if verdict.ready != "True" { try await markPodsNotReady(on: name, now: now) }
         try await taint(current, verdict.ready, now)
+        if verdict.ready != "True", unmarked.withLock({ $0.contains(name) }) { try await markPodsNotReady(on: name, now: now) }
+        _ = unmarked.withLock { $0.remove(name) }
         if let seconds = verdict.checkAfter { queue.addAfter(name, .fromSeconds(seconds)) }
     }
 
@@ -87,7 +100,7 @@ final class NodeLifecycleController: Controller {
         let name = node.metadata.name
         let (wasAll, isAll, wait) = zones.withLock { zones in
             let was = zones.allFullyDisrupted
-            zones.observe(node: name, zone: Self.zone(of: node), ready: ready == "True")
+            Self.observe(node, ready: ready == "True", &zones)
             let wait = NodeTaints.needsEviction(node: node, ready: ready) ? zones.acquire(node: name, now: now) : nil
             return (was, zones.allFullyDisrupted, wait)
         }
@@ -115,16 +128,32 @@ final class NodeLifecycleController: Controller {
         return "\(labels["topology.kubernetes.io/region"] ?? ""):\u{0}:\(labels["topology.kubernetes.io/zone"] ?? "")"
     }
 
+    /// Upstream: isNodeExcludedFromDisruptionChecks, of which every value of the label makes one.
+    private static func observe(_ node: Object, ready: Bool, _ zones: inout ZoneDisruption) {
+        let meta = node.metadata
+        zones.observe(node: meta.name, zone: zone(of: node), ready: ready, counts: meta.labels[excludedLabel] == nil)
+    }
+
+    /// Upstream: controllerutil.RecordNodeEvent.
+    private func tell(_ name: String, _ uid: String, _ reason: String, _ what: String) {
+        let node = ObjectReference(apiVersion: "v1", kind: "Node", name: name, uid: uid)
+        recorder.event(regarding: node, .normal, reason: reason, message: "Node \(name) event: \(what)")
+    }
+
     /// Pods of a node that nobody hears of cannot be counted on. Upstream: controllerutil.MarkPodsNotReady.
     private func markPodsNotReady(on node: String, now: Timestamp) async throws {
+        var first: (any Error)?
         for pod in NodeIndex.pods(pods.indexer, on: node) where PodView(pod).isReady {
             var value = pod.value
             guard value.setPodCondition(type: "Ready", status: "False", now: now) else { continue }
             do {
                 try await client.updateStatus(.pods, value)
                 recorder.event(pod, .warning, reason: "NodeNotReady", message: "Node is not ready")
-            } catch let error as StatusError where error.isNotFound {}
+            } catch let error as StatusError {
+                if !error.isNotFound { first = first ?? error }
+            }
         }
+        if let first { throw first }
     }
 }
 

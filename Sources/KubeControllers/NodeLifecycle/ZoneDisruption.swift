@@ -23,19 +23,23 @@ struct ZoneDisruption: Sendable {
         self.unhealthyThreshold = unhealthyThreshold
     }
 
-    mutating func observe(node: String, zone: String, ready: Bool) {
-        if let old = zoneOf[node], old != zone { zones[old]?[node] = nil }
+    /// `counts`: whether the node is one of those that its zone is judged by; it is evicted at the zone's pace in any case.
+    mutating func observe(node: String, zone: String, ready: Bool, counts: Bool = true) {
+        if let old = zoneOf[node], old != zone || !counts { leave(old, node) }
         zoneOf[node] = zone
-        zones[zone, default: [:]][node] = ready
+        if counts { zones[zone, default: [:]][node] = ready }
     }
 
     mutating func remove(node: String) {
         guard let zone = zoneOf.removeValue(forKey: node) else { return }
+        leave(zone, node)
+        if !zoneOf.values.contains(zone) { next[zone] = nil }
+    }
+
+    /// A zone by which nothing is judged any more is none.
+    private mutating func leave(_ zone: String, _ node: String) {
         zones[zone]?[node] = nil
-        if zones[zone]?.isEmpty ?? true {
-            zones[zone] = nil
-            next[zone] = nil
-        }
+        if zones[zone]?.isEmpty ?? false { zones[zone] = nil }
     }
 
     /// Upstream: ComputeZoneState.

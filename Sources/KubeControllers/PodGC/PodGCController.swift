@@ -8,12 +8,24 @@ enum PodGarbage: Sendable, Equatable {
     case orphaned
     /// It was deleted before it got a node: no kubelet will ever finish the deletion.
     case unscheduledTerminating
+    /// It was deleted on a node that somebody has declared out of service: its kubelet will not finish the deletion.
+    case outOfServiceTerminating
+
+    /// Upstream: v1.TaintNodeOutOfService.
+    private static let outOfService = "node.kubernetes.io/out-of-service"
 
     /// What kind of garbage a pod may be, from what the caches know. An orphan must be made sure of before it is deleted.
-    static func of(_ pod: Object, nodeExists: (String) -> Bool) -> PodGarbage? {
+    static func of(_ pod: Object, node: (String) -> Object?) -> PodGarbage? {
         let view = PodView(pod)
         if view.nodeName.isEmpty { return view.meta.isBeingDeleted ? .unscheduledTerminating : nil }
-        return nodeExists(view.nodeName) ? nil : .orphaned
+        guard let node = node(view.nodeName) else { return .orphaned }
+        return view.meta.isBeingDeleted && isOutOfService(node) ? .outOfServiceTerminating : nil
+    }
+
+    /// Whether a node's pods that are being deleted are beyond its reach: it carries the taint, and is not ready. Upstream: gcTerminating.
+    static func isOutOfService(_ node: Object) -> Bool {
+        node.condition("Ready")["status"].string != "True"
+            && node["spec"]["taints"].elements.contains { $0["key"]?.equals(outOfService) ?? false }
     }
 
     /// The finished pods to delete so that `threshold` are left: evicted ones first, then the oldest. Upstream: gcTerminated.
@@ -32,7 +44,8 @@ enum PodGarbage: Sendable, Equatable {
     }
 }
 
-/// Deletes pods that nobody else can: of nodes that are gone, never scheduled, or finished too many. Upstream: pkg/controller/podgc.
+/// Deletes pods that nobody else can: of nodes that are gone or out of service, never scheduled, or finished too many.
+/// Upstream: pkg/controller/podgc.
 final class PodGCController: Controller {
     let name = "pod-garbage-collector-controller"
     private static let workers = 4
@@ -59,17 +72,23 @@ final class PodGCController: Controller {
         let quarantine = environment.configuration.orphanedPodQuarantine
         @Sendable func consider(_ pod: Object) {
             if PodView(pod).isTerminal { queue.addAfter(.finished, .seconds(1)) }
-            switch PodGarbage.of(pod, nodeExists: { nodes.get($0) != nil }) {
+            switch PodGarbage.of(pod, node: nodes.get) {
             case nil: break
-            case .unscheduledTerminating?: queue.add(.pod(pod.metadata.key))
+            case .unscheduledTerminating?, .outOfServiceTerminating?: queue.add(.pod(pod.metadata.key))
             case .orphaned?: queue.addAfter(.pod(pod.metadata.key), quarantine)
             }
         }
         self.pods.addHandler(InformerHandler(added: consider, updated: { consider($1) }))
+        @Sendable func considerAll(on node: Object) {
+            guard PodGarbage.isOutOfService(node) else { return }
+            for pod in NodeIndex.pods(pods, on: node.metadata.name) where pod.metadata.isBeingDeleted { queue.add(.pod(pod.metadata.key)) }
+        }
         self.nodes.addHandler(
-            InformerHandler(deleted: { node in
-                for pod in NodeIndex.pods(pods, on: node.metadata.name) { queue.addAfter(.pod(pod.metadata.key), quarantine) }
-            }))
+            InformerHandler(
+                added: { considerAll(on: $0) }, updated: { considerAll(on: $1) },
+                deleted: { node in
+                    for pod in NodeIndex.pods(pods, on: node.metadata.name) { queue.addAfter(.pod(pod.metadata.key), quarantine) }
+                }))
     }
 
     func run() async throws {
@@ -85,9 +104,9 @@ final class PodGCController: Controller {
     private func collect(_ key: String) async throws {
         guard let pod = pods.indexer.get(key) else { return }
         let nodes = nodes.indexer
-        switch PodGarbage.of(pod, nodeExists: { nodes.get($0) != nil }) {
+        switch PodGarbage.of(pod, node: nodes.get) {
         case nil: return
-        case .unscheduledTerminating?: try await delete(pod, because: nil)
+        case .unscheduledTerminating?, .outOfServiceTerminating?: try await delete(pod, because: nil)
         case .orphaned?:
             // The cache may be behind: ask before anything is lost.
             do {

@@ -17,6 +17,7 @@ final class StatefulSetController: Controller {
     private let recorder: EventRecorder
     private let expectations = Expectations()
     private let claimer: ControllerRefClaimer
+    private let history: RevisionKeeper
     private var client: KubeClient { environment.client }
 
     init(_ environment: ControllerEnvironment) {
@@ -28,6 +29,7 @@ final class StatefulSetController: Controller {
         queue = environment.queue("statefulset")
         recorder = environment.recorder(name)
         claimer = ControllerRefClaimer(client: environment.client, ownerResource: .statefulSets, resource: .pods)
+        history = RevisionKeeper(client: environment.client, ownerResource: .statefulSets)
         ControllerIndex.add(to: pods)
         ControllerIndex.add(to: revisions)
         let (queue, expectations) = (queue, expectations)
@@ -48,7 +50,9 @@ final class StatefulSetController: Controller {
                     if new.metadata.isBeingDeleted { return gone(new) }
                     for key in resolver.concerned(by: new, was: old) { queue.add(key) }
                 }, deleted: gone))
-        revisions.addHandler(.any { if let key = resolver.owner(of: $0) { queue.add(key) } })
+        revisions.addHandler(resolver.handler { queue.add($0) })
+        // A claim that was in a pod's way is gone.
+        claims.addHandler(InformerHandler(deleted: { for key in resolver.adopters(of: $0) { queue.add(key) } }))
     }
 
     func run() async throws {
@@ -65,17 +69,20 @@ final class StatefulSetController: Controller {
         let set = StatefulSetState(object)
         let selector = try LabelSelector(object: object["spec"]["selector"])
         let now = environment.now()
+        // Before the pods are looked at: one that arrives in between must not make an older view of them count.
+        let trusted = expectations.satisfied(key, now: now)
         let candidates = ControllerIndex.owned(pods.indexer, by: set.uid) + ControllerIndex.orphans(pods.indexer, in: set.namespace)
         // Only pods with a name of this set can be its own.
         let owned = try await claimer.claim(
             object, selector: selector, reference: set.ownerReference, candidates: candidates.filter { set.ordinal(of: $0) != nil })
-        let (current, update) = try await keepHistory(set, owned)
+        let (current, update) = try await keepHistory(set, selector, owned)
         let planner = StatefulSetPlanner(
             set: set, pods: owned, currentRevision: Self.name(current), updateRevision: Self.name(update),
             currentTemplate: StatefulSetState.template(of: current), updateTemplate: StatefulSetState.template(of: update), now: now)
         let plan = planner.plan()
         try await settleClaims(set, owned)
-        if expectations.satisfied(key, now: now) { try await perform(plan, set, key) }
+        var failed: (any Error)?
+        if trusted { do { try await perform(plan, set, key) } catch { failed = error } }
         if plan.status != set.status {
             var value = object.value
             var written = value["status"] ?? [:]
@@ -83,46 +90,39 @@ final class StatefulSetController: Controller {
             value["status"] = written
             try await client.updateStatus(.statefulSets, value)
         }
+        if let failed { throw failed }
         if let seconds = planner.nextAvailability { queue.addAfter(key, .fromSeconds(seconds + 0.001)) }
     }
 
     private static func name(_ revision: Value) -> String { revision[path: "metadata", "name"]?.string ?? "" }
 
     /// The revision that pods had until now, and that of the present template. Upstream: getStatefulSetRevisions.
-    private func keepHistory(_ set: StatefulSetState, _ pods: [Object]) async throws -> (current: Value, update: Value) {
-        let known = ControllerIndex.owned(revisions.indexer, by: set.uid)
+    private func keepHistory(
+        _ set: StatefulSetState, _ selector: LabelSelector, _ pods: [Object]
+    ) async throws -> (current: Value, update: Value) {
+        let known = try await history.claim(set.object, selector: selector, reference: set.ownerReference, in: revisions.indexer)
         // Pods carry the revision's name here, not its hash.
         let carried = Set(pods.compactMap { $0.metadata.labels[ControllerHistory.hashLabel] } + [set.status.currentRevision])
         let inUse = Set(known.filter { carried.contains($0.metadata.name) }.map(ControllerHistory.hash(of:)))
         let plan = ControllerHistory.plan(
             owner: set.ownerReference, namespace: set.namespace, labels: set.object["spec"]["template"]["metadata"]["labels"].value,
             data: set.revisionData, revisions: known, collisionCount: set.status.collisionCount, limit: set.revisionHistoryLimit, inUse: inUse)
-        let name = "\(set.name)-\(plan.hash)"
-        var update: Value
+        let update: Value
         if let create = plan.create {
-            do {
-                update = try await client.create(.controllerRevisions, create).value
-            } catch let error as StatusError where error.isAlreadyExists {
-                let existing = try await client.get(.controllerRevisions, namespace: set.namespace, name: name)
-                guard existing.metadata.controller?.uid == set.uid, Value.semanticallyEqual(existing["data"].value, set.revisionData) else {
-                    // Another template has this hash: count the collision, the next attempt has another.
-                    var value = set.object.value
-                    value[path: "status", "collisionCount"] = .int(Int64(set.status.collisionCount ?? 0) + 1)
-                    try await client.updateStatus(.statefulSets, value)
-                    throw error
-                }
-                update = existing.value
+            let created = try await history.create(create, for: set.object, selector: selector, reference: set.ownerReference)
+            guard let created else {
+                var value = set.object.value
+                value[path: "status", "collisionCount"] = .int(Int64(set.status.collisionCount ?? 0) &+ 1)
+                try await client.updateStatus(.statefulSets, value)
+                throw StatusError.alreadyExists(GroupVersionResource.controllerRevisions.groupResource, "\(set.name)-\(plan.hash)")
             }
+            update = created.value
         } else if let changed = plan.update {
             update = try await client.update(.controllerRevisions, changed).value
         } else {
             update = known.first { ControllerHistory.hash(of: $0) == plan.hash }?.value ?? [:]
         }
-        for name in plan.deletes {
-            do { try await client.delete(.controllerRevisions, namespace: set.namespace, name: name) } catch let error as StatusError
-                where error.isNotFound
-            {}
-        }
+        try await history.delete(plan.deletes, namespace: set.namespace)
         let current = known.first { $0.metadata.name == set.status.currentRevision }?.value ?? update
         return (current, update)
     }
@@ -158,19 +158,22 @@ final class StatefulSetController: Controller {
     private func perform(_ change: StatefulSetPlan.Change, _ set: StatefulSetState) async throws {
         switch change {
         case .create(let ordinal, let pod, let claims):
+            let name = set.podName(ordinal)
+            try checkStale(claims, set, name)
             do {
-                try await ensure(claims, set)
+                try await ensure(claims, set, name)
                 try await client.create(.pods, pod)
                 recorder.event(
-                    set.object, .normal, reason: "SuccessfulCreate",
-                    message: "create Pod \(set.podName(ordinal)) in StatefulSet \(set.name) successful")
-            } catch let error as StatusError where !error.isNamespaceTerminating {
+                    set.object, .normal, reason: "SuccessfulCreate", message: "create Pod \(name) in StatefulSet \(set.name) successful")
+            } catch {
+                let status = error as? StatusError
+                if error is CancellationError || status?.isNamespaceTerminating ?? false || status?.isAlreadyExists ?? false { throw error }
                 recorder.event(
                     set.object, .warning, reason: "FailedCreate",
-                    message: "create Pod \(set.podName(ordinal)) in StatefulSet \(set.name) failed error: \(error.message)")
+                    message: "create Pod \(name) in StatefulSet \(set.name) failed error: \(status?.message ?? "\(error)")")
                 throw error
             }
-        case .ensureClaims(let claims): try await ensure(claims, set)
+        case .ensureClaims(let ordinal, let claims): try await ensure(claims, set, set.podName(ordinal))
         case .relabel(let pod): try await client.update(.pods, pod)
         case .delete(let pod, let why):
             if let why { recorder.event(set.object, why.isWarning ? .warning : .normal, reason: why.reason, message: why.message) }
@@ -183,7 +186,7 @@ final class StatefulSetController: Controller {
 
     /// Gives claims the owners that the set's policy asks for, before pods that scaling takes away go. Upstream: UpdatePodClaimForRetentionPolicy.
     private func settleClaims(_ set: StatefulSetState, _ pods: [Object]) async throws {
-        guard !set.retention.keepsAll, !set.claimTemplates.isEmpty else { return }
+        guard !set.claimTemplates.isEmpty else { return }
         for pod in pods where !pod.metadata.isBeingDeleted {
             guard let ordinal = set.ordinal(of: pod) else { continue }
             for template in set.claimTemplates {
@@ -199,20 +202,44 @@ final class StatefulSetController: Controller {
         }
     }
 
-    /// Creates claims that do not exist; those that do are kept as they are, with their data.
-    private func ensure(_ claims: [Value], _ set: StatefulSetState) async throws {
+    /// Throws while a claim goes with an earlier pod of the name: the pod follows when it is gone. No event tells of it.
+    private func checkStale(_ claims: [Value], _ set: StatefulSetState, _ pod: String) throws {
+        for claim in claims {
+            let name = claim[path: "metadata", "name"]?.string ?? ""
+            guard let known = self.claims.indexer.get(namespace: set.namespace, name: name), set.retention.isStale(known, pod: pod) else { continue }
+            throw ClaimError(description: "pvc \(name) goes with an earlier pod \(pod)")
+        }
+    }
+
+    /// Creates claims that do not exist; those that do are kept as they are, with their data. Throws `ClaimError` for one that is going.
+    /// Upstream: createPersistentVolumeClaims.
+    private func ensure(_ claims: [Value], _ set: StatefulSetState, _ pod: String) async throws {
         for claim in claims {
             let name = claim[path: "metadata", "name"]?.string ?? ""
             do {
-                _ = try await client.get(.persistentVolumeClaims, namespace: set.namespace, name: name)
+                let known = try await client.get(.persistentVolumeClaims, namespace: set.namespace, name: name)
+                if known.metadata.isBeingDeleted { throw ClaimError(description: "pvc \(name) is being deleted") }
             } catch let error as StatusError where error.isNotFound {
                 do {
                     try await client.create(.persistentVolumeClaims, claim)
                     recorder.event(
                         set.object, .normal, reason: "SuccessfulCreate",
-                        message: "create Claim \(name) Pod \(set.name) in StatefulSet \(set.name) success")
-                } catch let error as StatusError where error.isAlreadyExists {}
+                        message: "create Claim \(name) Pod \(pod) in StatefulSet \(set.name) success")
+                } catch let error as StatusError where error.isAlreadyExists {
+                } catch let error as StatusError {
+                    if !error.isNamespaceTerminating {
+                        recorder.event(
+                            set.object, .warning, reason: "FailedCreate",
+                            message: "create Claim \(name) for Pod \(pod) in StatefulSet \(set.name) failed error: \(error.message)")
+                    }
+                    throw error
+                }
             }
         }
     }
+}
+
+/// Why a pod cannot have its claim yet; the text is upstream's.
+private struct ClaimError: Error, CustomStringConvertible {
+    let description: String
 }

@@ -6,7 +6,7 @@ struct StatefulSetPlan: Sendable {
         /// Create an ordinal's pod, its claims first.
         case create(ordinal: Int, pod: Value, claims: [Value])
         /// Create claims that a pending pod waits for, where they are missing.
-        case ensureClaims([Value])
+        case ensureClaims(ordinal: Int, claims: [Value])
         /// Give a pod its identity's labels back.
         case relabel(Value)
         /// `why` is an event to record (reason, message), or nil.
@@ -95,7 +95,9 @@ struct StatefulSetPlanner {
                 if set.isOrdered { return false }
                 continue
             }
-            if view.phase == "Pending", !set.claimTemplates.isEmpty { plan.changes.append(.ensureClaims(set.claims(ordinal))) }
+            if view.phase == "Pending", !set.claimTemplates.isEmpty {
+                plan.changes.append(.ensureClaims(ordinal: ordinal, claims: set.claims(ordinal)))
+            }
             if set.isOrdered, view.meta.isBeingDeleted || !isRunningAndReady(pod) || !isAvailable(pod) { return false }
             let labels = view.meta.labels
             if set.identityLabels(ordinal).contains(where: { labels[$0.0] != $0.1 }) {
@@ -157,9 +159,8 @@ struct StatefulSetPlanner {
             if revision(of: pod) == currentRevision { status.currentReplicas += 1 }
             if revision(of: pod) == updateRevision { status.updatedReplicas += 1 }
         }
-        if set.partition != nil, status.updatedReplicas == status.replicas, status.readyReplicas == status.replicas,
-            status.replicas > 0 || set.replicas == 0
-        {
+        // Pods that are not there yet, or too many, keep an update from being complete.
+        if set.partition != nil, status.updatedReplicas == set.replicas, status.readyReplicas == set.replicas, status.replicas == set.replicas {
             status.currentReplicas = status.updatedReplicas
             status.currentRevision = updateRevision
         }
