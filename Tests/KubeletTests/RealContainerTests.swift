@@ -62,11 +62,12 @@ struct RealContainerTests {
         try api.put(.secrets, ["metadata": ["name": "keys", "namespace": "default"], "data": ["password": "c2VzYW1lCg=="]])
         var spec: Value = try Value(
             json: """
-                {"initContainers":[{"name":"setup","image":"busybox:test","command":["sh","-c","echo prepared > /work/file; mkdir -p /work/part"],
+                {"initContainers":[{"name":"setup","image":"busybox:test","command":["sh","-c","echo prepared > /work/file; echo \\"MOOD='calm'\\" > /work/env; mkdir -p /work/part"],
                    "volumeMounts":[{"name":"work","mountPath":"/work"}]}],
                  "containers":[{"name":"main","image":"busybox:test","imagePullPolicy":"IfNotPresent",
-                   "command":["sh","-c","echo hello $(COLOUR) $POD; cat /work/file /etc/keys/password; trap 'exit 0' TERM; while true; do sleep 0.1; done"],
+                   "command":["sh","-c","echo hello $(COLOUR) $POD $(MOOD); cat /work/file /etc/keys/password; trap 'exit 0' TERM; while true; do sleep 0.1; done"],
                    "env":[{"name":"COLOUR","valueFrom":{"configMapKeyRef":{"name":"settings","key":"colour"}}},
+                          {"name":"MOOD","valueFrom":{"fileKeyRef":{"volumeName":"work","path":"env","key":"MOOD"}}},
                           {"name":"POD","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}],
                    "resources":{"requests":{"cpu":"100m"},"limits":{"memory":"64Mi","cpu":"500m"}},
                    "volumeMounts":[{"name":"work","mountPath":"/work"},{"name":"keys","mountPath":"/etc/keys","readOnly":true},
@@ -103,7 +104,7 @@ struct RealContainerTests {
             _ = await eventually { ((try? LogReader.tail(log, lines: 10)) ?? []).count > 30 }
             return String(decoding: (try? LogReader.tail(log, lines: 10)) ?? [], as: UTF8.self)
         }()
-        #expect(text == "hello green web\nprepared\nsesame\n")
+        #expect(text == "hello green web calm\nprepared\nsesame\n")
         let result = try await runtime.execSync(
             raw,
             command: ["sh", "-c", "cat /var/run/token/token /var/run/token/labels; echo; hostname; cat /etc/hosts; touch /part/x; ls /work/part"],
@@ -117,7 +118,7 @@ struct RealContainerTests {
                 ? "/sys/fs/cgroup\(settings.cgroupRoot)/kubepods/burstable" : "/sys/fs/cgroup/memory\(settings.cgroupRoot)/kubepods/burstable")
         #expect(cgroup.contains("poduid-web"))
 
-        try await serves(containerd, api: api, container: raw)
+        try await serves(containerd, settings, api: api, container: raw)
 
         try await resizes(settings, api: api, runtime: runtime, container: raw)
 
@@ -182,8 +183,23 @@ extension RealContainerTests {
     }
 
     /// Logs, followed to the container's end, and a command over WebSocket, through the kubelet's server.
-    private func serves(_ containerd: Containerd, api: FakeAPIServer, container: String) async throws {
-        let server = try KubeletServer.test(containerd.runtime, pods: [try #require(api.get(.pods, "default", "web"))])
+    private func serves(_ containerd: Containerd, _ settings: KubeletConfiguration, api: FakeAPIServer, container: String) async throws {
+        let server = try KubeletServer.test(containerd.runtime, pods: [try #require(api.get(.pods, "default", "web"))], node: settings)
+        let metrics = try await KubeletServer.text(of: await server.ask("/metrics/cadvisor")).split(separator: "\n")
+        func values(_ name: String, _ label: String) -> [Double] {
+            metrics.filter { $0.hasPrefix(name + "{") && $0.contains(label) }.compactMap { line in
+                line.split(separator: " ").last.flatMap { Double($0) }
+            }
+        }
+        let main = "container=\"main\",id=\"/kubepods/burstable/poduid-web/\(container)\""
+        #expect(values("container_spec_memory_limit_bytes", main) == [Double(64 << 20)] && values("container_spec_cpu_quota", main) == [50_000])
+        for name in ["container_memory_usage_bytes", "container_memory_working_set_bytes", "container_cpu_usage_seconds_total"] {
+            for label in [main, "id=\"/\"", "id=\"/kubepods/burstable/poduid-web\""] {
+                let found = values(name, label)
+                #expect(found.count == 1 && found.allSatisfy { $0 > 0 }, "\(name) \(label)")
+            }
+        }
+        #expect(values("container_network_transmit_bytes_total", "pod=\"web\",interface=\"eth0\"").count == 1)
         #expect(try await KubeletServer.text(of: await server.ask("/containerLogs/default/web/main?tailLines=2")) == "prepared\nsesame\n")
         let followed = Written()
         let response = await server.ask("/containerLogs/default/web/main?follow=true&timestamps=true")

@@ -19,7 +19,8 @@ final class Written: Sendable {
 extension KubeletServer {
     /// A server without a listener. Callers are named by the bytes of their "certificate".
     static func test(
-        _ runtime: any ContainerRuntime, pods: [Value], client: KubeClient = KubeClient(transport: ReviewingServer())
+        _ runtime: any ContainerRuntime, pods: [Value], client: KubeClient = KubeClient(transport: ReviewingServer()),
+        node: KubeletConfiguration = KubeletConfiguration(nodeName: "n1", nodeIP: "10.1.0.1", capacity: [:], kubeletVersion: "v1")
     ) throws -> KubeletServer {
         let indexer = Indexer()
         for pod in pods { indexer.set(try Object(pod)) }
@@ -30,7 +31,7 @@ extension KubeletServer {
         let logger = Logger(label: "test")
         return KubeletServer(
             configuration: configuration, nodeName: "n1",
-            nodeConfiguration: KubeletConfiguration(nodeName: "n1", nodeIP: "10.1.0.1", capacity: [:], kubeletVersion: "v1"), runtime: runtime,
+            nodeConfiguration: node, runtime: runtime,
             pleg: PLEG(runtime: runtime, relistPeriod: .seconds(60), logger: logger), watcher: try FileWatcher(),
             authority: KubeletAuthority(client: client, nodeName: "n1"), pods: Lister(indexer: indexer),
             logger: logger)

@@ -32,9 +32,11 @@ struct Environment: Sendable {
         var names: [String]
     }
 
-    /// Throws `ContainerConfigError` when something named is missing and not optional.
+    /// Throws `ContainerConfigError` when something named is missing and not optional. `volumes` are the paths of the pod's volumes by name; nil: they
+    /// hold nothing, and files set no variables.
     static func make(
-        pod: Pod, container: ContainerSpec, services: [Object], fields: FieldReferences, objects: any ReferencedObjects
+        pod: Pod, container: ContainerSpec, services: [Object], fields: FieldReferences, objects: any ReferencedObjects,
+        volumes: [String: String]? = nil
     ) async throws -> (environment: Environment, skipped: [Skipped]) {
         let linked = serviceVariables(services, namespace: pod.namespace, linksServices: pod.spec["enableServiceLinks"].bool ?? true)
         var environment = Environment()
@@ -57,7 +59,7 @@ struct Environment: Sendable {
         for entry in container.view["env"].elements {
             let name = entry["name"].string ?? ""
             if let from = entry["valueFrom"], from.kind == .object {
-                if let value = try await value(from, pod: pod, container: container, fields: fields, objects: objects) {
+                if let value = try await value(from, pod: pod, container: container, fields: fields, objects: objects, volumes: volumes) {
                     environment.set(name, value)
                 }
                 continue
@@ -71,8 +73,9 @@ struct Environment: Sendable {
     }
 
     private static func value(
-        _ from: JSONView, pod: Pod, container: ContainerSpec, fields: FieldReferences, objects: any ReferencedObjects
+        _ from: JSONView, pod: Pod, container: ContainerSpec, fields: FieldReferences, objects: any ReferencedObjects, volumes: [String: String]?
     ) async throws -> String? {
+        if let file = from["fileKeyRef"] { return try await fileValue(file, pod: pod, volumes: volumes) }
         if let field = from["fieldRef"] { return try fields.field(field["fieldPath"].string ?? "") }
         if let resource = from["resourceFieldRef"] { return try fields.resource(resource, container: container) }
         for (key, kind, isSecret) in [("configMapKeyRef", "ConfigMap", false), ("secretKeyRef", "Secret", true)] {
@@ -86,6 +89,25 @@ struct Environment: Sendable {
             throw ContainerConfigError("couldn't find key \(wanted) in \(kind) \(pod.namespace)/\(name)")
         }
         throw ContainerConfigError("environment variable source is not supported")
+    }
+
+    /// The value of a name in a file of an emptyDir; an empty one counts as none. A file that is not there is an error though it be optional, as it is to
+    /// upstream. Upstream: makeEnvironmentVariables.
+    private static func fileValue(_ reference: JSONView, pod: Pod, volumes: [String: String]?) async throws -> String? {
+        guard let volumes else { return nil }
+        let name = reference["volumeName"]?.string ?? ""
+        let isOwn = pod.volumes.contains { $0["name"].string == name && $0["emptyDir"] != nil }
+        guard isOwn, let volume = volumes[name] else {
+            throw ContainerConfigError("cannot find the volume \(name.goQuoted) referenced by FileKeyRef")
+        }
+        let (path, key) = (reference["path"]?.string ?? "", reference["key"]?.string ?? "")
+        let value: String
+        do {
+            value = try await FileWork.run { try EnvFile.value(of: key, in: EnvFile.read(path, volume: volume)) }
+        } catch { throw ContainerConfigError("couldn't parse env file: \(error)") }
+        if !value.isEmpty { return value }
+        if reference["optional"]?.bool ?? false { return nil }
+        throw ContainerConfigError("environment variable key \(key.goQuoted) not found in file \("\(volume)/\(path)".goQuoted)")
     }
 
     private static func find(

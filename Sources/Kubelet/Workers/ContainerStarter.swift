@@ -82,7 +82,7 @@ struct ContainerStarter: Sendable {
     /// Upstream: generateContainerConfig.
     private func configuration(_ container: ContainerSpec, attempt: UInt32, reference: String, image: RuntimeImage?) async throws -> ContainerConfig {
         let mounts = PodMounts(services: services, pod: pod)
-        let environment = try await mounts.environment(of: container, ips: ips)
+        let environment = try await mounts.environment(of: container, ips: ips, volumes: volumes)
         var config = ContainerConfig(name: container.name, attempt: attempt, image: reference)
         config.userSpecifiedImage = container.image
         config.security = try SecuritySettings(pod: pod, container: container).containerSecurity(image: image)

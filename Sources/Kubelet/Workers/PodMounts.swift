@@ -201,9 +201,10 @@ struct PodMounts: Sendable {
     }
 
     /// The environment of a container, with the event about names left out.
-    func environment(of container: ContainerSpec, ips: [String]) async throws -> Environment {
+    func environment(of container: ContainerSpec, ips: [String], volumes: [String: String]) async throws -> Environment {
         let made = try await Environment.make(
-            pod: pod, container: container, services: services.services.list(), fields: fields(ips), objects: services.objects)
+            pod: pod, container: container, services: services.services.list(), fields: fields(ips), objects: services.objects,
+            volumes: services.configuration.managesPodFiles ? volumes : nil)
         for skipped in made.skipped {
             let names = skipped.names.joined(separator: ", ")
             let reason = "were skipped since they are considered invalid environment variable names."
