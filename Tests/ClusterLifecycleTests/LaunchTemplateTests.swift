@@ -78,6 +78,31 @@ import Testing
         }
     }
 
+    @Test("simulated nodes follow their template's versions, too")
+    func simulated() async throws {
+        let world = try await World()
+        try await world.running {
+            let subnets = try await ready(world)
+            let id = try await template(world, ["UserData": userData(5)])
+            _ = try await world.createNodegroup(subnets) {
+                $0.tags = [SimulatedInstancesStep.tag: SimulatedInstancesStep.runtime]
+                $0.launchTemplate = reference(id, "1")
+            }
+            try await world.nodegroup(.active)
+            let old = try await world.service.instances("demo", "ng")
+            try await version(world, id, ["UserData": userData(7)])
+            var input = UpdateNodegroupVersionInput(clusterName: "demo", name: "ng")
+            input.launchTemplate = reference(id, "2")
+            let update = try await world.service.updateNodegroupVersion(input, caller: world.caller)
+            try await until("the update") {
+                try await world.service.describeUpdate("demo", id: update.id, of: .nodegroup("ng")).status == .successful
+            }
+            let new = try await world.service.instances("demo", "ng")
+            #expect(new.count == old.count && Set(new.map(\.instanceID)).isDisjoint(with: old.map(\.instanceID)))
+            #expect(new.allSatisfy { $0.templateVersion == 2 })
+        }
+    }
+
     @Test("an update to another version of the template replaces all nodes; the group says which it has")
     func newVersion() async throws {
         let world = try await World()

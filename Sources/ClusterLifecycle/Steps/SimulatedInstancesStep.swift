@@ -56,6 +56,7 @@ struct SimulatedInstancesStep {
         record.labels.merge(InstanceLauncher.labels(type, nodeName: name, subnet, region)) { $1 }
         record.version = group.launchVersion
         record.releaseVersion = group.launchRelease
+        record.templateVersion = group.launchTemplate?.version
         record.isSimulated = true
         return record
     }
