@@ -2,6 +2,9 @@ import Glibc
 import KubeAPI
 import Processes
 
+/// A disk that is to grow cannot be looked at: something has it mounted.
+struct DiskInUse: Error {}
+
 /// Local disks of pods: mounted, or mapped as devices, and all of that undone. What is there stands in mounts and links, so that an agent that starts
 /// again finds it. All functions block: call them by `FileWork`. Upstream: volumepathhandler, and operation_generator's GenerateMapVolumeFunc.
 struct LocalDisks: Sendable {
@@ -33,9 +36,10 @@ struct LocalDisks: Sendable {
     }
 
     /// Mounts or maps the disk for the pod, and has it grow where its volume has grown. Returns its path, and why it could not grow; it is used as
-    /// it is then. Throws `VolumeError`, `FileError`, `CommandError`.
-    func setUp(_ disk: LocalDisk, _ kind: Kind, pod: Pod) throws -> (path: String, problem: String?) {
-        let (path, hasGrown) = disk.isBlock ? (try map(disk, kind, pod: pod), false) : try mount(disk, kind, pod: pod)
+    /// it is then. With `refusesBusy` a disk that is to grow and that something holds is not mounted. Throws `VolumeError`, `FileError`,
+    /// `CommandError`, `DiskInUse`.
+    func setUp(_ disk: LocalDisk, _ kind: Kind, pod: Pod, refusesBusy: Bool = false) throws -> (path: String, problem: String?) {
+        let (path, hasGrown) = disk.isBlock ? (try map(disk, kind, pod: pod), false) : try mount(disk, kind, pod: pod, refusesBusy: refusesBusy)
         guard disk.missingBytes != nil, !hasGrown else { return (path, nil) }
         do { try grow(disk, kind, pod: pod) } catch { return (path, "\(error)") }
         return (path, nil)
@@ -44,16 +48,18 @@ struct LocalDisks: Sendable {
     // MARK: file systems
 
     /// Mounts the disk for the pod, formatted before where there is nothing on it. Returns where, and whether it has been given all of its device.
-    private func mount(_ disk: LocalDisk, _ kind: Kind, pod: Pod) throws -> (String, Bool) {
+    private func mount(_ disk: LocalDisk, _ kind: Kind, pod: Pod, refusesBusy: Bool) throws -> (String, Bool) {
         let target = target(pod.uid, disk.name)
         var hasGrown = false
         if try !FileTree.mounts(below: target).contains(target) {
             try FileTree.makeDirectories(target, mode: 0o750)
             if kind == .file {
                 // The file gives back what is deleted on the disk.
-                hasGrown = try LoopDevice.withDevice(of: disk.path) { try mount(disk, device: $0, options: ["discard"], at: target) }
+                hasGrown = try LoopDevice.withDevice(of: disk.path) {
+                    try mount(disk, device: $0, options: ["discard"], at: target, refusesBusy: refusesBusy)
+                }
             } else {
-                hasGrown = try mount(disk, device: disk.path, options: [], at: target)
+                hasGrown = try mount(disk, device: disk.path, options: [], at: target, refusesBusy: refusesBusy)
             }
         }
         if let group = pod.securityContext["fsGroup"].int.flatMap({ gid_t(exactly: $0) }), let status = try FileTree.status(target),
@@ -64,47 +70,34 @@ struct LocalDisks: Sendable {
         return (target, hasGrown)
     }
 
-    private func mount(_ disk: LocalDisk, device: String, options: [String], at target: String) throws -> Bool {
+    private func mount(_ disk: LocalDisk, device: String, options: [String], at target: String, refusesBusy: Bool) throws -> Bool {
         let (found, code) = Self.identify(device)
         if disk.missingBytes != nil { try Self.adoptSize(device) }
-        let attempts = disk.missingBytes == nil ? 1 : Self.growAttempts
-        let isPrepared = try prepare(device, try disk.preparation(of: device, found: found, code: code), attempts: attempts)
+        let isPrepared = try prepare(
+            device, try disk.preparation(of: device, found: found, code: code), refusesBusy: refusesBusy && disk.missingBytes != nil)
         let all = (options + disk.mountOptions).joined(separator: ",")
         try Command.runBlocking(["mount", "-t", disk.fsType] + (all.isEmpty ? [] : ["-o", all]) + ["--", device, target])
         return isPrepared
     }
 
-    /// How often, and after how many microseconds each, a disk that is to grow is looked at again while something holds it. A pod that ended a moment
-    /// ago may: its mounts go with its containers' namespaces, which the kernel ends in its own time.
-    private static let growAttempts = 40
-    private static let growPause: UInt32 = 50_000
-
-    /// Returns false when another node has the disk mounted: then it can only be mounted as it is.
-    private func prepare(_ device: String, _ steps: [LocalDiskStep], attempts: Int) throws -> Bool {
+    /// Returns false when another node has the disk mounted: then it can only be mounted as it is. Throws `DiskInUse` instead when `refusesBusy`.
+    private func prepare(_ device: String, _ steps: [LocalDiskStep], refusesBusy: Bool) throws -> Bool {
         for step in steps {
             switch step {
             case .run(let arguments): try Command.runBlocking(arguments)
-            case .check(let arguments): guard try check(device, arguments, attempts: attempts) else { return false }
-            }
-        }
-        return true
-    }
-
-    /// Whether the file system is in order; false when it could not be looked at. Throws `VolumeError` for one that is damaged.
-    private func check(_ device: String, _ arguments: [String], attempts: Int) throws -> Bool {
-        for attempt in 1...max(1, attempts) {
-            do {
-                try Command.runBlocking(arguments)
-                return true
-            } catch {
-                switch LocalDiskStep.verdict(error.code) {
-                case .corrected: return true
-                case .impossible: if attempt < attempts { usleep(Self.growPause) }
-                case .damaged: throw VolumeError("'fsck' found errors on device \(device) but could not correct them: \(error.output)")
+            case .check(let arguments):
+                do { try Command.runBlocking(arguments) } catch {
+                    switch LocalDiskStep.verdict(error.code) {
+                    case .corrected: continue
+                    case .impossible:
+                        if refusesBusy { throw DiskInUse() }
+                        return false
+                    case .damaged: throw VolumeError("'fsck' found errors on device \(device) but could not correct them: \(error.output)")
+                    }
                 }
             }
         }
-        return false
+        return true
     }
 
     private static func identify(_ device: String) -> (String, Int32) {

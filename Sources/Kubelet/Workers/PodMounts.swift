@@ -79,7 +79,7 @@ struct PodMounts: Sendable {
         guard services.configuration.mountsFilesystems else { throw VolumeError("disks are not implemented for nodes of this kind") }
         let path: String
         let problem: String?
-        do { (path, problem) = try await FileWork.run { try disks.setUp(disk, kind, pod: pod) } } catch {
+        do { (path, problem) = try await Self.setUp(disk, kind, pod, disks) } catch {
             guard disk.isBlock else { throw error }
             throw CSIFailure(operation: "MapVolume.MapBlockVolume", volume: disk.name, message: "\(error)")
         }
@@ -94,6 +94,23 @@ struct PodMounts: Sendable {
             pod, nil, .normal, "FileSystemResizeSuccessful",
             "MountVolume.NodeExpandVolume succeeded for volume \(disk.name.goQuoted) \(services.configuration.nodeName)")
         return path
+    }
+
+    /// How often, and how long after one another, a disk that is to grow is looked at while something holds it. A pod that ended a moment ago may: its
+    /// mounts go with its containers' namespaces, which the kernel ends in its own time.
+    private static let growAttempts = 40
+    private static let growPause = Duration.milliseconds(50)
+
+    private static func setUp(
+        _ disk: LocalDisk, _ kind: LocalDisks.Kind, _ pod: Pod, _ disks: LocalDisks
+    ) async throws -> (path: String, problem: String?) {
+        for _ in 0..<growAttempts {
+            do { return try await FileWork.run { try disks.setUp(disk, kind, pod: pod, refusesBusy: true) } } catch is DiskInUse {
+                try await Task.sleep(for: growPause)
+            }
+        }
+        // Another pod has it, and keeps it.
+        return try await FileWork.run { try disks.setUp(disk, kind, pod: pod) }
     }
 
     /// The devices of one container: its block volumes. Upstream: makeBlockVolumes.
