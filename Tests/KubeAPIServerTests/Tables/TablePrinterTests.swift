@@ -161,7 +161,7 @@ import Testing
             columns: [
                 TableColumn(name: "Ready", type: "string", jsonPath: #".status.conditions[?(@.type=="Ready")].status"#),
                 TableColumn(name: "N", type: "integer", jsonPath: ".spec.n"), TableColumn(name: "First", type: "string", jsonPath: ".spec.list[0]"),
-                TableColumn(name: "Dotted", type: "string", jsonPath: ".metadata.annotations['a.b/c']"),
+                TableColumn(name: "Dotted", type: "string", jsonPath: #".metadata.annotations['a\.b/c']"#),
                 TableColumn(name: "Missing", type: "string", jsonPath: ".spec.none"),
                 TableColumn(name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp"),
             ], isCustom: true)
