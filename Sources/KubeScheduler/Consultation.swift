@@ -88,7 +88,7 @@ extension Scheduler {
         var problem: String?
         switch search {
         case nil: break
-        case .unhelpful(let message): problem = message
+        case .unhelpful(let message), .noCandidates(let message): problem = message
         case .candidates(let found):
             do {
                 candidates = try await round.preempt(
@@ -101,6 +101,7 @@ extension Scheduler {
         return fail(pod) { [candidates, problem] state in
             var error = error
             error.preemption = problem
+            if case .noCandidates = search { return (error.message, error.plugins, withdrawNomination(of: pod.info, &state)) }
             guard search != nil, problem == nil, let preemption = preemption(for: pod, state) else { return (error.message, error.plugins, nil) }
             let room = nominate(input(pod, state), preemption.choose(candidates), &state, &error)
             return (error.message, error.plugins, room)

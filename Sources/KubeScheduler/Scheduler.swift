@@ -45,6 +45,9 @@ package final class Scheduler: Sendable {
         var victims: [PodInfo]
         /// Pods that were promised this node and must look again.
         var displaced: [PodInfo]
+
+        /// There is no room to be made anywhere: what the pod was promised earlier is taken back. Upstream: NewPostFilterResultWithNominatedNode("").
+        static let none = Preemption(node: "", victims: [], displaced: [])
     }
 
     let configuration: SchedulerConfiguration
@@ -246,12 +249,21 @@ package final class Scheduler: Sendable {
         case .unhelpful(let message):
             error.preemption = message
             return nil
+        case .noCandidates(let message):
+            error.preemption = message
+            return withdrawNomination(of: input.pod, &state)
         case .nominate(let node, let victims):
             let displaced = state.cache.nominator.pods(on: node, behind: input.pod)
             for pod in displaced { state.cache.nominator.remove(pod.uid) }
             state.cache.nominator.nominate(input.pod, for: node)
             return Preemption(node: node, victims: victims, displaced: displaced)
         }
+    }
+
+    /// Nobody stands back before the pod any longer.
+    func withdrawNomination(of pod: PodInfo, _ state: inout State) -> Preemption {
+        state.cache.nominator.remove(pod.uid)
+        return .none
     }
 
     func start(_ timer: SchedulingQueue.Timer) { timers.addAfter(timer.uid, .milliseconds(Int64(timer.after * 1000) + 1)) }
@@ -365,7 +377,7 @@ package final class Scheduler: Sendable {
         for pod in preemption.displaced { await note(pod, ["nominatedNodeName": .null]) }
     }
 
-    /// Tells why a pod is not scheduled: by an event and its PodScheduled condition; and where room is made for it.
+    /// Tells why a pod is not scheduled: by an event and its PodScheduled condition; and where room is made for it, empty where nowhere is.
     /// Upstream: handleSchedulingFailure.
     private func report(_ pod: QueuedPod, _ message: String, reason: String = "Unschedulable", nominated: String? = nil) async {
         recorders[pod.profile].event(regarding: pod.info.reference, .warning, reason: "FailedScheduling", message: message)
@@ -375,7 +387,9 @@ package final class Scheduler: Sendable {
         }
         var status: Value = [:]
         if let condition = PodConditions.unscheduled(current, reason: reason, message: message, now: now()) { status["conditions"] = [condition] }
-        if let nominated, current["status"]["nominatedNodeName"].string != nominated { status["nominatedNodeName"] = .string(nominated) }
+        if let nominated, current["status"]["nominatedNodeName"].string ?? "" != nominated {
+            status["nominatedNodeName"] = nominated.isEmpty ? .null : .string(nominated)
+        }
         if status != [:] { await note(pod.info, status) }
     }
 
@@ -493,7 +507,14 @@ package final class Scheduler: Sendable {
 
     private func nodeChanged(_ old: Object?, _ new: Object?) {
         guard let new else {
-            if let old { state.withLock { $0.cache.removeNode(old.metadata.name) } }
+            guard let old else { return }
+            let time = now()
+            let timersToStart = state.withLock { state -> [SchedulingQueue.Timer] in
+                state.cache.removeNode(old.metadata.name)
+                return state.queue.move(.nodeRemoved, now: time)
+            }
+            timersToStart.forEach(start)
+            waker.yield()
             return
         }
         let change = NodeChange.of(old, new)

@@ -45,6 +45,15 @@ struct CreateUpdateTests {
                 "ConfigMap \"Upper_Case\" is invalid: metadata.name: Invalid value: \"Upper_Case\": a lowercase RFC 1123 subdomain must") == true)
     }
 
+    @Test("a Service's name may begin with a digit, and is a label still")
+    func serviceNames() async throws {
+        let test = try await TestServer()
+        func service(_ name: String) -> Value { ["metadata": ["name": .string(name)], "spec": ["ports": [["port": 80]]]] }
+        #expect(try await test.create("services", service("3scale")).metadata.name == "3scale")
+        let dotted = await failure { try await test.create("services", service("a.b")) }
+        #expect(dotted?.message.contains("must not contain dots") == true)
+    }
+
     @Test("a namespace in the body other than the URL's is refused")
     func namespaceMismatch() async throws {
         let test = try await TestServer()

@@ -30,6 +30,25 @@ struct CustomResourceDefinitionTests {
 
     @Test("the documentation's example is valid") func example() throws { #expect(try causes(try F.cronTab()) == []) }
 
+    @Test("formats that nobody checks are warned of, on an update those that are new")
+    func formats() throws {
+        func definition(_ format: String) throws -> Object {
+            try Object(
+                try F.cronTab(
+                    """
+                    {"type":"object","properties":{"a":{"type":"string","format":"\(format)"},"n":{"type":"integer","format":"int7"},
+                    "l":{"type":"array","items":{"type":"string","format":"date-time"}},
+                    "m":{"type":"object","additionalProperties":{"type":"string","format":"odd","anyOf":[{"type":"string","format":"odd"}]}}}}
+                    """))
+        }
+        let strategy = CustomResourceDefinitionStrategy()
+        let new = try definition("x")
+        #expect(Set(strategy.warnings(new, old: nil)) == ["unrecognized format \"x\"", "unrecognized format \"odd\""])
+        #expect(strategy.warnings(new, old: nil).count == 2)
+        #expect(strategy.warnings(new, old: try definition("uuid")) == ["unrecognized format \"x\""])
+        #expect(strategy.warnings(new, old: new).isEmpty)
+    }
+
     @Test("names, scope, versions")
     func names() throws {
         var definition = try F.cronTab()

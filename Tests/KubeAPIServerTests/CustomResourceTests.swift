@@ -134,6 +134,60 @@ struct CustomResourceTests {
         await server.server.stop()
     }
 
+    @Test("numbers keep to their formats, times to RFC 3339")
+    func formats() throws {
+        func problems(_ schema: String, _ value: Value) throws -> [String] {
+            let schema = StructuralSchema(try JSONDocument(Array("{\"type\":\"object\",\"properties\":{\"a\":\(schema)}}".utf8)).root)
+            return SchemaValidator.problems(["a": value], schema).map { "\($0.field): \($0.message)" }
+        }
+        let int32 = #"{"type":"integer","format":"int32"}"#
+        for good: Value in [2_147_483_647, .double(3), -2_147_483_648] { #expect(try problems(int32, good) == []) }
+        let outside = "<nil>: Invalid value: \"\": Checked value must be of type integer with format int32 in a"
+        #expect(try problems(int32, 2_147_483_648) == [outside])
+        #expect(try problems(int32, .double(1.5)) == ["a: Invalid value: \"float64\": a in body must be of type int32: \"float64\"", outside])
+        #expect(try problems(int32, true) == ["a: Invalid value: \"\": a in body must be of type int32: \"\""])
+        #expect(try problems(int32, "x") == ["a: Invalid value: \"string\": a in body must be of type integer: \"string\""])
+        #expect(try problems(#"{"type":"integer","format":"int64"}"#, .int(.max)) == [])
+        #expect(
+            try problems(#"{"type":"integer","format":"int64"}"#, .double(1e30))
+                .contains("<nil>: Invalid value: \"\": Checked value must be of type integer with format int64 in a"))
+        #expect(try problems(#"{"type":"number","format":"float"}"#, .double(3.4e38)) == [])
+        #expect(
+            try problems(#"{"type":"number","format":"float"}"#, .double(3.5e38))
+                == ["<nil>: Invalid value: \"\": Checked value must be of type number with format float in a"])
+        #expect(try problems(#"{"type":"number","format":"double"}"#, .double(1e300)) == [])
+        #expect(try problems(#"{"type":"integer","format":"int7"}"#, 1) == [])
+        let time = #"{"type":"string","format":"date-time"}"#
+        for good in ["2026-01-02T03:04:05Z", "2026-01-02t03:04:05.123z", "2026-01-02T03:04:05+02:00"] {
+            #expect(try problems(time, .string(good)) == [])
+        }
+        for bad in [
+            "", "2026-01-02", "2026-01-02T03:04:05", "2026-01-02 03:04:05Z", "2026-01-02T24:00:00Z", "2026-13-02T03:04:05Z", "2026-01-02T03:04:60Z",
+        ] {
+            #expect(try problems(time, .string(bad)) == ["a: Invalid value: \"\(bad)\": a in body must be of type date-time: \"\(bad)\""])
+        }
+    }
+
+    @Test("elements of a list that preserves unknown fields keep theirs; what their schema specifies is pruned inside")
+    func preservedElements() throws {
+        let schema = StructuralSchema(
+            try JSONDocument(
+                Array(
+                    #"""
+                    {"type":"object","properties":{"list":{"type":"array","x-kubernetes-preserve-unknown-fields":true,"items":{"type":"object",
+                    "properties":{"known":{"type":"object","properties":{"a":{"type":"string"}}}}}},
+                    "nested":{"type":"array","x-kubernetes-preserve-unknown-fields":true,"items":{"type":"array","items":{"type":"object"}}}}}
+                    """#.utf8)
+            ).root)
+        let given: Value = ["list": [["known": ["a": "x", "b": "y"], "other": ["c": 1]]], "nested": [[["d": 1]]]]
+        var pruned = given
+        #expect(SchemaPruning.prune(&pruned, schema) == ["list[0].known.b"])
+        let expected: Value = ["list": [["known": ["a": "x"], "other": ["c": 1]]], "nested": [[["d": 1]]]]
+        #expect(pruned == expected)
+        #expect(try !SchemaPruning.isFinished(Object(given).root, schema))
+        #expect(try SchemaPruning.isFinished(Object(expected).root, schema))
+    }
+
     @Test("what was invalid before and did not change passes an update")
     func ratcheting() async throws {
         let server = try await F.server()

@@ -73,6 +73,48 @@ struct DeletionTests {
         #expect(await failure { try await test.get("apps/v1/deployments", "web") }?.isNotFound == true)
     }
 
+    @Test(
+        "a Job's and a ReplicationController's pods stay unless the deletion says otherwise",
+        arguments: [
+            ("batch/v1/jobs", nil, ["orphan"]), ("replicationcontrollers", nil, ["orphan"]),
+            ("batch/v1/jobs", ["orphanDependents": true], ["orphan"]),
+            ("replicationcontrollers", ["propagationPolicy": "Foreground"], ["foregroundDeletion"]), ("apps/v1/replicasets", nil, nil),
+            ("batch/v1/jobs", ["propagationPolicy": "Background"], nil), ("batch/v1/jobs", ["orphanDependents": false], nil),
+            ("batch/v1/cronjobs", nil, nil),
+        ] as [(String, Value?, [String]?)])
+    func defaultPropagation(resource: String, options: Value?, finalizers: [String]?) async throws {
+        let test = try await TestServer()
+        try await test.create(resource, ["metadata": ["name": "x"]])
+        try await test.delete(resource, "x", options: options)
+        if let finalizers {
+            #expect(try await test.get(resource, "x").metadata.finalizers == finalizers)
+        } else {
+            #expect(await failure { try await test.get(resource, "x") }?.isNotFound == true)
+        }
+    }
+
+    @Test("a finalizer of the Job itself overrides the default")
+    func ownFinalizer() async throws {
+        let test = try await TestServer()
+        try await test.create("batch/v1/jobs", ["metadata": ["name": "x", "finalizers": ["foregroundDeletion"]]])
+        try await test.delete("batch/v1/jobs", "x")
+        #expect(try await test.get("batch/v1/jobs", "x").metadata.finalizers == ["foregroundDeletion"])
+    }
+
+    @Test("who deletes Jobs without a word about their pods is warned, once for a collection")
+    func jobWarning() async throws {
+        let test = try await TestServer()
+        for name in ["a", "b", "c"] { try await test.create("batch/v1/jobs", ["metadata": ["name": .string(name)]]) }
+        let path = "/apis/batch/v1/namespaces/default/jobs"
+        let warning =
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+            + "propagationPolicy=Orphan to suppress this warning"
+        #expect(await test.http("DELETE", "\(path)/a").fields.all("Warning") == ["299 - \"\(warning)\""])
+        #expect(await test.http("DELETE", path).fields.all("Warning") == ["299 - \"\(warning)\""])
+        #expect(await test.http("DELETE", "\(path)/b?propagationPolicy=Orphan").fields.all("Warning").isEmpty)
+        #expect(await test.http("DELETE", "\(path)?propagationPolicy=Background").fields.all("Warning").isEmpty)
+    }
+
     @Test("a precondition that does not hold is refused with 409")
     func preconditions() async throws {
         let test = try await TestServer()

@@ -41,6 +41,73 @@ import Testing
         #expect(service[path: "spec", "externalTrafficPolicy"]?.string == "Cluster")
     }
 
+    /// A pod's own resources after the defaults.
+    private static func podResources(_ spec: Value) -> Value? {
+        var pod: Value = ["spec": spec]
+        Defaults.apply(&pod, typeName: "api.core.v1.Pod")
+        var again = pod
+        Defaults.apply(&again, typeName: "api.core.v1.Pod")
+        #expect(again == pod)
+        return pod[path: "spec", "resources"]
+    }
+
+    @Test("a pod with limits of its own asks for what its containers ask for, and where they ask for nothing for its limits")
+    func podLevelRequests() {
+        let containers: Value = [["resources": ["requests": ["cpu": "100m"]]], ["resources": ["limits": ["cpu": "200m"]]]]
+        #expect(
+            Self.podResources(["resources": ["limits": ["cpu": "1", "memory": "1Gi"]], "containers": containers])
+                == ["limits": ["cpu": "1", "memory": "1Gi"], "requests": ["cpu": "300m", "memory": "1Gi"]])
+        #expect(
+            Self.podResources(["resources": ["limits": ["cpu": "1"], "requests": ["cpu": "700m"]], "containers": containers])
+                == ["limits": ["cpu": "1"], "requests": ["cpu": "700m"]])
+        #expect(Self.podResources(["resources": ["requests": ["cpu": "1"]], "containers": containers]) == ["requests": ["cpu": "1"]])
+        #expect(Self.podResources(["resources": [:], "containers": containers]) == [:])
+        #expect(Self.podResources(["containers": containers]) == nil)
+        let starting: Value = [
+            ["restartPolicy": "Always", "resources": ["requests": ["cpu": "50m"]]], ["resources": ["requests": ["cpu": "2", "memory": "1Mi"]]],
+        ]
+        #expect(
+            Self.podResources(["resources": ["limits": ["cpu": "4"]], "containers": containers, "initContainers": starting])
+                == ["limits": ["cpu": "4"], "requests": ["cpu": "2050m", "memory": "1Mi"]])
+    }
+
+    @Test("huge pages that containers may use are the pod's limit and request")
+    func podLevelHugePages() {
+        let containers: Value = [["resources": ["limits": ["hugepages-2Mi": "4Mi"]]], ["resources": ["limits": ["hugepages-2Mi": "2Mi"]]]]
+        #expect(
+            Self.podResources(["resources": ["requests": ["cpu": "1"]], "containers": containers])
+                == ["requests": ["cpu": "1", "hugepages-2Mi": "6Mi"], "limits": ["hugepages-2Mi": "6Mi"]])
+        #expect(
+            Self.podResources(["resources": ["limits": ["hugepages-2Mi": "8Mi"]], "containers": containers])
+                == ["limits": ["hugepages-2Mi": "8Mi"], "requests": ["hugepages-2Mi": "8Mi"]])
+    }
+
+    @Test(
+        "amounts finer than thousandths are rounded up in resource lists, and only there",
+        arguments: [
+            ("100u", "1m"), ("1500u", "2m"), ("-1500u", "-2m"), ("1n", "1m"), ("0.0001", "1m"), ("1e-4", "1e-3"), ("1.5", "1.5"), ("2e3", "2e3"),
+            ("1Gi", "1Gi"),
+            ("x", "x"),
+        ])
+    func rounding(_ given: String, _ expected: String) {
+        for (type, path) in [
+            ("api.core.v1.ResourceRequirements", "limits"), ("api.core.v1.NodeStatus", "capacity"), ("api.core.v1.ResourceQuotaSpec", "hard"),
+            ("api.core.v1.LimitRangeItem", "max"), ("api.node.v1.Overhead", "podFixed"),
+        ] {
+            let list: Value = ["cpu": .string(given)]
+            var object: Value = [:]
+            object[path] = list
+            Defaults.apply(&object, typeName: type)
+            #expect(object[path]?["cpu"]?.string == expected, "\(type)")
+        }
+        var claim: Value = ["requests": ["x": .string(given)]]
+        Defaults.apply(&claim, typeName: "api.resource.v1.CapacityRequirements")
+        #expect(claim["requests"]?["x"]?.string == given)
+        var pod: Value = ["spec": ["containers": [["resources": ["requests": ["cpu": .string(given)]]]]]]
+        Defaults.apply(&pod, typeName: "api.core.v1.Pod")
+        #expect(pod[path: "spec", "containers"]?.array?.first?[path: "resources", "requests", "cpu"]?.string == expected)
+    }
+
     /// The differences as `+path=value`, `-path`, `~path=value`, values as JSON with sorted keys.
     static func changes(from old: Value, to new: Value, at path: String = "") -> [String] {
         switch (old, new) {

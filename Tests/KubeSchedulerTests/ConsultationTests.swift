@@ -6,8 +6,8 @@ import Testing
 
 @testable import KubeScheduler
 
-/// A cluster of nodes and pods that never change by themselves; what the scheduler writes is told.
-private final class StillCluster: KubeTransport {
+/// A cluster of nodes and pods that change when they are told to; what the scheduler writes is told.
+final class StillCluster: KubeTransport {
     /// Something that was written.
     struct Write: Sendable {
         var what: String
@@ -15,7 +15,7 @@ private final class StillCluster: KubeTransport {
     }
 
     private let objects: [String: [Object]]
-    private let watches = Mutex<[AsyncThrowingStream<WatchEvent, any Error>.Continuation]>([])
+    private let watches = Mutex<[(resource: String, continuation: AsyncThrowingStream<WatchEvent, any Error>.Continuation)]>([])
     let writes: AsyncStream<Write>
     private let teller: AsyncStream<Write>.Continuation
 
@@ -37,8 +37,13 @@ private final class StillCluster: KubeTransport {
     func watch(_ request: KubeRequest) async throws -> AsyncThrowingStream<WatchEvent, any Error> {
         let (stream, continuation) = AsyncThrowingStream<WatchEvent, any Error>.makeStream()
         // Kept, or the stream would end.
-        watches.withLock { $0.append(continuation) }
+        watches.withLock { $0.append((request.resource.resource, continuation)) }
         return stream
+    }
+
+    /// Tells who watches the resource.
+    func happen(_ kind: WatchEvent.Kind, _ resource: String, _ object: Object) {
+        for watch in watches.withLock({ $0 }) where watch.resource == resource { watch.continuation.yield(WatchEvent(kind: kind, object: object)) }
     }
 }
 
@@ -59,15 +64,14 @@ private final class Answers: HTTPResponder {
 @Suite("Scheduler: decisions with extenders", .serialized, .timeLimit(.minutes(1)))
 struct ConsultationTests {
     /// Runs a scheduler over two nodes and a pod until `isEnough` of what it writes.
-    private func run(_ answers: [(status: Int, text: String)], verbs: String, until isEnough: @escaping @Sendable (StillCluster.Write) -> Bool)
-        async throws
-        -> [StillCluster.Write]
-    {
+    private func run(
+        _ answers: [(status: Int, text: String)], verbs: String, pod: Object? = nil, until isEnough: @escaping @Sendable (StillCluster.Write) -> Bool
+    ) async throws -> [StillCluster.Write] {
         let server = try await HTTPServer.start(.init(address: .tcp(host: "127.0.0.1", port: 0)), responder: Answers(answers))
         let configuration = try SchedulerConfiguration(
             text: "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n"
                 + "extenders: [{urlPrefix: 'http://127.0.0.1:\(server.port)/', nodeCacheCapable: true, \(verbs)}]", read: { _ in nil })
-        let cluster = StillCluster(["nodes": [try node("a"), try node("b")], "pods": [try podObject("p", cpu: "1")]])
+        let cluster = StillCluster(["nodes": [try node("a"), try node("b")], "pods": [try pod ?? podObject("p", cpu: "1")]])
         let scheduler = Scheduler(client: KubeClient(transport: cluster), configuration: configuration)
         let seen = try await withThrowingTaskGroup(of: [StillCluster.Write].self) { group in
             group.addTask {
@@ -122,6 +126,16 @@ struct ConsultationTests {
         #expect(condition?["reason"] == "SchedulerError")
         #expect(condition?["message"]?.string?.hasPrefix("failed filter with extender at URL http://127.0.0.1:") ?? false)
         #expect(writes.last?.body[path: "target", "name"] == "a")
+    }
+
+    @Test("a promise is taken back when extenders leave no node and nobody could make room")
+    func promiseWithdrawn() async throws {
+        var promised = try podObject("p", cpu: "1", priority: 5).value
+        promised[path: "status", "nominatedNodeName"] = "a"
+        let writes = try await run(
+            [(200, #"{"NodeNames":[],"FailedNodes":{"a":"no","b":"no"}}"#)], verbs: "filterVerb: filter", pod: try Object(promised)
+        ) { $0.what == "pods/status" }
+        #expect(writes.last?.body[path: "status", "nominatedNodeName"] == .null)
     }
 
     @Test("an extender that binds leaves nothing to be bound")

@@ -337,7 +337,21 @@ struct ScoreTests {
         var cache = cache([try node("even"), try node("odd", cpu: "4", memory: "64Gi")])
         let nodes = cache.nodes
         let scorer = try #require(NodeResourcesBalancedAllocation().prepareScore(CycleInput(pod: pod), Array(nodes.indices), &cache))
-        #expect(nodes.map { scorer.score($0) } == [100, 89])
+        #expect(nodes.map { scorer.score($0) } == [75, 69])
+    }
+
+    @Test("what counts is how much more even a node becomes: 75 for no change, 50 at worst, 100 at best")
+    func moreBalanced() throws {
+        let wanted = try pod("p", cpu: "0", memory: "8Gi")
+        var all = cache(
+            [try node("full"), try node("half"), try node("empty")],
+            [try pod("x", cpu: "4", node: "full"), try pod("y", cpu: "2", memory: "1Gi", node: "half")])
+        let places = Array(all.nodes.indices)
+        let plain = try #require(NodeResourcesBalancedAllocation().prepareScore(CycleInput(pod: wanted), places, &all))
+        #expect(all.nodes.map { plain.score($0) } == [100, 72, 50])
+        let arguments = BalancedAllocationArguments(resources: [.cpu, .memory, .scalar("a.io/gpu")])
+        let general = try #require(NodeResourcesBalancedAllocation(arguments).prepareScore(CycleInput(pod: wanted), places, &all))
+        #expect(all.nodes.map { general.score($0) } == [100, 72, 50])
     }
 
     @Test("preferred node affinity and disliked taints")

@@ -55,10 +55,10 @@ struct PreemptionTests {
             [try pod("x", cpu: "4", node: "a", priority: 60), try pod("y", cpu: "1", node: "c", priority: 10)])
         #expect(
             preempt(try pod("p", cpu: "4", priority: 5), &all)
-                == .unhelpful("0/3 nodes are available: 3 No preemption victims found for incoming pod."))
+                == .noCandidates("0/3 nodes are available: 3 No preemption victims found for incoming pod."))
         #expect(
             preempt(try pod("p", cpu: "8", priority: 50), &all)
-                == .unhelpful("0/3 nodes are available: 3 Preemption is not helpful for scheduling."))
+                == .noCandidates("0/3 nodes are available: 3 Preemption is not helpful for scheduling."))
         let polite = try pod("p", cpu: "4", priority: 50) { $0["preemptionPolicy"] = "Never" }
         #expect(preempt(polite, &all) == .unhelpful("not eligible due to preemptionPolicy=Never."))
     }

@@ -109,8 +109,9 @@ struct AddonApplier {
     /// Takes an add-on's objects away. Those that are gone are no error.
     func remove(_ addon: ControlPlaneAddon) async throws {
         for part in Self.parts(addon) {
-            do { try await client.delete(part.resource, namespace: addon.namespace, name: part.name) } catch let error as StatusError
-                where error.isNotFound
+            let options = DeleteOptions(propagationPolicy: .background)
+            do { try await client.delete(part.resource, namespace: addon.namespace, name: part.name, options: options) } catch let error
+                as StatusError where error.isNotFound
             {}
         }
     }

@@ -26,6 +26,8 @@ package enum Defaults {
     private struct Plan: Sendable {
         let table: SchemaTable
         let rules: [Int: Rule]
+        /// The members that are resource lists, by place of their type.
+        let resourceLists: [Int: [String]]
         let reaching: [Bool]
 
         init() {
@@ -35,7 +37,13 @@ package enum Defaults {
                 guard let place = table.place(of: name) else { continue }
                 rules[place] = rule
             }
-            var reaching = table.types.indices.map { rules[$0] != nil }
+            // Other groups' maps of quantities are no resource lists.
+            var resourceLists: [Int: [String]] = [:]
+            for (place, type) in table.types.enumerated() where type.name.hasPrefix("api.core.v1.") || type.name == "api.node.v1.Overhead" {
+                let names = type.fields.filter { $0.type == .map(.quantity) }.map(\.name)
+                if !names.isEmpty { resourceLists[place] = names }
+            }
+            var reaching = table.types.indices.map { rules[$0] != nil || resourceLists[$0] != nil }
             // Types refer to each other in circles, so this goes on until nothing changes.
             var changed = true
             while changed {
@@ -50,6 +58,7 @@ package enum Defaults {
             self.table = table
             self.reaching = reaching
             self.rules = rules
+            self.resourceLists = resourceLists
         }
 
         /// The object type in or below lists and maps.
@@ -66,6 +75,7 @@ package enum Defaults {
         plan.rules[place]?(&object)
         guard case .object(var members) = object, let type = plan.table[place] else { return }
         object = .null  // The members are changed in place: no second owner of their storage.
+        for name in plan.resourceLists[place] ?? [] { if let list = members[name]?.roundedToMilli { members[name] = list } }
         for field in type.fields {
             guard let target = Plan.target(field.type), plan.reaching[target], var child = members[field.name] else { continue }
             members[field.name] = .null
@@ -96,6 +106,31 @@ package enum Defaults {
 }
 
 extension Value {
+    /// A resource list whose finer amounts are rounded up to thousandths; nil where there are none. Upstream: SetDefaults_ResourceList.
+    fileprivate var roundedToMilli: Value? {
+        guard case .object(var list) = self else { return nil }
+        var isChanged = false
+        for (name, value) in list {
+            // Most amounts show by their letters that they are coarser.
+            guard case .string(let text) = value, text.utf8.contains(where: { ".nueE".utf8.contains($0) }), let quantity = value.quantity else {
+                continue
+            }
+            guard let rounded = quantity.roundedToMilli else { continue }
+            list[name] = .string(rounded.description)
+            isChanged = true
+        }
+        return isChanged ? .object(list) : nil
+    }
+
+    /// A quantity written as text or as a bare number; nil for anything else.
+    package var quantity: Quantity? {
+        switch self {
+        case .string(let text): try? Quantity(text)  // No quantity reads as none, as in a view.
+        case .int, .double: try? Quantity(jsonString)
+        default: nil
+        }
+    }
+
     /// Sets a member that is missing, null or an empty text.
     mutating func fill(_ key: String, _ value: Value) {
         switch self[key] {

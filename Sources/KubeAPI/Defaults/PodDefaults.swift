@@ -47,6 +47,7 @@ enum PodDefaults {
                     }
                 }
             }
+            PodResourceDefaults.apply(&spec)
         }
     }
 

@@ -38,6 +38,12 @@ package struct Quantity: Sendable, Hashable, Comparable, CustomStringConvertible
     package var value: Int64 { Self.roundedUp(nano, by: Self.unit) }
     /// Thousandths, rounded up; capped at what Int64 holds. Upstream: Quantity.MilliValue.
     package var milliValue: Int64 { Self.roundedUp(nano, by: 1_000_000) }
+    /// Rounded to thousandths, away from zero; nil where that changes nothing. Upstream: Quantity.RoundUp with milli scale.
+    package var roundedToMilli: Quantity? {
+        let rest = nano % 1_000_000
+        guard rest != 0 else { return nil }
+        return Quantity(capping: nano - rest + (rest > 0 ? 1_000_000 : -1_000_000), format)
+    }
     package var double: Double { Double(nano) / 1e9 }
 
     private static func roundedUp(_ nano: Int128, by divisor: Int128) -> Int64 {

@@ -34,6 +34,7 @@ package enum AdmissionChain {
             DefaultIngressClass(reader: reader),
             PodTopologyLabels(reader: reader),
             DenyServiceExternalIPs(),
+            PodResizeValidator(reader: reader),
         ]
         let configured: [any AdmissionPlugin] = [
             MutatingAdmissionPolicy(reader: reader, authorizers: [authorization.authorizer]),

@@ -179,6 +179,8 @@ package protocol ResourceStrategy: Sendable {
     func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause]
     /// What is told to the client though the object is accepted; `old` nil: it is new. Upstream: WarningsOnCreate, WarningsOnUpdate.
     func warnings(_ object: Object, old: Object?) -> [String]
+    /// What is told of a new object as it came, before prepareForCreate puts it in order. Upstream: warning.AddWarning inside of PrepareForCreate.
+    func warningsBeforeCreate(_ object: Value) -> [String]
     /// Called when a create failed after prepareForCreate (gives back allocated addresses) or an object was deleted for good.
     func release(_ object: Object)
 }
@@ -189,6 +191,7 @@ extension ResourceStrategy {
     package func validate(_ object: Object) -> [StatusError.Cause] { [] }
     package func validateUpdate(_ object: Object, old: Object, subresource: String) -> [StatusError.Cause] { [] }
     package func warnings(_ object: Object, old: Object?) -> [String] { [] }
+    package func warningsBeforeCreate(_ object: Value) -> [String] { [] }
     package func release(_ object: Object) {}
 }
 

@@ -94,6 +94,7 @@ enum Deletion {
         try check(options, object.metadata, row)
         if row.group.isEmpty, row.resource == "namespaces" { return namespace(object, options: options, now: now) }
 
+        let orphansByDefault = orphansByDefault(row)
         let metadata = object.metadata
         if DefinitionDeletion.isMeant(row), !metadata.isBeingDeleted { return .update(DefinitionDeletion.begin(object, now: now)) }
         var tree = object.value
@@ -104,7 +105,7 @@ enum Deletion {
             // Only a shorter grace period than the running one changes anything; a deletion that waits for finalizers alone stands at 0.
             guard supportsGrace(row), let wanted = grace, wanted < already, let timestamp = metadata.deletionTimestamp else {
                 return already == 0 && metadata.finalizers.isEmpty
-                    ? .remove : finalizers(object, options).map { changed(tree, finalizers: $0) } ?? .pending
+                    ? .remove : finalizers(object, options, orphansByDefault).map { changed(tree, finalizers: $0) } ?? .pending
             }
             tree[path: "metadata", "deletionTimestamp"] = .string(timestamp.adding(seconds: wanted &- already).rfc3339)
             tree[path: "metadata", "deletionGracePeriodSeconds"] = .int(wanted)
@@ -117,7 +118,7 @@ enum Deletion {
             mark(&tree, at: now.adding(seconds: period), grace: period)
         }
 
-        if let list = finalizers(object, options) { tree = changedTree(tree, finalizers: list) }
+        if let list = finalizers(object, options, orphansByDefault) { tree = changedTree(tree, finalizers: list) }
         let waits = !(tree[path: "metadata", "finalizers"]?.array ?? []).isEmpty
         if graceful {
             return waits || (grace ?? 0) > 0 ? .update(tree) : .remove
@@ -169,8 +170,21 @@ enum Deletion {
         if let generation = tree[path: "metadata", "generation"]?.int, generation > 0 { tree[path: "metadata", "generation"] = .int(generation &+ 1) }
     }
 
+    /// Whether dependents stay when a deletion says nothing of them: of Jobs and ReplicationControllers, for old clients' sake.
+    /// Upstream: the DefaultGarbageCollectionPolicy of their strategies.
+    static func orphansByDefault(_ row: ResourceRow) -> Bool {
+        row.group == "batch" && row.resource == "jobs" || row.group.isEmpty && row.resource == "replicationcontrollers"
+    }
+
+    /// What a client hears that leaves a Job's pods behind without having said so. Upstream: job/storage.REST.Delete.
+    static func warning(_ row: ResourceRow, _ options: DeleteOptions) -> String? {
+        guard row.group == "batch", row.resource == "jobs", options.propagationPolicy == nil, options.orphanDependents == nil else { return nil }
+        return "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+            + "propagationPolicy=Orphan to suppress this warning"
+    }
+
     /// The finalizers the propagation policy calls for; nil when they are those the object has. Upstream: deletionFinalizersForGarbageCollection.
-    private static func finalizers(_ object: Object, _ options: DeleteOptions) -> [String]? {
+    private static func finalizers(_ object: Object, _ options: DeleteOptions, _ orphansByDefault: Bool = false) -> [String]? {
         let existing = object.metadata.finalizers
         let orphan: Bool
         let foreground: Bool
@@ -181,8 +195,10 @@ enum Deletion {
             orphan = flag
             foreground = false
         } else {
-            orphan = existing.contains(orphanFinalizer)
-            foreground = !orphan && existing.contains(foregroundFinalizer)
+            // The first of an object's own finalizers overrides the kind's default.
+            let first = existing.first { $0 == orphanFinalizer || $0 == foregroundFinalizer }
+            orphan = first.map { $0 == orphanFinalizer } ?? orphansByDefault
+            foreground = first == foregroundFinalizer
         }
         var wanted = existing.filter { $0 != orphanFinalizer && $0 != foregroundFinalizer }
         if orphan { wanted.append(orphanFinalizer) }

@@ -12,8 +12,8 @@ enum MetadataValidation {
 
         static func rule(for row: ResourceRow) -> NameRule {
             switch (row.group, row.resource) {
-            case ("", "namespaces"): .dnsLabel
-            case ("", "services"): .dns1035Label
+            // Names of Services may begin with a digit since 1.36 (RelaxedServiceNameValidation).
+            case ("", "namespaces"), ("", "services"): .dnsLabel
             // An APIService is called VERSION.GROUP, that of the core group `v1.`.
             case ("rbac.authorization.k8s.io", _), ("apiregistration.k8s.io", _): .pathSegment
             case ("apps", "statefulsets"): .dnsLabel

@@ -102,7 +102,11 @@ enum ServiceTables {
             if let group = given["apiGroup"].string { parameters += ".\(group)" }
             parameters += "/\(given["name"].string ?? "")"
         }
-        return [Cells.name(object), Cells.text(object["spec"]["controller"]), .string(parameters), Cells.age(object, now)]
+        let isDefault = object.metadata.annotations["ingressclass.kubernetes.io/is-default-class"] == "true"
+        return [
+            .string(object.metadata.name + (isDefault ? " (default)" : "")), Cells.text(object["spec"]["controller"]), .string(parameters),
+            Cells.age(object, now),
+        ]
     }
 
     private static func ipAddress(_ object: Object, _ now: Timestamp) -> [Value] {

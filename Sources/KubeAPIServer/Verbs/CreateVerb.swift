@@ -80,6 +80,8 @@ extension ResourceVerbs {
             object[path: "metadata", "name"] = .string(name)
         }
         if ObjectPreparation.dropsStatusOnCreate(row) { object["status"] = nil }
+        DisabledFields.drop(from: &object, row: row, old: nil)
+        warnings.add(scope.strategy?.warningsBeforeCreate(object) ?? [])
         try scope.strategy?.prepareForCreate(&object, reader)
         let stored = try ObjectPreparation.stored(object, kind: scope.storedKind)
         do {

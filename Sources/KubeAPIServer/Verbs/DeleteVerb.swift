@@ -9,6 +9,7 @@ extension ResourceVerbs {
     func delete() async throws -> APIResult {
         if !request.body.isEmpty { try requireJSON() }
         let options = try DeleteOptions(body: request.body, query: request.query)
+        if let warning = Deletion.warning(row, options) { warnings.add([warning]) }
         let (object, isGone) = try await delete(name: info.name, namespace: objectNamespace, options: options)
         if isGone, !ObjectPreparation.returnsDeletedObject(row) {
             let metadata = object.metadata
@@ -62,6 +63,7 @@ extension ResourceVerbs {
     func deleteCollection() async throws -> APIResult {
         if !request.body.isEmpty { try requireJSON() }
         let options = try DeleteOptions(body: request.body, query: request.query)
+        if let warning = Deletion.warning(row, options) { warnings.add([warning]) }
         let listOptions = try ListOptions(request.query, row: row, isWatch: false)
         var (objects, revision) = scope.storage.list(namespace: row.namespaced ? info.namespace : nil)
         if let custom = scope.custom, !listOptions.selectsAll { objects = try await custom.shown(objects) }

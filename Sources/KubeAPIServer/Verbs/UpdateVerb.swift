@@ -82,6 +82,7 @@ extension ResourceVerbs {
         warnings.add(attributes.warnings)
         object = attributes.object
         ObjectPreparation.prepareForUpdate(&object, old: oldValue, row: row, subresource: subresource)
+        if subresource.isEmpty { DisabledFields.drop(from: &object, row: row, old: oldValue) }
         try scope.strategy?.prepareForUpdate(&object, old: old, subresource: subresource, reader)
         // A binding is no change of what is wanted of the pod. Upstream: BindingREST writes around the pod strategy.
         if subresource != "binding" { ObjectPreparation.countGeneration(&object, old: oldValue, row: row) }

@@ -130,10 +130,10 @@ struct TopologySpreadConstraint: Sendable, Hashable {
 
     init?(_ view: JSONView, labels: [String: String]) {
         guard var selector = try? LabelSelector(object: view["labelSelector"]) else { return nil }
-        // The pod's own values of these labels are part of the selector.
+        // The pod's own values of these labels are part of the selector; the API server has mostly written them there.
         let extra = view["matchLabelKeys"].strings.compactMap { key in
             labels[key].flatMap { try? LabelSelector.Requirement(key: key, op: .in, values: [$0]) }
-        }
+        }.filter { !selector.requirements.contains($0) }
         if !extra.isEmpty { selector = LabelSelector(selector.requirements + extra) }
         self.init(
             maxSkew: max(1, view["maxSkew"].int ?? 1), topologyKey: view["topologyKey"].string ?? "",

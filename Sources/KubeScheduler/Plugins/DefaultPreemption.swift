@@ -5,13 +5,15 @@ import KubeAPI
 struct DefaultPreemption {
     enum Outcome: Sendable, Equatable {
         case nominate(String, victims: [PodInfo])
-        /// In upstream's words.
+        /// No node would have room whoever went: what the pod was promised is over. In upstream's words.
+        case noCandidates(String)
+        /// The pod may not make room, or not now. In upstream's words.
         case unhelpful(String)
 
         static func == (a: Outcome, b: Outcome) -> Bool {
             switch (a, b) {
             case (.nominate(let x, let one), .nominate(let y, let other)): x == y && one.map(\.uid) == other.map(\.uid)
-            case (.unhelpful(let x), .unhelpful(let y)): x == y
+            case (.unhelpful(let x), .unhelpful(let y)), (.noCandidates(let x), .noCandidates(let y)): x == y
             default: false
             }
         }
@@ -20,7 +22,8 @@ struct DefaultPreemption {
     /// Nodes where it would help, or why there are none.
     enum Search: Sendable {
         case candidates([Candidate])
-        /// In upstream's words.
+        /// As of an outcome.
+        case noCandidates(String)
         case unhelpful(String)
     }
 
@@ -51,6 +54,7 @@ struct DefaultPreemption {
     func find(_ input: CycleInput, _ cache: inout SchedulerCache, random: (Int) -> Int = { Int.random(in: 0..<$0) }) -> Outcome {
         switch search(input, &cache, random: random) {
         case .unhelpful(let message): .unhelpful(message)
+        case .noCandidates(let message): .noCandidates(message)
         case .candidates(let candidates): choose(candidates)
         }
     }
@@ -73,10 +77,10 @@ struct DefaultPreemption {
         var reasons: [String: Int] = [:]
         let count = cache.nodeCount
         guard !preFilters.contains(where: { $0.refusal(input) != nil }) else {
-            return .unhelpful(FitError(nodeCount: count, reasons: [Self.notHelpful: count], plugins: []).message)
+            return .noCandidates(FitError(nodeCount: count, reasons: [Self.notHelpful: count], plugins: []).message)
         }
         guard cache.hasPods(below: pod.priority) else {
-            return .unhelpful(FitError(nodeCount: count, reasons: [Self.noVictims: count], plugins: []).message)
+            return .noCandidates(FitError(nodeCount: count, reasons: [Self.noVictims: count], plugins: []).message)
         }
         let filters = NodeFilters(plugins, input, &cache)
         let places = cache.nodes.indices.filter { cache.nodes[$0].isPresent }
@@ -92,7 +96,7 @@ struct DefaultPreemption {
             }
             if let candidate = candidate(node.name, pod, filters, &cache, &reasons) { candidates.append(candidate) }
         }
-        guard !candidates.isEmpty else { return .unhelpful(FitError(nodeCount: count, reasons: reasons, plugins: []).message) }
+        guard !candidates.isEmpty else { return .noCandidates(FitError(nodeCount: count, reasons: reasons, plugins: []).message) }
         return .candidates(candidates)
     }
 

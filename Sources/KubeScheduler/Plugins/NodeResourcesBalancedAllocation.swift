@@ -10,14 +10,28 @@ struct NodeResourcesBalancedAllocation: ScorePlugin {
     }
     let looksOnlyAtNode = true
 
+    /// How much more balanced the node is with the pod than without it: 50 to 100, 75 for no change. Upstream: balancedResourceScorer.
+    private static func score(with: Int64, without: Int64) -> Int64 { maxNodeScore / 2 + (maxNodeScore / 2 + with - without) / 2 }
+
+    private static func fraction(_ requested: Int64, _ capacity: Int64) -> Double { max(0, min(1, Double(requested) / Double(capacity))) }
+
     private struct GeneralScorer: NodeScorer {
         var resources: [ResourceScoring.Kind]
         var requests: Resource
 
         func score(_ node: NodeInfo) -> Int64 {
-            let fractions = resources.compactMap { resource in
-                resource.amounts(node, taken: node.requested, requests).map { max(0, min(1, Double($0.requested) / Double($0.capacity))) }
+            var with: [Double] = []
+            var without: [Double] = []
+            for resource in resources {
+                guard let amounts = resource.amounts(node, taken: node.requested, requests) else { continue }
+                with.append(fraction(amounts.requested, amounts.capacity))
+                without.append(fraction(amounts.requested &- resource.amount(of: requests), amounts.capacity))
             }
+            return NodeResourcesBalancedAllocation.score(with: Self.balance(with), without: Self.balance(without))
+        }
+
+        /// Upstream: balancedResourceScore.
+        private static func balance(_ fractions: [Double]) -> Int64 {
             guard fractions.count > 1 else { return maxNodeScore }
             if fractions.count == 2 { return Int64((1 - abs(fractions[0] - fractions[1]) / 2) * Double(maxNodeScore)) }
             let mean = fractions.reduce(0, +) / Double(fractions.count)
@@ -31,15 +45,16 @@ struct NodeResourcesBalancedAllocation: ScorePlugin {
         var requests: Resource
 
         func score(_ node: NodeInfo) -> Int64 {
-            func fraction(_ requested: Int64, _ capacity: Int64) -> Double? {
-                capacity > 0 ? max(0, min(1, Double(requested) / Double(capacity))) : nil
-            }
-            let fractions = [
-                fraction(node.requested.milliCPU &+ requests.milliCPU, node.allocatable.milliCPU),
-                fraction(node.requested.memory &+ requests.memory, node.allocatable.memory),
-            ].compactMap { $0 }
+            NodeResourcesBalancedAllocation.score(
+                with: Self.balance(
+                    node.requested.milliCPU &+ requests.milliCPU, node.requested.memory &+ requests.memory, node.allocatable),
+                without: Self.balance(node.requested.milliCPU, node.requested.memory, node.allocatable))
+        }
+
+        private static func balance(_ milliCPU: Int64, _ memory: Int64, _ allocatable: Resource) -> Int64 {
+            guard allocatable.milliCPU > 0, allocatable.memory > 0 else { return maxNodeScore }
             // The standard deviation of two values is half their distance.
-            let deviation = fractions.count == 2 ? abs(fractions[0] - fractions[1]) / 2 : 0
+            let deviation = abs(fraction(milliCPU, allocatable.milliCPU) - fraction(memory, allocatable.memory)) / 2
             return Int64((1 - deviation) * Double(maxNodeScore))
         }
     }

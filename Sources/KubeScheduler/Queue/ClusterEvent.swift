@@ -1,6 +1,8 @@
 /// Something that happened in the cluster and may make a pod fit that did not. Upstream: framework.ClusterEvent.
 enum ClusterEvent: Sendable, Equatable {
     case nodeAdded
+    /// Its place is no longer one that pods are to be spread over.
+    case nodeRemoved
     /// What of a node changed for the better or otherwise.
     case nodeLabelsChanged, nodeTaintsChanged, nodeAllocatableChanged
     /// A pod was bound, or a bound one's labels changed.
@@ -23,6 +25,7 @@ enum ClusterEvent: Sendable, Equatable {
     var plugins: Set<String> {
         switch self {
         case .nodeAdded: Self.ofNewNodes
+        case .nodeRemoved: Self.ofGoneNodes
         case .nodeLabelsChanged: Self.ofLabels
         case .nodeTaintsChanged: Self.ofTaints
         case .nodeAllocatableChanged: Self.ofAllocatable
@@ -37,6 +40,7 @@ enum ClusterEvent: Sendable, Equatable {
         "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "PodTopologySpread",
         "InterPodAffinity", "VolumeBinding", "VolumeZone",
     ]
+    private static let ofGoneNodes: Set = ["PodTopologySpread"]
     private static let ofLabels: Set = ["NodeAffinity", "PodTopologySpread", "InterPodAffinity", "VolumeBinding", "VolumeZone"]
     private static let ofTaints: Set = ["TaintToleration", "NodeUnschedulable", "PodTopologySpread"]
     private static let ofAllocatable: Set = ["NodeResourcesFit"]

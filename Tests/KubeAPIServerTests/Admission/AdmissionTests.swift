@@ -40,6 +40,52 @@ struct AdmissionTests {
         #expect(try await refusal(plugin, .delete, .namespaces, "{}", namespace: "", name: "web", user: ann) == nil)
     }
 
+    @Test("a pod is not resized beyond what its node has")
+    func podResize() async throws {
+        let plugin = PodResizeValidator(reader: reader)
+        func sized(_ cpu: String, _ memory: String, generation: Int = 2, node: String = #","nodeName":"n""#, more: String = "") -> String {
+            #"{"kind":"Pod","metadata":{"name":"p","namespace":"default","generation":\#(generation)},"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":"\#(cpu)","memory":"\#(memory)"}}}]\#(node)\#(more)}}"#
+        }
+        func refused(_ new: String, subresource: String = "resize") async throws -> String? {
+            try await refusal(plugin, .update, .pods, new, old: sized("1", "1Gi", generation: 1), subresource: subresource, user: ann)
+        }
+        #expect(try await refused(sized("1", "1Gi")) == #"pods "p" is forbidden: node "n" not found"#)
+        try reader.set(
+            .nodes,
+            #"{"metadata":{"name":"n","labels":{"kubernetes.io/os":"linux"}},"status":{"capacity":{"cpu":"9"},"allocatable":{"cpu":"3500m","memory":"4Gi"}}}"#
+        )
+        #expect(try await refused(sized("3500m", "4Gi")) == nil)
+        let place = #"pods "p" is forbidden: node didn't have enough allocatable resources: "#
+        #expect(try await refused(sized("3501m", "4Gi")) == place + "cpu, requested: 3501, allocatable: 3500")
+        #expect(
+            try await refused(sized("4", "5Gi"))
+                == place + "cpu, requested: 4000, allocatable: 3500; memory, requested: 5368709120, allocatable: 4294967296")
+        #expect(
+            try await refused(sized("3", "1Gi", more: #","overhead":{"cpu":"1"}"#)) == place + "cpu, requested: 4000, allocatable: 3500")
+        // What asks for nothing new, is on no node, or is no resize.
+        #expect(try await refused(sized("9", "1Gi", generation: 1)) == nil)
+        #expect(try await refused(sized("9", "1Gi", node: "")) == nil)
+        #expect(try await refused(sized("9", "1Gi"), subresource: "status") == nil)
+        try reader.set(
+            .nodes, #"{"metadata":{"name":"n","labels":{"kubernetes.io/os":"windows"}},"status":{"allocatable":{"cpu":"9","memory":"9Gi"}}}"#)
+        #expect(
+            try await refused(sized("1", "2Gi")) == #"pods "p" is forbidden: pod resize is only supported on linux nodes, node "n" is "windows""#)
+    }
+
+    @Test("the refusal of a resize has a cause that programs can tell")
+    func podResizeCause() async throws {
+        let pod = try Object([
+            "metadata": ["name": "p", "generation": 2], "spec": ["nodeName": "n", "containers": [["resources": ["requests": ["cpu": "2"]]]]],
+        ])
+        try reader.set(.nodes, #"{"metadata":{"name":"n"},"status":{"allocatable":{"cpu":"1"}}}"#)
+        let attributes = AdmissionAttributes(
+            operation: .update, user: ann, resource: GroupVersionResource(group: "", version: "v1", resource: "pods"), kind: pod.groupVersionKind,
+            subresource: "resize", namespace: "default", name: "p", object: pod.value, oldObject: try Object(["metadata": ["name": "p"]]),
+            dryRun: false)
+        let error = await failure { try await PodResizeValidator(reader: reader).validate(attributes) }
+        #expect(error?.code == 403 && error?.details?.causes.map(\.reason) == ["NodeCapacity"])
+    }
+
     @Test("a pod gets the default account and its token mounted in every container")
     func serviceAccount() async throws {
         try reader.set(

@@ -41,6 +41,8 @@ struct KindCase: Sendable, CustomStringConvertible {
             strategy: IngressStrategy(), object: #"{"spec":{"defaultBackend":{"service":{"name":"s","port":{}}}}}"#,
             problems: ["spec.defaultBackend: Required value: port name or number is required"]),
         KindCase(
+            strategy: IngressStrategy(), object: #"{"spec":{"defaultBackend":{"service":{"name":"1s","port":{"number":1}}}}}"#, problems: []),
+        KindCase(
             strategy: IngressClassStrategy(), object: #"{"spec":{"controller":"a.b/c"}}"#, old: #"{"spec":{"controller":"a.b/d"}}"#,
             problems: [#"spec.controller: Invalid value: "a.b/c": field is immutable"#]),
         KindCase(

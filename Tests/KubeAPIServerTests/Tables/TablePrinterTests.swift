@@ -113,6 +113,11 @@ import Testing
                 #"{"metadata":{"name":"j"},"spec":{"completions":2,"template":{"spec":{"containers":[]}}},"status":{"succeeded":1,"startTime":"2026-01-01T23:59:00Z"}}"#,
                 #"{"Name":"j","Status":"Running","Completions":"1/2","Duration":"60s","Age":"<unknown>","Containers":"","Images":"","Selector":"<none>"}"#
             ),
+            (
+                "networking.k8s.io/v1/ingressclasses",
+                #"{"metadata":{"name":"alb","annotations":{"ingressclass.kubernetes.io/is-default-class":"true"}},"spec":{"controller":"a.b/c","parameters":{"kind":"K","apiGroup":"g","name":"n"}}}"#,
+                #"{"Name":"alb (default)","Controller":"a.b/c","Parameters":"K.g/n","Age":"<unknown>"}"#
+            ),
             ("v1/configmaps", #"{"metadata":{"name":"c"},"data":{"a":"","b":""}}"#, #"{"Name":"c","Data":2,"Age":"<unknown>"}"#),
             (
                 "rbac.authorization.k8s.io/v1/roles", #"{"metadata":{"name":"r","creationTimestamp":"2026-01-01T00:00:00Z"}}"#,
@@ -161,7 +166,7 @@ import Testing
             columns: [
                 TableColumn(name: "Ready", type: "string", jsonPath: #".status.conditions[?(@.type=="Ready")].status"#),
                 TableColumn(name: "N", type: "integer", jsonPath: ".spec.n"), TableColumn(name: "First", type: "string", jsonPath: ".spec.list[0]"),
-                TableColumn(name: "Dotted", type: "string", jsonPath: ".metadata.annotations['a.b/c']"),
+                TableColumn(name: "Dotted", type: "string", jsonPath: #".metadata.annotations['a\.b/c']"#),
                 TableColumn(name: "Missing", type: "string", jsonPath: ".spec.none"),
                 TableColumn(name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp"),
             ], isCustom: true)

@@ -72,6 +72,36 @@ struct CustomResourceDefinitionStrategy: ResourceStrategy {
     }
 }
 
+extension CustomResourceDefinitionStrategy {
+    /// Formats that nobody checks, those that an update brings in. Upstream: WarningsOnCreate, WarningsOnUpdate.
+    func warnings(_ object: Object, old: Object?) -> [String] {
+        let before = Set(old.map(Self.unrecognizedFormats) ?? [])
+        return Self.unrecognizedFormats(object).filter { !before.contains($0) }.map { "unrecognized format \($0.goQuoted)" }
+    }
+
+    /// Each once, in the order they stand. Upstream: getUnrecognizedFormatsInCRD.
+    private static func unrecognizedFormats(_ object: Object) -> [String] {
+        var found: [String] = []
+        var seen: Set<String> = []
+        for version in object["spec"]["versions"].elements {
+            if let schema = version["schema"]["openAPIV3Schema"] { gather(schema, &found, &seen) }
+        }
+        return found
+    }
+
+    /// Upstream: getUnrecognizedFormatsInSchema, which asks of texts only. The document's depth bounds the recursion.
+    private static func gather(_ schema: JSONView, _ found: inout [String], _ seen: inout Set<String>) {
+        if schema["type"].string == "string", let format = schema["format"].string, !format.isEmpty,
+            !StringFormat.isKept(format, type: "string"), seen.insert(format).inserted
+        {
+            found.append(format)
+        }
+        for name in ["items", "not", "additionalProperties"] { if let inner = schema[name] { gather(inner, &found, &seen) } }
+        for name in ["items", "allOf", "anyOf", "oneOf"] { for inner in schema[name].elements { gather(inner, &found, &seen) } }
+        if let properties = schema["properties"] { for (_, inner) in properties.members { gather(inner, &found, &seen) } }
+    }
+}
+
 /// What the deletion of a definition begins with: its instances go first. Upstream: customresourcedefinition.REST.Delete.
 enum DefinitionDeletion {
     static func isMeant(_ row: ResourceRow) -> Bool { row.groupResource == CustomResourceDefinition.resource }

@@ -30,11 +30,12 @@ struct SchemaPruning {
         unknown.append(path.joined() + (path.isEmpty ? "" : ".") + name)
     }
 
-    private mutating func prune(_ value: inout Value, _ schema: StructuralSchema?, isResource: Bool) {
+    /// `isPreserved`: the value is an element of a list that preserves unknown fields, and so does it. Upstream: prune and skipPrune.
+    private mutating func prune(_ value: inout Value, _ schema: StructuralSchema?, isResource: Bool, isPreserved: Bool = false) {
+        let keepsUnknown = isPreserved || schema?.preservesUnknownFields ?? false
         switch value {
         case .object(let members):
             guard !members.isEmpty else { return }
-            let keepsUnknown = schema?.preservesUnknownFields ?? false
             value = .null  // One owner of the members' storage.
             var pairs: [(String, Value)] = []
             var isChanged = false
@@ -70,11 +71,11 @@ struct SchemaPruning {
             value = isChanged ? .object(Members(pairs)) : .object(members)
         case .array(var items):
             // What is preserved in a list without a schema is preserved below, too.
-            if let schema, schema.preservesUnknownFields, schema.items == nil { return }
+            if keepsUnknown, schema?.items == nil { return }
             value = .null
             for index in items.indices where items[index].isContainer {
                 path.append("[\(index)]")
-                prune(&items[index], schema?.items, isResource: schema?.items?.isEmbeddedResource ?? false)
+                prune(&items[index], schema?.items, isResource: schema?.items?.isEmbeddedResource ?? false, isPreserved: keepsUnknown)
                 path.removeLast()
             }
             value = .array(items)
@@ -87,7 +88,8 @@ struct SchemaPruning {
     /// Whether pruning and defaulting would leave an object as it is: then its bytes are served as they are.
     static func isFinished(_ object: JSONView, _ schema: StructuralSchema) -> Bool { isFinished(object, schema, isResource: true) }
 
-    private static func isFinished(_ view: JSONView, _ schema: StructuralSchema?, isResource: Bool) -> Bool {
+    private static func isFinished(_ view: JSONView, _ schema: StructuralSchema?, isResource: Bool, isPreserved: Bool = false) -> Bool {
+        let keepsUnknown = isPreserved || schema?.preservesUnknownFields ?? false
         switch view.kind {
         case .object:
             var given = 0
@@ -101,7 +103,7 @@ struct SchemaPruning {
                 } else if let additional = schema?.additional {
                     if case .schema(let schema) = additional { inner = schema } else { inner = nil }
                     if member.isNull, let inner, !inner.isNullable, inner.defaultValue != nil { return false }
-                } else if schema?.preservesUnknownFields ?? false {
+                } else if keepsUnknown {
                     continue
                 } else {
                     return false
@@ -114,11 +116,11 @@ struct SchemaPruning {
             }
             return given == schema?.defaultedProperties ?? 0
         case .array:
-            if let schema, schema.preservesUnknownFields, schema.items == nil { return true }
+            if keepsUnknown, schema?.items == nil { return true }
             for item in view.elements {
                 if item.isNull, let items = schema?.items, !items.isNullable, items.defaultValue != nil { return false }
                 if item.kind == .object || item.kind == .array,
-                    !isFinished(item, schema?.items, isResource: schema?.items?.isEmbeddedResource ?? false)
+                    !isFinished(item, schema?.items, isResource: schema?.items?.isEmbeddedResource ?? false, isPreserved: keepsUnknown)
                 {
                     return false
                 }

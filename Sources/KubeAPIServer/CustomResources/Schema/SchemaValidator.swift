@@ -104,6 +104,16 @@ struct SchemaValidator {
         }
     }
 
+    /// The format that upstream's decoder gives a value; nil for texts and lists, whose formats it does not ask for.
+    private static func formatName(_ value: Value) -> String? {
+        switch value {
+        case .int: "int64"
+        case .double: "float64"
+        case .bool, .object: ""
+        case .null, .string, .array: nil
+        }
+    }
+
     private mutating func type(_ value: Value, _ schema: StructuralSchema) {
         guard schema.isIntOrString || !schema.type.isEmpty else { return }
         let found = Self.typeName(value)
@@ -112,6 +122,10 @@ struct SchemaValidator {
         case ("integer,string", "integer"), ("integer,string", "string"), ("number", "integer"): fits = true
         case ("integer", "number"), ("integer,string", "number"): fits = value.int != nil
         case (let wanted, let found): fits = wanted == found
+        }
+        // As upstream, a scalar or an object where a format is asked for is told in the formats' words.
+        if !fits, !schema.isIntOrString, StringFormat.isKept(schema.format, type: schema.type), let format = Self.formatName(value) {
+            return typeInvalid(.string(format), schema.format, data: format)
         }
         if !fits { typeInvalid(.string(found), Self.typeName(schema), data: found) }
     }
@@ -179,12 +193,28 @@ struct SchemaValidator {
     }
 
     private mutating func number(_ value: Value, _ schema: StructuralSchema) {
+        if !Self.isInRange(value, schema) {
+            // An error without a field, as upstream.
+            add(
+                "FieldValueInvalid", "Invalid value: \"\": Checked value must be of type \(schema.type) with format \(schema.format) in \(name)",
+                at: "")
+        }
         if let factor = schema.multipleOf, !Self.isMultiple(value, factor) { invalid(value, "should be a multiple of \(factor.jsonString)") }
         if let limit = schema.maximum, let order = Self.compare(value, limit), order > 0 || (order == 0 && schema.exclusiveMaximum) {
             invalid(value, "should be less than \(schema.exclusiveMaximum ? "" : "or equal to ")\(limit.jsonString)")
         }
         if let limit = schema.minimum, let order = Self.compare(value, limit), order < 0 || (order == 0 && schema.exclusiveMinimum) {
             invalid(value, "should be greater than \(schema.exclusiveMinimum ? "" : "or equal to ")\(limit.jsonString)")
+        }
+    }
+
+    /// Whether the number can be had without loss in the schema's format. Upstream: validate.IsValueValidAgainstRange.
+    private static func isInRange(_ value: Value, _ schema: StructuralSchema) -> Bool {
+        switch (schema.type, schema.format) {
+        case ("integer", "int32"): value.int.map { Int32(exactly: $0) != nil } ?? false
+        case ("integer", "int64"): value.int != nil
+        case ("number", "float"): value.double.map { Float($0).isFinite } ?? true
+        default: true
         }
     }
 

@@ -42,10 +42,50 @@ enum StringFormat {
     private static func isHex(_ c: UInt8) -> Bool { isDigit(c) || (c | 0x20 >= UInt8(ascii: "a") && c | 0x20 <= UInt8(ascii: "f")) }
     private static func isLetter(_ c: UInt8) -> Bool { c | 0x20 >= UInt8(ascii: "a") && c | 0x20 <= UInt8(ascii: "z") }
 
-    /// Upstream: strfmt.ParseDateTime, which reads RFC 3339 and a few forms beside it.
+    /// RFC 3339 as upstream reads it: any character before the fraction, no text that is empty, hours to 23. Upstream: strfmt.IsDateTime.
     private static func isDateTime(_ text: String) -> Bool {
-        if text.isEmpty || Timestamp(rfc3339: text) != nil { return true }
-        return isDate(text) || Timestamp(rfc3339: text + "Z") != nil
+        guard text.utf8.count <= longest else { return false }
+        let parts = Array(text.utf8).split(omittingEmptySubsequences: false) { $0 | 0x20 == UInt8(ascii: "t") }
+        guard parts.count > 1, isDate(String(decoding: parts[0], as: UTF8.self)) else { return false }
+        let time = Array(String(decoding: parts[1], as: UTF8.self).unicodeScalars)
+        // Two digits each, with colons between.
+        func clock(_ at: Int, _ pairs: [UInt32]) -> Bool {
+            guard at + 3 * pairs.count - 1 <= time.count else { return false }
+            for (index, limit) in pairs.enumerated() {
+                let start = at + 3 * index
+                guard isDigit(time[start]), isDigit(time[start + 1]) else { return false }
+                if (time[start].value - 48) * 10 + time[start + 1].value - 48 > limit { return false }
+                if index > 0, time[start - 1] != ":" { return false }
+            }
+            return true
+        }
+        guard clock(0, [23, 59, 59]) else { return false }
+        var at = 8
+        // `(.[0-9]+)?`, whose dot is any character.
+        if at + 1 < time.count, isDigit(time[at + 1]), time[at] != "\n", !(time.count == at + 6 && (time[at] == "+" || time[at] == "-")) {
+            at += 2
+            while at < time.count, isDigit(time[at]) { at += 1 }
+        }
+        if at + 1 == time.count { return time[at] == "z" || time[at] == "Z" }
+        return at + 6 == time.count && (time[at] == "+" || time[at] == "-") && clock(at + 1, [99, 99])
+    }
+
+    private static func isDigit(_ c: Unicode.Scalar) -> Bool { c >= "0" && c <= "9" }
+
+    /// The formats of texts that are checked. Upstream: formats.go's supportedVersionedFormats.
+    private static let known: Set<String> = [
+        "bsonobjectid", "uri", "email", "hostname", "ipv4", "ipv6", "cidr", "mac", "uuid", "uuid3", "uuid4", "uuid5", "isbn", "isbn10", "isbn13",
+        "creditcard", "ssn", "hexcolor", "rgbcolor", "byte", "password", "date", "duration", "datetime", "k8sshortname", "k8slongname",
+    ]
+
+    /// Whether upstream's validator knows the format for the type; others are as if they were not there.
+    static func isKept(_ format: String, type: String) -> Bool {
+        switch type {
+        case "string": known.contains(format.filter { $0 != "-" })
+        case "integer": format == "int32" || format == "int64"
+        case "number": format == "float" || format == "double"
+        default: false
+        }
     }
 
     private static func isDate(_ text: String) -> Bool { text.utf8.count == 10 && Timestamp(rfc3339: text + "T00:00:00Z") != nil }

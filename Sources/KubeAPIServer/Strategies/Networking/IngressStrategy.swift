@@ -96,7 +96,7 @@ struct IngressStrategy: ResourceStrategy {
         case (.some, .some): errors.invalid(path, text: "", "cannot set both resource and service backends")
         case (.some(let resource), nil): ObjectReferenceRules.typed("\(path).resource", resource, &errors)
         case (nil, .some(let service)):
-            errors.requiredName("\(path).service.name", service["name"], .dns1035Label)
+            errors.requiredName("\(path).service.name", service["name"], .dnsLabel)
             let name = service["port"]["name"].text
             let number = service["port"]["number"].int ?? 0
             if !name.isEmpty, number != 0 {

@@ -76,15 +76,22 @@ struct PodSchedulingValidation {
         }
     }
 
+    /// A pod's keys were written into its selector already: only where an expression has one beside another is it there twice.
+    /// Upstream: core/validation.validateLabelKeys.
     private func matchLabelKeys(_ constraint: JSONView, _ field: String, _ errors: inout FieldErrors) {
         let keys = constraint["matchLabelKeys"].strings
         guard !keys.isEmpty else { return }
-        let selector = constraint["labelSelector"].present
-        if selector == nil { errors.forbidden(field, "must not be specified when labelSelector is not set") }
-        let used = Set(selector["matchLabels"].stringMap.keys).union(selector["matchExpressions"].elements.map { $0["key"].text })
-        for (index, key) in keys.enumerated() {
-            errors.qualifiedName("\(field)[\(index)]", key)
-            if used.contains(key) { errors.invalid("\(field)[\(index)]", text: key, "exists in both matchLabelKeys and labelSelector") }
+        guard let selector = constraint["labelSelector"].present else {
+            return errors.forbidden(field, "must not be specified when labelSelector is not set")
+        }
+        for (index, key) in keys.enumerated() { errors.qualifiedName("\(field)[\(index)]", key) }
+        var seen = Set(selector["matchLabels"].stringMap.keys)
+        for expression in selector["matchExpressions"].elements {
+            let key = expression["key"].text
+            if let index = keys.lastIndex(of: key), seen.contains(key) {
+                errors.invalid("\(field)[\(index)]", text: key, "exists in both matchLabelKeys and labelSelector")
+            }
+            seen.insert(key)
         }
     }
 

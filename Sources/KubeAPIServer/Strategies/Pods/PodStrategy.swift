@@ -19,7 +19,12 @@ struct PodStrategy: ResourceStrategy {
         guard var spec = object["spec"] else { return }
         object["spec"] = .null
         PodMatchLabelKeys.apply(&spec, labels: object[path: "metadata", "labels"])
+        AppArmorAnnotations.apply(&spec, object[path: "metadata", "annotations"])
         object["spec"] = spec
+    }
+
+    func warningsBeforeCreate(_ object: Value) -> [String] {
+        AppArmorAnnotations.warnings(object["spec"] ?? .null, object[path: "metadata", "annotations"])
     }
 
     private func keepGracePeriodPositive(_ object: inout Value) {
@@ -34,6 +39,7 @@ struct PodStrategy: ResourceStrategy {
         case "status":
             // A status without a class keeps the one the pod has: it never changes.
             if (object[path: "status", "qosClass"]?.string ?? "").isEmpty { object[path: "status", "qosClass"] = old["status"]["qosClass"].value }
+            keepObservedGenerations(&object, old)
         case "ephemeralcontainers":
             let containers = object[path: "spec", "ephemeralContainers"]
             restore(&object, old)
@@ -44,6 +50,30 @@ struct PodStrategy: ResourceStrategy {
             for list in ["containers", "initContainers"] { resize(list, &object, asked) }
         default: break
         }
+    }
+
+    /// A status that says nothing of what was observed keeps what it said, each condition too. Upstream: preserveOldObservedGeneration.
+    private func keepObservedGenerations(_ object: inout Value, _ old: Object) {
+        func isUnset(_ status: Value?) -> Bool { status?["observedGeneration"]?.int ?? 0 == 0 }
+        let before = old["status"]
+        if isUnset(object["status"]), let generation = before["observedGeneration"].int, generation != 0 {
+            object[path: "status", "observedGeneration"] = .int(generation)
+        }
+        // Conditions of one type may be several: they follow each other in their order.
+        var earlier: [String: [Int64]] = [:]
+        for condition in before["conditions"].elements {
+            earlier[condition["type"].text, default: []].append(condition["observedGeneration"].int ?? 0)
+        }
+        guard earlier.values.contains(where: { $0.contains { $0 != 0 } }), var conditions = object[path: "status", "conditions"]?.array else {
+            return
+        }
+        for index in conditions.indices {
+            let type = conditions[index]["type"]?.string ?? ""
+            guard let generation = earlier[type]?.first else { continue }
+            earlier[type]?.removeFirst()
+            if generation != 0, isUnset(conditions[index]) { conditions[index]["observedGeneration"] = .int(generation) }
+        }
+        object[path: "status", "conditions"] = .array(conditions)
     }
 
     /// The old pod, with the managers of the new one's fields.
@@ -89,49 +119,16 @@ struct PodStrategy: ResourceStrategy {
         }
     }
 
+    /// Of updates nobody is warned: they are seldom people's, and many. Upstream: WarningsOnCreate, WarningsOnUpdate.
     func warnings(_ object: Object, old: Object?) -> [String] {
-        PodWarnings.warnings(object["spec"], object["metadata"], path: "", old: old?["spec"])
-    }
-}
-
-/// Keys of labels whose values a pod's own are, written out as selectors. Upstream: pod.applyMatchLabelKeysAndMismatchLabelKeys,
-/// applySchedulingGatedCondition.
-enum PodMatchLabelKeys {
-    private static let terms = "requiredDuringSchedulingIgnoredDuringExecution"
-    private static let preferred = "preferredDuringSchedulingIgnoredDuringExecution"
-
-    static func apply(_ spec: inout Value, labels: Value?) {
-        guard spec["affinity"] != nil || spec["topologySpreadConstraints"] != nil else { return }
-        for kind in ["podAffinity", "podAntiAffinity"] {
-            guard var affinity = spec[path: "affinity", kind] else { continue }
-            if let required = affinity[terms]?.array { affinity[terms] = .array(required.map { merged($0, labels) }) }
-            if let soft = affinity[preferred]?.array {
-                affinity[preferred] = .array(
-                    soft.map { weighted in
-                        guard let term = weighted["podAffinityTerm"] else { return weighted }
-                        var weighted = weighted
-                        weighted["podAffinityTerm"] = merged(term, labels)
-                        return weighted
-                    })
-            }
-            spec[path: "affinity", kind] = affinity
+        guard old == nil else { return [] }
+        var found: [String] = []
+        let problems = Names.problems(object.metadata.name, .dnsLabel)
+        if !problems.isEmpty {
+            found.append(
+                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: "
+                    + "[\(problems.joined(separator: " "))]")
         }
-    }
-
-    private static func merged(_ term: Value, _ labels: Value?) -> Value {
-        let match = (term["matchLabelKeys"]?.array ?? []).compactMap(\.string)
-        let mismatch = (term["mismatchLabelKeys"]?.array ?? []).compactMap(\.string)
-        guard !match.isEmpty || !mismatch.isEmpty, var selector = term["labelSelector"], !selector.isNull else { return term }
-        var expressions = selector["matchExpressions"]?.array ?? []
-        for (keys, operation) in [(match, "In"), (mismatch, "NotIn")] {
-            for key in keys {
-                guard let value = labels?[key] else { continue }
-                expressions.append(["key": .string(key), "operator": .string(operation), "values": [value]])
-            }
-        }
-        if !expressions.isEmpty { selector["matchExpressions"] = .array(expressions) }
-        var term = term
-        term["labelSelector"] = selector
-        return term
+        return found + PodWarnings.warnings(object["spec"], object["metadata"], path: "", old: nil)
     }
 }

@@ -41,6 +41,10 @@ enum PodWarnings {
             found.append("\(root)spec.imagePullSecrets[\(index)].name: invalid empty name \"\"")
         }
         annotations(metadata["annotations"], root, &found)
+        // Pods were warned of these before their fields were filled.
+        if !path.isEmpty, let spec = spec?.value {
+            found += AppArmorAnnotations.warnings(spec, metadata["annotations"]?.value).map { "\(root)\($0)" }
+        }
         for list in ["initContainers", "containers"] {
             for (index, container) in spec[list].elements.enumerated() { self.container(container, "\(root)spec.\(list)[\(index)]", &found) }
         }
@@ -57,8 +61,6 @@ enum PodWarnings {
                 found.append("\(field): non-functional in v1.16+; use the \"priorityClassName\" field instead")
             } else if key == PodAnnotationValidation.seccompPod || key.hasPrefix(PodAnnotationValidation.seccompContainer) {
                 found.append("\(field): non-functional in v1.27+; use the \"seccompProfile\" field instead")
-            } else if key.hasPrefix(PodAnnotationValidation.appArmor) {
-                found.append("\(field): deprecated since v1.30; use the \"appArmorProfile\" field instead")
             }
         }
     }

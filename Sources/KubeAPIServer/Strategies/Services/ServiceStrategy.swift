@@ -36,6 +36,8 @@ struct ServiceStrategy: ResourceStrategy {
         object["spec"] = spec
     }
 
+    func warnings(_ object: Object, old: Object?) -> [String] { ServiceWarnings.warnings(object) }
+
     func release(_ object: Object) { allocator.release(ServiceAddressAllocator.Owner(object.metadata)) }
 
     private func owner(_ object: Value) -> ServiceAddressAllocator.Owner {

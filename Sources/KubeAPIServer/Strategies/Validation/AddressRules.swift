@@ -82,6 +82,50 @@ enum AddressRules {
         return canonical == text ? [] : ["must be in canonical form (\(canonical.goQuoted))"]
     }
 
+    // MARK: Warnings
+
+    /// As Go writes it: an IPv4 address within IPv6 as IPv4.
+    private static func standard(_ address: IPAddress, _ text: String) -> String {
+        isMapped(address, text) ? IPAddress(number: address.number & 0xFFFF_FFFF, isIPv6: false).description : address.description
+    }
+
+    /// Of an address that is accepted still but not in its standard form. Upstream: validation.GetWarningsForIP.
+    static func warnings(_ field: @autoclosure () -> String, _ text: String) -> [String] {
+        guard let address = parse(text) else { return [] }
+        if IPAddress(text) == nil || isMapped(address, text) {
+            return [
+                "\(field()): non-standard IP address \(text.goQuoted) will be considered invalid in a future Kubernetes release: use "
+                    + standard(address, text).goQuoted
+            ]
+        }
+        guard address.isIPv6, address.description != text else { return [] }
+        return ["\(field()): IPv6 address \(text.goQuoted) should be in RFC 5952 canonical format (\(address.description.goQuoted))"]
+    }
+
+    /// The same of a range. Upstream: validation.GetWarningsForCIDR.
+    static func rangeWarnings(_ field: @autoclosure () -> String, _ text: String) -> [String] {
+        guard let range = range(text) else { return [] }
+        let parts = text.split(separator: "/").map(String.init)
+        guard parts.count == 2 else { return [] }
+        var found: [String] = []
+        let isMapped = isMapped(range.address, parts[0])
+        let network = "\(standard(network(range), parts[0]))/\(isMapped ? max(0, range.length - 96) : range.length)"
+        if self.network(range).number != range.address.number {
+            let one = "\(standard(range.address, parts[0]))/\(range.address.isIPv6 && !isMapped ? 128 : 32)"
+            found.append("\(field()): CIDR value \(text.goQuoted) is ambiguous in this context (should be \(network.goQuoted) or \(one.goQuoted)?)")
+        }
+        if IPAddress(parts[0]) == nil || isMapped || (parts[1].count > 1 && parts[1].hasPrefix("0")) {
+            found.append(
+                "\(field()): non-standard CIDR value \(text.goQuoted) will be considered invalid in a future Kubernetes release: use "
+                    + network.goQuoted)
+        }
+        let canonical = "\(range.address)/\(range.length)"
+        if found.isEmpty, range.address.isIPv6, canonical != text {
+            found.append("\(field()): IPv6 CIDR value \(text.goQuoted) should be in RFC 5952 canonical format (\(canonical.goQuoted))")
+        }
+        return found
+    }
+
     /// Addresses that no Service may lead to. Upstream: core/validation.ValidateNonSpecialIP.
     static func specialProblems(_ text: String) -> [String] {
         guard let address = parse(text) else { return ["must be a valid IP address"] }
