@@ -35,6 +35,45 @@ import Testing
         #expect(throws: StatusError.patchRejected) { try JSONPatch(patch).apply(to: document) }
     }
 
+    /// `{"a": [[[…]]]}` with so many lists, the innermost empty.
+    private static func nested(_ depth: Int) throws -> Value {
+        try Value(json: #"{"a":"# + String(repeating: "[", count: depth) + String(repeating: "]", count: depth) + "}")
+    }
+
+    /// Where something is put into the innermost list.
+    private static func innermost(_ depth: Int) -> String { "/a" + String(repeating: "/0", count: depth - 1) + "/-" }
+
+    @Test("a value that is copied into itself over and over does not nest without end", arguments: ["copy", "add", "move"])
+    func depth(_ operation: String) throws {
+        let depth = 490
+        let document = try Self.nested(depth)
+        var steps: [Value] = []
+        for _ in 0..<7 {
+            switch operation {
+            case "copy": steps.append(["op": "copy", "from": "/a", "path": .string(Self.innermost(depth))])
+            case "add": steps.append(["op": "add", "path": .string(Self.innermost(depth)), "value": document])
+            default:
+                steps.append(["op": "copy", "from": "/a", "path": "/b"])
+                steps.append(["op": "move", "from": "/b", "path": .string(Self.innermost(depth))])
+            }
+        }
+        #expect(throws: StatusError.patchRejected) { try JSONPatch(.array(steps)).apply(to: document) }
+    }
+
+    @Test("a move to a deep place is done, as is one up from there")
+    func deepMove() throws {
+        let depth = 490
+        var document = try Self.nested(depth)
+        document["b"] = ["c": [1]]
+        let down: Value = ["op": "move", "from": "/b", "path": .string(Self.innermost(depth))]
+        let up: Value = ["op": "move", "from": .string("/a" + String(repeating: "/0", count: depth)), "path": "/d"]
+        var moved = try Self.nested(depth)
+        moved["d"] = ["c": [1]]
+        #expect(try JSONPatch([down, up]).apply(to: document) == moved)
+        let path = "/a" + String(repeating: "/0", count: 600)
+        #expect(throws: StatusError.patchRejected) { try JSONPatch([["op": "remove", "path": .string(path)]]) }
+    }
+
     @Test("too many operations are refused with 413, other documents with 400")
     func limits() {
         let one: Value = ["op": "test", "path": "/a", "value": 1]

@@ -76,3 +76,36 @@ struct SchedulerTests {
         #expect(!ClusterEvent.nodeRemoved.concerns(["NodeResourcesFit"]))
     }
 }
+
+@Suite("Scheduler: amounts that no node has")
+struct AmountTests {
+    @Test("a pod of very many containers that ask for very much fits nowhere, and breaks no node's sums")
+    func manyContainers() throws {
+        let huge = try pod("huge") { spec in
+            spec["containers"] = .array(
+                (0..<8192).map {
+                    [
+                        "name": .string("c\($0)"),
+                        "resources": ["requests": ["cpu": "1E", "memory": "1E", "ephemeral-storage": "1E", "a.io/gpu": "1E"]],
+                    ]
+                })
+        }
+        #expect(
+            huge.requests.memory == Resource.limit && huge.requests.milliCPU == Resource.limit && huge.requests.scalar["a.io/gpu"] == Resource.limit)
+        var all = cache([try node("a")])
+        let before = all.node("a")?.requested
+        #expect(message(schedule(huge, all))?.contains("Insufficient memory") ?? false)
+        // Whoever binds it by hand, and how many of them.
+        for number in 0..<64 {
+            all.assume(
+                try pod("p\(number)") { spec in
+                    spec["containers"] = .array((0..<16).map { ["name": .string("c\($0)"), "resources": ["requests": ["memory": "1E"]]] })
+                }, on: "a")
+        }
+        #expect(all.node("a")?.requested.memory == 64 * Resource.limit)
+        #expect(message(schedule(try pod("small", memory: "1Mi"), all)) == "0/1 nodes are available: 1 Insufficient memory.")
+        for number in 0..<64 { all.forget("uid-p\(number)") }
+        #expect(all.node("a")?.requested == before)
+        #expect(schedule(try pod("small", memory: "1Mi"), all) == .node("a"))
+    }
+}

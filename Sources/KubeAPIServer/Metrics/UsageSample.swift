@@ -24,7 +24,7 @@ struct UsageSample: Sendable {
         }
         node = summary["node"].flatMap(Counter.init)
         // A node that does not count its own processor time is what its pods are.
-        if node == nil, let memory = summary["node"]["memory"]["workingSetBytes"].int {
+        if node == nil, let memory = summary["node"]["memory"]["workingSetBytes"].int, memory >= 0 {
             let cpu = pods.values.joined().reduce(Int64(0)) { $0.addingReportingOverflow($1.value.cpu).partialValue }
             node = Counter(cpu: cpu, memory: memory)
         }
