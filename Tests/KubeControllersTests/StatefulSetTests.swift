@@ -4,7 +4,8 @@ import Testing
 @testable import KubeControllers
 
 private func statefulSet(
-    replicas: Int64 = 3, parallel: Bool = false, partition: Int64? = nil, onDelete: Bool = false, start: Int64 = 0, status: Value = [:]
+    replicas: Int64 = 3, parallel: Bool = false, partition: Int64? = nil, onDelete: Bool = false, start: Int64 = 0, status: Value = [:],
+    maxUnavailable: Value? = nil
 ) throws -> StatefulSetState {
     var spec: Value = [
         "replicas": .int(replicas), "serviceName": "db", "selector": ["matchLabels": ["app": "db"]],
@@ -14,6 +15,7 @@ private func statefulSet(
         "updateStrategy": onDelete ? ["type": "OnDelete"] : ["type": "RollingUpdate", "rollingUpdate": ["partition": .int(partition ?? 0)]],
     ]
     if start > 0 { spec[path: "ordinals", "start"] = .int(start) }
+    if let maxUnavailable { spec[path: "updateStrategy", "rollingUpdate", "maxUnavailable"] = maxUnavailable }
     return StatefulSetState(
         try object([
             "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": ["name": "db", "namespace": "default", "uid": "ss", "generation": 2],
@@ -90,6 +92,21 @@ struct StatefulSetTests {
         #expect(deleted(plan(try statefulSet(parallel: true), [old[0], old[1], try member(2, ready: false)], current: "db-old")).isEmpty)
         #expect(deleted(plan(try statefulSet(partition: 2), [old[0], old[1], try member(2)], current: "db-old")).isEmpty)
         #expect(deleted(plan(try statefulSet(onDelete: true), old, current: "db-old")).isEmpty)
+    }
+
+    @Test("with maxUnavailable an update takes as many as may be unavailable, those that are already counted in")
+    func maxUnavailable() throws {
+        let old = try (0..<4).map { try member($0, revision: "db-old") }
+        func going(_ pods: [Object], _ most: Value, partition: Int64? = nil) throws -> [String] {
+            deleted(plan(try statefulSet(replicas: 4, parallel: true, partition: partition, maxUnavailable: most), pods, current: "db-old"))
+        }
+        #expect(try going(old, 2) == ["db-3", "db-2"])
+        #expect(try going(old, "75%") == ["db-3", "db-2", "db-1"])
+        #expect(try going(old, "10%") == ["db-3"], "one at least")
+        #expect(try going(old, 4, partition: 2) == ["db-3", "db-2"])
+        #expect(try going(Array(old[..<3]) + [try member(3, ready: false)], 2) == ["db-2"])
+        #expect(try going([try member(0, ready: false)] + old[1...], 1).isEmpty, "a pod that is down below counts, too")
+        #expect(try going(Array(old[..<3]) + [try member(3, deleting: true)], 2) == ["db-2"])
     }
 
     @Test("a pod below the partition is made anew of the old revision")

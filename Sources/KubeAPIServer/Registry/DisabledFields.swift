@@ -1,7 +1,8 @@
 import KubeAPI
 
 /// Fields whose feature gates are off in 1.36: dropped, unless the stored object has them already.
-/// Upstream: podutil.DropDisabledPodFields, DropDisabledTemplateFields, statefulset's dropStatefulSetDisabledFields.
+/// Upstream: podutil.DropDisabledPodFields, DropDisabledTemplateFields. A StatefulSet's `maxUnavailable` stays, whose gate was on in 1.35 and is off in
+/// 1.36: the controller heeds it.
 enum DisabledFields {
     /// Where a kind keeps the spec of its pods.
     private static let podSpecs: [GroupResource: [String]] = [
@@ -15,16 +16,10 @@ enum DisabledFields {
         GroupResource(group: "batch", resource: "jobs"): ["spec", "template", "spec"],
         GroupResource(group: "batch", resource: "cronjobs"): ["spec", "jobTemplate", "spec", "template", "spec"],
     ]
-    private static let statefulSets = GroupResource(group: "apps", resource: "statefulsets")
     private static let containerLists = ["initContainers", "containers", "ephemeralContainers"]
 
     static func drop(from object: inout Value, row: ResourceRow, old: Value?) {
         guard let path = podSpecs[row.groupResource] else { return }
-        if row.groupResource == statefulSets {
-            let unavailable = ["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"]
-            // MaxUnavailableStatefulSet
-            if object[path: unavailable] != nil, isUnset(old?[path: unavailable]) { object[path: unavailable] = nil }
-        }
         guard let spec = object[path: path] else { return }
         let oldSpec = old?[path: path]
         // ContainerStopSignals

@@ -129,9 +129,17 @@ struct StatefulSetPlanner {
         return mayGoOn
     }
 
-    /// Replaces pods of old revisions, the highest ordinal first, one at a time, waiting for each to be healthy.
+    /// Replaces pods of old revisions, the highest ordinal first: one at a time, waiting for each to be healthy, or as many as `maxUnavailable` lets.
+    /// Upstream: updateStatefulSetAfterInvariantEstablished, with the gate MaxUnavailableStatefulSet where the set says a number.
     private func update(_ plan: inout StatefulSetPlan) {
         guard let partition = set.partition else { return }
+        if let maxUnavailable = set.maxUnavailable {
+            let unavailable = set.ordinals.count { ordinal in pods[ordinal].map { !isHealthy($0) || !isAvailable($0) } ?? true }
+            let outdated = set.ordinals.reversed().filter { $0 >= set.start + partition }.compactMap { pods[$0] }
+                .filter { revision(of: $0) != updateRevision && !$0.metadata.isBeingDeleted }
+            for pod in outdated.prefix(max(0, maxUnavailable - unavailable)) { plan.changes.append(.delete(pod, why: nil)) }
+            return
+        }
         for ordinal in set.ordinals.reversed() where ordinal >= set.start + partition {
             guard let pod = pods[ordinal] else { return }
             if revision(of: pod) != updateRevision {

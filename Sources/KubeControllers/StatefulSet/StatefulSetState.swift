@@ -18,6 +18,8 @@ struct StatefulSetState: Sendable {
     var isOrdered: Bool
     /// Nil: pods are only replaced when they are deleted. Otherwise ordinals below it keep the current revision.
     var partition: Int?
+    /// How many pods an update may have unavailable at once; nil: it goes one by one, and each waits for the ones above it alone.
+    var maxUnavailable: Int?
     var claimTemplates: [Value]
     var retention: ClaimRetention
     var status: StatefulSetStatus
@@ -42,6 +44,12 @@ struct StatefulSetState: Sendable {
         partition =
             strategy["type"].string == "OnDelete"
             ? nil : Int(clamping: min(Int64(Int32.max), max(0, strategy["rollingUpdate"]["partition"].int ?? 0)))
+        // Upstream: getStatefulSetMaxUnavailable: rounded down, one at least.
+        maxUnavailable =
+            partition == nil
+            ? nil
+            : IntOrString(strategy["rollingUpdate"]["maxUnavailable"])?.scaled(total: replicas, roundUp: false)
+                .map { max(1, $0) }
         claimTemplates = spec["volumeClaimTemplates"].elements.map(\.value)
         retention = ClaimRetention(spec["persistentVolumeClaimRetentionPolicy"])
         status = StatefulSetStatus(object["status"])

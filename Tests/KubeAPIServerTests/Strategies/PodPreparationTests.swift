@@ -104,25 +104,6 @@ struct PodPreparationTests {
         #expect(object == given)
     }
 
-    @Test("a StatefulSet's maxUnavailable is dropped, and kept where it is stored")
-    func maxUnavailable() async throws {
-        let test = try await TestServer()
-        let set: Value = [
-            "metadata": ["name": "s"],
-            "spec": [
-                "selector": ["matchLabels": ["a": "b"]],
-                "template": ["metadata": ["labels": ["a": "b"]], "spec": ["containers": [Self.container()]]],
-                "updateStrategy": ["type": "RollingUpdate", "rollingUpdate": ["maxUnavailable": 2, "partition": 1]],
-            ],
-        ]
-        let made = try await test.create("apps/v1/statefulsets", set)
-        #expect(made["spec"]["updateStrategy"]["rollingUpdate"].value == ["partition": 1])
-        let row = try #require(ResourceTable.shared.rows.first { $0.resource == "statefulsets" })
-        var again = set
-        DisabledFields.drop(from: &again, row: row, old: set)
-        #expect(again == set)
-    }
-
     // MARK: Status
 
     @Test("a status that says nothing of the observed generation keeps it, each condition too")
