@@ -1,0 +1,1 @@
+../../../../Sources/KubeAPIServer/Tables/JSONPath.swift
