@@ -83,6 +83,12 @@ extension ResourceVerbs {
         object = attributes.object
         ObjectPreparation.prepareForUpdate(&object, old: oldValue, row: row, subresource: subresource)
         if subresource.isEmpty { DisabledFields.drop(from: &object, row: row, old: oldValue) }
+        // Defaults that are newer than the stored object are no change that was asked for. Upstream reads what is stored with its defaults.
+        if subresource.isEmpty, !row.isCustom, object["spec"] != oldValue["spec"] {
+            var before = oldValue
+            Defaults.apply(&before, row)
+            if object["spec"] == before["spec"] { object["spec"] = oldValue["spec"] }
+        }
         try scope.strategy?.prepareForUpdate(&object, old: old, subresource: subresource, reader)
         // A binding is no change of what is wanted of the pod. Upstream: BindingREST writes around the pod strategy.
         if subresource != "binding" { ObjectPreparation.countGeneration(&object, old: oldValue, row: row) }

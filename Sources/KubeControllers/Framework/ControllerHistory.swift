@@ -107,7 +107,14 @@ struct RevisionKeeper: Sendable {
                 .controllerRevisions, namespace: meta.namespace, name: revision[path: "metadata", "name"]?.string ?? "")
             switch ControllerHistory.classify(existing, owner: meta.uid, data: revision["data"]) {
             case .own: return existing
-            case .orphan: return try await claimer.claim(owner, selector: selector, reference: reference, candidates: [existing]).first
+            case .orphan:
+                // An owner that is going adopts nothing, and needs no other.
+                if meta.isBeingDeleted { return existing }
+                guard selector.matches(existing) else { return nil }
+                let adopted = try await claimer.claim(owner, selector: selector, reference: reference, candidates: [existing]).first
+                // Gone meanwhile: its name is free, which is no collision.
+                guard let adopted else { throw error }
+                return adopted
             case .going: throw error
             case .collision: return nil
             }

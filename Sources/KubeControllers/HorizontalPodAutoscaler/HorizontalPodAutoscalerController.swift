@@ -155,10 +155,11 @@ final class HorizontalPodAutoscalerController: Controller {
             return nil
         }
         let selected = pods.indexer.list(namespace: state.namespace).filter { selector.matches($0) }
-        let having = selectors.withLock { selectors in
+        let known = selectors.withLock { selectors in
             selectors.set(selector, of: key, in: state.namespace)
-            return selectors.having(oneOf: selected, in: state.namespace)
+            return selectors
         }
+        let having = known.having(oneOf: selected, in: state.namespace)
         guard having.count <= 1 else {
             let message = "pods by selector \(text) are controlled by multiple HPAs: [\(having.joined(separator: " "))]"
             refuse("AmbiguousSelector", "AmbiguousSelector", message)

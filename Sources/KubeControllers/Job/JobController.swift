@@ -36,9 +36,8 @@ final class JobController: Controller {
                     expectations.forget(meta.key)
                     queue.add(meta.key)
                     // Its pods, and those that it would have adopted. Upstream: cleanupPodFinalizers.
-                    for pod in indexer.list(namespace: meta.namespace) where Self.isOrphan(pod) {
-                        if pod.metadata.controller.map({ $0.uid == meta.uid }) ?? true { queue.add(Self.orphanKey(pod)) }
-                    }
+                    let near = ControllerIndex.owned(indexer, by: meta.uid) + ControllerIndex.orphans(indexer, in: meta.namespace)
+                    for pod in near where Self.isOrphan(pod) { queue.add(Self.orphanKey(pod)) }
                 }))
         let resolver = OwnerResolver(owners: jobs.indexer, kind: "Job")
         @Sendable func deleted(_ pod: Object) {
@@ -82,9 +81,9 @@ final class JobController: Controller {
 
     /// Whether a Job is going to make a pod that nobody controls its own.
     static func adopts(_ job: Object, _ pod: Object) -> Bool {
-        if job.metadata.isBeingDeleted || pod.metadata.isBeingDeleted || !isOurs(job) || JobState(job).isFinished { return false }
+        if job.metadata.isBeingDeleted || pod.metadata.isBeingDeleted || !isOurs(job) { return false }
         guard let selector = try? LabelSelector(object: job["spec"]["selector"]), !selector.isEverything else { return false }  // Matches nothing.
-        return selector.matches(pod)
+        return selector.matches(pod) && !JobState(job).isFinished
     }
 
     /// Whether no other controller runs it. Upstream: managedByExternalController.

@@ -93,15 +93,18 @@ enum EnvFile {
         let root = open(volume, CLINUX_O_PATH | O_DIRECTORY | O_CLOEXEC)
         try FileTree.check(root, "open", volume)
         defer { close(root) }
-        // A pipe is not waited for.
+        // Looked at before it is opened: opening a device may do something, and a container may make devices.
         let resolve = UInt64(CLINUX_RESOLVE_BENEATH) | UInt64(CLINUX_RESOLVE_NO_MAGICLINKS)
-        let descriptor = clinux_openat2(root, path, O_RDONLY | O_NONBLOCK, 0, resolve)
-        try FileTree.checkCode(descriptor, "open", path)
-        defer { close(descriptor) }
+        let handle = clinux_openat2(root, path, CLINUX_O_PATH, 0, resolve)
+        try FileTree.checkCode(handle, "open", path)
+        defer { close(handle) }
         var status = stat()
-        try FileTree.check(fstat(descriptor, &status), "stat", path)
+        try FileTree.check(fstat(handle, &status), "stat", path)
         guard status.st_mode & S_IFMT == S_IFREG else { throw Malformed("\(path) is not a file") }
         guard status.st_size <= maximumBytes else { throw Malformed("\(path) is larger than \(maximumBytes) bytes") }
+        let descriptor = open("/proc/self/fd/\(handle)", O_RDONLY | O_CLOEXEC)
+        try FileTree.check(descriptor, "open", path)
+        defer { close(descriptor) }
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: maximumLine)
         // It may grow meanwhile.

@@ -33,18 +33,18 @@ final class Prober: Sendable {
         var wanted: Set<Key> = []
         for spec in pod.allContainers where !spec.isInit || spec.isSidecar {
             guard let current = status.latest(spec.name), current.state == .running else { continue }
-            let reported = ReportedStanding(pod, spec, containerID: current.id)
             for (kind, view) in [(ProbeKind.startup, spec.startupProbe), (.readiness, spec.readinessProbe), (.liveness, spec.livenessProbe)] {
                 guard let view else { continue }
                 let key = Key(containerID: current.id, kind: kind)
                 wanted.insert(key)
+                // One worker reconciles a pod, one pass at a time.
+                guard probes.withLock({ $0[key] == nil }) else { continue }
+                let reported = ReportedStanding(pod, spec, containerID: current.id)
                 let state = ProbeState(kind: kind, settings: ProbeSettings(view), reported: reported)
-                let isNew = probes.withLock { probes in
-                    if probes[key] != nil { return false }
-                    probes[key] = Running(podUID: pod.uid, result: state.result)
-                    return true
-                }
-                guard isNew, kind == .readiness || !isTerminating, kind != .startup || state.result == nil else { continue }
+                probes.withLock { $0[key] = Running(podUID: pod.uid, result: state.result) }
+                guard kind == .readiness || !isTerminating, kind != .startup || state.result == nil else { continue }
+                // Readiness that waits for a startup probe would wait in vain.
+                if isTerminating, spec.startupProbe != nil, !reported.isStarted { continue }
                 let ip = pod.hostNetwork ? pod.status["hostIP"].string ?? "127.0.0.1" : status.ips.first ?? ""
                 let target = ProbeActions.Target(containerID: current.id, podIP: ip, container: spec)
                 let startedAt = Timestamp(microseconds: current.startedAt / 1000)
@@ -59,8 +59,11 @@ final class Prober: Sendable {
     func stopRestarts(podUID: String) {
         let tasks = probes.withLock { probes in
             var tasks: [Task<Void, Never>] = []
-            for (key, probe) in probes where probe.podUID == podUID && key.kind != .readiness {
-                guard let task = probe.task else { continue }
+            for (key, probe) in probes where probe.podUID == podUID {
+                // Readiness that waits for a startup probe waits in vain from now on.
+                let startup = probes[Key(containerID: key.containerID, kind: .startup)]
+                let isKept = key.kind == .readiness && (startup == nil || startup?.result == true)
+                guard !isKept, let task = probe.task else { continue }
                 tasks.append(task)
                 probes[key]?.task = nil
             }

@@ -116,7 +116,8 @@ extension NodeStatistics {
         var node = ContainerMetrics.Group(id: "/", figures: figures(root))
         node.interfaces = InterfaceFigures.own()
         var groups = [node]
-        for (pod, containers) in byPod {
+        // Of pods that are over there is nothing to measure.
+        for (pod, containers) in byPod where !pod.isTerminalInAPI || !containers.isEmpty {
             let path = cgroups.path(pod)
             func group(_ below: String) -> ContainerMetrics.Group {
                 var group = ContainerMetrics.Group(id: path.dropFirst(root.count) + below, namespace: pod.namespace, pod: pod.name)
@@ -124,7 +125,7 @@ extension NodeStatistics {
                 return group
             }
             if configuration.managesCgroups { groups.append(group("")) }
-            for sandbox in sandboxes where sandbox.metadata.uid == pod.uid && sandbox.networkMode == .pod && configuration.managesCgroups {
+            for sandbox in sandboxes where sandbox.metadata.uid == pod.uid && !pod.hostNetwork && configuration.managesCgroups {
                 var own = group("/\(sandbox.id)")
                 own.name = sandbox.id
                 own.interfaces = InterfaceFigures.read(cgroupMount: cgroups.mount, path: "\(path)/\(sandbox.id)", isUnified: isUnified)

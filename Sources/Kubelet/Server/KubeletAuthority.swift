@@ -28,8 +28,10 @@ final class KubeletAuthority: Sendable {
     }
 
     private struct State {
-        /// By the tokens' hashes: tokens themselves are kept nowhere. Nil: nobody's.
-        var tokens = ExpiringCache<SHA256Digest, KubeletCaller?>(limit: remembered)
+        /// By the tokens' hashes: tokens themselves are kept nowhere.
+        var tokens = ExpiringCache<SHA256Digest, KubeletCaller>(limit: remembered)
+        /// Nobody's, kept apart: tokens that are made up do not push out those of callers.
+        var strangers = ExpiringCache<SHA256Digest, Bool>(limit: remembered)
         var answers = ExpiringCache<Question, Bool>(limit: remembered)
         var pending = 0
     }
@@ -65,7 +67,10 @@ final class KubeletAuthority: Sendable {
     func caller(token: String) async throws -> KubeletCaller? {
         guard token.utf8.count <= Self.maximumTokenBytes else { return nil }
         let key = SHA256.hash(data: Array(token.utf8))
-        if let known = state.withLock({ $0.tokens.value(key, now: now()) }) { return known }
+        let (known, isStranger) = state.withLock { state in
+            (state.tokens.value(key, now: now()), state.strangers.value(key, now: now()) != nil)
+        }
+        if known != nil || isStranger { return known }
         let status = try await ask(
             .tokenReviews, ["kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "spec": ["token": .string(token)]])["status"]
         var caller: KubeletCaller?
@@ -76,7 +81,10 @@ final class KubeletAuthority: Sendable {
             caller = found
         }
         let answer = caller
-        state.withLock { $0.tokens.keep(answer, for: key, until: now() + Self.tokenTime) }
+        state.withLock { state in
+            let end = now() + Self.tokenTime
+            if let answer { state.tokens.keep(answer, for: key, until: end) } else { state.strangers.keep(true, for: key, until: end) }
+        }
         return answer
     }
 

@@ -56,7 +56,7 @@ struct KubeletServer: HTTPResponder {
 
     /// Whose the request is. Upstream: the kubelet's union of x509 and token webhook.
     private func caller(_ head: HTTPRequestHead) async throws -> (caller: KubeletCaller, byCertificate: Bool) {
-        if let leaf = head.connection.peerCertificates.first, var caller = configuration.identify(leaf) {
+        if let leaf = head.connection.peerCertificates.first, var caller = configuration.identify(leaf), !caller.name.isEmpty {
             if !caller.groups.contains(Self.authenticated) { caller.groups.append(Self.authenticated) }
             return (caller, true)
         }
@@ -65,7 +65,7 @@ struct KubeletServer: HTTPResponder {
         do {
             guard let caller = try await authority.caller(token: token) else { throw unauthorized }
             return (caller, false)
-        } catch let refusal as Refusal { throw refusal } catch {
+        } catch let refusal as Refusal { throw refusal } catch is KubeletAuthority.Busy { throw unauthorized } catch {
             logger.warning("cannot tell whose a request is", metadata: ["error": "\(error)"])
             throw unauthorized
         }
@@ -191,7 +191,12 @@ struct KubeletServer: HTTPResponder {
         }
         let logPath = status.logPath
         // A container that was made but never ran may have no log yet.
-        let canBeRead = try await FileWork.run { !logPath.isEmpty && FileTree.exists(logPath) }
+        var canBeRead = try await FileWork.run { !logPath.isEmpty && FileTree.exists(logPath) }
+        // One that is being rotated is not there for a moment.
+        for _ in 0..<50 where !canBeRead && status.state == .running && !logPath.isEmpty {
+            try await Task.sleep(for: .milliseconds(20))
+            canBeRead = try await FileWork.run { FileTree.exists(logPath) }
+        }
         guard canBeRead else { return Self.text(200, "") }
         if options.previous || status.state != .running { options.follow = false }
         let stream = ContainerLogStream(runtime: runtime, pleg: pleg, watcher: watcher, options: options)

@@ -59,14 +59,14 @@ struct PodStrategy: ResourceStrategy {
         if isUnset(object["status"]), let generation = before["observedGeneration"].int, generation != 0 {
             object[path: "status", "observedGeneration"] = .int(generation)
         }
+        // Mostly each says its own.
+        guard var conditions = object[path: "status", "conditions"]?.array, conditions.contains(where: { isUnset($0) }) else { return }
         // Conditions of one type may be several: they follow each other in their order.
         var earlier: [String: [Int64]] = [:]
         for condition in before["conditions"].elements {
             earlier[condition["type"].text, default: []].append(condition["observedGeneration"].int ?? 0)
         }
-        guard earlier.values.contains(where: { $0.contains { $0 != 0 } }), var conditions = object[path: "status", "conditions"]?.array else {
-            return
-        }
+        guard earlier.values.contains(where: { $0.contains { $0 != 0 } }) else { return }
         for index in conditions.indices {
             let type = conditions[index]["type"]?.string ?? ""
             guard let generation = earlier[type]?.first else { continue }
