@@ -281,12 +281,15 @@ def test_graceful_shutdown(node):
 def test_memory_pressure(node):
     """When pods have used up what the node has for them, the one that took most beyond its request goes, and the node says why."""
     create(node, "modest", container={"resources": {"requests": {"memory": "64Mi"}}})
-    create(node, "hog", volumes=[{"name": "memory", "emptyDir": {"medium": "Memory"}}], container={"volumeMounts": [{"name": "memory", "mountPath": "/memory"}]})
+    # Two volumes: one alone has no room for more than all pods may have.
+    create(node, "hog", volumes=[{"name": name, "emptyDir": {"medium": "Memory"}} for name in ("one", "two")], container={
+        "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in ("one", "two")]})
     free = node.get("nodes")["items"][0]["status"]["allocatable"]["memory"]
     assert free.endswith("Ki") or free.endswith("Mi")
     mebibytes = int(free[:-2]) // (1024 if free.endswith("Ki") else 1)
     # Within the last 100 MiB that evictions keep free of what is the pods'.
-    shell(node, "hog", f"head -c {mebibytes + 30}m /dev/zero >/memory/fill")
+    fill = f"head -c {mebibytes // 2}m /dev/zero >/one/fill; head -c {mebibytes - mebibytes // 2 + 30}m /dev/zero >/two/fill"
+    node.kubectl("exec", "hog", "--", "sh", "-c", fill, check=False)  # The eviction may end it.
     found = ended(node, "hog")
     assert found["reason"] == "Evicted" and found["message"].startswith("The node was low on resource: memory. Threshold quantity: 100Mi, available: ")
     assert any(c["type"] == "DisruptionTarget" and c["reason"] == "TerminationByKubelet" for c in found["conditions"])
