@@ -123,6 +123,16 @@ struct KubeletAuthorityTests {
         #expect(try await authority.caller(token: "new") == nil)
     }
 
+    @Test("tokens that somebody makes up do not push out a caller's")
+    func strangers() async throws {
+        let server = ReviewingServer(tokens: ["good": (name: "metrics", groups: [])])
+        let authority = KubeletAuthority(client: KubeClient(transport: server), nodeName: "n1")
+        #expect(try await authority.caller(token: "good")?.name == "metrics")
+        for number in 0..<3000 { #expect(try await authority.caller(token: "made-up-\(number)") == nil) }
+        #expect(try await authority.caller(token: "good")?.name == "metrics")
+        #expect(server.asked.count { $0 == "token good" } == 1)
+    }
+
     @Test("no more than a number of answers is remembered")
     func bounded() {
         let now = ContinuousClock.now
