@@ -32,6 +32,8 @@ let modules: [Target] = [
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CJemalloc", pkgConfig: "jemalloc", providers: [.apt(["libjemalloc-dev"])]),
+    .target(name: "CAllocator"),
     .target(name: "CLinux"),
     .target(name: "CSchema", exclude: ["data"]),
     module("SQLite", ["CSQLite"]),
@@ -50,7 +52,7 @@ let modules: [Target] = [
     module("RegularExpressions"),
     module("KubeAPI", ["CSchema", "CYAML", crypto]),
     module("CEL", ["KubeAPI", "RegularExpressions"]),
-    module("KubeStorage", ["KubeAPI", "SQLite"]),
+    module("KubeStorage", ["KubeAPI", "SQLite", "CAllocator"]),
     module("KubeClient", ["KubeAPI", "HTTPTransport", log]),
     module(
         "KubeAPIServer",
@@ -90,7 +92,7 @@ let modules: [Target] = [
         name: "eyrie",
         dependencies: [
             "EKSAPI", "AWSServices", "NodeIdentity", "AWSProtocol", "ClusterLifecycle", "ControlPlane", "Machines", "Kubelet", "NetworkPolicies", "KubeProxy", "ClusterDNS", "VPCCNI", "ContainerRuntime",
-            "KubeClient", "KubeAPI", "KubeScheduler", "HTTPTransport", "Certificates", "RecordStore", "CLinux", log,
+            "KubeClient", "KubeAPI", "KubeScheduler", "HTTPTransport", "Certificates", "RecordStore", "CLinux", "CAllocator", "CJemalloc", log,
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
         swiftSettings: swiftSettings),
@@ -130,17 +132,17 @@ let testTargets: [Target] = [
 /// What figures are measured with (`make bench-apiserver`, `make bench-aws`, `make bench-network`, `make bench-scheduler`), each by its name in EYRIE_ONLY; no part of an ordinary build.
 let benchmarks: [Target] = [
     .executableTarget(
-        name: "apiserver-bench", dependencies: ["KubeAPIServer", "KubeStorage", "KubeAPI", "HTTPTransport", "Certificates", "CLinux"],
+        name: "apiserver-bench", dependencies: ["KubeAPIServer", "KubeStorage", "KubeAPI", "HTTPTransport", "Certificates", "CAllocator", "CJemalloc"],
         path: "Benchmarks/apiserver-bench", swiftSettings: swiftSettings),
     .executableTarget(
         name: "aws-bench", dependencies: ["AWSServices", "AWSProtocol", "HTTPTransport", log], path: "Benchmarks/aws-bench",
         swiftSettings: swiftSettings),
     .executableTarget(
-        name: "network-bench", dependencies: ["KubeProxy", "ClusterDNS", "Nftables", "KubeClient", "KubeAPI", "Processes", "CLinux", log],
+        name: "network-bench", dependencies: ["KubeProxy", "ClusterDNS", "Nftables", "KubeClient", "KubeAPI", "Processes", "CAllocator", "CJemalloc", log],
         path: "Benchmarks/network-bench", swiftSettings: swiftSettings),
     .executableTarget(
         name: "scheduler-bench",
-        dependencies: ["ControlPlane", "SimulatedNodes", "KubeScheduler", "KubeAPIServer", "KubeStorage", "KubeClient", "KubeAPI", "HTTPTransport", "CLinux"],
+        dependencies: ["ControlPlane", "SimulatedNodes", "KubeScheduler", "KubeAPIServer", "KubeStorage", "KubeClient", "KubeAPI", "HTTPTransport", "CAllocator", "CJemalloc"],
         path: "Benchmarks/scheduler-bench", swiftSettings: swiftSettings),
 ].filter { $0.name == Context.environment["EYRIE_ONLY"] }
 

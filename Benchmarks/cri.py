@@ -9,6 +9,14 @@ from wire import field, fields, number, text
 #: NamespaceMode: a container's own process ids, as pods have them.
 CONTAINER = 1
 
+#: What a kubelet hides of a container's /proc and /sys.
+MASKED = [
+    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+    "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"]
+READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+#: Where every pod's container has a file or a folder of its own.
+MOUNTS = {"/var/run/secrets/kubernetes.io/serviceaccount": "token", "/etc/hosts": "hosts", "/dev/termination-log": "end"}
+
 
 class CRI:
     def __init__(self, socket):
@@ -35,16 +43,19 @@ class CRI:
         status = fields(self.call("ContainerStatus", field(1, container)))[1][0]
         return number(status, 5)
 
-    def start(self, name, cgroup, logs, image, command):
-        """A sandbox with a container that runs; the sandbox's id."""
+    def start(self, name, cgroup, folder, image, command):
+        """A sandbox with a container that runs, given what a kubelet gives the container of a simple pod; the sandbox's id. `folder` is made by `prepare`."""
         namespaces = field(2, CONTAINER)
+        dns = field(1, "10.100.0.10") + b"".join(field(2, f"{zone}svc.cluster.local") for zone in ("bench.", "")) + field(3, "ndots:5")
         sandbox = b"".join([
-            field(1, field(1, name) + field(2, name) + field(3, "bench")), field(2, name), field(3, logs),
+            field(1, field(1, name) + field(2, name) + field(3, "bench")), field(2, name), field(3, str(folder)), field(4, dns),
             field(8, field(1, cgroup) + field(2, field(1, namespaces)))])
         sandbox_id = text(self.call("RunPodSandbox", field(1, sandbox)), 1)
+        security = b"".join([field(3, namespaces), *(field(13, path) for path in MASKED), *(field(14, path) for path in READ_ONLY)])
         container = b"".join([
-            field(1, field(1, "main")), field(2, field(1, image)), *(field(3, word) for word in command), field(11, "main.log"),
-            field(15, field(2, field(3, namespaces)))])
+            field(1, field(1, "main")), field(2, field(1, image)), *(field(3, word) for word in command),
+            *(field(7, field(1, path) + field(2, str(folder / source))) for path, source in MOUNTS.items()), field(11, "main.log"),
+            field(15, field(1, field(3, 2) + field(5, 1000)) + field(2, security))])
         created = self.call("CreateContainer", field(1, sandbox_id) + field(2, container) + field(3, sandbox))
         self.call("StartContainer", field(1, text(created, 1)))
         return sandbox_id
@@ -52,6 +63,13 @@ class CRI:
     def remove(self, sandbox):
         self.call("StopPodSandbox", field(1, sandbox))
         self.call("RemovePodSandbox", field(1, sandbox))
+
+
+def prepare(folder):
+    """The files of `CRI.start`'s container."""
+    (folder / "token").mkdir(parents=True)
+    for name in ("token/token", "token/ca.crt", "token/namespace", "hosts", "end"):
+        (folder / name).touch()
 
 
 def start_many(socket, machine, count, at_once):
@@ -62,10 +80,10 @@ def start_many(socket, machine, count, at_once):
     def one(index):
         name = f"bench-{index}"
         cgroup = f"/eyrie/{machine.id}/kubepods/besteffort/pod{name}"
-        made.append(runtime.start(name, cgroup, str(logs[index]), "docker.io/library/nginx:1.15", ["sleep", "100000"]))
+        made.append(runtime.start(name, cgroup, logs[index], "docker.io/library/nginx:1.15", ["sleep", "100000"]))
 
     for folder in logs:
-        folder.mkdir()
+        prepare(folder)
     try:
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
             start = time.monotonic()

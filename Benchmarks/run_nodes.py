@@ -141,7 +141,7 @@ def main():
         "# Results of `make bench-nodes`", "",
         f"Machine: {machine()}, the service, its client and the node on the same cores. Release build. {runs} runs: median (least to most).", "",
         f"One node of type m5.4xlarge (more than the machine has), pods of one container `sleep`, image present. Alone: the node's containerd, with its agent stopped, is asked by the CRI from Python "
-        f"for a sandbox, a container and its start, {' or '.join(map(str, AT_ONCE))} at once, whichever is quicker; the same CNI plug-in and kinds of cgroups. The start of a container is containerd's "
+        f"for a sandbox, a container like the pods' (hosts file, termination log, folder of the token, masked paths) and its start, {' or '.join(map(str, AT_ONCE))} at once, whichever is quicker; the same CNI plug-in and kinds of cgroups. The start of a container is containerd's "
         f"`started_at`. Idle is {IDLE_SECONDS} s.", "", *rows]) + "\n"
     (ROOT / "Benchmarks/results-nodes.md").write_text(text)
     print(text)

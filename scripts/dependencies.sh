@@ -4,6 +4,7 @@ set -euo pipefail
 
 packages=(
     libsqlite3-dev libyaml-dev zlib1g-dev            # the store
+    libjemalloc-dev           # memory
     containerd runc           # containers
     nftables iproute2         # networks
     util-linux procps         # nsenter, sysctl

@@ -1,4 +1,5 @@
-import CLinux
+import CAllocator
+import CJemalloc
 import Dispatch
 import Glibc
 import KubeStorage
@@ -10,7 +11,7 @@ import KubeStorage
 // apiserver-bench path create|update|status|get|parse|tree|nothing COUNT
 signal(SIGPIPE, SIG_IGN)
 // As the service does.
-clinux_limit_malloc_arenas(2)
+_ = callocator_return_memory()
 
 func run(_ arguments: [String]) async throws {
     func number(_ index: Int) throws -> Int {

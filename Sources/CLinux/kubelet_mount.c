@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,4 +36,16 @@ int clinux_mount(const char *source, const char *target, const char *type, unsig
 
 int clinux_unmount(const char *target, int detach) {
     return umount2(target, UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) == 0 ? 0 : -errno;
+}
+
+// As linux/stat.h has it since 5.8; older C libraries' headers lack it.
+#ifndef STATX_ATTR_MOUNT_ROOT
+#define STATX_ATTR_MOUNT_ROOT 0x2000
+#endif
+
+int clinux_is_mount_point(const char *path) {
+    struct statx found;
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &found) != 0) return -errno;
+    if (!(found.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)) return -ENOTSUP;
+    return (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }

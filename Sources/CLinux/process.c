@@ -2,7 +2,6 @@
 #include "clinux_process.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -289,13 +288,3 @@ int clinux_in_network_namespace(const char *path, int (*body)(void *), void *con
     close(own);
     return result;
 }
-
-void clinux_limit_malloc_arenas(int count)
-{
-    // Other arenas than the first grow by a page and a system call at a time, which is most of what loading many objects costs. Two cores hardly
-    // ever wait for each other's lock: small blocks come from each thread's own cache.
-    if (sysconf(_SC_NPROCESSORS_ONLN) <= 2) count = 1;
-    mallopt(M_ARENA_MAX, count);
-    mallopt(M_TOP_PAD, 1 << 20);
-}
-void clinux_trim_heap(void) { malloc_trim(0); }

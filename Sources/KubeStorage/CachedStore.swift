@@ -39,14 +39,9 @@ package final class CachedStore: Sendable {
     ) async throws -> CachedStore {
         let cached = CachedStore(store: store, limits: limits)
         store.observe { [weak cached] events in cached?.receive(events) }
-        let loaded = Loaded()
-        let revision = try await store.scan { key, value, modRevision in
-            guard let first = value.first, let last = value.last, first == UInt8(ascii: "{"), last == UInt8(ascii: "}") else {
-                throw StoreError.unavailable("the value of \(key) is not a JSON object: the database is damaged")
-            }
-            loaded.entries.append((key, Object(stored: value, revision: modRevision)))
-        }
-        cached.fill(loaded.sorted(), revision)
+        let loader = StoreLoader(sizeInBytes: store.sizeInBytes)
+        let revision = try await store.scan { key, value, modRevision in try loader.add(key, value, revision: modRevision) }
+        cached.fill(loader.finish(), revision)
         cached.bookmarks.withLock { task in
             task = Task { [weak cached] in
                 // Ends with the task: a cancelled sleep throws.
@@ -78,18 +73,6 @@ package final class CachedStore: Sendable {
             progress.revision.store(revision, ordering: .releasing)
             if case .loading(let events) = feed { dispatch(events.filter { $0.revision > revision }) }
             feed = .live
-        }
-    }
-
-    /// What a scan has brought. Filled by the scan alone, read when it is over.
-    private final class Loaded: @unchecked Sendable {
-        var entries: [(key: String, object: Object)] = []
-
-        /// By key. The file is nearly in that order when names are given in order.
-        func sorted() -> [(key: String, object: Object)] {
-            defer { entries = [] }
-            let isSorted = zip(entries, entries.dropFirst()).allSatisfy { $0.key < $1.key }
-            return isSorted ? entries : entries.sorted { $0.key < $1.key }
         }
     }
 

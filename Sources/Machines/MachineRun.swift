@@ -70,6 +70,10 @@ package struct MachineRun: Sendable, Equatable {
     private static let reportedLines = 3
     private static let reportedLineLength = 300
 
+    /// jemalloc's settings for a machine's agent, of which there are many, each with little to do: less is kept for the next burst than a service keeps. Who has set some
+    /// has their own way.
+    private static let memorySettings = "narenas:1,dirty_decay_ms:500,lg_tcache_max:10"
+
     /// Becomes the machine. Call it before the process has a second thread. Returns only when it could not, or when the machine ended.
     package static func main(directory: String, executable: String) -> Int32 {
         guard let run = MachineRun(SmallFile.readText("\(directory)/machine") ?? ""), let slash = directory.lastIndex(of: "/") else {
@@ -77,6 +81,7 @@ package struct MachineRun: Sendable, Equatable {
             return 1
         }
         let paths = MachinePaths(machinesDirectory: String(directory[..<slash]), instanceID: run.instanceID)
+        setenv("MALLOC_CONF", memorySettings, 0)
         let containerd = ["containerd", "--config", paths.containerdConfiguration, "--log-level", "warn"]
         let agent = [executable, agentCommand, "--directory", directory]
         let result = withArgv(run.controlGroups) { procs in

@@ -56,20 +56,26 @@ package final class SimulatedFleet: Sendable {
     }
 }
 
-/// Nodes by the moment of a period at which their leases are renewed: a timer for all of them, and the writes spread evenly.
+/// Nodes by the moment of a period at which their leases are renewed: a timer for all of them, and the writes spread evenly, a few at a time: one commit to the
+/// disk serves them.
 struct LeaseWheel: Sendable {
     /// Upstream: a kubelet renews at a quarter of the lease's 40 s.
     static let period = Duration.seconds(10)
     static let slotCount = 100
+    /// Leases that are renewed together.
+    static let groupSize = 8
+    /// The slots in an order that spreads the first of them over the period: a step that shares no factor with their number.
+    private static let order = (0..<slotCount).map { $0 * 37 % slotCount }
 
     private var slots = [Set<String>](repeating: [], count: slotCount)
     private var places: [String: Int] = [:]
 
     var count: Int { places.count }
 
-    /// Into the slot with the fewest.
+    /// Into a slot whose last group has room, or else the one with the fewest.
     mutating func insert(_ name: String) {
-        guard places[name] == nil, let slot = slots.indices.min(by: { slots[$0].count < slots[$1].count }) else { return }
+        let open = Self.order.first { !slots[$0].count.isMultiple(of: Self.groupSize) }
+        guard places[name] == nil, let slot = open ?? Self.order.min(by: { slots[$0].count < slots[$1].count }) else { return }
         places[name] = slot
         slots[slot].insert(name)
     }

@@ -1,4 +1,5 @@
-import CLinux
+import CAllocator
+import CJemalloc
 import Dispatch
 import Glibc
 import Machines
@@ -12,8 +13,8 @@ if Plugin.names.contains(invokedAs) { exit(Plugin.main(name: invokedAs)) }
 if arguments.count == 3, arguments[1] == MachineRun.command { exit(MachineRun.main(directory: arguments[2], executable: Executable.path)) }
 
 signal(SIGPIPE, SIG_IGN)
-// Freed memory is kept per arena: with as many arenas as threads a burst would never be given back.
-clinux_limit_malloc_arenas(2)
+// What a burst took is given back also when nothing more comes. Not before here: it is a thread.
+_ = callocator_return_memory()
 Task {
     await EyrieCommand.main()
     exit(0)

@@ -12,6 +12,9 @@ int clinux_mount(const char *source, const char *target, const char *type, unsig
 /// umount2(2) with MNT_DETACH when `detach` is not 0, never following a symbolic link at `target`.
 int clinux_unmount(const char *target, int detach);
 
+/// Whether something is mounted at `path` itself: 1 or 0; -ENOTSUP when the kernel does not tell (before Linux 5.8).
+int clinux_is_mount_point(const char *path);
+
 /// O_PATH, which Glibc's module hides behind _GNU_SOURCE.
 #define CLINUX_O_PATH 0x200000
 

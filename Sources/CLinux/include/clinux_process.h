@@ -31,8 +31,3 @@ int clinux_machine_run(const clinux_machine *machine);
 
 /// Runs `body(context)` with the calling thread in the network namespace at `path`, then returns it to its own. 0 or -errno.
 int clinux_in_network_namespace(const char *path, int (*body)(void *), void *context);
-
-/// Limits glibc to few arenas so that freed memory is given back.
-void clinux_limit_malloc_arenas(int count);
-/// Returns free heap memory to the system.
-void clinux_trim_heap(void);

@@ -139,5 +139,5 @@ struct CSIVolumeFiles: Sendable {
         try FileTree.status(path, follow: true).map { $0.st_mode & S_IFMT == S_IFBLK } ?? false
     }
 
-    func isMounted(_ path: String) throws(FileError) -> Bool { try FileTree.mounts(below: path).contains(path) }
+    func isMounted(_ path: String) throws(FileError) -> Bool { try FileTree.isMountPoint(path) }
 }

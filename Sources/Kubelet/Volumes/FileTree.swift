@@ -163,6 +163,18 @@ enum FileTree {
         }
     }
 
+    /// Whether something is mounted at `path` itself. Asked of the path, not of the mount table, which grows with the pods and is made anew for each
+    /// reader.
+    static func isMountPoint(_ path: String) throws(FileError) -> Bool {
+        let answer = clinux_is_mount_point(path)
+        switch answer {
+        case 0, 1: return answer == 1
+        case -ENOENT, -ENOTDIR: return false
+        // An old kernel, or a file system that is mounted and does not answer any more.
+        default: return try mounts(below: path).contains(path)
+        }
+    }
+
     /// The mount points at or below `path`, the deepest first.
     static func mounts(below path: String) throws(FileError) -> [String] {
         let table = String(decoding: try read("/proc/self/mountinfo"), as: UTF8.self)
@@ -176,7 +188,7 @@ enum FileTree {
 
     /// The mount table writes spaces and the like as `\040`.
     private static func unescapeOctal(_ text: Substring) -> String {
-        guard text.contains("\\") else { return String(text) }
+        guard text.utf8.contains(UInt8(ascii: "\\")) else { return String(text) }
         var out: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while let c = rest.popFirst() {

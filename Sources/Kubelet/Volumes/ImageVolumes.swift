@@ -21,7 +21,7 @@ extension PodMounts {
         guard let images = services.configuration.imageVolumes else { throw VolumeError("image volumes are not implemented for this node's runtime") }
         let folder = try services.volumes.imageDirectory(pod.uid, name)
         let path = folder
-        if try await FileWork.run({ try FileTree.mounts(below: path).contains(path) }) { return folder }
+        if try await FileWork.run({ try FileTree.isMountPoint(path) }) { return folder }
         let image = source["reference"].string ?? ""
         let policy = source["pullPolicy"].string ?? (ContainerSpec.hasLatestTag(image) ? "Always" : "IfNotPresent")
         _ = try await services.images.ensure(image, policy: policy, podUID: pod.uid, credentials: credentials, sandbox: nil) {

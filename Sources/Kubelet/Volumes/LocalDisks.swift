@@ -51,7 +51,7 @@ struct LocalDisks: Sendable {
     private func mount(_ disk: LocalDisk, _ kind: Kind, pod: Pod, refusesBusy: Bool) throws -> (String, Bool) {
         let target = target(pod.uid, disk.name)
         var hasGrown = false
-        if try !FileTree.mounts(below: target).contains(target) {
+        if try !FileTree.isMountPoint(target) {
             try FileTree.makeDirectories(target, mode: 0o750)
             if kind == .file {
                 // The file gives back what is deleted on the disk.

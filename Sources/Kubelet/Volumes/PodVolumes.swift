@@ -90,7 +90,7 @@ struct PodVolumes: Sendable {
     }
 
     private func mountTmpfs(_ directory: String, size: Int64?) throws(FileError) {
-        guard mounts, try !FileTree.mounts(below: directory).contains(directory) else { return }
+        guard mounts, try !FileTree.isMountPoint(directory) else { return }
         let options = size.map { $0 > 0 ? ["size=\($0)"] : [] } ?? []
         func mount(_ options: [String]) -> Int32 { clinux_mount("tmpfs", directory, "tmpfs", 0, options.joined(separator: ",")) }
         var code = hasSwap ? mount(options + ["noswap"]) : mount(options)
@@ -102,7 +102,7 @@ struct PodVolumes: Sendable {
 
     /// Upstream: emptydir's setupHugepages.
     private func mountHugePages(_ directory: String, pageSize: Int64) throws(FileError) {
-        guard mounts, try !FileTree.mounts(below: directory).contains(directory) else { return }
+        guard mounts, try !FileTree.isMountPoint(directory) else { return }
         try FileTree.checkCode(clinux_mount("nodev", directory, "hugetlbfs", 0, "pagesize=\(pageSize)"), "mount hugetlbfs", directory)
         try FileTree.check(chmod(directory, 0o777), "chmod", directory)
     }
@@ -166,7 +166,7 @@ struct PodVolumes: Sendable {
         let directory = "\(podDirectory(pod.uid))/volume-subpaths/\(volumeName)/\(container)"
         try FileTree.makeDirectories(directory, mode: 0o750)
         let target = "\(directory)/\(index)"
-        if try FileTree.mounts(below: target).contains(target) { try FileTree.checkCode(clinux_unmount(target, 1), "unmount", target) }
+        if try FileTree.isMountPoint(target) { try FileTree.checkCode(clinux_unmount(target, 1), "unmount", target) }
         if FileTree.exists(target) { try FileTree.removeAll(target) }
         if status.st_mode & S_IFMT == S_IFDIR { try FileTree.makeDirectories(target, mode: 0o750) } else { try FileTree.write(target, []) }
         let source = "/proc/self/fd/\(descriptor)"

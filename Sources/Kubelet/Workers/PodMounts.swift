@@ -48,7 +48,7 @@ struct PodMounts: Sendable {
                 let pod = pod
                 let (path, isMount) = try await FileWork.run {
                     let path = try volumes.setUp(source, pod: pod, files: files, now: now)
-                    return (path, try source["local"] != nil && FileTree.mounts(below: path).contains(path))
+                    return (path, try source["local"] != nil && FileTree.isMountPoint(path))
                 }
                 paths[name] = path
                 if let measure = PodVolumes.measure(source, isMount: isMount) {
