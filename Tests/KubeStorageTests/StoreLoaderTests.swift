@@ -22,7 +22,9 @@ struct StoreLoaderTests {
         let count = 3 * StoreLoader.batchLimit * 64
         let bytes = StoreLoader.batchBytes / 64
         let loader = StoreLoader(sizeInBytes: sizeInBytes)
-        for number in (0..<count).reversed() { try Self.add(loader, Self.key(number), Self.pod("p-\(number)", bytes: bytes), revision: Int64(number + 1)) }
+        for number in (0..<count).reversed() {
+            try Self.add(loader, Self.key(number), Self.pod("p-\(number)", bytes: bytes), revision: Int64(number + 1))
+        }
         let entries = loader.finish()
         #expect(entries.map(\.key) == (0..<count).map(Self.key))
         for (number, entry) in entries.enumerated() {
