@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import urllib.request
 
 import pytest
 from conftest import ROOT, wait_for
@@ -240,11 +241,34 @@ def test_kubectl_in_a_pod(kubectl):
     assert kubectl("exec", pod, "--", "echo", "hello").strip() == "hello"
     assert kubectl("exec", "-i", pod, "--", "cat", input="through").strip().endswith("through")
     assert kubectl("exec", pod, "--", "sh", "-c", "exit 7", check=False).returncode == 7
+    # By WebSocket, without falling back to SPDY: input that ends, an exit code, and what the kubelet refuses.
+    command = ("exec", "-v=4", "-i", pod, "--", "sh", "-c", "wc -c; echo done >&2; exit 5")
+    result = kubectl(*command, input="x" * 100_000, check=False)
+    assert result.returncode == 5 and "100000" in result.stdout and "fallback" not in result.stdout, result.stdout[-2000:]
     assert "start worker process" in kubectl("logs", pod, "--tail=50")
     result = kubectl("run", "once", "--image=nginx:1.15", "--restart=Never", "--rm", "-i", "--", "echo", "from once", timeout=90)
     assert "from once" in result, result
     address = kubectl("get", "--raw", f"/api/v1/namespaces/{kubectl.namespace}/pods/{pod.split('/')[1]}:80/proxy/")
     assert "Welcome to nginx" in address
+
+
+def test_kubectl_forwards_a_port(kubectl):
+    pod = kubectl("get", "pods", "-l", "app=web", "--field-selector", "status.phase=Running", "-o", "name").split()[0]
+    # At this level kubectl tells when it gives up WebSocket for SPDY.
+    command = [kubectl.binary, "-n", kubectl.namespace, "port-forward", "-v=4", pod, ":80"]
+    forward = subprocess.Popen(command, env=kubectl.service.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        said = ""
+        while not (port := re.search(r"127\.0\.0\.1:(\d+)", said)):
+            line = forward.stdout.readline()
+            assert line, said
+            said += line
+        for _ in range(3):
+            assert b"Welcome to nginx" in urllib.request.urlopen(f"http://127.0.0.1:{port.group(1)}/", timeout=10).read()
+    finally:
+        forward.kill()
+        said += forward.communicate()[0]
+    assert "fallback" not in said, said
 
 
 def test_kubectl_debugs_with_an_ephemeral_container(kubectl):

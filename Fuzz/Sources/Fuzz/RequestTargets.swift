@@ -9,6 +9,7 @@ extension FuzzTarget {
     static let requests = [
         FuzzTarget(name: "target", run: target), FuzzTarget(name: "jwt", run: jsonWebToken), FuzzTarget(name: "ekstoken", run: eksToken),
         FuzzTarget(name: "sigv4", run: signature), FuzzTarget(name: "awsjson", run: awsJSON), FuzzTarget(name: "arn", run: arn),
+        FuzzTarget(name: "websocket", run: webSocket), FuzzTarget(name: "spdy", run: spdy),
     ]
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
@@ -28,6 +29,44 @@ extension FuzzTarget {
         require(!info.isResourceRequest || !info.resource.isEmpty, "a request for no resource: \(target)")
         let again = QueryParameters(encoded: query.encoded[...])
         require(again.items.map { $0.name + "=" + $0.value } == query.items.map { $0.name + "=" + $0.value }, "the query changes: \(target)")
+    }
+
+    /// A client's messages: the first byte says where their bytes are cut, which must not matter.
+    private static func webSocket(_ bytes: [UInt8]) {
+        guard let size = bytes.first else { return }
+        func events(_ size: Int) -> [WebSocketDecoder.Event]? {
+            var decoder = WebSocketDecoder()
+            var found: [WebSocketDecoder.Event] = []
+            for start in stride(from: 1, to: bytes.count, by: size) where found.last != .closing {
+                guard let more = try? decoder.feed(Array(bytes[start..<min(bytes.count, start + size)])) else { return nil }
+                found += more
+            }
+            return found
+        }
+        require(events(Int(size) + 1) == events(bytes.count), "messages depend on where their bytes are cut")
+    }
+
+    /// A kubelet's streams, as above. What is data comes in pieces.
+    private static func spdy(_ bytes: [UInt8]) {
+        guard let size = bytes.first else { return }
+        func events(_ size: Int) -> (data: [UInt32: [UInt8]], others: [SPDYDecoder.Event])? {
+            var decoder = SPDYDecoder()
+            var found: (data: [UInt32: [UInt8]], others: [SPDYDecoder.Event]) = ([:], [])
+            for start in stride(from: 1, to: bytes.count, by: size) {
+                guard let more = try? decoder.feed(Array(bytes[start..<min(bytes.count, start + size)])) else { return nil }
+                for event in more {
+                    if case .data(let stream, let piece, let isLast) = event {
+                        if !piece.isEmpty { found.data[stream, default: []] += piece }
+                        if isLast { found.others.append(.data(stream: stream, [], isLast: true)) }
+                    } else {
+                        found.others.append(event)
+                    }
+                }
+            }
+            return found
+        }
+        let (cut, whole) = (events(Int(size) + 1), events(bytes.count))
+        require(cut?.data == whole?.data && cut?.others == whole?.others, "streams depend on where their bytes are cut")
     }
 
     private static func jsonWebToken(_ bytes: [UInt8]) {

@@ -23,7 +23,7 @@ extension ResourceVerbs {
         let response: HTTPClientResponse
         do { response = try await client.execute("GET", target, timeout: nil) } catch { throw Self.unreachable("GET", node, error) }
         guard (200...206).contains(response.status) else { throw try await refusal(response) }
-        if let head = request.head, WebSocketReader.isWanted(head) { return .response(try WebSocketReader.response(head, response.body)) }
+        if let head = request.head, WebSocketHandshake.isWanted(head) { return .response(try WebSocketReader.response(head, response.body)) }
         return .response(
             HTTPResponse(
                 status: 200, fields: ["Cache-Control": "no-cache, private", "Content-Type": "text/plain"],
@@ -31,7 +31,8 @@ extension ResourceVerbs {
     }
 
     /// `exec`, `attach` and `portforward`: the client's upgrade is asked of the kubelet, and when both have agreed their connections are joined.
-    /// Nothing of what passes is looked at, so every stream protocol that kubelets speak works. Upstream: proxy.UpgradeAwareHandler.
+    /// Nothing of what passes is looked at, so every stream protocol that kubelets speak works; the two that they do not speak are translated to SPDY. Upstream:
+    /// proxy.UpgradeAwareHandler, proxy.NewTranslatingHandler.
     func stream() async throws -> APIResult {
         guard let head = request.head, head.isUpgrade else { throw StatusError.badRequest("Upgrade request required") }
         let pod = try existing()
@@ -44,7 +45,49 @@ extension ResourceVerbs {
         guard let node = try node(of: pod) else { throw StatusError.badRequest("pod \(info.name) does not have a host assigned") }
         try await admitConnect(options: streamOptions())
         path = path.filter { !$0.isEmpty }
-        return .response(try await upgrade(head, node: node, target: Self.kubeletPath(path, query)))
+        let target = Self.kubeletPath(path, query)
+        if WebSocketHandshake.isWanted(head) {
+            let offered = WebSocketHandshake.offered(head)
+            if info.subresource == "portforward", offered.contains(PortForwardTunnel.webSocketProtocol) {
+                return .response(try await tunnel(head, node: node, target: target))
+            }
+            if info.subresource != "portforward", offered.contains(StreamTranslation.webSocketProtocol) {
+                return .response(try translate(head, node: node, target: target))
+            }
+        }
+        return .response(try await upgrade(head, node: node, target: target))
+    }
+
+    /// exec and attach by WebSocket. The client is accepted first, as upstream does; what the kubelet says against it is the command's end.
+    private func translate(_ head: HTTPRequestHead, node: Object, target: String) throws -> HTTPResponse {
+        let translation = StreamTranslation(
+            stdin: request.query.flag("stdin"), stdout: request.query.flag("stdout"), stderr: request.query.flag("stderr"),
+            tty: request.query.flag("tty"))
+        let client = try connections().client(for: node)
+        return try WebSocketHandshake(head).accept(StreamTranslation.webSocketProtocol) { tunnel in
+            await translation.run(tunnel) { try await Self.streams(client, node, target, StreamTranslation.streamProtocol) }
+        }
+    }
+
+    /// port-forward by WebSocket. A kubelet's refusal is the answer.
+    private func tunnel(_ head: HTTPRequestHead, node: Object, target: String) async throws -> HTTPResponse {
+        let handshake = try WebSocketHandshake(head)
+        let kubelet: ByteTunnel
+        do {
+            kubelet = try await Self.streams(try connections().client(for: node), node, target, PortForwardTunnel.streamProtocol)
+        } catch HTTPError.upgradeRefused(let status, let body) {
+            return try Self.refused(node, status, body)
+        }
+        return handshake.accept(PortForwardTunnel.webSocketProtocol) { await PortForwardTunnel.run($0, kubelet) }
+    }
+
+    /// A connection of SPDY streams to the kubelet. Throws `HTTPError.upgradeRefused`, and `StatusError` when it cannot be reached.
+    private static func streams(_ client: HTTPClient, _ node: Object, _ target: String, _ streamProtocol: String) async throws -> ByteTunnel {
+        let fields: HTTPFields = ["Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": streamProtocol]
+        do { return try await client.upgrade("POST", target, fields: fields).1 } catch let error as HTTPError {
+            if case .upgradeRefused = error { throw error }
+            throw unreachable("POST", node, error)
+        }
     }
 
     /// Asks the kubelet for the client's upgrade. A refusal goes back as it is, and its connection is closed, never used again (CVE-2018-1002105);
@@ -57,13 +100,18 @@ extension ResourceVerbs {
             let (answer, tunnel) = try await client.upgrade(head.method, target, fields: fields)
             return HTTPResponse(status: 101, fields: answer, body: .upgrade { client in await ByteTunnel.splice(client, tunnel) })
         } catch HTTPError.upgradeRefused(let status, let body) {
-            if (300...399).contains(status) {
-                throw StatusError.internalError("the kubelet of node \(node.metadata.name.goQuoted) answered with a redirect, which is not followed")
-            }
-            return HTTPResponse(status: status, fields: ["Content-Type": "text/plain; charset=utf-8"], body: .bytes(body))
+            return try Self.refused(node, status, body)
         } catch let error as HTTPError {
             throw Self.unreachable(head.method, node, error)
         }
+    }
+
+    /// A kubelet's refusal as the client's answer. Throws 500 for a redirect.
+    private static func refused(_ node: Object, _ status: Int, _ body: [UInt8]) throws -> HTTPResponse {
+        if (300...399).contains(status) {
+            throw StatusError.internalError("the kubelet of node \(node.metadata.name.goQuoted) answered with a redirect, which is not followed")
+        }
+        return HTTPResponse(status: status, fields: ["Content-Type": "text/plain; charset=utf-8"], body: .bytes(body))
     }
 
     /// What of the client's request is the kubelet's business: the upgrade and its protocols, never credentials.

@@ -1,0 +1,1 @@
+../../../../Sources/KubeAPIServer/Streaming/SPDYFrames.swift
