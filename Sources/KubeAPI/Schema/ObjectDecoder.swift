@@ -113,26 +113,46 @@ package struct ObjectDecoder {
     // MARK: Walking
 
     private mutating func object(_ view: JSONView, _ type: SchemaType) throws(Mismatch) -> Value {
-        var pairs: [(String, Value)] = []
-        var seen: [String] = []
+        // Only fields of the type come in, so there are few: a look through their names costs less than a table of them.
+        var names: [String] = []
+        var values: [Value] = []
+        /// Fields that stand in the document and not in the object.
+        var leftOut: [String] = []
         for (name, member) in view.members {
             guard let field = type.field(name) else {
                 note("unknown field", name)
                 continue
             }
-            if validation != .ignore {
-                if seen.contains(name) { note("duplicate field", name) } else { seen.append(name) }
+            let place = names.firstIndex(of: name)
+            if validation != .ignore, place != nil || leftOut.contains(name) { note("duplicate field", name) }
+            if member.isNull {
+                if place == nil, validation != .ignore, !leftOut.contains(name) { leftOut.append(name) }
+                continue
             }
-            if member.isNull { continue }
             path.append(.field(name))
             let value = try self.value(member, field.type, in: type)
             path.removeLast()
             // Go leaves out empty lists and maps of fields that are not required. An empty managedFields asks to forget all owners.
-            if !field.required, field.name != "managedFields", Self.isEmptyCollection(value, field.type) { continue }
-            pairs.append((name, value))
+            if !field.required, field.name != "managedFields", Self.isEmptyCollection(value, field.type) {
+                if place == nil, validation != .ignore, !leftOut.contains(name) { leftOut.append(name) }
+                continue
+            }
+            if let place {
+                values[place] = value
+                continue
+            }
+            if names.isEmpty {
+                names.reserveCapacity(Self.expectedFields)
+                values.reserveCapacity(Self.expectedFields)
+            }
+            names.append(name)
+            values.append(value)
         }
-        return .object(Members(pairs))
+        return .object(Members(distinct: names, values))
     }
+
+    /// What most objects have room for, so that few grow twice.
+    private static let expectedFields = 6
 
     private static func isEmptyCollection(_ value: Value, _ type: FieldType) -> Bool {
         switch (type, value) {

@@ -83,6 +83,11 @@ struct AcceptedForm: Sendable, Equatable {
     }
 
     private static func choose(_ accept: [String], _ endpoint: Endpoint) -> AcceptedForm? {
+        // What nearly all clients send.
+        if accept.count == 1 {
+            if accept[0] == "application/json" || accept[0] == "*/*" { return AcceptedForm() }
+            if accept[0] == ProtobufDecoder.mediaType, endpoint != .custom { return AcceptedForm(format: .protobuf) }
+        }
         let clauses = accept.flatMap { $0.split(separator: ",") }.map(Clause.init).filter { !$0.type.isEmpty }
         guard !clauses.isEmpty else { return AcceptedForm() }
         if clauses.count == 1 { return clauses[0].form(endpoint) }
@@ -147,7 +152,7 @@ struct AcceptedForm: Sendable, Equatable {
 
     /// The media type of a `Content-Type` header without its parameters, in lower case. JSON when there is none, as upstream assumes.
     static func mediaType(_ contentType: String?) -> String {
-        guard let contentType, !contentType.isEmpty else { return "application/json" }
+        guard let contentType, !contentType.isEmpty, contentType != "application/json" else { return "application/json" }
         return Clause(contentType[...]).type
     }
 }

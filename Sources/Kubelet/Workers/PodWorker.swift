@@ -24,6 +24,8 @@ actor PodWorker {
     let services: PodServices
     private(set) var stage: Stage
     private(set) var pod: Pod
+    /// The newest object, as it came.
+    private var seen: Pod
     /// The API server does not have the pod any more.
     private(set) var isGoneFromAPI = false
     var backOff: BackOff
@@ -67,6 +69,7 @@ actor PodWorker {
         let refusal = pod.isTerminalInAPI ? nil : pressure ?? services.allocations.admit(pod)
         let rejection = isOver ? nil : refusal
         self.pod = services.allocations.given(pod)
+        seen = pod
         stage = isOver || rejection != nil ? .terminating : .syncing
         wasRejected = rejection != nil || pod.isTerminalInAPI && pod.status["containerStatuses"] == nil
         if let rejection {
@@ -84,13 +87,25 @@ actor PodWorker {
     /// A probe's result has changed. A pass that stops containers, which may take as long as their grace, is not waited for.
     func probed() { if let probeChange { probeChange.yield() } else { wake() } }
 
-    /// Takes over the pod's newest object.
+    /// Takes over the pod's newest object. One that wishes nothing new, as after each of our own statuses, is not looked at for it: what was decided stays to be seen
+    /// until something happens.
     func update(_ object: Object) {
         let wished = Pod(object)
+        let isNews = Self.wishesDiffer(wished, seen)
+        seen = wished
         if !Self.showTheSame(wished, pod) { volumesChecked = nil }
         takeResize(wished)
         if pod.isBeingDeleted { beginTerminating() }
-        wake()
+        if isNews { wake() }
+    }
+
+    /// Whether two states of the pod differ in more than what this node says of it. Upstream: config's checkAndUpdatePod, which tells updates from reconciliations,
+    /// and NeedToReconcilePodReadiness.
+    private static func wishesDiffer(_ a: Pod, _ b: Pod) -> Bool {
+        func bytes(_ pod: Pod, _ name: String) -> ArraySlice<UInt8>? { pod.object[name]?.rawBytes }
+        if bytes(a, "spec") != bytes(b, "spec") || !showTheSame(a, b) { return true }
+        if a.isBeingDeleted != b.isBeingDeleted || a.effectiveGracePeriodSeconds != b.effectiveGracePeriodSeconds { return true }
+        return !a.spec["readinessGates"].elements.isEmpty && a.status["conditions"]?.rawBytes != b.status["conditions"]?.rawBytes
     }
 
     /// The pod's object is gone: whatever still runs is ended.
@@ -259,12 +274,21 @@ actor PodWorker {
             runtime = try await readRuntime()
             settleResize(runtime)
             phase = await publish(runtime)
+            if canGoOn(runtime) { wake() }
         } else if !failures.isEmpty {
             phase = await publish(runtime)
         }
         services.prober.reconcile(pod, runtime)
         try await removeDead(runtime)
         if phase == .succeeded || phase == .failed { endWork() }
+    }
+
+    /// Whether what a pass has done lets the next begin, as a sidecar that runs lets those after it: nothing else would tell. What failed has its own time.
+    private func canGoOn(_ runtime: PodRuntimeStatus) -> Bool {
+        let next = PodSync.plan(
+            pod: pod, status: runtime, verdicts: services.prober.results(podUID: uid).verdicts, backOff: backOff, now: services.now())
+        let startable = next.startEphemeral + next.startInit + next.start
+        return !next.killPod && startable.contains { failures[$0] == nil }
     }
 
     private func endWork() {

@@ -70,7 +70,8 @@ enum PodAnnotationValidation {
     /// Profiles of annotation and field say the same. Upstream: core/validation.validateSeccompAnnotationsAndFields,
     /// validateAppArmorAnnotationsAndFieldsMatchOnCreate.
     static func profilesMatch(_ annotations: JSONView?, _ spec: JSONView?, _ path: String, _ errors: inout FieldErrors) {
-        guard let annotations = annotations.present, annotations.members.contains(where: { $0.key.contains("seccomp") || $0.key.hasPrefix(appArmor) })
+        guard let annotations = annotations.present,
+            annotations.members.contains(where: { $0.key == seccompPod || $0.key.hasPrefix(seccompContainer) || $0.key.hasPrefix(appArmor) })
         else { return }
         if let value = annotations[seccompPod].string, let profile = spec["securityContext"]["seccompProfile"].present {
             match(value, profile, "\(path).securityContext.seccompProfile", "seccomp", &errors)
