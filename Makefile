@@ -72,10 +72,11 @@ bench-apiserver: deps  ## measures the API server and writes Benchmarks/results-
 	EYRIE_ONLY=apiserver-bench $(SWIFT) build -c release --product apiserver-bench
 	python3 Benchmarks/run_apiserver.py $(CURDIR)/.build/release/apiserver-bench
 
-bench-scheduler: deps  ## measures the scheduler and the envelope and writes Benchmarks/results-scheduler.md
+bench-scheduler: release $(VENV)/ready  ## measures the scheduler, the envelope and a large rollout and writes Benchmarks/results-scheduler.md
 	EYRIE_ONLY=scheduler-bench $(SWIFT) build -c release --product scheduler-bench
 	python3 Benchmarks/run_scheduler.py $(CURDIR)/.build/release/scheduler-bench
 	python3 Benchmarks/run_scheduler.py $(CURDIR)/.build/release/scheduler-bench envelope
+	KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws $(VENV)/bin/python Benchmarks/run_rollout.py $(CURDIR)/$(RELEASE)
 
 bench-aws: deps    ## measures signatures, tokens, policies and log events on one core
 	EYRIE_ONLY=aws-bench $(SWIFT) build -c release --product aws-bench

@@ -215,6 +215,24 @@ struct KubeletLoopTests {
         _ = await task.result
     }
 
+    @Test("a pod is not looked at again for its own status: ErrImagePull stays until something else happens")
+    func ownStatus() async throws {
+        try await run({ $0.standard.pullError = "not found" }, node: { ($0.backOffInitial, $0.backOffLimit) = (.seconds(60), .seconds(60)) }) {
+            api, _ in
+            try api.put(.pods, pod("web", image: "nope:1"))
+            func reason(_ name: String = "web") -> String? { main(api, name)?[path: "state", "waiting", "reason"]?.string }
+            #expect(await eventually { reason() == "ErrImagePull" })
+            // Changes come in order: with this pod's, the status above has come back.
+            try api.put(.pods, pod("later", image: "nope:2"))
+            #expect(await eventually { reason("later") == "ErrImagePull" })
+            #expect(reason() == "ErrImagePull")
+            var value = try #require(api.get(.pods, "default", "web"))
+            value[path: "metadata", "annotations"] = ["look": "again"]
+            try api.put(.pods, value)
+            #expect(await eventually { reason() == "ImagePullBackOff" })
+        }
+    }
+
     @Test("an image that cannot be pulled is ErrImagePull, then ImagePullBackOff")
     func pullFails() async throws {
         try await run({ $0.standard.pullError = "failed to resolve reference: not found" }) { api, _ in
