@@ -123,7 +123,7 @@ def memory(api, node):
 
 
 DISK_CASES = {
-    "containers' files": "head -c 20g /dev/zero >/fill",
+    "containers' files": "head -c 20000m /dev/zero >/fill",
     "inodes": f"cd /cache; /bin/busybox seq 1 {DISK_INODES} | /bin/busybox xargs /bin/busybox touch",
     "logs": f"exec /bin/busybox yes {'x' * 1000}",
 }
