@@ -70,7 +70,7 @@ struct SPDYFrameTests {
     @Test("a stream is opened by the bytes of the draft, its fields stored by zlib")
     func opening() {
         let block: [UInt8] = [0, 0, 0, 1, 0, 0, 0, 10] + Array("streamtype".utf8) + [0, 0, 0, 5] + Array("error".utf8)
-        let stored: [UInt8] = [0, UInt8(block.count), 0, ~UInt8(block.count), 0xFF] + block
+        let stored: [UInt8] = [0, UInt8(block.count), 0, ~UInt8(block.count), 0xFF] + block + [0, 0, 0, 0xFF, 0xFF]
         let fields = [("streamtype", "error")]
         #expect(
             SPDYFrame.open(1, fields, isFirst: true) == [0x80, 3, 0, 1, 0, 0, 0, UInt8(12 + stored.count), 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0x78, 1]

@@ -24,6 +24,8 @@ enum SPDYFrame {
             for word in [length, ~length] { compressed += [UInt8(truncatingIfNeeded: word), UInt8(truncatingIfNeeded: word >> 8)] }
             compressed += piece
         }
+        // An empty block: inflaters hand on what came before it, as after zlib's Z_SYNC_FLUSH.
+        compressed += [0, 0, 0, 0xFF, 0xFF]
         let payload = bigEndian(id) + [0, 0, 0, 0] + [0, 0] + compressed
         return control(type: 1, payload)
     }
