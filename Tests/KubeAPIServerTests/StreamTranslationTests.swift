@@ -153,6 +153,9 @@ struct StreamTranslationTests {
         return found
     }
 
+    /// The frames by which a server's streams are over.
+    private static func resets(_ streams: [UInt8]) -> [UInt8] { streams.flatMap { [0x80, 3, 0, 3, 0, 0, 0, 8, 0, 0, 0, $0, 0, 0, 0, 5] } }
+
     /// A kubelet whose command is `cat`: what comes goes back, and the end of the input ends it.
     private static func cat(_ tunnel: ByteTunnel, stdin: UInt32, stdout: UInt32, status: String) async throws {
         var decoder = SPDYDecoder()
@@ -162,7 +165,7 @@ struct StreamTranslationTests {
                 guard isLast else { continue }
                 try await tunnel.write(SPDYFrame.ping(2) + SPDYFrame.data(1, Array(status.utf8)))
                 // As upstream's server ends: no stream by itself, then the connection.
-                try await tunnel.write([1, 3, 5].flatMap { [0x80, 3, 0, 3, 0, 0, 0, 8, 0, 0, 0, $0, 0, 0, 0, 5] })
+                try await tunnel.write(resets([1, 3, 5]))
                 return await tunnel.close()
             }
         }
@@ -199,10 +202,26 @@ struct StreamTranslationTests {
         let size = Array(#"{"Width":80,"Height":24}"#.utf8)
         try await client.write(clientFrame(2, [4] + size) + clientFrame(2, [0, 1, 2]))
         #expect(try await kubelet.read() == SPDYFrame.data(5, size))
+        try await kubelet.write(Self.resets([1, 3, 5]))
         await kubelet.close()
         let found = try await Self.messages(client)
         await running
         #expect(found == [[0x82, 1], [0x82, 3] + Array(#"{"metadata":{},"status":"Success"}"#.utf8), [0x88, 0x03, 0xE8]])
+    }
+
+    @Test("a connection to the kubelet that ends before the command has is no success")
+    func cut() async throws {
+        let (client, ours) = pipe()
+        let (theirs, kubelet) = pipe()
+        async let running: Void = StreamTranslation(stdin: false, stdout: true, stderr: false, tty: false).run(ours) { theirs }
+        _ = try await kubelet.read()
+        try await kubelet.write(SPDYFrame.data(3, [7]))
+        await kubelet.close()
+        let found = try await Self.messages(client)
+        await running
+        #expect(found.prefix(2) == [[0x82, 1], [0x82, 1, 7]] && found.count == 4)
+        let status = try Object(bytes: Array(found.dropFirst(2).first?.dropFirst(2) ?? []))
+        #expect(status["status"].string == "Failure" && status["code"].int == 500)
     }
 
     @Test("a kubelet's refusal is how the command ended, in upstream's words")

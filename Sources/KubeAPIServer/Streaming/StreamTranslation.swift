@@ -78,30 +78,17 @@ struct StreamTranslation: Sendable {
 
     /// Until the client goes.
     private func takeInput(_ client: ByteTunnel, _ kubelet: ByteTunnel, _ streams: [UInt8: UInt32]) async {
-        var decoder = WebSocketDecoder()
         var hasInput = stdin
-        do {
-            while let bytes = try await client.read() {
-                for event in try decoder.feed(bytes) {
-                    switch event {
-                    case .closing: return
-                    case .ping(let payload): try await client.write(WebSocketFrame.pong(payload))
-                    case .message(let message):
-                        guard let channel = message.first else { continue }
-                        if channel == Channel.close {
-                            guard message.dropFirst().first == Channel.stdin, hasInput, let stream = streams[Channel.stdin] else { continue }
-                            hasInput = false
-                            try await kubelet.write(SPDYFrame.data(stream, [], isLast: true))
-                        } else if channel == Channel.resize || channel == Channel.stdin && hasInput, message.count > 1, let stream = streams[channel]
-                        {
-                            try await kubelet.write(SPDYFrame.data(stream, Array(message.dropFirst())))
-                        }
-                    }
-                }
+        await WebSocketInput.read(client) { message in
+            guard let channel = message.first else { return }
+            if channel == Channel.close {
+                guard message.dropFirst().first == Channel.stdin, hasInput, let stream = streams[Channel.stdin] else { return }
+                hasInput = false
+                try await kubelet.write(SPDYFrame.data(stream, [], isLast: true))
+            } else if channel == Channel.resize || channel == Channel.stdin && hasInput, message.count > 1, let stream = streams[channel] {
+                try await kubelet.write(SPDYFrame.data(stream, Array(message.dropFirst())))
             }
-        } catch let failure as WebSocketDecoder.Failure {
-            do { try await client.write(WebSocketFrame.closing(failure.code)) } catch { return }  // It does not listen either.
-        } catch { return }  // One of both has gone; the other is closed.
+        }
     }
 
     /// Until all streams are over, or the kubelet goes; then the client is told how the command ended.
@@ -136,7 +123,9 @@ struct StreamTranslation: Sendable {
         }
         // The client has gone.
         if Task.isCancelled { return }
-        await end(client, status.isEmpty ? Self.success : status)
+        guard status.isEmpty else { return await end(client, status) }
+        // All streams over and nothing said is upstream's success; a connection that just ends has lost the command.
+        await end(client, open.isEmpty ? Self.success : Self.status(HTTPError.connectionClosed))
     }
 
     /// The last message and the closure.
@@ -167,6 +156,27 @@ struct StreamTranslation: Sendable {
     }
 }
 
+/// What a client sends by WebSocket, message by message.
+enum WebSocketInput {
+    /// Until the client goes, breaks the rules (it is told so), or `take` throws. Pings are answered.
+    static func read(_ client: ByteTunnel, _ take: ([UInt8]) async throws -> Void) async {
+        var decoder = WebSocketDecoder()
+        do {
+            while let bytes = try await client.read() {
+                for event in try decoder.feed(bytes) {
+                    switch event {
+                    case .closing: return
+                    case .ping(let payload): try await client.write(WebSocketFrame.pong(payload))
+                    case .message(let message): try await take(message)
+                    }
+                }
+            }
+        } catch let failure as WebSocketDecoder.Failure {
+            do { try await client.write(WebSocketFrame.closing(failure.code)) } catch { return }  // It does not listen either.
+        } catch { return }  // One of both has gone; the other is closed.
+    }
+}
+
 /// port-forward for clients of WebSocket: the bytes of their SPDY connection come in messages. Upstream: apiserver/pkg/util/proxy.TunnelingHandler.
 enum PortForwardTunnel {
     /// The subprotocol of the client's side. Upstream: portforward.WebsocketsSPDYTunnelingPortForwardV1.
@@ -178,26 +188,13 @@ enum PortForwardTunnel {
     static func run(_ client: ByteTunnel, _ kubelet: ByteTunnel) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                var decoder = WebSocketDecoder()
-                do {
-                    while let bytes = try await client.read() {
-                        for event in try decoder.feed(bytes) {
-                            switch event {
-                            case .closing: return
-                            case .ping(let payload): try await client.write(WebSocketFrame.pong(payload))
-                            case .message(let bytes): if !bytes.isEmpty { try await kubelet.write(bytes) }
-                            }
-                        }
-                    }
-                } catch let failure as WebSocketDecoder.Failure {
-                    do { try await client.write(WebSocketFrame.closing(failure.code)) } catch { return }  // It does not listen either.
-                } catch { return }  // One of both has gone; the other is closed.
+                await WebSocketInput.read(client) { bytes in if !bytes.isEmpty { try await kubelet.write(bytes) } }
             }
             group.addTask {
                 do {
                     while let bytes = try await kubelet.read() { try await client.write(WebSocketFrame.message(bytes, isText: false)) }
                     try await client.write(WebSocketFrame.closing)
-                } catch { return }  // As above.
+                } catch { return }  // One of both has gone; the other is closed.
             }
             await group.next()
             group.cancelAll()

@@ -6,6 +6,7 @@ import KubeAPI
 enum WebSocketReader {
     /// A subprotocol that clients may ask for, and whether it carries base64 in text messages. Without one the messages are binary.
     private static let protocols = ["binary.k8s.io": false, "base64.binary.k8s.io": true]
+
     /// The answer to the handshake, after which the body goes out. Throws 400 for a handshake that is none or asks for other subprotocols.
     static func response(_ head: HTTPRequestHead, _ body: HTTPBodyStream) throws(StatusError) -> HTTPResponse {
         let handshake = try WebSocketHandshake(head)
