@@ -316,7 +316,8 @@ final class PlayedKubelets: Sendable {
                 return owners.isEmpty && left.allSatisfy(\.metadata.ownerReferences.isEmpty)
             }
             try await create()
-            try await fixture.eventually("no pod was replaced") { Set(try await pods().map(\.metadata.uid)) == before }
+            // Nodes without leases are tainted after a while: nothing below would run then.
+            try await fixture.eventually("no pod was replaced", within: .seconds(20)) { Set(try await pods().map(\.metadata.uid)) == before }
             #expect(Set(try await revisions().map(\.metadata.uid)) == history)
             let left = try await pods() + revisions()
             #expect(left.allSatisfy { $0.metadata.controller != nil })

@@ -51,6 +51,16 @@ private func deleted(_ plan: StatefulSetPlan) -> [String] {
 
 @Suite("StatefulSet")
 struct StatefulSetTests {
+    @Test("the revision has one name before and after the first status, which a cache that is behind must not show as two; a collision gives another")
+    func revisionName() throws {
+        func name(_ status: Value) throws -> String? {
+            StatefulSetController.historyPlan(try statefulSet(status: status), revisions: [], pods: []).create?[path: "metadata", "name"]?.string
+        }
+        let first = try #require(try name([:]))
+        #expect(try name(["collisionCount": 0]) == first)
+        #expect(try name(["collisionCount": 1]) != first)
+    }
+
     @Test("pods come one after the other, each when the one before is ready; in parallel all at once")
     func order() throws {
         #expect(created(plan(try statefulSet(), [])) == [0])

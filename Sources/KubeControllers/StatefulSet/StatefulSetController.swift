@@ -96,17 +96,25 @@ final class StatefulSetController: Controller {
 
     private static func name(_ revision: Value) -> String { revision[path: "metadata", "name"]?.string ?? "" }
 
+    /// Upstream: getStatefulSetRevisions and truncateHistory.
+    static func historyPlan(_ set: StatefulSetState, revisions: [Object], pods: [Object]) -> ControllerHistory.Plan {
+        // Pods carry the revision's name here, not its hash.
+        let carried = Set(pods.compactMap { $0.metadata.labels[ControllerHistory.hashLabel] } + [set.status.currentRevision])
+        let inUse = Set(revisions.filter { carried.contains($0.metadata.name) }.map(ControllerHistory.hash(of:)))
+        // None is counted as 0: the name must be the same before and after the first status is written, or a cache that is behind makes a second
+        // revision of the same template, to which all pods are then moved.
+        return ControllerHistory.plan(
+            owner: set.ownerReference, namespace: set.namespace, labels: set.object["spec"]["template"]["metadata"]["labels"].value,
+            data: set.revisionData, revisions: revisions, collisionCount: set.status.collisionCount ?? 0, limit: set.revisionHistoryLimit,
+            inUse: inUse)
+    }
+
     /// The revision that pods had until now, and that of the present template. Upstream: getStatefulSetRevisions.
     private func keepHistory(
         _ set: StatefulSetState, _ selector: LabelSelector, _ pods: [Object]
     ) async throws -> (current: Value, update: Value) {
         let known = try await history.claim(set.object, selector: selector, reference: set.ownerReference, in: revisions.indexer)
-        // Pods carry the revision's name here, not its hash.
-        let carried = Set(pods.compactMap { $0.metadata.labels[ControllerHistory.hashLabel] } + [set.status.currentRevision])
-        let inUse = Set(known.filter { carried.contains($0.metadata.name) }.map(ControllerHistory.hash(of:)))
-        let plan = ControllerHistory.plan(
-            owner: set.ownerReference, namespace: set.namespace, labels: set.object["spec"]["template"]["metadata"]["labels"].value,
-            data: set.revisionData, revisions: known, collisionCount: set.status.collisionCount, limit: set.revisionHistoryLimit, inUse: inUse)
+        let plan = Self.historyPlan(set, revisions: known, pods: pods)
         let update: Value
         if let create = plan.create {
             let created = try await history.create(create, for: set.object, selector: selector, reference: set.ownerReference)
