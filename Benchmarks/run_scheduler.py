@@ -69,7 +69,7 @@ def main():
         served = median("served", "pods_per_second")
         target = figure["served"][0]["target"]
         rows.append(
-            f"| {name} | {target}/s | {served:,.0f}/s{'' if served >= target else ', missed'} | {median('served', 'cpu_ms_per_pod'):.2f} ms "
+            f"| {name} | {f'{target}/s' if target else ''} | {served:,.0f}/s{'' if served >= (target or 0) else ', missed'} | {median('served', 'cpu_ms_per_pod'):.2f} ms "
             f"| {median('alone', 'pods_per_second'):,.0f}/s | {median('alone', 'cpu_ms_per_pod'):.2f} ms |")
     table = "\n".join(
         ["| workload | target | through the API server | CPU a pod | scheduler alone | CPU a pod |", "|---|---|---|---|---|---|"] + rows)

@@ -67,11 +67,11 @@ struct BenchCluster: Sendable {
     }
 }
 
-/// Counts pods that have a node, and wakes who waits for so many.
+/// Counts the pods of each namespace that were given a node, and wakes who waits for so many.
 final class BoundCounter: Sendable {
     private struct State {
-        var count = 0
-        var waiting: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+        var counts: [String: Int] = [:]
+        var waiting: [(namespace: String, count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
     private let state = Mutex(State())
 
@@ -79,24 +79,26 @@ final class BoundCounter: Sendable {
         @Sendable func isBound(_ pod: Object) -> Bool { pod["spec"]["nodeName"].string != nil }
         pods.addHandler(
             InformerHandler(
-                added: { [self] in if isBound($0) { add() } }, updated: { [self] in if !isBound($0), isBound($1) { add() } }))
+                added: { [self] in if isBound($0) { add($0.metadata.namespace) } },
+                updated: { [self] in if !isBound($0), isBound($1) { add($1.metadata.namespace) } }))
     }
 
-    private func add() {
+    private func add(_ namespace: String) {
         let ready = state.withLock { state in
-            state.count += 1
-            let ready = state.waiting.filter { $0.count <= state.count }
-            state.waiting.removeAll { $0.count <= state.count }
+            let count = (state.counts[namespace] ?? 0) + 1
+            state.counts[namespace] = count
+            let ready = state.waiting.filter { $0.namespace == namespace && $0.count <= count }
+            state.waiting.removeAll { $0.namespace == namespace && $0.count <= count }
             return ready
         }
         for waiter in ready { waiter.continuation.resume() }
     }
 
-    func wait(for count: Int) async {
+    func wait(for count: Int, in namespace: String) async {
         await withCheckedContinuation { continuation in
             let isThere = state.withLock { state in
-                if state.count >= count { return true }
-                state.waiting.append((count, continuation))
+                if (state.counts[namespace] ?? 0) >= count { return true }
+                state.waiting.append((namespace, count, continuation))
                 return false
             }
             if isThere { continuation.resume() }

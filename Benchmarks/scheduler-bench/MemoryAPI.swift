@@ -53,6 +53,9 @@ final class MemoryAPI: KubeTransport {
         pod[path: "metadata", "resourceVersion"] = .string(String(revision))
         pod[path: "metadata", "creationTimestamp"] = "2026-01-01T00:00:00Z"
         pod["status"] = ["phase": "Pending"]
+        // As the API server's admission would.
+        let isHigh = pod[path: "spec", "priorityClassName"] == PodTemplate.highPriorityClass[path: "metadata", "name"]
+        pod[path: "spec", "priority"] = isHigh ? PodTemplate.highPriorityClass["value"] : 0
         return pod
     }
 
@@ -71,7 +74,7 @@ final class MemoryAPI: KubeTransport {
                 pod[path: "metadata", "resourceVersion"] = .string(String(state.revision))
             }
             let key = "\(pod[path: "metadata", "namespace"]?.string ?? "")/\(pod[path: "metadata", "name"]?.string ?? "")"
-            state.pods[key] = pod
+            state.pods[key] = kind == .deleted ? nil : pod
             if let object = try? Object(pod) { state.watch?.yield(WatchEvent(kind: kind, object: object)) }
         }
     }
@@ -86,9 +89,10 @@ final class MemoryAPI: KubeTransport {
             default: return try Self.list("Nothing", [])
             }
         }
+        let key = "\(request.namespace ?? "")/\(request.name ?? "")"
+        if request.verb == .delete, request.resource == .pods, let pod = state.withLock({ $0.pods[key] }) { tell(.deleted, pod) }
         if request.subresource == "binding" {
             let node = try Object(bytes: request.body ?? [])["target"]["name"].string ?? ""
-            let key = "\(request.namespace ?? "")/\(request.name ?? "")"
             if var pod = state.withLock({ $0.pods[key] }) {
                 pod[path: "spec", "nodeName"] = .string(node)
                 tell(.modified, pod)

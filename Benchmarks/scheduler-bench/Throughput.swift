@@ -18,6 +18,7 @@ enum Throughput {
         let cluster = try BenchCluster(store: store)
         try await cluster.start()
         for name in ["sched-0", "sched-1"] { try await cluster.makeNamespace(name) }
+        try await cluster.admin.create(.priorityClasses, PodTemplate.highPriorityClass)
         try await cluster.makeNodes((0..<workload.nodes).map { NodeTemplate.object($0, zones: workload.zones) })
         let informers = InformerFactory(client: cluster.client("system:kube-controller-manager"))
         let counter = BoundCounter()
@@ -33,29 +34,33 @@ enum Throughput {
         try await cluster.concurrently(workload.initPods) { number in
             try await cluster.admin.create(.pods, workload.initPod.object("init-\(number)", namespace: "sched-1"))
         }
-        let before = workload.initPodsFit ? workload.initPods : 0
-        await counter.wait(for: before)
-        let churn = workload.churns ? Task { await Self.churn(cluster) } : nil
+        await counter.wait(for: workload.initPodsFit ? workload.initPods : 0, in: "sched-1")
+        let churn =
+            switch workload.churn {
+            case .none: Task {}
+            case .recreate: Task { await Self.recreate(cluster) }
+            case .create(let template): Task { await Self.create(template, cluster) }
+            }
         let (start, cpu) = (ContinuousClock.now, Usage.cpuSeconds())
         try await cluster.concurrently(workload.pods) { number in
             try await cluster.admin.create(.pods, workload.pod.object("pod-\(number)", namespace: "sched-0"))
         }
         let created = Usage.seconds(since: start)
-        await counter.wait(for: before + workload.pods)
+        await counter.wait(for: workload.pods, in: "sched-0")
         let (seconds, used) = (Usage.seconds(since: start), Usage.cpuSeconds() - cpu)
-        churn?.cancel()
-        await churn?.value
+        churn.cancel()
+        await churn.value
         report(
             "{\"workload\":\"\(workload.name)\",\"how\":\"served\",\"nodes\":\(workload.nodes),\"pods\":\(workload.pods),"
                 + "\"pods_per_second\":\(Double(workload.pods) / seconds),\"seconds\":\(seconds),\"created_after\":\(created),"
-                + "\"cpu_ms_per_pod\":\(used * 1000 / Double(workload.pods)),\"target\":\(workload.target)}")
+                + "\"cpu_ms_per_pod\":\(used * 1000 / Double(workload.pods)),\"target\":\(workload.target.map(String.init) ?? "null")}")
         running.cancel()
         await running.value
         await cluster.server.stop()
     }
 
     /// Makes and deletes a node, a Service and a large pod of high priority, one of each a second. Upstream: the churn operation, mode recreate.
-    private static func churn(_ cluster: BenchCluster) async {
+    private static func recreate(_ cluster: BenchCluster) async {
         var number = 0
         while !Task.isCancelled {
             number += 1
@@ -84,6 +89,23 @@ enum Throughput {
         }
     }
 
+    /// Makes a pod every 200 ms. Upstream: the churn operation, mode create.
+    private static func create(_ template: PodTemplate, _ cluster: BenchCluster) async {
+        var number = 0
+        while !Task.isCancelled {
+            number += 1
+            do {
+                try await cluster.admin.create(.pods, template.object("churn-\(number)", namespace: "sched-1"))
+                try await Task.sleep(for: .milliseconds(200))
+            } catch is CancellationError {
+                return
+            } catch {
+                report("churn: \(error)")
+                return
+            }
+        }
+    }
+
     /// The scheduler with an API that keeps nothing and answers at once: its own cost, informers and bindings with it.
     static func alone(_ workload: Workload) async throws {
         let api = try MemoryAPI(workload)
@@ -99,7 +121,7 @@ enum Throughput {
         report(
             "{\"workload\":\"\(workload.name)\",\"how\":\"alone\",\"nodes\":\(workload.nodes),\"pods\":\(workload.pods),"
                 + "\"pods_per_second\":\(Double(workload.pods) / seconds),\"seconds\":\(seconds),"
-                + "\"cpu_ms_per_pod\":\(used * 1000 / Double(workload.pods)),\"target\":\(workload.target)}")
+                + "\"cpu_ms_per_pod\":\(used * 1000 / Double(workload.pods)),\"target\":\(workload.target.map(String.init) ?? "null")}")
         running.cancel()
         await running.value
     }

@@ -13,10 +13,18 @@ struct Workload: Sendable {
     var initPodsFit = true
     var pods: Int
     var pod: PodTemplate
-    /// Whether a node, a Service and a large pod are made and deleted every second meanwhile.
-    var churns = false
-    /// Pods a second that are asked for: ten times scheduler_perf's threshold.
-    var target: Int
+    var churn: Churn = .none
+    /// Pods a second that are asked for: ten times scheduler_perf's threshold. Nil: upstream measures it without one.
+    var target: Int?
+
+    /// What happens while the pods are measured. Upstream: the churn operation.
+    enum Churn: Sendable {
+        case none
+        /// A node, a Service and a large pod of high priority are made and deleted every second. Upstream: mode recreate.
+        case recreate
+        /// A pod is made every 200 ms and stays. Upstream: mode create.
+        case create(PodTemplate)
+    }
 
     /// The workloads at 5,000 nodes (fewer for a trial).
     static func all(nodes: Int) -> [Workload] {
@@ -32,7 +40,14 @@ struct Workload: Sendable {
             Workload(name: "TopologySpreading", nodes: nodes, zones: zones, initPods: nodes, pods: nodes, pod: .spread, target: 850),
             Workload(
                 name: "Unschedulable", nodes: nodes, initPods: 200, initPod: .large, initPodsFit: false, pods: nodes * 2, pod: .plain, target: 2700),
-            Workload(name: "SchedulingWithMixedChurn", nodes: nodes, initPods: 0, pods: nodes * 2, pod: .plain, churns: true, target: 2650),
+            Workload(name: "SchedulingWithMixedChurn", nodes: nodes, initPods: 0, pods: nodes * 2, pod: .plain, churn: .recreate, target: 2650),
+            // Four pods fill a node; one of high priority drives three of them out.
+            Workload(
+                name: "PreemptionAsync", nodes: nodes, initPods: nodes * 4, initPod: .lowPriority, pods: nodes, pod: .plain,
+                churn: .create(.highPriority), target: 1600),
+            // Upstream runs it on 1,000 nodes only. Every pod costs three deletions and a nomination beside its own two writes.
+            Workload(
+                name: "PreemptionBasic", nodes: nodes / 5, initPods: nodes / 5 * 4, initPod: .lowPriority, pods: nodes / 5, pod: .highPriority),
         ]
     }
 }
@@ -42,6 +57,15 @@ enum PodTemplate: Sendable {
     case plain, antiAffinity, affinity, spread
     /// Asks for more than any node has.
     case large
+    /// Four of them fill a node; they go at once when they are deleted.
+    case lowPriority
+    /// Fits a node on which one pod of low priority is left.
+    case highPriority
+
+    /// The PriorityClass of `highPriority`: an API server with all its admission takes no bare number.
+    static let highPriorityClass: Value = [
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": ["name": "high"], "value": 10,
+    ]
 
     func object(_ name: String, namespace: String) -> Value {
         var labels: Value = [:]
@@ -62,6 +86,12 @@ enum PodTemplate: Sendable {
                 ]
             ]
         }
+        func container(_ cpu: Value) -> Value {
+            [
+                "name": "pause", "image": "registry.k8s.io/pause:3.10",
+                "resources": ["limits": ["cpu": cpu, "memory": "500Mi"], "requests": ["cpu": cpu, "memory": "500Mi"]],
+            ]
+        }
         switch self {
         case .plain: break
         case .antiAffinity:
@@ -78,13 +108,13 @@ enum PodTemplate: Sendable {
                     "labelSelector": ["matchLabels": ["color": "blue"]],
                 ]
             ]
-        case .large:
-            spec["containers"] = [
-                [
-                    "name": "pause", "image": "registry.k8s.io/pause:3.10",
-                    "resources": ["limits": ["cpu": "9", "memory": "500Mi"], "requests": ["cpu": "9", "memory": "500Mi"]],
-                ]
-            ]
+        case .large: spec["containers"] = .array([container("9")])
+        case .lowPriority:
+            spec["containers"] = .array([container("900m")])
+            spec["terminationGracePeriodSeconds"] = 0
+        case .highPriority:
+            spec["containers"] = .array([container("3000m")])
+            spec["priorityClassName"] = "high"
         }
         return [
             "apiVersion": "v1", "kind": "Pod",

@@ -144,7 +144,8 @@ extension Scheduler {
         let time = now()
         let timer =
             events.contains { $0.concerns(plugins) }
-            ? state.queue.addBackoff(pod, now: time) : state.queue.addUnschedulable(pod, rejectedBy: plugins, now: time)
+            ? state.queue.addBackoff(pod, now: time)
+            : state.queue.addUnschedulable(pod, rejectedBy: plugins, isPreparing: preemption?.victims.isEmpty == false, now: time)
         return (.fail(pod, message: message, preemption), timer)
     }
 

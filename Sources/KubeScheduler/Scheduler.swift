@@ -194,7 +194,8 @@ package final class Scheduler: Sendable {
                 case .node(let node): return (take(pod, node, input, &state), nil)
                 case .unfit(var error):
                     let preemption = preempt(pod, input, &state, &error)
-                    let timer = state.queue.addUnschedulable(pod, rejectedBy: error.plugins, now: time)
+                    let timer = state.queue.addUnschedulable(
+                        pod, rejectedBy: error.plugins, isPreparing: preemption?.victims.isEmpty == false, now: time)
                     return (.fail(pod, message: error.message, preemption), timer)
                 case .noNodes:
                     let timer = state.queue.addUnschedulable(pod, rejectedBy: [], now: time)
@@ -355,26 +356,38 @@ package final class Scheduler: Sendable {
         await giveBack(pod, node, "PreBind plugin \"VolumeBinding\"", StatusError.internalError(text))
     }
 
-    /// Ends the pods that stand in a pod's way. Upstream: prepareCandidate.
+    /// Ends the pods that stand in a pod's way. Upstream: prepareCandidateAsync.
     private func prepare(_ preemption: Preemption, for pod: QueuedPod) async {
-        let scheduler = configuration.profiles[pod.profile].name
-        for victim in preemption.victims {
-            do {
-                if let current = pods.indexer.get(victim.key), let condition = PodConditions.preempted(current, by: scheduler, now: now()) {
-                    try await patchStatus(victim, ["conditions": [condition]])
-                }
-                try await client.delete(
-                    .pods, namespace: victim.namespace, name: victim.name, options: DeleteOptions(preconditionUID: victim.uid))
-                recorders[pod.profile].event(
-                    regarding: victim.reference, .normal, reason: "Preempted",
-                    message: "Preempted by pod \(pod.info.uid) on node \(preemption.node)")
-            } catch let error as StatusError where error.isNotFound || error.isConflict {
-                // Gone by itself, or changed: the pod's next try looks again.
-            } catch {
-                logger.info("a pod could not be preempted", metadata: ["pod": "\(victim.key)", "error": "\(error)"])
+        if !preemption.victims.isEmpty {
+            let isFailed = await withTaskGroup(of: Bool.self) { group in
+                for victim in preemption.victims { group.addTask { await !self.preempt(victim, on: preemption.node, for: pod) } }
+                return await group.reduce(false) { $0 || $1 }
             }
+            let time = now()
+            if let timer = state.withLock({ $0.queue.endPreparation(pod.info.uid, isFailed: isFailed, now: time) }) { start(timer) }
+            waker.yield()
         }
         for pod in preemption.displaced { await note(pod, ["nominatedNodeName": .null]) }
+    }
+
+    /// False: the victim stays, so the pod has to look again. Upstream: preemption.Executor.PreemptPod.
+    private func preempt(_ victim: PodInfo, on node: String, for pod: QueuedPod) async -> Bool {
+        do {
+            let scheduler = configuration.profiles[pod.profile].name
+            if let current = pods.indexer.get(victim.key), let condition = PodConditions.preempted(current, by: scheduler, now: now()) {
+                try await patchStatus(victim, ["conditions": [condition]])
+            }
+            try await client.delete(
+                .pods, namespace: victim.namespace, name: victim.name, options: DeleteOptions(preconditionUID: victim.uid))
+            recorders[pod.profile].event(
+                regarding: victim.reference, .normal, reason: "Preempted", message: "Preempted by pod \(pod.info.uid) on node \(node)")
+        } catch let error as StatusError where error.isNotFound {
+            // Gone by itself.
+        } catch {
+            logger.info("a pod could not be preempted", metadata: ["pod": "\(victim.key)", "error": "\(error)"])
+            return false
+        }
+        return true
     }
 
     /// Tells why a pod is not scheduled: by an event and its PodScheduled condition; and where room is made for it, empty where nowhere is.

@@ -1,4 +1,6 @@
 import KubeAPI
+import Logging
+import Synchronization
 import Testing
 
 @testable import KubeClient
@@ -69,9 +71,40 @@ struct EventTests {
         #expect(server.requests[1].verb == .patch && server.requests[1].name == created.metadata.name && patched["count"].int == 2)
     }
 
-    @Test("more events than the queue holds are dropped, not waited for")
-    func drops() {
-        let recorder = EventRecorder(client: KubeClient(transport: FakeServer()), component: "test")
-        for number in 0..<(EventRecorder.queueLimit + 10) { recorder.event(regarding: pod, .normal, reason: "R\(number)", message: "m") }
+    @Test("more events than the queue holds are dropped, not waited for; the log tells it every ten seconds, not for each")
+    func drops() async throws {
+        let (clock, log) = (ManualClock(), WarningLog())
+        let recorder = EventRecorder(
+            client: KubeClient(transport: FakeServer()), component: "test", clock: clock, logger: Logger(label: "events") { _ in log })
+        func burst() {
+            for number in 0..<(EventRecorder.queueLimit + 10) { recorder.event(regarding: pod, .normal, reason: "R\(number)", message: "m") }
+        }
+        burst()
+        #expect(log.counts == ["1"])
+        burst()
+        #expect(log.counts == ["1"])
+        clock.advance(by: EventRecorder.reportPause)
+        burst()
+        // The first burst lost ten, the second all, the third its first then.
+        #expect(log.counts == ["1", "\(10 + EventRecorder.queueLimit + 10 + 1)"])
+    }
+}
+
+/// Keeps how many events the warnings say were dropped.
+private struct WarningLog: LogHandler {
+    private final class Told: Sendable { let counts = Mutex<[String]>([]) }
+    private let told = Told()
+    var counts: [String] { told.counts.withLock { $0 } }
+    var logLevel = Logger.Level.warning
+    var metadata: Logger.Metadata = [:]
+    var metadataProvider: Logger.MetadataProvider?
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        guard let count = event.metadata?["droppedSinceStart"] else { return }
+        told.counts.withLock { $0.append("\(count)") }
     }
 }

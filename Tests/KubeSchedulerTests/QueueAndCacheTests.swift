@@ -49,6 +49,36 @@ struct SchedulingQueueTests {
         #expect(queue.activeCount == 1)
     }
 
+    @Test("while room is made for a pod it is not tried, so that it drives out nobody elsewhere; afterwards what has happened counts")
+    func preparation() throws {
+        var queue = SchedulingQueue()
+        func fail() throws {
+            queue = SchedulingQueue()
+            queue.set(try pod("p"), now: epoch)
+            let popped = queue.pop()
+            _ = queue.addUnschedulable(try #require(popped), rejectedBy: ["NodeResourcesFit"], isPreparing: true, now: epoch)
+        }
+        let later = epoch.adding(seconds: 30)
+        // One of its victims has gone, another has not been told yet.
+        try fail()
+        #expect(queue.move(.assignedPodRemoved, now: later).isEmpty && queue.unschedulableCount == 1 && queue.activeCount == 0)
+        #expect(queue.endPreparation("uid-p", isFailed: false, now: later) == nil)
+        #expect(queue.activeCount == 1)
+        // All are told, none has gone: it waits for that.
+        try fail()
+        #expect(queue.endPreparation("uid-p", isFailed: false, now: later) == nil && queue.unschedulableCount == 1)
+        _ = queue.move(.assignedPodRemoved, now: later)
+        #expect(queue.activeCount == 1)
+        // One could not be told: nothing would come.
+        try fail()
+        #expect(queue.endPreparation("uid-p", isFailed: true, now: epoch) == .init(uid: "uid-p", after: 1))
+        #expect(queue.backoffCount == 1)
+        // Gone meanwhile.
+        try fail()
+        queue.remove("uid-p")
+        #expect(queue.endPreparation("uid-p", isFailed: true, now: later) == nil && !queue.contains("uid-p"))
+    }
+
     @Test("a pod that nothing moved is tried again after five minutes")
     func leftover() throws {
         var queue = SchedulingQueue()

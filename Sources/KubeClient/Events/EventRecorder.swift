@@ -1,8 +1,9 @@
 package import KubeAPI
 package import Logging
+import Synchronization
 
 /// Writes core/v1 Events about objects: what `kubectl describe` shows. `event` never waits: events are queued and written by `run`; when the queue is
-/// full, events are dropped and counted in the log. Upstream: client-go/tools/record.
+/// full, events are dropped, which the log tells from time to time. Upstream: client-go/tools/record.
 package final class EventRecorder: Sendable {
     /// Events waiting to be written, in each lane: a burst of ten thousand bindings loses none. Upstream: record.maxQueuedEvents is 1000.
     static let queueLimit = 4096
@@ -12,6 +13,8 @@ package final class EventRecorder: Sendable {
     static let attempts = 12
     /// Between attempts. Upstream: record.defaultSleepDuration.
     static let pause = Duration.seconds(10)
+    /// The log tells of dropped events no more often: a burst drops thousands, and the time they would have taken is not spent on lines.
+    static let reportPause = Duration.seconds(10)
 
     /// Upstream: core/v1 EventTypeNormal, EventTypeWarning.
     package enum EventType: String, Sendable {
@@ -27,12 +30,19 @@ package final class EventRecorder: Sendable {
         var time: Timestamp
     }
 
+    /// How many events were dropped, and when the log told it last.
+    private struct Drops: Sendable {
+        var count = 0
+        var reported: Duration?
+    }
+
     private let client: KubeClient
     private let component: String
     private let host: String
     private let time: TimeSource
     private let wallClock: @Sendable () -> Timestamp
     private let logger: Logger
+    private let drops = Mutex(Drops())
     private let queues: [(occurrences: AsyncStream<Occurrence>, input: AsyncStream<Occurrence>.Continuation)]
 
     /// `component` names the writer (`kubelet`, `default-scheduler`), `host` the node it runs on.
@@ -67,9 +77,21 @@ package final class EventRecorder: Sendable {
                 "apiVersion": "\(regarding.apiVersion)", "type": "\(type.rawValue)", "reason": "\(reason)", "message": "\(message)",
             ])
         let lane = Int(UInt(bitPattern: "\(regarding.namespace)/\(regarding.name)".hashValue) % UInt(Self.lanes))
-        if case .dropped = queues[lane].input.yield(occurrence) {
-            logger.warning("event dropped: too many are waiting to be written", metadata: ["reason": "\(reason)", "object": "\(regarding.name)"])
+        if case .dropped = queues[lane].input.yield(occurrence) { dropped(occurrence) }
+    }
+
+    private func dropped(_ occurrence: Occurrence) {
+        let now = time.now()
+        let count = drops.withLock { drops -> Int? in
+            drops.count += 1
+            if let reported = drops.reported, now - reported < Self.reportPause { return nil }
+            drops.reported = now
+            return drops.count
         }
+        guard let count else { return }
+        logger.warning(
+            "events dropped: too many are waiting to be written",
+            metadata: ["droppedSinceStart": "\(count)", "reason": "\(occurrence.reason)", "object": "\(occurrence.regarding.name)"])
     }
 
     /// Writes events until the task is cancelled. Run once.

@@ -19,6 +19,9 @@ struct Nominator: Sendable {
         if pods[node]?.isEmpty ?? false { pods[node] = nil }
     }
 
+    /// The nodes on which there are some before which `pod` must stand back.
+    func nodes(before pod: PodInfo) -> [String] { pods.keys.filter { !pods(on: $0, before: pod).isEmpty } }
+
     /// Those before which `pod` must stand back on a node.
     func pods(on node: String, before pod: PodInfo) -> [PodInfo] {
         pods[node]?.values.filter { $0.uid != pod.uid && $0.priority >= pod.priority } ?? []

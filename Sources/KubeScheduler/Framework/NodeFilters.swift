@@ -42,6 +42,8 @@ struct NodeFilters {
     /// Of the others.
     func otherRejection(_ node: NodeInfo) -> (plugin: String, rejection: Rejection)? { Self.first(others, node) }
 
+    var pod: PodInfo { input.pod }
+
     /// Whether plugins look further than at the node.
     var hasOthers: Bool { !others.isEmpty }
 
@@ -51,6 +53,9 @@ struct NodeFilters {
         for entry in entries { if let rejection = entry.filter.filter(node) { return (entry.name, rejection) } }
         return nil
     }
+
+    /// Whether pods elsewhere, or what is counted of all of them, have a say.
+    var looksAtOtherPods: Bool { others.contains { plugins[$0.place].looksAtOtherPods } }
 
     /// The same after pods have come or gone: only what looks at other pods is made anew.
     func renewed(_ cache: inout SchedulerCache) -> NodeFilters {

@@ -149,7 +149,9 @@ struct SchedulingCycle: Sendable {
         // Where nobody compares nodes, the first will do.
         let enough = profile.scores.isEmpty && !isAdvised ? 1 : Self.enough(of: cache.nodeCount, percentage: profile.percentageOfNodes)
         let start = count == 0 ? 0 : nextStart % count
-        let (hasOthers, areNominated) = (filters.hasOthers, !cache.nominator.isEmpty)
+        let hasOthers = filters.hasOthers
+        // Few nodes have pods to come before which this one stands back: only there the verdicts that are kept say too little.
+        let promised = cache.nominator.isEmpty ? [] : Set(cache.nominator.nodes(before: filters.pod).compactMap { cache.node($0)?.place })
         var looked = 0
         var refused: [Int] = []
         while looked < count {
@@ -159,7 +161,7 @@ struct SchedulingCycle: Sendable {
                 (cache.nodes[place].isPresent, filters.leadingRejection(cache.nodes[place]).map { ($0.plugin, $0.rejection) })
             }
             if verdict == .absent { continue }
-            if areNominated {
+            if !promised.isEmpty, promised.contains(place) {
                 if let (plugin, rejection) = filters.rejection(cache.nodes[place], cache) {
                     error.add(plugin, rejection)
                 } else {

@@ -113,8 +113,23 @@ struct DefaultPreemption {
             reasons[Self.noVictims, default: 0] += 1
             return nil
         }
-        var away = lower.compactMap { cache.withdraw($0.uid) }
-        defer { for pod in away { cache.restore(pod) } }
+        guard filters.looksAtOtherPods else {
+            // Nothing but the node counts: a copy of it will do, and what is kept of the others stays true.
+            guard var node = cache.node(name) else { return nil }
+            for pod in lower { node.remove(pod) }
+            if let (_, rejection) = filters.rejection(node, cache) {
+                for reason in rejection.reasons { reasons[reason, default: 0] += 1 }
+                return nil
+            }
+            return candidate(name, lower) { potential in
+                node.add(potential)
+                if filters.rejection(node, cache) == nil { return true }
+                node.remove(potential)
+                return false
+            }
+        }
+        var away = Dictionary(lower.compactMap { pod in cache.withdraw(pod.uid).map { (pod.uid, $0) } }, uniquingKeysWith: { $1 })
+        defer { for pod in away.values { cache.restore(pod) } }
         func rejection() -> Rejection? {
             let filters = filters.renewed(&cache)
             guard let node = cache.node(name) else { return Rejection(Self.notHelpful) }
@@ -124,21 +139,27 @@ struct DefaultPreemption {
             for reason in rejection.reasons { reasons[reason, default: 0] += 1 }
             return nil
         }
-        away.sort { $0.info.isMoreImportant(than: $1.info) }
-        let (violating, others) = DisruptionBudget.split(away.map(\.info), by: budgets)
+        return candidate(name, lower) { potential in
+            guard let bound = away[potential.uid] else { return true }
+            cache.restore(bound)
+            if rejection() == nil {
+                away[potential.uid] = nil
+                return true
+            }
+            _ = cache.withdraw(potential.uid)
+            return false
+        }
+    }
+
+    /// - Parameter mayStay: puts a pod back on the node if the other still fits.
+    private func candidate(_ name: String, _ lower: [PodInfo], mayStay: (PodInfo) -> Bool) -> Candidate? {
+        let (violating, others) = DisruptionBudget.split(lower.sorted { $0.isMoreImportant(than: $1) }, by: budgets)
         var victims: [PodInfo] = []
         var violations = 0
         for (group, breaks) in [(violating, true), (others, false)] {
-            for potential in group {
-                guard let place = away.firstIndex(where: { $0.info.uid == potential.uid }) else { continue }
-                cache.restore(away[place])
-                if rejection() == nil {
-                    away.remove(at: place)
-                } else {
-                    _ = cache.withdraw(potential.uid)
-                    victims.append(potential)
-                    if breaks { violations += 1 }
-                }
+            for potential in group where !mayStay(potential) {
+                victims.append(potential)
+                if breaks { violations += 1 }
             }
         }
         guard !victims.isEmpty else { return nil }

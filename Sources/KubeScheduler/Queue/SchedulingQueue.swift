@@ -56,6 +56,8 @@ struct SchedulingQueue: Sendable {
     private var serial: UInt64 = 0
     /// A pod that extenders are being asked about, with what has happened since. Upstream: inFlightPods, inFlightEvents.
     private var consulted: (uid: String, events: [ClusterEvent])?
+    /// Pods of the unschedulable for whom room is being made, and whether something has happened since that concerns them.
+    private var preparing: [String: Bool] = [:]
     private let patience: PodBackoff
 
     init(_ patience: PodBackoff = .standard) { self.patience = patience }
@@ -99,7 +101,10 @@ struct SchedulingQueue: Sendable {
     }
 
     /// A pod that fits nowhere: it waits for an event that concerns the plugins that rejected it.
-    mutating func addUnschedulable(_ pod: QueuedPod, rejectedBy: Set<String>, now: Timestamp) -> Timer {
+    /// - Parameter isPreparing: room is being made for it: it waits for `endPreparation` too. Tried when some of those in its way have gone and
+    ///   others have not, it would drive out more elsewhere. Upstream: DefaultPreemption.PreEnqueue.
+    mutating func addUnschedulable(_ pod: QueuedPod, rejectedBy: Set<String>, isPreparing: Bool = false, now: Timestamp) -> Timer {
+        if isPreparing { preparing[pod.info.uid] = false }
         var pod = pod
         pod.rejectedBy = rejectedBy
         pod.lastFailure = now
@@ -122,10 +127,27 @@ struct SchedulingQueue: Sendable {
         if consulted != nil, !(consulted?.events.contains(event) ?? true) { consulted?.events.append(event) }
         var timers: [Timer] = []
         for pod in unschedulable.concerned(by: event) {
-            unschedulable.remove(pod.info.uid)
-            if backoffLeft(pod, now) > 0 { timers.append(startBackoff(pod, now: now)) } else { activate(pod) }
+            if preparing[pod.info.uid] != nil {
+                preparing[pod.info.uid] = true
+                continue
+            }
+            if let timer = leaveUnschedulable(pod, now) { timers.append(timer) }
         }
         return timers
+    }
+
+    /// All that was in a pod's way has been told to go, or could not be. It is tried again if something has happened meanwhile that concerns it, and
+    /// in any case when `isFailed`.
+    mutating func endPreparation(_ uid: String, isFailed: Bool, now: Timestamp) -> Timer? {
+        guard let hasMoved = preparing.removeValue(forKey: uid), hasMoved || isFailed, let pod = unschedulable[uid] else { return nil }
+        return leaveUnschedulable(pod, now)
+    }
+
+    private mutating func leaveUnschedulable(_ pod: QueuedPod, _ now: Timestamp) -> Timer? {
+        unschedulable.remove(pod.info.uid)
+        if backoffLeft(pod, now) > 0 { return startBackoff(pod, now: now) }
+        activate(pod)
+        return nil
     }
 
     /// A timer has ended. Gives another one when it ended too early.
@@ -145,7 +167,8 @@ struct SchedulingQueue: Sendable {
     }
 
     @discardableResult mutating func remove(_ uid: String) -> QueuedPod? {
-        active.removeValue(forKey: uid)?.pod ?? backoff.removeValue(forKey: uid) ?? unschedulable.remove(uid)
+        preparing[uid] = nil
+        return active.removeValue(forKey: uid)?.pod ?? backoff.removeValue(forKey: uid) ?? unschedulable.remove(uid)
             ?? gated.removeValue(forKey: uid)
     }
 
