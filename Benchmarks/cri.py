@@ -8,6 +8,8 @@ from wire import field, fields, number, text
 
 #: NamespaceMode: a container's own process ids, as pods have them.
 CONTAINER = 1
+#: SecurityProfile, as a kubelet gives them where a pod says nothing: the runtime's own for the sandbox, none for the container.
+RUNTIME_DEFAULT, UNCONFINED = b"", b"\x08\x01"
 
 #: What a kubelet hides of a container's /proc and /sys.
 MASKED = [
@@ -49,9 +51,10 @@ class CRI:
         dns = field(1, "10.100.0.10") + b"".join(field(2, f"{zone}svc.cluster.local") for zone in ("bench.", "")) + field(3, "ndots:5")
         sandbox = b"".join([
             field(1, field(1, name) + field(2, name) + field(3, "bench")), field(2, name), field(3, str(folder)), field(4, dns),
-            field(8, field(1, cgroup) + field(2, field(1, namespaces)))])
+            field(8, field(1, cgroup) + field(2, field(1, namespaces) + field(9, RUNTIME_DEFAULT)))])
         sandbox_id = text(self.call("RunPodSandbox", field(1, sandbox)), 1)
-        security = b"".join([field(3, namespaces), *(field(13, path) for path in MASKED), *(field(14, path) for path in READ_ONLY)])
+        security = b"".join([
+            field(3, namespaces), *(field(13, path) for path in MASKED), *(field(14, path) for path in READ_ONLY), field(15, UNCONFINED)])
         container = b"".join([
             field(1, field(1, "main")), field(2, field(1, image)), *(field(3, word) for word in command),
             *(field(7, field(1, path) + field(2, str(folder / source))) for path, source in MOUNTS.items()), field(11, "main.log"),

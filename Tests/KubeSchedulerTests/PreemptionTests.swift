@@ -48,6 +48,36 @@ struct PreemptionTests {
         #expect(victims(preempt(try pod("p", cpu: "4", priority: 50), &all, budgets: [try budget(["app": "x"], allowed: 1)])) == ["a", "x"])
     }
 
+    @Test("the same pods go whether the node alone is looked at or all pods are counted; the cache is afterwards as it was")
+    func bothWays() throws {
+        var numbers = SystemRandomNumberGenerator()
+        for _ in 0..<50 {
+            var pods: [PodInfo] = []
+            for node in ["a", "b", "c"] {
+                for number in 0..<Int.random(in: 1...4, using: &numbers) {
+                    pods.append(
+                        try pod(
+                            "\(node)\(number)", cpu: "1", node: node, labels: ["app": Bool.random(using: &numbers) ? "x" : "y"],
+                            priority: Int64.random(in: 1...60, using: &numbers)))
+                }
+            }
+            var all = cache([try node("a"), try node("b"), try node("c")], pods)
+            let cpu = "\(Int.random(in: 1...4, using: &numbers))"
+            let budgets = [try budget(["app": "x"], allowed: Int64.random(in: 0...2, using: &numbers))]
+            let plain = preempt(try pod("p", cpu: cpu, priority: 50), &all, budgets: budgets)
+            // Nothing has its label: it refuses no node, but has to be asked of all pods.
+            let term: Value = ["labelSelector": ["matchLabels": ["app": "none"]], "topologyKey": "kubernetes.io/hostname"]
+            let counting = try pod("p", cpu: cpu, priority: 50) {
+                $0[path: "affinity", "podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution"] = [term]
+            }
+            #expect(preempt(counting, &all, budgets: budgets) == plain)
+            #expect(all.podCount == pods.count)
+            for node in ["a", "b", "c"] {
+                #expect(all.node(node)?.requested.milliCPU == Int64(pods.count { $0.nodeName == node }) * 1000)
+            }
+        }
+    }
+
     @Test("what cannot help is said in upstream's words")
     func unhelpful() throws {
         var all = cache(

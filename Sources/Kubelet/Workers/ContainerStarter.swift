@@ -47,14 +47,18 @@ struct ContainerStarter: Sendable {
             throw fail("CreateContainerConfigError", "\(error)")
         }
         let id: String
-        do { id = try await services.runtime.createContainer(sandbox: sandboxID, config: config, sandboxConfig: sandboxConfig) } catch {
+        do {
+            id = try await services.starts.pass(.container) {
+                try await services.runtime.createContainer(sandbox: sandboxID, config: config, sandboxConfig: sandboxConfig)
+            }
+        } catch {
             try Task.checkCancellation()
             event(container, .warning, "Failed", "Error: \(Self.text(error))")
             throw fail("CreateContainerError", Self.text(error))
         }
         await services.pleg.note(id, podUID: pod.uid)
         event(container, .normal, "Created", "Container created")
-        do { try await services.runtime.startContainer(id) } catch {
+        do { try await services.starts.pass(.container) { try await services.runtime.startContainer(id) } } catch {
             try Task.checkCancellation()
             event(container, .warning, "Failed", "Error: \(Self.text(error))")
             throw fail("RunContainerError", Self.text(error))

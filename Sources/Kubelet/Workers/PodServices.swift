@@ -8,6 +8,7 @@ struct PodServices: Sendable {
     let configuration: KubeletConfiguration
     let runtime: any ContainerRuntime
     let runtimeName: String
+    let starts = StartGate()
     let recorder: EventRecorder
     let images: ImagePuller
     let prober: Prober

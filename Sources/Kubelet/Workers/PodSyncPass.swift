@@ -147,7 +147,8 @@ struct PodSyncPass: Sendable {
                 config.runtimeHandler = try await services.objects.runtimeClass(name: name)["handler"].string ?? ""
             }
             if pod.spec["hostUsers"].bool == false { throw Self.noUserNamespaces(config.runtimeHandler) }
-            let id = try await services.runtime.runPodSandbox(config)
+            let sandbox = config
+            let id = try await services.starts.pass(.sandbox) { try await services.runtime.runPodSandbox(sandbox) }
             await services.pleg.note(id, podUID: pod.uid)
             return (id, try await services.runtime.podSandboxStatus(id).ips)
         } catch {
