@@ -10,6 +10,13 @@ struct DeletionOrderTests {
         ActivePodsWithRanks.podsToDelete(active: pods, related: related, count: count ?? pods.count - 1, now: now).map(\.metadata.name)
     }
 
+    @Test("sets of usual sizes are looked at after every change, very large ones a few times a second")
+    func pause() {
+        #expect(ReplicaSetController.pause(replicas: 0) == .zero && ReplicaSetController.pause(replicas: 499) == .zero)
+        #expect(ReplicaSetController.pause(replicas: 5000) == .milliseconds(250))
+        #expect(ReplicaSetController.pause(replicas: .max) == .milliseconds(500))
+    }
+
     @Test("unassigned before assigned, pending before running, unready before ready")
     func states() throws {
         let pods = [
