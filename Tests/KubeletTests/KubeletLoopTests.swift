@@ -451,6 +451,46 @@ struct KubeletLoopTests {
         }
     }
 
+    /// What the pod `filling` has of a disk.
+    private final class Disk: Sendable {
+        let runtime = Mutex<SimulatedRuntime?>(nil)
+
+        var isFull: Bool {
+            get async {
+                guard let runtime = runtime.withLock(\.self) else { return false }
+                let containers = (try? await runtime.containers(ContainerFilter())) ?? []  // It answers always.
+                return containers.contains { $0.labels[ContainerLabels.podName] == "filling" }
+            }
+        }
+    }
+
+    @Test("an evicted pod leaves nothing on the disk, whose filling it was, so that no other has to go; its status stays")
+    func evictedFromDisk() async throws {
+        // The disk is full as long as there is anything of one pod's containers, running or not.
+        let disk = Disk()
+        try await run(node: { settings in
+            settings.evictionPeriod = .milliseconds(10)
+            settings.eviction.transitionPeriod = 1
+            settings.observe = {
+                let free: Int64 = await disk.isFull ? 0 : 80 << 30
+                return [.nodeFsAvailable: SignalObservation(available: Quantity(free, .binarySI), capacity: Quantity(100 << 30, .binarySI))]
+            }
+        }) { api, runtime in
+            try api.put(.pods, pod("other"))
+            var filling = pod("filling")
+            filling[path: "spec", "priority"] = -1
+            try api.put(.pods, filling)
+            #expect(await eventually { isReady(api, "other") && isReady(api, "filling") })
+            disk.runtime.withLock { $0 = runtime }
+            #expect(await eventually { nodeCondition(api, "DiskPressure") == "True" })
+            #expect(await eventually { phase(api, "filling") == "Failed" })
+            #expect(await eventually { nodeCondition(api, "DiskPressure") == "False" })
+            #expect(isReady(api, "other") && phase(api, "other") == "Running")
+            let status = api.get(.pods, "default", "filling")?["status"]
+            #expect(status?["reason"] == "Evicted" && status?["containerStatuses"]?.array?.first?[path: "state", "terminated"] != nil)
+        }
+    }
+
     @Test("a pod of a class that is gone waits and says so")
     func runtimeClass() async throws {
         try await run { api, runtime in

@@ -50,6 +50,8 @@ extension GroupVersionResource {
     package static let networkPolicies = GroupVersionResource(group: "networking.k8s.io", version: "v1", resource: "networkpolicies")
     package static let podDisruptionBudgets = GroupVersionResource(group: "policy", version: "v1", resource: "poddisruptionbudgets")
     package static let priorityClasses = GroupVersionResource(group: "scheduling.k8s.io", version: "v1", resource: "priorityclasses")
+    package static let resourceClaims = GroupVersionResource(group: "resource.k8s.io", version: "v1", resource: "resourceclaims")
+    package static let resourceClaimTemplates = GroupVersionResource(group: "resource.k8s.io", version: "v1", resource: "resourceclaimtemplates")
     package static let roleBindings = rbac("rolebindings")
     package static let roles = rbac("roles")
     package static let runtimeClasses = GroupVersionResource(group: "node.k8s.io", version: "v1", resource: "runtimeclasses")

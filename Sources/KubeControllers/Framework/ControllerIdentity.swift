@@ -26,6 +26,7 @@ package enum ControllerIdentity {
         "persistentvolume-attach-detach-controller": "attachdetach-controller",
         "persistentvolume-expander-controller": "expand-controller",
         "ephemeral-volume-controller": "ephemeral-volume-controller",
+        "resourceclaim-controller": "resource-claim-controller",
         "garbage-collector-controller": "generic-garbage-collector",
         "root-ca-certificate-publisher-controller": "root-ca-cert-publisher",
         "horizontal-pod-autoscaler-controller": "horizontal-pod-autoscaler",

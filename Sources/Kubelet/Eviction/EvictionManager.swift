@@ -55,6 +55,8 @@ final class EvictionManager: Sendable {
         services.recorder.event(
             regarding: node, .warning, reason: "EvictionThresholdMet", message: "Attempting to reclaim \(resource.rawValue)")
         if threshold.signal.pressure == .disk {
+            await workers.removeRemains()
+            if state.isResolved(await observe()) { return false }
             await images.removeUnused()
             if state.isResolved(await observe()) { return false }
         }
@@ -84,6 +86,7 @@ final class EvictionManager: Sendable {
     private func evict(_ pod: Pod, message: String, grace: Int64, disruption: String?) async {
         services.event(pod, nil, .warning, "Evicted", message)
         services.logger.info("evicting a pod", metadata: ["pod": "\(pod.key)", "message": "\(message)"])
-        await workers.end(pod.uid, PodEnding(reason: "Evicted", message: message, grace: grace, disruption: disruption), limit: Self.cleanUpLimit)
+        await workers.end(
+            pod.uid, PodEnding(reason: PodEnding.evicted, message: message, grace: grace, disruption: disruption), limit: Self.cleanUpLimit)
     }
 }

@@ -5,6 +5,9 @@ import Logging
 
 /// Why a pod is ended by its node. Upstream: TerminatePodOptions.
 struct PodEnding: Sendable, Equatable {
+    /// The reason of pods that the node has no room for any more. Upstream: eviction.Reason.
+    static let evicted = "Evicted"
+
     var reason: String
     var message: String
     /// Seconds its containers have.
@@ -437,13 +440,27 @@ actor PodWorker {
             let (cgroups, pod) = (services.cgroups, pod)
             try await FileWork.run { try cgroups.remove(pod) }
         }
+        // What it wrote may be why it had to go: before the next one is, there must be room again. Upstream: deleteContainersInPod for evicted pods.
+        if ending?.reason == PodEnding.evicted { await purgeAll() }
         services.tokens.forget(podUID: uid)
         await services.images.forget(podUID: uid)
         services.allocations.release(uid: uid)
         services.devices?.release(podUID: uid)
+        // Who is told looks whether the pod is over: nothing may be waited for in between.
         services.roomChanged()
         stage = .terminated
         wake()
+    }
+
+    /// Removes the containers and logs of a pod that is over; its status is told already.
+    func removeRemains() async { if stage == .terminated { await purgeAll() } }
+
+    private func purgeAll() async {
+        do {
+            try await purge(readRuntime().containers)
+        } catch {
+            services.logger.warning("cannot remove what an ended pod has left", metadata: ["pod": "\(pod.key)", "error": "\(error)"])
+        }
     }
 
     /// Stops all containers; readiness goes on being told meanwhile: who ends may serve until it says that it does not. Upstream:

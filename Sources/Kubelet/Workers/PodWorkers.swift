@@ -88,6 +88,9 @@ actor PodWorkers {
         endWaiters[uid] = nil
     }
 
+    /// Removes the containers and logs of all pods that are over. Upstream: DeleteAllUnusedContainers.
+    func removeRemains() async { for worker in workers.values { await worker.removeRemains() } }
+
     func wake(_ uid: String) { workers[uid]?.wake() }
     func probed(_ uid: String) async { await workers[uid]?.probed() }
     func wakeAll() { for worker in workers.values { worker.wake() } }
