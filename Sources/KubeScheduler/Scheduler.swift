@@ -60,6 +60,7 @@ package final class Scheduler: Sendable {
     private let namespaces: SharedInformer
     private let budgets: SharedInformer
     private let storage: [SharedInformer]
+    private let resourceClaims: SharedInformer
     private let others: [SharedInformer]
     private let lookup: VolumeLookup
     private let selectors: WorkloadSelectors
@@ -108,6 +109,7 @@ package final class Scheduler: Sendable {
         let csiNodes = informers.informer(for: .csiNodes)
         let drivers = informers.informer(for: .csiDrivers)
         let capacities = informers.informer(for: .csiStorageCapacities)
+        resourceClaims = informers.informer(for: .resourceClaims)
         storage = [claims, volumes, classes, csiNodes, drivers, capacities]
         lookup = VolumeLookup(
             claims: claims.indexer, volumes: volumes.indexer, classes: classes.indexer, csiNodes: csiNodes.indexer, drivers: drivers.indexer,
@@ -135,7 +137,7 @@ package final class Scheduler: Sendable {
             group.addTask { await self.timers.run(workers: 1) { self.timerEnded($0) } }
             group.addTask { await self.volumeTimers.run(workers: 1) { await self.volumesDidNotCome($0) } }
             // All pods and nodes must be known before the first decision, or full nodes would look empty.
-            for informer in [nodes, pods, namespaces] + storage + others {
+            for informer in [nodes, pods, namespaces, resourceClaims] + storage + others {
                 do { try await informer.waitForSync() } catch { return }
             }
             let (slots, giveBack) = AsyncStream<Void>.makeStream()
@@ -212,7 +214,13 @@ package final class Scheduler: Sendable {
     func input(_ pod: QueuedPod, _ state: borrowing State) -> CycleInput {
         CycleInput(
             pod: pod.info, workloadSelector: pod.info.spreadConstraints.isEmpty ? selectors.selector(for: pod.info) : nil,
-            volumes: lookup.needs(of: pod.info, promised: state.parked.promised), lookup: lookup)
+            volumes: lookup.needs(of: pod.info, promised: state.parked.promised), devices: devices(of: pod.info), lookup: lookup)
+    }
+
+    /// Nil: it has no ResourceClaims.
+    private func devices(of pod: PodInfo) -> DeviceNeeds? {
+        guard pod.hasResourceClaims, let object = pods.indexer.get(pod.key) else { return nil }
+        return DeviceNeeds(object, claims: resourceClaims.indexer)
     }
 
     /// Counts a pod in on the node that was chosen. Upstream: assume, and the Reserve plugins.
@@ -437,12 +445,20 @@ package final class Scheduler: Sendable {
             let isVolume = informer.resource == .persistentVolumes
             informer.addHandler(.any { [weak self] in self?.storageChanged(isVolume ? $0 : nil) })
         }
+        resourceClaims.addHandler(.any { [weak self] _ in self?.move(.devicesChanged) })
         namespaces.addHandler(
             InformerHandler(
                 added: { [weak self] in self?.namespaceChanged($0.metadata.name, $0.metadata.labels) },
                 updated: { [weak self] old, new in
                     if old.metadata.labels != new.metadata.labels { self?.namespaceChanged(new.metadata.name, new.metadata.labels) }
                 }, deleted: { [weak self] in self?.namespaceChanged($0.metadata.name, nil) }))
+    }
+
+    /// What has happened may let pods fit that did not.
+    private func move(_ event: ClusterEvent) {
+        let time = now()
+        state.withLock { $0.queue.move(event, now: time) }.forEach(start)
+        waker.yield()
     }
 
     /// Pods whose volumes are there may be bound, others may fit now.
@@ -462,7 +478,9 @@ package final class Scheduler: Sendable {
     private func podChanged(_ old: Object?, _ new: Object?) {
         let effect = PodChange.of(old, new, schedulers: names)
         if effect == .none {
-            if let old, let new, PodChange.isStart(old, new) { started(new) }
+            guard let old, let new else { return }
+            if PodChange.isStart(old, new) { started(new) }
+            if PodChange.hasGotClaims(old, new) { move(.devicesChanged) }
             return
         }
         let time = now()

@@ -55,6 +55,7 @@ struct ConfigurationTests {
             profile.filters.map(\.name) == [
                 "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "VolumeRestrictions",
                 "NodeVolumeLimits", "VolumeBinding", "VolumeZone", "PodTopologySpread", "InterPodAffinity",
+                "DynamicResources",
             ])
         #expect(
             weights(profile) == [

@@ -117,6 +117,7 @@ extension Profile {
         case "VolumeZone": VolumeZone()
         case "PodTopologySpread": PodTopologySpread(arguments.spread)
         case "InterPodAffinity": InterPodAffinity(arguments.interPodAffinity)
+        case "DynamicResources": DynamicResources()
         default: nil
         }
     }

@@ -39,6 +39,12 @@ enum PodChange: Sendable, Equatable {
         return short.dropFirst(same).elementsEqual(long.dropFirst(same + added))
     }
 
+    /// Whether a waiting pod's ResourceClaims have been made. Its spec, which alone counts otherwise, is the same.
+    static func hasGotClaims(_ old: Object, _ new: Object) -> Bool {
+        new.mayContain("resourceClaimStatuses") && new["spec"]["nodeName"] == nil
+            && old["status"]["resourceClaimStatuses"].value != new["status"]["resourceClaimStatuses"].value
+    }
+
     /// Whether a pod has been taken on by its node.
     static func isStart(_ old: Object, _ new: Object) -> Bool {
         old["status"]["startTime"].string == nil && new["status"]["startTime"].string != nil && !(new["spec"]["nodeName"].string ?? "").isEmpty

@@ -25,6 +25,8 @@ struct CycleInput: Sendable {
     var workloadSelector: LabelSelector?
     /// Nil: the pod has no claims.
     var volumes: VolumeNeeds?
+    /// Nil: the pod has no ResourceClaims.
+    var devices: DeviceNeeds?
     /// Where more about volumes can be read; nil where there are none.
     var lookup: VolumeLookup?
 }

@@ -174,6 +174,8 @@ final class PodInfo: Sendable {
     let spreadConstraints: [TopologySpreadConstraint]
     /// Keys of the claims it uses, those of ephemeral volumes, too.
     let claims: [String]
+    /// Whether it uses ResourceClaims; which they are its object says.
+    let hasResourceClaims: Bool
     let images: [String]
     let containerCount: Int
 
@@ -231,6 +233,7 @@ final class PodInfo: Sendable {
             guard let source = volume["ephemeral"], !source.isNull else { return nil }
             return "\(namespace)/\(meta.name)-\(volume["name"].string ?? "")"
         }
+        hasResourceClaims = object.mayContain("resourceClaims") && !(spec["resourceClaims"].elements.isEmpty)
         images = (containers + initContainers).compactMap { $0["image"].string }
         containerCount = containers.count + initContainers.count
         let needs = NodeNeeds(
@@ -264,6 +267,7 @@ final class PodInfo: Sendable {
         preferredAffinity = known.preferredAffinity
         spreadConstraints = known.spreadConstraints
         claims = known.claims
+        hasResourceClaims = known.hasResourceClaims
         images = known.images
         containerCount = known.containerCount
     }

@@ -12,6 +12,8 @@ enum ClusterEvent: Sendable, Equatable {
     case namespaceChanged
     /// A claim, a volume, a storage class, or a node's limits of volumes.
     case storageChanged
+    /// A ResourceClaim, or which of them a pod has.
+    case devicesChanged
 
     /// What stands for extenders among plugins: anything that happens may end their rejections. Upstream: framework.ExtenderName.
     static let extender = "Extender"
@@ -33,15 +35,18 @@ enum ClusterEvent: Sendable, Equatable {
         case .assignedPodRemoved: Self.ofRemovedPods
         case .namespaceChanged: Self.ofNamespaces
         case .storageChanged: Self.ofStorage
+        case .devicesChanged: Self.ofDevices
         }
     }
 
     private static let ofNewNodes: Set = [
         "NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "PodTopologySpread",
-        "InterPodAffinity", "VolumeBinding", "VolumeZone",
+        "InterPodAffinity", "VolumeBinding", "VolumeZone", "DynamicResources",
     ]
     private static let ofGoneNodes: Set = ["PodTopologySpread"]
-    private static let ofLabels: Set = ["NodeAffinity", "PodTopologySpread", "InterPodAffinity", "VolumeBinding", "VolumeZone"]
+    private static let ofLabels: Set = [
+        "NodeAffinity", "PodTopologySpread", "InterPodAffinity", "VolumeBinding", "VolumeZone", "DynamicResources",
+    ]
     private static let ofTaints: Set = ["TaintToleration", "NodeUnschedulable", "PodTopologySpread"]
     private static let ofAllocatable: Set = ["NodeResourcesFit"]
     private static let ofPods: Set = ["InterPodAffinity", "PodTopologySpread"]
@@ -50,4 +55,5 @@ enum ClusterEvent: Sendable, Equatable {
     ]
     private static let ofNamespaces: Set = ["InterPodAffinity"]
     private static let ofStorage: Set = ["VolumeBinding", "VolumeZone", "VolumeRestrictions", "NodeVolumeLimits"]
+    private static let ofDevices: Set = ["DynamicResources"]
 }

@@ -77,6 +77,7 @@ struct PodSyncPass: Sendable {
             try await FileWork.run { try cgroups.make(pod) }
         }
         do { try await services.devices?.allocate(pod) } catch let rejection as PodRejection { return await worker.reject(rejection) }
+        try refuseDevices()
         let credentials = await credentials()
         guard let volumes = try await volumes(for: actions, runtime, credentials: credentials) else { return }
         await worker.volumesWereChecked(pod)
@@ -114,6 +115,15 @@ struct PodSyncPass: Sendable {
             _ = await start(spec, with: starter, runtime)
             try Task.checkCancellation()
         }
+    }
+
+    /// No driver can register with a node: a pod that is here for devices has none to get, and must not run without. Upstream: DRA Manager's
+    /// PrepareResources.
+    private func refuseDevices() throws {
+        guard !pod.spec["resourceClaims"].elements.isEmpty else { return }
+        let text = "Failed to prepare dynamic resources: drivers of devices cannot register with this node"
+        services.event(pod, nil, .warning, "FailedPrepareDynamicResources", text)
+        throw ContainerConfigError(text)
     }
 
     /// No runtime that is spoken to here offers user namespaces: without one the pod would run as the node's root. Upstream: usernsManager.
