@@ -82,7 +82,7 @@ extension Scheduler {
     private func makeRoom(_ pod: QueuedPod, _ round: ExtenderRound, _ error: FitError, unresolvable: Set<String>) async throws -> Step? {
         let search = state.withLock { state -> DefaultPreemption.Search? in
             let input = input(pod, state)
-            return preemption(for: pod, state)?.search(input, &state.cache, unresolvable: unresolvable)
+            return preemption(for: pod, state)?.search(input, &state.cache, unresolvable: unresolvable, beyondHelp: error.unresolvable)
         }
         var candidates: [DefaultPreemption.Candidate] = []
         var problem: String?
@@ -101,6 +101,7 @@ extension Scheduler {
         return fail(pod) { [candidates, problem] state in
             var error = error
             error.preemption = problem
+            error.devices = configuration.profiles[pod.profile].wordOnDevices(of: pod.info)
             if case .noCandidates = search { return (error.message, error.plugins, withdrawNomination(of: pod.info, &state)) }
             guard search != nil, problem == nil, let preemption = preemption(for: pod, state) else { return (error.message, error.plugins, nil) }
             let room = nominate(input(pod, state), preemption.choose(candidates), &state, &error)

@@ -192,6 +192,11 @@ package final class Scheduler: Sendable {
                     return (.consult(pod, round), nil)
                 }
                 let input = input(pod, state)
+                if configuration.profiles[pod.profile].waitsForClaims, input.devices?.refusal != nil {
+                    // Nothing to tell: its claims are being made, and who makes them says what is wrong. Upstream: DynamicResources.PreEnqueue.
+                    state.queue.addWaiting(pod, for: [DynamicResources.name], now: time)
+                    continue
+                }
                 switch state.cycles[pod.profile].schedule(input, &state.cache) {
                 case .node(let node): return (take(pod, node, input, &state), nil)
                 case .unfit(var error):
@@ -248,8 +253,9 @@ package final class Scheduler: Sendable {
 
     /// Looks for a node where the pod would fit if others went, and promises it the place. Upstream: RunPostFilterPlugins.
     private func preempt(_ pod: QueuedPod, _ input: CycleInput, _ state: inout State, _ error: inout FitError) -> Preemption? {
+        error.devices = configuration.profiles[pod.profile].wordOnDevices(of: pod.info)
         guard let preemption = preemption(for: pod, state) else { return nil }
-        return nominate(input, preemption.find(input, &state.cache), &state, &error)
+        return nominate(input, preemption.find(input, &state.cache, beyondHelp: error.unresolvable), &state, &error)
     }
 
     /// Promises a pod the place that preemption has found.
@@ -265,6 +271,7 @@ package final class Scheduler: Sendable {
             let displaced = state.cache.nominator.pods(on: node, behind: input.pod)
             for pod in displaced { state.cache.nominator.remove(pod.uid) }
             state.cache.nominator.nominate(input.pod, for: node)
+            error.devices = nil
             return Preemption(node: node, victims: victims, displaced: displaced)
         }
     }

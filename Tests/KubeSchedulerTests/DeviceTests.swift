@@ -64,6 +64,25 @@ struct DeviceTests {
         #expect(none.refusal == nil && !none.isUnallocated)
     }
 
+    @Test("a pod that fits nowhere is told of claims before preemption, as since 1.34; while its own are made it is not tried at all")
+    func words() throws {
+        var error = FitError(nodeCount: 2, reasons: ["Insufficient cpu": 2], plugins: [])
+        error.devices = Profile.standard.wordOnDevices(of: try pod("p"))
+        error.preemption = "0/2 nodes are available: 2 No preemption victims found for incoming pod."
+        #expect(
+            error.message
+                == "0/2 nodes are available: 2 Insufficient cpu. no new claims to deallocate, preemption: 0/2 nodes are available: "
+                + "2 No preemption victims found for incoming pod.")
+        #expect(Profile.standard.wordOnDevices(of: PodInfo(try user(named))) == "still not schedulable")
+        var queue = SchedulingQueue()
+        queue.set(PodInfo(try user(templated)), now: epoch)
+        let popped = queue.pop()
+        queue.addWaiting(try #require(popped), for: [DynamicResources.name], now: epoch)
+        #expect(queue.move(.namespaceChanged, now: epoch).isEmpty && queue.unschedulableCount == 1)
+        #expect(queue.move(.devicesChanged, now: epoch).isEmpty && queue.activeCount == 1)
+        #expect(queue.pop()?.attempts == 1)
+    }
+
     @Test("a waiting pod whose claims were made is tried again")
     func wakes() throws {
         let (before, after) = (try user(templated), try user(templated, statuses: [["name": "gpu", "resourceClaimName": "c1"]]))

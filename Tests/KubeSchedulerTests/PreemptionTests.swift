@@ -89,6 +89,12 @@ struct PreemptionTests {
         #expect(
             preempt(try pod("p", cpu: "8", priority: 50), &all)
                 == .noCandidates("0/3 nodes are available: 3 Preemption is not helpful for scheduling."))
+        // What the search has counted is not looked for again.
+        let preemption = try #require(DefaultPreemption(.standard, budgets: []))
+        #expect(
+            preemption.find(CycleInput(pod: try pod("p", cpu: "4", priority: 5)), &all, beyondHelp: 1)
+                == .noCandidates(
+                    "0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod."))
         let polite = try pod("p", cpu: "4", priority: 50) { $0["preemptionPolicy"] = "Never" }
         #expect(preempt(polite, &all) == .unhelpful("not eligible due to preemptionPolicy=Never."))
     }

@@ -90,6 +90,10 @@ final class ResourceClaimController: Controller {
 
     // MARK: Pods
 
+    private struct Missing: Error, CustomStringConvertible {
+        let description: String
+    }
+
     private static func uses(of pod: Object) -> [JSONView] {
         pod.mayContain("resourceClaims") ? pod["spec"]["resourceClaims"].elements.map { $0 } : []
     }
@@ -150,8 +154,10 @@ final class ResourceClaimController: Controller {
         if let orphan { return orphan.metadata.name }
         if let known = made.withLock({ $0[meta.uid]?[name] }), recorded == nil { return known }
         guard let template = templates.indexer.get(namespace: meta.namespace, name: templateName) else {
-            let missing = StatusError.notFound(GroupVersionResource.resourceClaimTemplates.groupResource, templateName)
-            throw StatusError.internalError("resource claim template \(templateName.goQuoted): \(missing.message)")
+            // As upstream's lister names the kind.
+            throw Missing(
+                description:
+                    "resource claim template \(templateName.goQuoted): resourceclaimtemplate.resource.k8s.io \(templateName.goQuoted) not found")
         }
         let claim = try await client.create(.resourceClaims, Self.claim(of: template, named: name, for: pod))
         made.withLock { $0[meta.uid, default: [:]][name] = claim.metadata.name }

@@ -29,7 +29,7 @@ struct PluginRow: Sendable {
         PluginRow(name: "VolumeZone", points: filtering),
         PluginRow(name: "PodTopologySpread", points: filtering.union(scoring), weight: 2),
         PluginRow(name: "InterPodAffinity", points: filtering.union(scoring), weight: 2),
-        PluginRow(name: "DynamicResources", points: filtering),
+        PluginRow(name: DynamicResources.name, points: filtering.union([.preEnqueue, .postFilter])),
         PluginRow(name: "DefaultPreemption", points: [.postFilter]),
         PluginRow(name: "NodeResourcesBalancedAllocation", points: scoring, weight: 1),
         PluginRow(name: "ImageLocality", points: [.score], weight: 1),

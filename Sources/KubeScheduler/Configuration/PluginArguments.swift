@@ -98,6 +98,8 @@ extension Profile {
             Self.score(name, arguments).map { Weighted(plugin: $0, weight: sets.weight(of: name)) }
         }
         preemption = names(.postFilter).contains("DefaultPreemption") ? arguments.preemption : nil
+        waitsForClaims = names(.preEnqueue).contains(DynamicResources.name)
+        tellsOfDevices = names(.postFilter).contains(DynamicResources.name)
         holdsGatedPods = names(.preEnqueue).contains(SchedulingGates.name)
         volumePatience = names(.preBind).contains("VolumeBinding") ? arguments.bindTimeout : nil
         self.percentageOfNodes = percentageOfNodes
@@ -117,7 +119,7 @@ extension Profile {
         case "VolumeZone": VolumeZone()
         case "PodTopologySpread": PodTopologySpread(arguments.spread)
         case "InterPodAffinity": InterPodAffinity(arguments.interPodAffinity)
-        case "DynamicResources": DynamicResources()
+        case DynamicResources.name: DynamicResources()
         default: nil
         }
     }

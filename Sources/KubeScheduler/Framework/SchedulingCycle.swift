@@ -9,10 +9,15 @@ struct FitError: Error, Sendable, Equatable {
     var plugins: Set<String>
     /// Why no node was looked at; nil: they were.
     var refusal: String?
+    /// Nodes on which it would help nothing if other pods went. Upstream: those of NodeToStatus with UnschedulableAndUnresolvable.
+    var unresolvable = 0
+    /// What is said of the pod's ResourceClaims when no room was made; nil: nothing. Upstream: PostFilter of plugins/dynamicresources.
+    var devices: String?
     /// Why making room would not help either; nil: it was not thought about, or does help.
     var preemption: String?
 
     mutating func add(_ plugin: String, _ rejection: Rejection, times: Int = 1) {
+        if rejection.isUnresolvable { unresolvable += times }
         for reason in rejection.reasons { reasons[reason, default: 0] += times }
         plugins.insert(plugin)
     }
@@ -22,7 +27,8 @@ struct FitError: Error, Sendable, Equatable {
         var text = "0/\(nodeCount) nodes are available:"
         if let refusal { text += " \(refusal)." }
         if !reasons.isEmpty { text += " " + reasons.map { "\($0.value) \($0.key)" }.sorted().joined(separator: ", ") + "." }
-        if let preemption { text += " preemption: \(preemption)" }
+        let afterwards = [devices, preemption.map { "preemption: \($0)" }].compactMap(\.self)
+        if !afterwards.isEmpty { text += " " + afterwards.joined(separator: ", ") }
         return text
     }
 }
@@ -118,6 +124,7 @@ struct SchedulingCycle: Sendable {
         if let only {
             let known = only.count { cache.node($0) != nil }
             let outside = cache.nodeCount - known
+            error.unresolvable += outside
             if feasible.isEmpty, outside > 0 {
                 error.reasons["node(s) didn't satisfy plugin(s) [\(narrowing.sorted().joined(separator: " "))]", default: 0] += outside
                 error.plugins.formUnion(narrowing)

@@ -50,9 +50,13 @@ struct DefaultPreemption {
         self.arguments = arguments
     }
 
-    /// - Parameter random: picks where the search begins, of so many.
-    func find(_ input: CycleInput, _ cache: inout SchedulerCache, random: (Int) -> Int = { Int.random(in: 0..<$0) }) -> Outcome {
-        switch search(input, &cache, random: random) {
+    /// - Parameters:
+    ///   - beyondHelp: nodes on which it would help nothing if other pods went, as the search for nodes found; nil: it did not count them.
+    ///   - random: picks where the search begins, of so many.
+    func find(
+        _ input: CycleInput, _ cache: inout SchedulerCache, beyondHelp: Int? = nil, random: (Int) -> Int = { Int.random(in: 0..<$0) }
+    ) -> Outcome {
+        switch search(input, &cache, beyondHelp: beyondHelp, random: random) {
         case .unhelpful(let message): .unhelpful(message)
         case .noCandidates(let message): .noCandidates(message)
         case .candidates(let candidates): choose(candidates)
@@ -67,7 +71,8 @@ struct DefaultPreemption {
 
     /// - Parameter unresolvable: nodes that would not do whatever went, as those say who are no plugins.
     func search(
-        _ input: CycleInput, _ cache: inout SchedulerCache, unresolvable: Set<String> = [], random: (Int) -> Int = { Int.random(in: 0..<$0) }
+        _ input: CycleInput, _ cache: inout SchedulerCache, unresolvable: Set<String> = [], beyondHelp: Int? = nil,
+        random: (Int) -> Int = { Int.random(in: 0..<$0) }
     ) -> Search {
         let pod = input.pod
         guard pod.mayPreempt else { return .unhelpful("not eligible due to preemptionPolicy=Never.") }
@@ -80,7 +85,10 @@ struct DefaultPreemption {
             return .noCandidates(FitError(nodeCount: count, reasons: [Self.notHelpful: count], plugins: []).message)
         }
         guard cache.hasPods(below: pod.priority) else {
-            return .noCandidates(FitError(nodeCount: count, reasons: [Self.noVictims: count], plugins: []).message)
+            // Nodes need not be looked at again to tell which of two things is said of each.
+            let helpless = min(count, max(0, beyondHelp ?? 0))
+            let reasons = [Self.notHelpful: helpless, Self.noVictims: count - helpless].filter { $0.value > 0 }
+            return .noCandidates(FitError(nodeCount: count, reasons: reasons, plugins: []).message)
         }
         let filters = NodeFilters(plugins, input, &cache)
         let places = cache.nodes.indices.filter { cache.nodes[$0].isPresent }

@@ -1,7 +1,8 @@
 /// Keeps pods to nodes where the devices of their ResourceClaims are. No driver can register with a node, so that nobody here offers devices: a claim
 /// to which nobody else has given any fits on no node, as upstream says where there is no driver. Upstream: plugins/dynamicresources.
 struct DynamicResources: FilterPlugin {
-    let name = "DynamicResources"
+    static let name = "DynamicResources"
+    var name: String { Self.name }
 
     private struct Filter: NodeFilter {
         var needs: DeviceNeeds

@@ -113,6 +113,15 @@ struct SchedulingQueue: Sendable {
         return Timer(uid: pod.info.uid, after: Self.maxUnschedulable)
     }
 
+    /// A pod that cannot be tried before something else is done for it: that costs it neither a try nor a back-off.
+    mutating func addWaiting(_ pod: QueuedPod, for plugins: Set<String>, now: Timestamp) {
+        var pod = pod
+        pod.rejectedBy = plugins
+        pod.attempts = max(0, pod.attempts - 1)
+        pod.timestamp = now
+        unschedulable.insert(pod)
+    }
+
     /// A pod whose try failed by an error, not by the cluster's state: it is tried again after its backoff, whatever happens.
     mutating func addBackoff(_ pod: QueuedPod, now: Timestamp) -> Timer {
         var pod = pod
