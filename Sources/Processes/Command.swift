@@ -184,14 +184,38 @@ package enum SmallFile {
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw CommandError(arguments: ["write", path], code: -errno, output: "") }
         defer { close(descriptor) }
+        guard writeAll(descriptor, bytes), fsync(descriptor) == 0, rename(temporary, path) == 0 else {
+            let code = -errno
+            unlink(temporary)
+            throw CommandError(arguments: ["write", path], code: code, output: "")
+        }
+    }
+
+    /// Writes over a file that is no shorter: a full disk has room for that. Readers may see a part of it, and a crash may leave one. Throws
+    /// `CommandError` naming the path.
+    package static func overwrite(_ path: String, _ bytes: [UInt8]) throws(CommandError) {
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw CommandError(arguments: ["write", path], code: -errno, output: "") }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, Int(status.st_size) >= bytes.count else {
+            throw CommandError(arguments: ["write", path], code: -ENOSPC, output: "")
+        }
+        guard writeAll(descriptor, bytes), ftruncate(descriptor, off_t(bytes.count)) == 0, fsync(descriptor) == 0 else {
+            throw CommandError(arguments: ["write", path], code: -errno, output: "")
+        }
+    }
+
+    /// False: not all was written, as errno says.
+    private static func writeAll(_ descriptor: CInt, _ bytes: [UInt8]) -> Bool {
         var written = 0
         while written < bytes.count {
             let n = bytes[written...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if n < 0, errno == EINTR { continue }
-            guard n > 0 else { throw CommandError(arguments: ["write", path], code: -errno, output: "") }
+            guard n > 0 else { return false }
             written += n
         }
-        guard fsync(descriptor) == 0, rename(temporary, path) == 0 else { throw CommandError(arguments: ["write", path], code: -errno, output: "") }
+        return true
     }
 
     /// Writes into an existing file as it stands, such as a control file of the kernel.

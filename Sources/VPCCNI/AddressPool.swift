@@ -89,8 +89,19 @@ package struct AddressPool: Sendable {
         let result = try change(&state)
         if before != (state.owners, state.freed) {
             let freed = Members(state.freed.sorted { $0.key < $1.key }.map { ($0.key, Value.int($0.value)) })
-            try SmallFile.write(path, Value.object(Members([("owners", Value(state.owners)), ("freed", .object(freed))])).jsonBytes)
+            let bytes = Value.object(Members([("owners", Value(state.owners)), ("freed", .object(freed))])).jsonBytes
+            try keep(bytes)
         }
         return result
+    }
+
+    /// An address must come back from a full disk too: the pod that filled it does not end otherwise. What is left is shorter then.
+    private func keep(_ bytes: [UInt8]) throws(CommandError) {
+        do {
+            try SmallFile.write(path, bytes)
+        } catch {
+            guard error.code == -ENOSPC || error.code == -EDQUOT else { throw error }
+            try SmallFile.overwrite(path, bytes)
+        }
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import KubeAPI
+import Processes
 import Testing
 
 @testable import VPCCNI
@@ -14,6 +15,17 @@ import Testing
     }
 
     private func pool(_ addresses: [String]) -> AddressPool { AddressPool(path: "\(directory)/addresses.json", addresses: addresses) }
+
+    @Test("where a full disk leaves no room for a new file, one that is no longer than the old is written over it")
+    func overwrite() throws {
+        let path = "\(directory)/small"
+        try SmallFile.write(path, Array("{\"a\":1}".utf8))
+        try SmallFile.overwrite(path, Array("{}".utf8))
+        #expect(SmallFile.readText(path) == "{}")
+        #expect(throws: CommandError.self) { try SmallFile.overwrite(path, Array("{\"a\":1}".utf8)) }
+        #expect(SmallFile.readText(path) == "{}")
+        #expect(throws: CommandError.self) { try SmallFile.overwrite("\(directory)/none", []) }
+    }
 
     @Test("a pod keeps its address when it asks again") func assignIsIdempotent() throws {
         let pool = pool(["10.0.0.4", "10.0.0.5"])

@@ -9,6 +9,9 @@ final class EvictionManager: Sendable {
     /// An evicted pod's end is waited for this long before the next one is looked at. Upstream: podCleanupTimeout.
     static let cleanUpLimit = Duration.seconds(30)
 
+    /// What a pod had on the disk is free a moment after its end: the runtime removes it behind its answer. So long it is waited for, looking so often.
+    static let (freeingLimit, freeingPeriod) = (Duration.seconds(15), Duration.milliseconds(500))
+
     private let policy: EvictionPolicy
     private let services: PodServices
     private let workers: PodWorkers
@@ -69,7 +72,15 @@ final class EvictionManager: Sendable {
         let message = EvictionMessages.starved(threshold, observations[threshold.signal], usage)
         let grace = threshold.grace == 0 ? Self.immediateGrace : min(policy.maximumPodGrace, usage.pod.terminationGracePeriodSeconds)
         await evict(usage.pod, message: message, grace: grace, disruption: message)
+        if threshold.signal.pressure == .disk { await waitForRoom(state) }
         return true
+    }
+
+    private func waitForRoom(_ state: EvictionState) async {
+        let end = clock.now + Self.freeingLimit
+        while clock.now < end, !state.isResolved(await observe()) {
+            do { try await clock.sleep(for: Self.freeingPeriod) } catch { return }  // Cancelled.
+        }
     }
 
     private func evictForStorage(_ pods: [Pod]) async -> Bool {

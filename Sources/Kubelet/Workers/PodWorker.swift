@@ -40,6 +40,8 @@ actor PodWorker {
     private var wasRejected: Bool
     /// The node ends the pod.
     private var ending: PodEnding?
+    /// Its end has been told, and its containers are removed.
+    private var isCleared = false
     private var resize = ResizeProgress()
     private var lastStatus: Value?
     /// Seconds until the next look, set by a pass.
@@ -416,19 +418,21 @@ actor PodWorker {
 
     private func terminate() async throws {
         services.prober.stopRestarts(podUID: uid)
-        var runtime = try await readRuntime()
+        let runtime = try await readRuntime()
         services.prober.reconcile(pod, runtime, isTerminating: true)
-        await publish(runtime)
+        if !isCleared { await publish(runtime) }
         let isDeleted = pod.isBeingDeleted || isGoneFromAPI
         let grace = isDeleted ? pod.effectiveGracePeriodSeconds : ending?.grace ?? pod.terminationGracePeriodSeconds
         try await stopAll(runtime, grace: grace)
         try Task.checkCancellation()
+        // What it wrote may be why it had to go: without room nothing that follows may work. Upstream: deleteContainersInPod for evicted pods.
+        if ending?.reason == PodEnding.evicted, !isCleared {
+            try await publishEnd()
+            await purgeAll()
+            isCleared = true
+        }
         for sandbox in runtime.sandboxes { try await services.runtime.stopPodSandbox(sandbox.id) }
-        runtime = try await readRuntime()
-        guard !runtime.hasRunningContainers else { throw RuntimeError(.unknown, "containers are still running after their stop") }
-        services.prober.stop(podUID: uid)
-        failures = [:]
-        await publish(runtime, isTerminated: true)
+        if !isCleared { try await publishEnd() }
         if services.configuration.managesPodFiles {
             try await PodMounts(services: services, pod: pod).removeImageVolumes()
             try await services.csi?.tearDown(uid)
@@ -440,8 +444,6 @@ actor PodWorker {
             let (cgroups, pod) = (services.cgroups, pod)
             try await FileWork.run { try cgroups.remove(pod) }
         }
-        // What it wrote may be why it had to go: before the next one is, there must be room again. Upstream: deleteContainersInPod for evicted pods.
-        if ending?.reason == PodEnding.evicted { await purgeAll() }
         services.tokens.forget(podUID: uid)
         await services.images.forget(podUID: uid)
         services.allocations.release(uid: uid)
@@ -450,6 +452,15 @@ actor PodWorker {
         services.roomChanged()
         stage = .terminated
         wake()
+    }
+
+    /// Tells what came of the containers, none of which runs any more.
+    private func publishEnd() async throws {
+        let runtime = try await readRuntime()
+        guard !runtime.hasRunningContainers else { throw RuntimeError(.unknown, "containers are still running after their stop") }
+        services.prober.stop(podUID: uid)
+        failures = [:]
+        await publish(runtime, isTerminated: true)
     }
 
     /// Removes the containers and logs of a pod that is over; its status is told already.
