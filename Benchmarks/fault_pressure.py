@@ -137,7 +137,9 @@ def full_from_without(api, node, watchman):
         with open(fill, "wb") as file:
             found = os.fstatvfs(file.fileno())
             # At once, so that the node has not noticed yet when the pod comes. The filesystem wants something for itself.
-            os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - 8 * MEBIBYTE)
+            size = found.f_bavail * found.f_frsize - 8 * MEBIBYTE
+            assert size > 0, "the disk is still full of what an earlier case wrote"
+            os.posix_fallocate(file.fileno(), 0, size)
         api.create(PODS, pod("late", spec={"tolerations": [{"operator": "Exists"}]}, image="nginx:1.16"))
         time.sleep(30)
         yield from watchman.rows(case, touches_others=True)
