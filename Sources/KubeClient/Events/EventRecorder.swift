@@ -7,8 +7,7 @@ import Synchronization
 package final class EventRecorder: Sendable {
     /// Events waiting to be written, in each lane: a burst of ten thousand bindings loses none. Upstream: record.maxQueuedEvents is 1000.
     static let queueLimit = 8192
-    /// Events are written side by side, those of one object one after the other. Few at once: they can wait, what they tell of cannot: each more takes a
-    /// twentieth of a large rollout.
+    /// Events are written side by side, those of one object one after the other. Few at once: they can wait, what they tell of cannot.
     static let lanes = 2
     /// Attempts to write one event. Upstream: record.maxTriesPerEvent.
     static let attempts = 12
