@@ -219,6 +219,75 @@ struct HTTPBodySourceTests {
         }
     }
 
+    /// What the sources of one test share.
+    private final class Crowd: Sendable {
+        struct State {
+            var wakes: [@Sendable () -> Void] = []
+            var served = 0
+            /// How many were served when `/ask` was.
+            var servedBefore: Int?
+        }
+        let state = Mutex(State())
+    }
+
+    /// Once woken, keeps its event loop until `/ask` was answered, for 40 ms at most.
+    private final class Slow: HTTPBodySource {
+        let crowd: Crowd
+        let lifetime: Duration? = nil
+        private let isWoken = Mutex(false)
+
+        init(_ crowd: Crowd) { self.crowd = crowd }
+
+        func next() -> HTTPBodyPiece {
+            guard isWoken.withLock({ $0 }) else { return .wait }
+            let end = ContinuousClock.now + .milliseconds(40)
+            while ContinuousClock.now < end, crowd.state.withLock({ $0.servedBefore == nil }) {}
+            crowd.state.withLock { $0.served += 1 }
+            return .end
+        }
+        func whenReady(_ wake: @escaping @Sendable () -> Void) {
+            crowd.state.withLock { state in
+                state.wakes.append {
+                    self.isWoken.withLock { $0 = true }
+                    wake()
+                }
+            }
+        }
+        func expire() {}
+        func cancel() {}
+    }
+
+    @Test("a request is answered between those of very many streams that are served")
+    func answeredBetween() async throws {
+        let crowd = Crowd()
+        let streams = 100
+        let responder = TestResponder(
+            now: { head in
+                if head.path == "/ask" {
+                    crowd.state.withLock { $0.servedBefore = $0.served }
+                    return text(200, "fine")
+                }
+                var response = HTTPResponse(status: 200, body: .stream { _ in })
+                response.source = Slow(crowd)
+                return response
+            }, later: { _, _ in text(500, "not asked") })
+        try await withServer(responder) { server in
+            let tunnel = try await makeClient(of: server).connect()
+            let opened = (0..<streams).flatMap { Frame.headers(UInt32(2 * $0 + 1)) }
+            try await tunnel.write(Frame.preface + Frame.settings + Frame.settingsACK + opened)
+            try await eventually("all streams wait") { crowd.state.withLock { $0.wakes.count == streams } }
+            for wake in crowd.state.withLock({ $0.wakes }) { wake() }
+            // The same connection, so the same event loop. Literal :path.
+            let ask = [0x82, 0x86, 0x04, 4] + Array("/ask".utf8) + [0x41, 1, UInt8(ascii: "a")]
+            try await tunnel.write(Frame.frame(1, flags: 5, stream: UInt32(2 * streams + 1), ask))
+            try await eventually("it was answered") { crowd.state.withLock { $0.servedBefore != nil } }
+            try await eventually("all were served") { crowd.state.withLock { $0.served == streams } }
+            let before = try #require(crowd.state.withLock { $0.servedBefore })
+            #expect(before < streams)
+            await tunnel.close()
+        }
+    }
+
     @Test("a source that is cut off lets the client notice")
     func aborts() async throws {
         let source = Source()

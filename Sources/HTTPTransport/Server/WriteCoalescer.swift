@@ -3,7 +3,9 @@ import NIOCore
 /// Between HTTP/2 and TLS: puts small writes together, so that the frames of many streams make few TLS records and one system call. A flush is put
 /// off behind what the event loop has to do already, or to the end of what a `PumpQueue` serves: other streams' answers join it. Belongs to its
 /// event loop.
-final class WriteCoalescer: ChannelOutboundHandler {
+final class WriteCoalescer: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -15,6 +17,8 @@ final class WriteCoalescer: ChannelOutboundHandler {
     private var gathered = ByteBuffer()
     private var promise: EventLoopPromise<Void>?
     private var isFlushPostponed = false
+    /// What a flush does to the connection's writability is told once, after it.
+    private var isFlushing = false
     private let pumps: PumpQueue
 
     init(_ eventLoop: any EventLoop) { pumps = PumpQueue.of(eventLoop) }
@@ -46,7 +50,17 @@ final class WriteCoalescer: ChannelOutboundHandler {
     private func flushNow(_ context: ChannelHandlerContext) {
         isFlushPostponed = false
         passOn(context)
+        isFlushing = true
+        let wasWritable = context.channel.isWritable
         context.flush()
+        isFlushing = false
+        if context.channel.isWritable != wasWritable { context.fireChannelWritabilityChanged() }
+    }
+
+    /// A flush of more than the connection's buffer holds makes the channel unwritable and, when the socket took it all, writable again: each of the
+    /// connection's streams would be told twice of what is over before it can act.
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if !isFlushing { context.fireChannelWritabilityChanged() }
     }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
