@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ CLIENTS = 64
 WATCHERS = 1_000
 CHANGES_A_SECOND = 200
 COLD_OBJECTS = 100_000
+# A virtual machine gives memory that it does not use back to its host: the first start after a pause pays for getting it again.
+STARTS = 3
 
 FIGURES = [
     Figure("durable creates by 64 clients", 3000, "/s", True),
@@ -36,6 +39,7 @@ FIGURES = [
     Figure("events lost by watchers", 0, "", False),
     Figure("resident memory of a cached pod, times its JSON", 1.5, "", False),
     Figure("cold start with 100,000 objects", 1.0, "s", False),
+    Figure("the same, of the first start after they were written", None, "s", False),
     Figure("fsync calls a second while creating", None, "/s", True),
     Figure("writes of the store alone, 64 writers of 2.5 KB", None, "/s", True),
 ]
@@ -124,9 +128,13 @@ def run(binary, generator):
             server.stop()
     with tempfile.TemporaryDirectory(prefix="eyrie-bench-", dir=os.environ.get("BENCH_DIRECTORY")) as directory:
         subprocess.run([binary, "fill", directory, str(COLD_OBJECTS)], check=True)
-        out = subprocess.run([binary, "open", directory], check=True, stdout=subprocess.PIPE, text=True).stdout
-        print("   ", out.strip())
-        figures["cold start with 100,000 objects"] = json.loads(out)["seconds"]
+        starts = []
+        for _ in range(STARTS):
+            out = subprocess.run([binary, "open", directory], check=True, stdout=subprocess.PIPE, text=True).stdout
+            print("   ", out.strip())
+            starts.append(json.loads(out)["seconds"])
+        figures["cold start with 100,000 objects"] = statistics.median(starts)
+        figures["the same, of the first start after they were written"] = starts[0]
         out = subprocess.run([binary, "store", directory, "20000", "64", "2500"], check=True, stdout=subprocess.PIPE, text=True).stdout
         figures["writes of the store alone, 64 writers of 2.5 KB"] = json.loads(out)["writes_per_second"]
     with tempfile.TemporaryDirectory(prefix="eyrie-bench-", dir=os.environ.get("BENCH_DIRECTORY")) as directory:
@@ -148,7 +156,7 @@ def report(runs):
         f"Machine: {machine()}, client and server on the same cores. Release build, TLS, HTTP/2, SQLite with",
         f"synchronous=FULL. Creates, gets and lists by {generator}; watches by Benchmarks/loadgen. {len(runs)} runs: median (least to most).", "",
         "Memory is what the server grew by while 10,000 pods were created, by the bytes of their list. The fsync calls were counted by strace, which slows "
-        "the server.", "",
+        f"the server. A cold start is the median of {STARTS}, one after another, in each run.", "",
         *rows]
     text = "\n".join(lines) + "\n"
     (ROOT / "Benchmarks/results-apiserver.md").write_text(text)

@@ -53,10 +53,10 @@ final class NodeGraph: Sendable {
     private let state = Mutex(State())
 
     init(reader: any ObjectReader) {
-        ObjectFollower.follow(reader, .pods) { [self] old, new in
-            // Most pods of a large cluster's start are looked at once: those without a node not even that.
-            guard let pod = new ?? old, (new?.mayContain("\"nodeName\"") ?? false) || (old?.mayContain("\"nodeName\"") ?? false) else { return }
-            let entry = new.flatMap(Self.entry)
+        ObjectFollower.follow(reader, .pods, reading: Self.entry) { [self] old, new, entry in
+            guard let pod = new ?? old else { return }
+            let entry = entry ?? nil
+            guard entry != nil || old.map(Self.mayHaveNode) == true else { return }
             state.withLock { $0.setPod(pod.metadata.key, entry) }
         }
         ObjectFollower.follow(reader, .persistentVolumes) { [self] old, new in
@@ -77,8 +77,11 @@ final class NodeGraph: Sendable {
 
     func isPod(_ key: String, on node: String) -> Bool { state.withLock { $0.pods[key]?.node == node } }
 
+    /// Pods without a node are not parsed.
+    private static func mayHaveNode(_ pod: Object) -> Bool { pod.mayContain("\"nodeName\"") }
+
     private static func entry(_ pod: Object) -> PodEntry? {
-        guard let node = pod["spec"]["nodeName"].string, !node.isEmpty else { return nil }
+        guard mayHaveNode(pod), let node = pod["spec"]["nodeName"].string, !node.isEmpty else { return nil }
         // A mirror pod is written by its node: what it names gives the node nothing.
         guard pod.metadata.annotations[MirrorPod.annotation] == nil else { return PodEntry(node: node, references: []) }
         return PodEntry(node: node, references: PodReferences.references(of: pod))

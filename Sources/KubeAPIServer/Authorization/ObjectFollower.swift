@@ -1,3 +1,4 @@
+import Dispatch
 import KubeAPI
 import Synchronization
 
@@ -12,6 +13,15 @@ final class ObjectFollower: Sendable {
 
     /// `apply` gets (nil, object) for a present or new object, (old, new) for a changed one, (old, nil) for a deleted one. It must not block.
     static func follow(_ reader: any ObjectReader, _ resource: GroupResource, _ apply: @escaping @Sendable (_ old: Object?, _ new: Object?) -> Void) {
+        follow(reader, resource, reading: { _ in () }) { old, new, _ in apply(old, new) }
+    }
+
+    /// The same for an index of what `read` finds in an object: `apply` gets that of `new`, too. Of very many present objects it is read on all
+    /// processors, before `apply` is called for the first.
+    static func follow<Fact: Sendable>(
+        _ reader: any ObjectReader, _ resource: GroupResource, reading read: @escaping @Sendable (Object) -> Fact,
+        _ apply: @escaping @Sendable (_ old: Object?, _ new: Object?, _ fact: Fact?) -> Void
+    ) {
         let follower = ObjectFollower()
         reader.observe(resource) { old, new in
             let isHeld = follower.held.withLock { held in
@@ -19,9 +29,10 @@ final class ObjectFollower: Sendable {
                 held?.append((old, new))
                 return true
             }
-            if !isHeld { apply(old, new) }
+            if !isHeld { apply(old, new, new.map(read)) }
         }
-        for object in reader.list(resource, namespace: nil) { apply(nil, object) }
+        let present = reader.list(resource, namespace: nil)
+        for (object, fact) in zip(present, facts(of: present, read)) { apply(nil, object, fact) }
         while true {
             let batch: [Change]? = follower.held.withLock { held in
                 guard let changes = held, !changes.isEmpty else {
@@ -32,8 +43,22 @@ final class ObjectFollower: Sendable {
                 return changes
             }
             guard let batch else { return }
-            for change in batch { apply(change.old, change.new) }
+            for change in batch { apply(change.old, change.new, change.new.map(read)) }
         }
+    }
+
+    /// So many objects are read by one processor before it looks whether there are more.
+    static let share = 1024
+
+    private static func facts<Fact: Sendable>(of objects: [Object], _ read: @Sendable (Object) -> Fact) -> [Fact] {
+        guard objects.count > share else { return objects.map(read) }
+        let shares = (objects.count + share - 1) / share
+        let found = Mutex([[Fact]](repeating: [], count: shares))
+        DispatchQueue.concurrentPerform(iterations: shares) { number in
+            let facts = objects[number * share..<min(objects.count, (number + 1) * share)].map(read)
+            found.withLock { $0[number] = facts }
+        }
+        return found.withLock { $0.flatMap { $0 } }
     }
 }
 

@@ -50,6 +50,27 @@ struct NodeAuthorizerTests {
         #expect(!ask("create", .serviceAccounts, "default", "admin", subresource: "token"))
     }
 
+    @Test("pods that were there before are known, however many")
+    func manyPresent() throws {
+        let reader = MemoryReader()
+        let count = 2 * ObjectFollower.share + 7
+        for number in 0..<count {
+            let node = number.isMultiple(of: 3) ? "" : #""nodeName":"n\#(number % 3)","#
+            try reader.set(
+                .pods,
+                """
+                {"kind":"Pod","metadata":{"name":"p\(number)","namespace":"default"},
+                "spec":{\(node)"volumes":[{"name":"v","secret":{"secretName":"s\(number)"}}]}}
+                """)
+        }
+        let graph = NodeGraph(reader: reader)
+        for number in 0..<count {
+            let secret = NodeGraph.Reference(kind: .secret, namespace: "default", name: "s\(number)")
+            let nodes = ["n1", "n2"].filter { graph.hasPath($0, secret) }
+            #expect(nodes == (number.isMultiple(of: 3) ? [] : ["n\(number % 3)"]), "p\(number)")
+        }
+    }
+
     @Test("what a pod gave goes with the pod, and moves with it")
     func lifecycle() throws {
         reader.remove(.pods, "default/p1")
