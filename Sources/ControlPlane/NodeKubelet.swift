@@ -20,6 +20,17 @@ package struct NodeKubelet: Codable, Sendable, Equatable {
     /// In place of these two.
     package var shutdownGracePeriodByPodPriority: [PriorityPeriod]?
 
+    /// When pods are evicted, as amounts by signal; signals that are not named keep the machine image's. Nil: none is named.
+    package var evictionHard: [String: String]?
+    package var evictionSoft: [String: String]?
+    /// Seconds by signal.
+    package var evictionSoftGracePeriod: [String: Double]?
+    package var evictionMinimumReclaim: [String: String]?
+    /// Seconds that the node is under pressure after it was last; nil: 300.
+    package var evictionPressureTransitionPeriod: Double?
+    /// Seconds that pods have to end in at a soft threshold; nil: none.
+    package var evictionMaxPodGracePeriod: Int64?
+
     /// Upstream: ShutdownGracePeriodByPodPriority.
     package struct PriorityPeriod: Codable, Sendable, Equatable {
         package var priority: Int64
@@ -57,6 +68,12 @@ package struct NodeKubelet: Codable, Sendable, Equatable {
         if let swapBehavior { value["memorySwap"] = ["swapBehavior": .string(swapBehavior)] }
         if let failSwapOn { value["failSwapOn"] = .bool(failSwapOn) }
         if let singleProcessOOMKill { value["singleProcessOOMKill"] = .bool(singleProcessOOMKill) }
+        if let evictionHard { value["evictionHard"] = Value(evictionHard) }
+        if let evictionSoft { value["evictionSoft"] = Value(evictionSoft) }
+        if let evictionSoftGracePeriod { value["evictionSoftGracePeriod"] = .object(Members(evictionSoftGracePeriod.map { ($0, .double($1)) })) }
+        if let evictionMinimumReclaim { value["evictionMinimumReclaim"] = Value(evictionMinimumReclaim) }
+        if let evictionPressureTransitionPeriod { value["evictionPressureTransitionPeriod"] = .double(evictionPressureTransitionPeriod) }
+        if let evictionMaxPodGracePeriod { value["evictionMaxPodGracePeriod"] = .int(evictionMaxPodGracePeriod) }
         if !shutdownPeriods.isEmpty {
             value["shutdownGracePeriodByPodPriority"] = .array(
                 shutdownPeriods.map { ["priority": .int($0.priority), "shutdownGracePeriodSeconds": .int($0.seconds)] })

@@ -80,6 +80,30 @@ import Testing
         #expect(node?.containerLogMaxSize == "50Mi" && node?.containerLogMaxFiles == 4 && node?.singleProcessOOMKill == true)
     }
 
+    @Test("when pods are evicted is taken over signal by signal; a flag takes the place of all")
+    func evictions() throws {
+        let first = config("    config: {evictionHard: {memory.available: 5%}, evictionSoft: {pid.available: 20%}, evictionMaxPodGracePeriod: 9}\n")
+        let second = config(
+            """
+                config:
+                  evictionHard: {nodefs.available: 1Gi}
+                  evictionSoftGracePeriod: {pid.available: 1m30s}
+                  evictionMinimumReclaim: {nodefs.available: 500Mi}
+                  evictionPressureTransitionPeriod: 30s
+
+            """)
+        let node = try #require(try settings(archive([first, second].map { (NodeConfig.contentType, $0) })).node)
+        #expect(node.evictionHard == ["memory.available": "5%", "nodefs.available": "1Gi"] && node.evictionMaxPodGracePeriod == 9)
+        #expect(node.evictionSoft == ["pid.available": "20%"] && node.evictionSoftGracePeriod == ["pid.available": 90])
+        #expect(node.evictionMinimumReclaim == ["nodefs.available": "500Mi"] && node.evictionPressureTransitionPeriod == 30)
+        let flag = config(
+            "    config: {evictionHard: {memory.available: 5%}}\n    flags: ['--eviction-hard=memory.available<1Gi,pid.available<9%']\n")
+        #expect(
+            try settings(archive([(NodeConfig.contentType, flag)])).node?.evictionHard == [
+                "memory.available": "1Gi", "pid.available": "9%", "nodefs.available": "0%", "nodefs.inodesFree": "0%",
+            ])
+    }
+
     @Test("a machine is given the time of all its pods")
     func machineGrace() throws {
         let text = archive([(NodeConfig.contentType, config("    config: {shutdownGracePeriod: 30s, shutdownGracePeriodCriticalPods: 10s}\n"))])
@@ -118,6 +142,16 @@ import Testing
             ("    config: {containerLogMaxFiles: 1}\n", "containerLogMaxFiles must be a number, > 1"),
             ("    config: {memorySwap: {swapBehavior: UnlimitedSwap}}\n", "memorySwap.swapBehavior must be one of"),
             ("    flags: ['--fail-swap-on=maybe']\n", "failSwapOn"),
+            ("    config: {evictionHard: {memory.free: 1Gi}}\n", "unsupported eviction signal memory.free"),
+            ("    config: {evictionHard: {memory.available: 101%}}\n", "invalid value 101%"),
+            ("    config: {evictionHard: {memory.available: '0'}}\n", "must be positive"),
+            ("    config: {evictionHard: 5}\n", "must be a map"),
+            (
+                "    config: {evictionSoft: {memory.available: 1Gi}}\n",
+                "grace period must be specified for the soft eviction threshold memory.available"
+            ),
+            ("    config: {evictionSoftGracePeriod: {memory.available: -3s}}\n", "not negative"),
+            ("    flags: ['--eviction-hard=memory.available']\n", "must be a map"),
             ("    config: {shutdownGracePeriod: 30}\n", "shutdownGracePeriod must be a duration"),
             ("    config: {shutdownGracePeriod: 500ms}\n", "either zero or otherwise >= 1 sec"),
             ("    config: {shutdownGracePeriod: 48h}\n", "at most a day"),

@@ -102,6 +102,31 @@ struct EvictionTests {
         #expect(PressureAdmission.rejection(critical, pressures: [.memory, .disk]) == nil)
     }
 
+    @Test("a node's settings change the signals that they name; 0% and 100% stand for no threshold")
+    func settings() {
+        func texts(_ policy: EvictionPolicy) -> [String] {
+            policy.thresholds.map { "\($0.signal.rawValue)<\($0.amount.description) \($0.grace) \($0.minimumReclaim?.description ?? "-")" }
+        }
+        let standard = ["memory.available<100Mi 0.0 -", "allocatableMemory.available<100Mi 0.0 -", "nodefs.available<10% 0.0 -"]
+        #expect(texts(.standard) == standard + ["nodefs.inodesFree<5% 0.0 -"])
+        var settings = EvictionSettings()
+        settings.hard = ["memory.available": "250Mi", "nodefs.inodesFree": "0%", "imagefs.available": "100%", "pid.available": "12.5%", "other": "1"]
+        settings.soft = ["nodefs.available": "2Gi", "memory.available": "1Gi"]
+        settings.softGrace = ["nodefs.available": 90]
+        settings.minimumReclaim = ["nodefs.available": "1Gi", "memory.available": "0"]
+        settings.transitionPeriod = 7
+        settings.maximumPodGrace = 11
+        let policy = EvictionPolicy(settings)
+        #expect(
+            texts(policy) == [
+                "memory.available<250Mi 0.0 0", "allocatableMemory.available<250Mi 0.0 0", "nodefs.available<10% 0.0 1Gi",
+                "pid.available<12.5% 0.0 -",
+                "nodefs.available<2Gi 90.0 1Gi",
+            ])
+        #expect(policy.transitionPeriod == 7 && policy.maximumPodGrace == 11)
+        for text in ["", "%", "-1%", "101%", "nan%", "-5Mi", "much"] { #expect(EvictionAmount(text) == nil, "\(text)") }
+    }
+
     @Test("what evictions keep free is not for pods to ask for")
     func reservation() {
         var configuration = KubeletConfiguration(

@@ -47,28 +47,14 @@ package enum NodePressure: String, Sendable, Hashable, CaseIterable {
 
 /// When pods are evicted for a signal. Upstream: evictionapi.Threshold.
 package struct EvictionThreshold: Sendable, Hashable {
-    /// An amount, or a part of a hundred of the capacity.
-    package enum Amount: Sendable, Hashable {
-        case quantity(Quantity)
-        case percent(Double)
-
-        /// Upstream: GetThresholdQuantity.
-        func quantity(of capacity: Quantity) -> Quantity {
-            switch self {
-            case .quantity(let quantity): quantity
-            case .percent(let percent): Quantity(Int64(clamping: Int128(Double(capacity.value) * percent / 100)), .binarySI)
-            }
-        }
-    }
-
     package var signal: EvictionSignal
-    package var amount: Amount
+    package var amount: EvictionAmount
     /// Seconds that it must be met before pods are evicted; zero is a hard threshold, at which they have no time to end.
     package var grace: Double
     /// How much more than the threshold must be free before evicting ends.
-    package var minimumReclaim: Amount?
+    package var minimumReclaim: EvictionAmount?
 
-    package init(_ signal: EvictionSignal, _ amount: Amount, grace: Double = 0, minimumReclaim: Amount? = nil) {
+    package init(_ signal: EvictionSignal, _ amount: EvictionAmount, grace: Double = 0, minimumReclaim: EvictionAmount? = nil) {
         self.signal = signal
         self.amount = amount
         self.grace = grace
@@ -86,12 +72,8 @@ package struct EvictionPolicy: Sendable {
 
     package init(thresholds: [EvictionThreshold]) { self.thresholds = thresholds }
 
-    /// As EKS's machine images set it. Upstream: amazon-eks-ami, nodeadm's evictionHard.
-    package static let standard = EvictionPolicy(thresholds: [
-        EvictionThreshold(.memoryAvailable, .quantity(Quantity(100 << 20, .binarySI))),
-        EvictionThreshold(.allocatableMemoryAvailable, .quantity(Quantity(100 << 20, .binarySI))),
-        EvictionThreshold(.nodeFsAvailable, .percent(10)), EvictionThreshold(.nodeFsInodesFree, .percent(5)),
-    ])
+    /// As EKS's machine images set it.
+    package static let standard = EvictionPolicy(EvictionSettings())
 
     /// What hard thresholds keep from pods. Upstream: hardEvictionReservation.
     func reservation(capacity: ResourceList) -> ResourceList {

@@ -29,18 +29,29 @@ extension KubeletConfiguration {
         value["nodeLeaseDurationSeconds"] = .int(leaseDurationSeconds)
         value["syncFrequency"] = time(resyncPeriod)
         value["resolvConf"] = .string(resolverConfiguration)
-        var hard: [(String, Value)] = []
-        for threshold in eviction.thresholds where threshold.grace == 0 && threshold.signal != .allocatableMemoryAvailable {
-            switch threshold.amount {
-            case .quantity(let quantity): hard.append((threshold.signal.rawValue, .string(quantity.description)))
-            case .percent(let percent):
-                hard.append((threshold.signal.rawValue, .string("\(percent == percent.rounded() ? "\(Int64(percent))" : "\(percent)")%")))
-            }
-        }
-        value["evictionHard"] = .object(Members(hard))
+        eviction.addConfigz(to: &value)
         value["systemReserved"] = Value(reserved.mapValues(\.description))
         value["kind"] = "KubeletConfiguration"
         value["apiVersion"] = "kubelet.config.k8s.io/v1beta1"
         return value
+    }
+}
+
+extension EvictionPolicy {
+    fileprivate func addConfigz(to value: inout Value) {
+        let shown = thresholds.filter { $0.signal != .allocatableMemoryAvailable }
+        func members(_ thresholds: [EvictionThreshold], _ text: (EvictionThreshold) -> String?) -> Value {
+            .object(Members(thresholds.compactMap { threshold in text(threshold).map { (threshold.signal.rawValue, .string($0)) } }))
+        }
+        let soft = shown.filter { $0.grace > 0 }
+        value["evictionHard"] = members(shown.filter { $0.grace == 0 }) { $0.amount.description }
+        if !soft.isEmpty {
+            value["evictionSoft"] = members(soft) { $0.amount.description }
+            value["evictionSoftGracePeriod"] = members(soft) { goDuration($0.grace) }
+        }
+        let reclaim = members(shown) { $0.minimumReclaim?.description }
+        if reclaim != [:] { value["evictionMinimumReclaim"] = reclaim }
+        value["evictionPressureTransitionPeriod"] = .string(goDuration(transitionPeriod))
+        value["evictionMaxPodGracePeriod"] = .int(maximumPodGrace)
     }
 }

@@ -192,7 +192,7 @@ struct NodeBootstrapFiles {
         configuration.shutdownPeriods = kubelet["shutdownGracePeriodByPodPriority"].elements.map {
             ShutdownPeriod(priority: $0["priority"].int ?? 0, seconds: $0["shutdownGracePeriodSeconds"].int ?? 0)
         }
-        if root["hasEvictions"].bool == false { configuration.eviction = EvictionPolicy(thresholds: []) }
+        configuration.eviction = root["hasEvictions"].bool == false ? EvictionPolicy(thresholds: []) : EvictionPolicy(Self.eviction(kubelet))
         // The volume that a node group's nodes have, where the host's filesystem is larger.
         configuration.diskSize = Self.diskSize
         configuration.keptImages = [MachinePaths.pauseImageName]
@@ -227,6 +227,19 @@ struct NodeBootstrapFiles {
 
     /// Quantities by resource, as they are named; one that is none is left out.
     private static func quantities(_ list: JSONView?) -> ResourceList { list.stringMap.compactMapValues { try? Quantity($0) } }
+
+    private static func eviction(_ kubelet: JSONView?) -> EvictionSettings {
+        var settings = EvictionSettings()
+        settings.hard = kubelet["evictionHard"].stringMap
+        settings.soft = kubelet["evictionSoft"].stringMap
+        settings.softGrace = Dictionary(
+            (kubelet["evictionSoftGracePeriod"]?.members.map { $0 } ?? []).compactMap { signal, seconds in seconds.double.map { (signal, $0) } }
+        ) { $1 }
+        settings.minimumReclaim = kubelet["evictionMinimumReclaim"].stringMap
+        settings.transitionPeriod = kubelet["evictionPressureTransitionPeriod"]?.double
+        settings.maximumPodGrace = kubelet["evictionMaxPodGracePeriod"].int
+        return settings
+    }
 
     /// Upstream: the default diskSize of managed node groups, 20 GiB.
     private static let diskSize: Int64 = 20 << 30
