@@ -61,9 +61,9 @@ fuzz: deps-fuzz   ## fuzzes every parser for a bounded count
 	$(SWIFT) build -c release --package-path Fuzz
 	@Fuzz/run.sh
 
-fuzz-ci: deps-fuzz ## the same for some seconds each, two at once: what CI can afford
+fuzz-ci: deps-fuzz ## the same for some seconds each, two at once, beside other work: what CI can afford
 	$(SWIFT) build -c release --package-path Fuzz
-	@FUZZ_RUNS=100000 FUZZ_SECONDS=5 FUZZ_JOBS=2 Fuzz/run.sh
+	@FUZZ_RUNS=100000 FUZZ_SECONDS=10 FUZZ_TIMEOUT=30 FUZZ_JOBS=2 Fuzz/run.sh
 
 bench: release $(VENV)/ready  ## measures the figures of README and writes Benchmarks/results.md
 	KUBECTL=$(CURDIR)/$(VENV)/bin/kubectl AWS=$(CURDIR)/$(VENV)/bin/aws $(VENV)/bin/python Benchmarks/run.py $(CURDIR)/$(RELEASE)
