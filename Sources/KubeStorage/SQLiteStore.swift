@@ -16,6 +16,14 @@ package final class SQLiteStore: Store {
     static let groupLimit = 512
     /// Writes that wait. More are refused: the disk does not keep up, and memory is finite.
     static let queueLimit = 65_536
+    /// After a commit of so many writes the next one waits a moment for others: many clients write at once, and each commit costs the processors and
+    /// the disk as much as several writes. Fewer clients are not a crowd: all of them may wait for this commit.
+    static let crowd = 13
+    /// That moment lasts while in each of its steps others came, and so many steps at most. 64 clients wait five times as long for a processor.
+    static let gatheringStep = DispatchTimeInterval.milliseconds(1)
+    static let gatheringSteps = 4
+    /// So many are not kept waiting.
+    static let enough = 48
     /// Pages of log after which they are merged into the database when the writer is idle (SQLite's own default), and at last even when it is not.
     static let checkpointPages = 1000
     static let checkpointPagesAtLast = 16_000
@@ -33,6 +41,9 @@ package final class SQLiteStore: Store {
     private struct Queue {
         var writes: [Pending] = []
         var isDraining = false
+        /// The number of the pause during which writes are gathered; nil: there is none.
+        var gathering: Int?
+        var pauses = 0
         var isClosed = false
     }
 
@@ -92,8 +103,10 @@ package final class SQLiteStore: Store {
                 if queue.isClosed { return (.closed, false) }
                 guard queue.writes.count < Self.queueLimit else { return (.unavailable("\(Self.queueLimit) writes are waiting for the disk"), false) }
                 queue.writes.append(Pending(write: write, continuation: continuation))
+                let isEnough = queue.gathering != nil && queue.writes.count >= Self.enough
+                if isEnough { queue.gathering = nil }
                 defer { queue.isDraining = true }
-                return (nil, !queue.isDraining)
+                return (nil, isEnough || !queue.isDraining)
             }
             if let refusal { return continuation.resume(throwing: refusal) }
             if wakes { dispatch.async { self.drain() } }
@@ -109,9 +122,10 @@ package final class SQLiteStore: Store {
 
     package func close() async {
         queue.withLock { $0.isClosed = true }
-        // The writes queued before are drained by a block that is on the queue already.
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             dispatch.async {
+                // What was queued before may wait for more.
+                self.drain(gathers: false)
                 self.writer.close()
                 continuation.resume()
             }
@@ -126,21 +140,59 @@ package final class SQLiteStore: Store {
         }
     }
 
-    /// On the writer: commits groups until no write waits.
-    private func drain() {
+    private enum Next {
+        case group([Pending])
+        /// Others are waited for, in the pause of that number, beside those that wait already.
+        case pause(Int, waiting: Int)
+        case nothing
+    }
+
+    /// On the writer: commits groups until no write waits. `gathers`: between those of a crowd it waits for more.
+    private func drain(gathers: Bool = true) {
+        guard !writer.isClosed else { return }
+        var last = 0
         while true {
-            let group = queue.withLock { queue -> [Pending] in
-                let count = min(queue.writes.count, Self.groupLimit)
-                let group = Array(queue.writes[..<count])
-                queue.writes.removeFirst(count)
-                if group.isEmpty { queue.isDraining = false }
-                return group
+            switch queue.withLock({ next(&$0, after: gathers ? last : 0) }) {
+            case .group(let group):
+                commit(group)
+                last = group.count
+                if writer.walPages >= Self.checkpointPagesAtLast { writer.checkpoint() }
+            case .pause(let number, let waiting): return pause(number, waiting: waiting, step: 1)
+            case .nothing:
+                if writer.walPages >= Self.checkpointPages { writer.checkpoint() }
+                return
             }
-            guard !group.isEmpty else { break }
-            commit(group)
-            if writer.walPages >= Self.checkpointPagesAtLast { writer.checkpoint() }
         }
-        if writer.walPages >= Self.checkpointPages { writer.checkpoint() }
+    }
+
+    private func pause(_ number: Int, waiting: Int, step: Int) {
+        dispatch.asyncAfter(deadline: .now() + Self.gatheringStep) { [self] in
+            let more = queue.withLock { queue -> (waiting: Int, isOver: Bool)? in
+                // Enough came before.
+                guard queue.gathering == number else { return nil }
+                let isOver = queue.writes.count <= waiting || step >= Self.gatheringSteps
+                if isOver { queue.gathering = nil }
+                return (queue.writes.count, isOver)
+            }
+            guard let more else { return }
+            if more.isOver { drain() } else { pause(number, waiting: more.waiting, step: step + 1) }
+        }
+    }
+
+    /// What comes after a commit of `last` writes.
+    private func next(_ queue: inout Queue, after last: Int) -> Next {
+        if last >= Self.crowd, queue.writes.count < min(last, Self.enough) {
+            queue.pauses &+= 1
+            queue.gathering = queue.pauses
+            return .pause(queue.pauses, waiting: queue.writes.count)
+        }
+        guard !queue.writes.isEmpty else {
+            queue.isDraining = false
+            return .nothing
+        }
+        let count = min(queue.writes.count, Self.groupLimit)
+        defer { queue.writes.removeFirst(count) }
+        return .group(Array(queue.writes[..<count]))
     }
 
     /// On the writer: one commit, then the observers, then the answers.

@@ -33,6 +33,38 @@ struct GroupCommitTests {
         await store.close()
     }
 
+    @Test("what was queued is written before the store closes, also while it gathers writes of a crowd; nobody waits for ever")
+    func closes() async throws {
+        let folder = try Folder()
+        let store = try SQLiteStore(path: folder.database)
+        let observed = Locked<Int>(0)
+        store.observe { events in observed.withLock { $0 += events.count } }
+        let made = await withTaskGroup(of: Bool.self) { group in
+            for writer in 0..<64 {
+                group.addTask {
+                    for number in 0..<1000 {
+                        let write = StoreWrite(key: key("n\(writer)-\(number)"), value: Array("{}".utf8), condition: .absent)
+                        do { _ = try await store.write(write) } catch {
+                            #expect(error as? StoreError == .closed)
+                            return false
+                        }
+                    }
+                    return true
+                }
+            }
+            group.addTask {
+                while observed.withLock({ $0 }) < 640 { await Task.yield() }
+                await store.close()
+                return false
+            }
+            return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+        }
+        #expect(made < 64, "it was closed before all was written")
+        let again = try SQLiteStore(path: folder.database)
+        #expect(try await again.load(prefix: "").entries.count == observed.withLock { $0 })
+        await again.close()
+    }
+
     @Test("a failed condition fails that write alone, also when its neighbours in the group decide it")
     func conditions() async throws {
         let folder = try Folder()
