@@ -13,7 +13,8 @@ from conftest import wait_for
 def node(service):
     # A small one, so that its memory is soon used up.
     cluster(service, "node", "10.94", nodes=1, instance_type="t3.small", kubelet={
-        "podPidsLimit": 200, "shutdownGracePeriod": "10s", "shutdownGracePeriodCriticalPods": "2s"})
+        "podPidsLimit": 200, "shutdownGracePeriod": "10s", "shutdownGracePeriodCriticalPods": "2s", "evictionHard": {"memory.available": "120Mi"},
+        "evictionSoft": {"nodefs.available": "1%"}, "evictionSoftGracePeriod": {"nodefs.available": "1m30s"}, "evictionPressureTransitionPeriod": "20s"})
     return service
 
 
@@ -69,6 +70,16 @@ def resized(service, name, cpu, memory):
         same = container.get("resources", {}).get("limits") == {"cpu": cpu, "memory": memory}
         return same and not any(c["type"].startswith("PodResize") for c in found["conditions"]) and container
     return wait_for(look, f"{name} has cpu {cpu} and memory {memory}", timeout=30)
+
+
+def test_settings(node):
+    """What a NodeConfig says of the kubelet stands in its configuration; what it does not name is the machine image's."""
+    name = node.get("nodes")["items"][0]["metadata"]["name"]
+    found = json.loads(node.kubectl("get", "--raw", f"/api/v1/nodes/{name}/proxy/configz"))["kubeletconfig"]
+    assert found["podPidsLimit"] == 200
+    assert found["evictionHard"] == {"memory.available": "120Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%"}
+    assert found["evictionSoft"] == {"nodefs.available": "1%"} and found["evictionSoftGracePeriod"] == {"nodefs.available": "1m30s"}
+    assert found["evictionPressureTransitionPeriod"] == "20s"
 
 
 def test_resize_in_place(node):
@@ -287,11 +298,11 @@ def test_memory_pressure(node):
     free = node.get("nodes")["items"][0]["status"]["allocatable"]["memory"]
     assert free.endswith("Ki") or free.endswith("Mi")
     mebibytes = int(free[:-2]) // (1024 if free.endswith("Ki") else 1)
-    # Within the last 100 MiB that evictions keep free of what is the pods'.
+    # Within the last 120 MiB that evictions keep free of what is the pods'.
     fill = f"head -c {mebibytes // 2}m /dev/zero >/one/fill; head -c {mebibytes - mebibytes // 2 + 30}m /dev/zero >/two/fill"
     node.kubectl("exec", "hog", "--", "sh", "-c", fill, check=False)  # The eviction may end it.
     found = ended(node, "hog")
-    assert found["reason"] == "Evicted" and found["message"].startswith("The node was low on resource: memory. Threshold quantity: 100Mi, available: ")
+    assert found["reason"] == "Evicted" and found["message"].startswith("The node was low on resource: memory. Threshold quantity: 120Mi, available: ")
     assert any(c["type"] == "DisruptionTarget" and c["reason"] == "TerminationByKubelet" for c in found["conditions"])
     def pressure():
         return {c["type"]: c["status"] for c in node.get("nodes")["items"][0]["status"]["conditions"]}["MemoryPressure"] == "True"
@@ -300,3 +311,5 @@ def test_memory_pressure(node):
         return any(t["key"] == "node.kubernetes.io/memory-pressure" for t in node.get("nodes")["items"][0]["spec"].get("taints", []))
     wait_for(tainted, "the node is tainted")
     assert status(node, "modest")["phase"] == "Running"
+    node.kubectl("delete", "pod", "hog", "--wait=false")
+    wait_for(lambda: not pressure(), "the pressure is over after the transition period of the node's settings", timeout=60)
