@@ -110,8 +110,7 @@ def containers(pods):
 
 
 def settled(pods, count):
-    """Whether there are so many pods beside those that failed (evicted ones stay), all Ready, and none on its way out."""
-    pods = [pod for pod in pods if pod["status"].get("phase") != "Failed"]
+    """Whether there are so many pods, all Ready, and none on its way out."""
     return len(pods) == count and all(condition(pod, "Ready") == "True" and "deletionTimestamp" not in pod["metadata"] for pod in pods)
 
 
