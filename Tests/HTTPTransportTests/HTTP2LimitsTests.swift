@@ -223,14 +223,17 @@ struct HTTPBodySourceTests {
     private final class Crowd: Sendable {
         struct State {
             var wakes: [@Sendable () -> Void] = []
+            var woken = 0
             var served = 0
             /// How many were served when `/ask` was.
             var servedBefore: Int?
         }
         let state = Mutex(State())
+        let size: Int
+        init(size: Int) { self.size = size }
     }
 
-    /// Once woken, keeps its event loop until `/ask` was answered, for 40 ms at most.
+    /// Once all are woken, which the first one waits for, each keeps its event loop until `/ask` was answered, for 40 ms at most.
     private final class Slow: HTTPBodySource {
         let crowd: Crowd
         let lifetime: Duration? = nil
@@ -240,6 +243,8 @@ struct HTTPBodySourceTests {
 
         func next() -> HTTPBodyPiece {
             guard isWoken.withLock({ $0 }) else { return .wait }
+            let start = ContinuousClock.now
+            while ContinuousClock.now < start + .seconds(10), crowd.state.withLock({ $0.woken < crowd.size }) {}
             let end = ContinuousClock.now + .milliseconds(40)
             while ContinuousClock.now < end, crowd.state.withLock({ $0.servedBefore == nil }) {}
             crowd.state.withLock { $0.served += 1 }
@@ -250,6 +255,7 @@ struct HTTPBodySourceTests {
                 state.wakes.append {
                     self.isWoken.withLock { $0 = true }
                     wake()
+                    self.crowd.state.withLock { $0.woken += 1 }
                 }
             }
         }
@@ -259,8 +265,8 @@ struct HTTPBodySourceTests {
 
     @Test("a request is answered between those of very many streams that are served")
     func answeredBetween() async throws {
-        let crowd = Crowd()
         let streams = 100
+        let crowd = Crowd(size: streams)
         let responder = TestResponder(
             now: { head in
                 if head.path == "/ask" {
@@ -277,6 +283,8 @@ struct HTTPBodySourceTests {
             try await tunnel.write(Frame.preface + Frame.settings + Frame.settingsACK + opened)
             try await eventually("all streams wait") { crowd.state.withLock { $0.wakes.count == streams } }
             for wake in crowd.state.withLock({ $0.wakes }) { wake() }
+            // All that the first one kept waiting are served one after the other now.
+            try await eventually("they are served") { crowd.state.withLock { $0.served >= 10 } }
             // The same connection, so the same event loop. Literal :path.
             let ask = [0x82, 0x86, 0x04, 4] + Array("/ask".utf8) + [0x41, 1, UInt8(ascii: "a")]
             try await tunnel.write(Frame.frame(1, flags: 5, stream: UInt32(2 * streams + 1), ask))
