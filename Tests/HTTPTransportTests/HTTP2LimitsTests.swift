@@ -224,6 +224,7 @@ struct HTTPBodySourceTests {
         struct State {
             var wakes: [@Sendable () -> Void] = []
             var woken = 0
+            var begun = 0
             var served = 0
             /// How many were served when `/ask` was.
             var servedBefore: Int?
@@ -244,6 +245,7 @@ struct HTTPBodySourceTests {
         func next() -> HTTPBodyPiece {
             guard isWoken.withLock({ $0 }) else { return .wait }
             let start = ContinuousClock.now
+            crowd.state.withLock { $0.begun += 1 }
             while ContinuousClock.now < start + .seconds(10), crowd.state.withLock({ $0.woken < crowd.size }) {}
             let end = ContinuousClock.now + .milliseconds(40)
             while ContinuousClock.now < end, crowd.state.withLock({ $0.servedBefore == nil }) {}
@@ -282,7 +284,10 @@ struct HTTPBodySourceTests {
             let opened = (0..<streams).flatMap { Frame.headers(UInt32(2 * $0 + 1)) }
             try await tunnel.write(Frame.preface + Frame.settings + Frame.settingsACK + opened)
             try await eventually("all streams wait") { crowd.state.withLock { $0.wakes.count == streams } }
-            for wake in crowd.state.withLock({ $0.wakes }) { wake() }
+            let wakes = crowd.state.withLock { $0.wakes }
+            wakes.first?()
+            try await eventually("the first one keeps the loop") { crowd.state.withLock { $0.begun == 1 } }
+            for wake in wakes.dropFirst() { wake() }
             // All that the first one kept waiting are served one after the other now.
             try await eventually("they are served") { crowd.state.withLock { $0.served >= 10 } }
             // The same connection, so the same event loop. Literal :path.

@@ -17,8 +17,8 @@ final class PumpQueue: Sendable {
     private static let slice = TimeAmount.microseconds(500)
     /// How many exchanges are served between two looks at the clock.
     private static let clockInterval = 16
-    /// A task that is due at once runs before the loop looks at its connections again, one that is due this much later after.
-    private static let afterOthers = TimeAmount.microseconds(1)
+    /// The loop runs all tasks that are due, also those that became so meanwhile, before it looks at its connections again: this is later than that.
+    private static let afterOthers = TimeAmount.microseconds(50)
 
     private static let queues = Mutex<[ObjectIdentifier: PumpQueue]>([:])
     private static let turns = Turns(limit: max(1, System.coreCount / 2))
@@ -105,7 +105,8 @@ final class PumpQueue: Sendable {
         drain.value.took = drain.value.took + (ended - began)
         if next < ready.count {
             drain.value.next = next
-            eventLoop.scheduleTask(in: Self.afterOthers) { self.run() }
+            // Behind the tasks that the slice has left, such as those of streams that ended.
+            eventLoop.execute { self.eventLoop.scheduleTask(in: Self.afterOthers) { self.run() } }
         } else {
             finish(at: ended)
         }
